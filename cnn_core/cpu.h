@@ -1,0 +1,46 @@
+/* What the processor has, and what this package was built with. */
+#ifndef CNN_CORE_CPU_H
+#define CNN_CORE_CPU_H
+
+/* CNN_CORE_BUILT_LEVELS and CNN_CORE_CYTHON are given by setup.py. */
+
+#if defined(__clang__)
+#define CNN_CORE_COMPILER "clang " __clang_version__
+#elif defined(__GNUC__)
+#define CNN_CORE_COMPILER "gcc " __VERSION__
+#elif defined(_MSC_VER)
+#define CNN_CORE_COMPILER "MSVC"
+#else
+#define CNN_CORE_COMPILER "unknown"
+#endif
+
+/* The highest x86-64 microarchitecture level, 0 for none; the features are those that the compiler
+ * may use there and that the levels do not share (System V psABI, x86-64 supplement, 3.1.1). */
+static int x86_64_level(void) {
+#if defined(__x86_64__) && defined(__GNUC__)
+    __builtin_cpu_init();
+    if (!(__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")
+          && __builtin_cpu_supports("ssse3")))
+        return 0;
+    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+          && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")))
+        return 2;
+    if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+          && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
+          && __builtin_cpu_supports("avx512vl")))
+        return 3;
+    return 4;
+#else
+    return 0;
+#endif
+}
+
+static int is_aarch64(void) {
+#if defined(__aarch64__)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+#endif

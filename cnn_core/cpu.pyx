@@ -1,0 +1,31 @@
+"""Which ISA levels the processor has and which were built. Compiled for the lowest of all."""
+
+cdef extern from "cpu.h":
+    int x86_64_level() nogil
+    int is_aarch64() nogil
+    const char *CNN_CORE_BUILT_LEVELS
+    const char *CNN_CORE_COMPILER
+    const char *CNN_CORE_CYTHON
+
+
+def detected_levels():
+    """Return the levels that this processor has, in rising order; ("generic",) where none is known."""
+    cdef int level = x86_64_level()
+    if level:
+        return tuple([f"x86-64-v{number}" for number in range(2, level + 1)])
+    return ("neon",) if is_aarch64() else ("generic",)
+
+
+def built_levels():
+    """Return the levels that this package was compiled for, in rising order."""
+    return tuple(CNN_CORE_BUILT_LEVELS.decode().split())
+
+
+def compiler():
+    """Return the name and version of the C compiler."""
+    return CNN_CORE_COMPILER.decode()
+
+
+def cython_version():
+    """Return the version of Cython that made the C sources."""
+    return CNN_CORE_CYTHON.decode()

@@ -1,0 +1,23 @@
+from typing import final
+
+from cnn_core.network import FloatArray, IndexArray, Network
+
+class Layer: ...
+@final
+class ArticleLayer(Layer): ...
+@final
+class Room: ...
+
+@final
+class Engine:
+    def __init__(self, network: Network, parameters: FloatArray) -> None: ...
+    def train_epoch(
+        self,
+        x: FloatArray,
+        t: FloatArray,
+        order: IndexArray | None,
+        batch_size: int,
+        learning_rate: float,
+    ) -> tuple[float, int]: ...
+    def gradient(self, x: FloatArray, t: FloatArray, out: FloatArray) -> float: ...
+    def predict(self, x: FloatArray, out: FloatArray) -> None: ...

@@ -1,0 +1,205 @@
+"""Backends by name: each gives the kernels and the engine of `cnn_core.contracts`.
+
+``"cython"`` is the compiled one, ``"numpy"`` the reference; ``"auto"`` is what `CNN_CORE_BACKEND`
+names, and where that is unset the compiled one if it was built. A backend is never replaced by
+another one silently: see `get`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import sys
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core._version import __version__
+from cnn_core.backends import native
+from cnn_core.contracts import Engine, Kernels
+from cnn_core.network import FloatArray, Network
+
+NAMES = ("cython", "numpy")
+
+
+class BackendUnavailableError(ImportError):
+    """A backend that was asked for by name is not part of this installation."""
+
+
+class BackendWarning(RuntimeWarning):
+    """The compiled backend was not built, and the reference takes its place."""
+
+
+class Backend(Protocol):
+    """What every backend gives.
+
+    Attributes
+    ----------
+    name : str
+        ``"cython"`` or ``"numpy"``.
+    isa : str
+        The ISA level of the kernels; ``"numpy"`` where NumPy decides.
+    threads : int or None
+        Threads of a kernel; None where NumPy's BLAS decides.
+    """
+
+    @property
+    def name(self) -> str:
+        """``"cython"`` or ``"numpy"``."""
+
+    @property
+    def isa(self) -> str:
+        """The ISA level of the kernels; ``"numpy"`` where NumPy decides."""
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of a kernel; None where NumPy's BLAS decides."""
+
+    def kernels(self, dtype: npt.DTypeLike) -> Kernels:
+        """Return the kernels for arrays of `dtype`, float32 or float64."""
+
+    def engine(self, network: Network, parameters: FloatArray) -> Engine:
+        """Return an engine that trains `parameters` in place."""
+
+    def module_paths(self) -> dict[str, str]:
+        """Return the file of each module that computes."""
+
+
+class NumpyBackend:
+    """The reference; see `Backend`."""
+
+    name = "numpy"
+    isa = "numpy"
+    threads = None
+
+    def kernels(self, dtype: npt.DTypeLike) -> Kernels:
+        """Return the kernels, which are the same for every dtype."""
+        from cnn_core.backends import numpy_kernels
+
+        return numpy_kernels
+
+    def engine(self, network: Network, parameters: FloatArray) -> Engine:
+        """Return an engine that trains `parameters` in place."""
+        from cnn_core.backends.numpy_engine import NumpyEngine
+
+        return NumpyEngine(network, parameters)
+
+    def module_paths(self) -> dict[str, str]:
+        """Return the files of the kernels and of the engine."""
+        from cnn_core.backends import numpy_engine, numpy_kernels
+
+        return {module.__name__: str(module.__file__) for module in (numpy_kernels, numpy_engine)}
+
+
+def get(name: str = "auto") -> Backend:
+    """Return a backend.
+
+    Parameters
+    ----------
+    name : {"auto", "cython", "numpy"}
+        ``"auto"``: the one that the environment variable `CNN_CORE_BACKEND` names; where it is
+        unset, the compiled one, or, if the package was built without it, the reference, with one
+        `BackendWarning` per process.
+
+    Raises
+    ------
+    ValueError
+        For another name, or for a `CNN_CORE_ISA` that this processor does not have.
+    BackendUnavailableError
+        If ``"cython"`` is asked for, here or by the environment, and was not built.
+    ImportError
+        If the compiled backend is there and cannot be loaded.
+    """
+    source = "backend"
+    if name == "auto":
+        name = os.environ.get("CNN_CORE_BACKEND") or "auto"
+        source = "CNN_CORE_BACKEND"
+    if name == "numpy":
+        return _numpy()
+    if name not in ("auto", "cython"):
+        raise ValueError(f"{source}: expected 'auto', 'cython' or 'numpy', found {name!r}")
+    compiled = _cython()
+    if compiled is not None:
+        return compiled
+    if name == "cython":
+        raise BackendUnavailableError(
+            f"{source}: the compiled backend was asked for, but this installation was built "
+            "without it (CNN_CORE_PURE_PYTHON=1); install again with a C compiler, or ask for "
+            "'numpy'"
+        )
+    _warn_that_it_is_not_compiled()
+    return _numpy()
+
+
+def available() -> tuple[str, ...]:
+    """Return the names of the backends of this installation."""
+    return NAMES if native.load_cpu_module() is not None else ("numpy",)
+
+
+def backend_info(backend: str = "auto") -> dict[str, Any]:
+    """Return what computes: a dictionary of strings, numbers, lists and dictionaries.
+
+    Parameters
+    ----------
+    backend : {"auto", "cython", "numpy"}
+
+    Returns
+    -------
+    dict
+        ``backend``, ``isa``, ``isa_built`` and ``isa_detected`` (lists in rising order),
+        ``threads`` (None where NumPy's BLAS decides), ``compiler``, ``versions`` (of cnn_core,
+        Python, NumPy, Cython), ``modules`` (name to file of each module that computes) and
+        ``available`` (names of backends).
+
+    Raises
+    ------
+    ValueError, ImportError
+        As `get` does.
+    """
+    chosen = get(backend)
+    compiled = chosen if isinstance(chosen, native.NativeBackend) else None
+    return {
+        "backend": chosen.name,
+        "isa": chosen.isa,
+        "isa_built": list(compiled.isa_built) if compiled else [],
+        "isa_detected": list(compiled.isa_detected) if compiled else [],
+        "threads": chosen.threads,
+        "compiler": compiled.compiler if compiled else None,
+        "versions": {
+            "cnn_core": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "cython": compiled.cython if compiled else None,
+        },
+        "modules": {"cnn_core": _package_file(), **chosen.module_paths()},
+        "available": list(available()),
+    }
+
+
+@functools.cache
+def _numpy() -> Backend:
+    return NumpyBackend()
+
+
+@functools.cache
+def _cython() -> Backend | None:
+    cpu = native.load_cpu_module()
+    return native.NativeBackend(cpu) if cpu is not None else None
+
+
+@functools.cache
+def _warn_that_it_is_not_compiled() -> None:
+    warnings.warn(
+        "cnn_core was built without its compiled backend and uses the NumPy reference, which is "
+        "slower; install it again with a C compiler, or set CNN_CORE_BACKEND=numpy to choose the "
+        "reference without this warning",
+        BackendWarning,
+        stacklevel=4,
+    )
+
+
+def _package_file() -> str:
+    return str(sys.modules["cnn_core"].__file__)
