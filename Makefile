@@ -1,0 +1,66 @@
+# make train   learn Fashion-MNIST, evaluate, write the report and the pictures
+# make test    every test
+# Everything is installed into .venv here; nothing else on the machine is changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# What a build is made of: after a change in it the package is installed again.
+SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
+
+.PHONY: train test bench lint dev test-pure test-debug clean
+
+train: $(VENV)/installed
+	$(BIN)/cnn-core train $(ARGS)
+
+test: $(VENV)/test-tools
+	$(BIN)/pytest $(ARGS)
+
+bench: $(VENV)/installed
+	$(BIN)/cnn-core bench $(ARGS)
+
+lint: $(VENV)/lint-tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tests/stubtest.py
+
+# An editable install with every tool, for working on the sources; see CONTRIBUTING.md.
+dev:
+	$(PYTHON) -m venv .venv-dev
+	.venv-dev/bin/pip install --quiet --upgrade pip
+	.venv-dev/bin/pip install --quiet --editable '.[app,test,lint]'
+	@echo "Ready: . .venv-dev/bin/activate"
+
+# The same suite on an installation without the compiled backend.
+test-pure:
+	$(PYTHON) -m venv --clear .venv-pure
+	CNN_CORE_PURE_PYTHON=1 .venv-pure/bin/pip install --quiet '.[app,test]'
+	CNN_CORE_TEST_PURE=1 .venv-pure/bin/pytest $(ARGS)
+
+# Everything that computes, on a build that checks each index.
+test-debug:
+	$(PYTHON) -m venv --clear .venv-debug
+	CNN_CORE_DEBUG=1 .venv-debug/bin/pip install --quiet '.[app,test]'
+	.venv-debug/bin/pytest tests/test_kernels.py tests/test_engine.py tests/test_nn.py tests/test_article.py $(ARGS)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(BIN)/python $(SOURCES)
+	@echo "Installing cnn-core into $(VENV) (the compiled core takes about half a minute) ..."
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[app]'
+	@touch $@
+
+$(VENV)/test-tools: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[app,test]'
+	@touch $@
+
+$(VENV)/lint-tools: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[app,test,lint]'
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-dev .venv-pure .venv-debug build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf pysrc/*.egg-info pysrc/cnn_core/_native/*/ pysrc/cnn_core/_native/*.so pysrc/cnn_core/_native/*.pyi
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,221 @@
+"""The edge: what a user passes becomes arrays whose shapes, dtypes and values are known.
+
+Everything here raises ``ValueError`` or ``TypeError`` with what was expected, what was found and
+what to do. Nothing that was passed is modified; what fits already is not copied.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.network import FloatArray
+
+
+def as_samples(
+    values: npt.ArrayLike,
+    n_features: int,
+    dtype: npt.DTypeLike,
+    *,
+    name: str = "X",
+    empty_allowed: bool = False,
+) -> FloatArray:
+    """Return `values` as a C-contiguous (n, n_features) array of `dtype`, all of it finite.
+
+    Parameters
+    ----------
+    values : array-like of numbers or booleans, (n, n_features)
+    n_features : int
+    dtype : numpy.float32 or numpy.float64
+    name : str
+        What the caller's user calls the argument.
+    empty_allowed : bool
+        Whether there may be no samples.
+
+    Raises
+    ------
+    TypeError
+        For anything that is not made of real numbers, and for masked and sparse arrays.
+    ValueError
+        For another rank or number of features, no samples, or a value that is not finite or does
+        not fit into `dtype`.
+    """
+    array = _as_numbers(values, name)
+    if array.ndim == 1 and array.shape[0] == n_features:
+        raise ValueError(
+            f"{name}: expected the shape (samples, {n_features}), found {array.shape}; "
+            f"one sample is a row: pass {name}.reshape(1, -1)"
+        )
+    if array.ndim > 2 and np.prod(array.shape[1:]) == n_features:
+        raise ValueError(
+            f"{name}: expected the shape (samples, {n_features}), found {array.shape}; "
+            f"flatten each sample: pass {name}.reshape(len({name}), -1)"
+        )
+    if array.ndim == 2 and array.shape[0] == n_features != array.shape[1]:
+        raise ValueError(
+            f"{name}: expected the shape (samples, {n_features}), found {array.shape}; "
+            f"samples are rows: pass {name}.T"
+        )
+    if array.ndim != 2 or array.shape[1] != n_features:
+        raise ValueError(
+            f"{name}: expected the shape (samples, {n_features}), found {array.shape}; "
+            f"this network has {n_features} inputs"
+        )
+    if not (len(array) or empty_allowed):
+        raise ValueError(f"{name}: expected at least one sample, found none")
+    return _finite(array, dtype, name)
+
+
+def as_targets(
+    values: npt.ArrayLike, n_samples: int, n_outputs: int, dtype: npt.DTypeLike, *, name: str = "T"
+) -> tuple[FloatArray, bool]:
+    """Return targets as a C-contiguous (n_samples, n_outputs) array, and whether they are classes.
+
+    Parameters
+    ----------
+    values : array-like
+        Integer labels (n_samples,) from 0 to ``n_outputs - 1``, which become one-hot rows; or one
+        row of numbers per sample, (n_samples, n_outputs); or, for a network of one output, one
+        number per sample, (n_samples,).
+    n_samples, n_outputs : int
+    dtype : numpy.float32 or numpy.float64
+    name : str
+        What the caller's user calls the argument.
+
+    Returns
+    -------
+    targets : (n_samples, n_outputs) array of `dtype`
+    are_classes : bool
+        True for labels and for rows that are all one-hot.
+
+    Raises
+    ------
+    TypeError
+        As `as_samples`, and for labels that are not integers.
+    ValueError
+        For another rank or size, a label outside its range, or a value that is not finite.
+    """
+    array = _as_numbers(values, name)
+    expected = f"{n_samples} integer labels or the shape ({n_samples}, {n_outputs})"
+    if array.ndim not in (1, 2):
+        raise ValueError(f"{name}: expected {expected}, found {array.shape}")
+    if len(array) != n_samples:
+        hint = f"; samples are rows: pass {name}.T" if array.shape == (n_outputs, n_samples) else ""
+        raise ValueError(
+            f"{name}: expected {expected}, one for each sample, found {array.shape}{hint}"
+        )
+    if array.ndim == 1 and n_outputs == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim == 1:
+        return one_hot(array, n_outputs, name=name).astype(dtype), True
+    if array.shape[1] != n_outputs:
+        hint = f"; labels are one-dimensional: pass {name}.ravel()" if array.shape[1] == 1 else ""
+        raise ValueError(
+            f"{name}: expected {expected}, found {array.shape}; "
+            f"this network has {n_outputs} outputs{hint}"
+        )
+    targets = _finite(array, dtype, name)
+    return targets, bool(n_outputs > 1 and _rows_are_one_hot(targets))
+
+
+def one_hot(
+    labels: npt.ArrayLike, n_classes: int | None = None, *, name: str = "labels"
+) -> npt.NDArray[np.float64]:
+    """Return a row for each label, 1.0 in the label's column and 0.0 elsewhere.
+
+    Parameters
+    ----------
+    labels : array-like of integers, (n,)
+        From 0 to ``n_classes - 1``.
+    n_classes : int, optional
+        Number of columns; by default one more than the largest label.
+    name : str
+        What an error calls the labels.
+
+    Returns
+    -------
+    (n, n_classes) float64 array
+
+    Raises
+    ------
+    TypeError
+        If the labels are not integers.
+    ValueError
+        If they are not one-dimensional, or one of them is out of range.
+
+    Examples
+    --------
+    >>> one_hot([1, 0, 2])
+    array([[0., 1., 0.],
+           [1., 0., 0.],
+           [0., 0., 1.]])
+    """
+    array = _as_numbers(labels, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected one dimension (samples,), found {array.shape}")
+    if array.size and array.dtype.kind not in "iub":
+        raise TypeError(
+            f"{name}: expected integer labels, found {array.dtype}; pass {name}.astype(int) "
+            "if the values are whole numbers"
+        )
+    array = array.astype(np.intp)
+    if n_classes is None:
+        n_classes = int(array.max()) + 1 if array.size else 0
+    outside = np.flatnonzero((array < 0) | (array >= n_classes))
+    if outside.size:
+        first = int(outside[0])
+        raise ValueError(
+            f"{name}: expected labels from 0 to {n_classes - 1}, "
+            f"found {array[first]} at index {first}"
+        )
+    rows = np.zeros((len(array), n_classes))
+    rows[np.arange(len(array)), array] = 1
+    return rows
+
+
+def _as_numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    """Return an array of real numbers, in whatever shape, dtype and layout it came."""
+    if hasattr(values, "tocsr"):
+        raise TypeError(
+            f"{name}: expected a dense array, found a sparse one; pass {name}.toarray()"
+        )
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: expected an array without a mask, found a masked array; "
+            f"fill it first: pass {name}.filled(value)"
+        )
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected rows of equal length ({error})") from None
+    if array.dtype.kind not in "fiub":
+        hint = (
+            f"; turn class names into numbers: np.unique({name}, return_inverse=True)"
+            if array.dtype.kind in "US"
+            else f"; pass {name}.astype(float) if every value is a number"
+        )
+        raise TypeError(f"{name}: expected real numbers, found {array.dtype}{hint}")
+    return array
+
+
+def _finite(array: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> FloatArray:
+    """Return `array` as C-contiguous `dtype`; refuse what is not finite there."""
+    with np.errstate(over="ignore"):
+        converted: FloatArray = np.ascontiguousarray(array, dtype=dtype)
+    if array.dtype.kind == "f":
+        finite = np.isfinite(converted)
+        if not finite.all():
+            row, column = (int(i) for i in np.argwhere(~finite)[0])
+            found = array[row, column]
+            reason = f"too large for {np.dtype(dtype)}" if np.isfinite(found) else "not finite"
+            raise ValueError(
+                f"{name}: expected finite numbers, found {found} ({reason}) "
+                f"at row {row}, column {column}"
+            )
+    return converted
+
+
+def _rows_are_one_hot(rows: FloatArray) -> bool:
+    return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())

@@ -1,0 +1,70 @@
+"""What the tests share: the backends, the tolerances and the installation under test.
+
+The suite runs against the installed package. With CNN_CORE_TEST_PURE=1 that is an installation
+without the compiled backend, and the tests marked `compiled` are left out; without it the compiled
+backend has to be there: a missing extension is an error, never a skip.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnn_core
+from cnn_core import backends
+
+PURE = os.environ.get("CNN_CORE_TEST_PURE", "0") not in ("", "0")
+BACKENDS = ("numpy",) if PURE else ("cython", "numpy")
+DTYPES = (np.float32, np.float64)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "compiled: needs the compiled backend")
+    if getattr(cnn_core, "__file__", None) is None:
+        raise pytest.UsageError(
+            "cnn_core is not installed: the sources' folder was imported instead; run `make test`"
+        )
+    if set(backends.available()) != set(BACKENDS):
+        raise pytest.UsageError(
+            f"expected the backends {BACKENDS}, found {backends.available()} in {cnn_core.__file__}"
+        )
+
+
+def pytest_report_header() -> list[str]:
+    lines = [f"cnn_core: {cnn_core.__file__}"]
+    for name in BACKENDS:
+        info = backends.backend_info(name)
+        lines.append(f"backend {name}: {info['isa']}, {', '.join(info['modules'].values())}")
+    return lines
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if PURE:
+        left_out = [item for item in items if item.get_closest_marker("compiled")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> backends.Backend:
+    return backends.get(request.param)
+
+
+@pytest.fixture(params=DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+def dtype(request: pytest.FixtureRequest) -> np.dtype:
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20260101)
+
+
+@pytest.fixture(scope="session")
+def source_tree() -> Path:
+    tree = Path(__file__).resolve().parent.parent
+    assert (tree / "setup.py").exists()
+    return tree

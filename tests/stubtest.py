@@ -1,0 +1,26 @@
+"""Hold the hand-written stubs of the compiled modules against the modules; called by `make lint`.
+
+Every ISA level and dtype is a module of its own, so each one is checked.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from cnn_core.backends import backend_info
+
+
+def main() -> int:
+    package = "cnn_core._native"
+    info = backend_info("cython")
+    modules = [f"{package}.cpu"]
+    for level in info["isa_detected"]:
+        for dtype in ("float32", "float64"):
+            folder = f"{package}.{level.replace('-', '_')}_{dtype}"
+            modules += [f"{folder}.kernels", f"{folder}.engine"]
+    return subprocess.call([sys.executable, "-m", "mypy.stubtest", *modules])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
