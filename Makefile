@@ -17,7 +17,7 @@ test: $(VENV)/test-tools
 	$(BIN)/pytest $(ARGS)
 
 bench: $(VENV)/installed
-	$(BIN)/cnn-core bench $(ARGS)
+	$(BIN)/python bench/epoch.py $(ARGS)
 
 lint: $(VENV)/lint-tools
 	$(BIN)/ruff check .

@@ -7,8 +7,8 @@
 
 The product is computed tile by tile. A tile of the output stays in registers while the loop runs
 over the depth k: one value of the left-hand side, broadcast, times a row of the right-hand side.
-The right-hand side is taken a panel at a time, as wide as a tile and DEPTH_BLOCK deep, so that the
-panel stays in the L1 cache while the tiles pass over it. Every element of the output is one sum over
+The right-hand side is taken a panel at a time, as wide as a tile and DEPTH_BLOCK deep, so that a
+panel stays in cache while the tiles pass over it. Every element of the output is one sum over
 k in rising order whatever tile it falls into, so that its bits depend on the problem alone.
 
 The caller guarantees the shapes; kernels.pyx checks them for everyone else.
@@ -29,7 +29,8 @@ cdef extern from "vector.h" nogil:
         VECTOR_LENGTH
 
 cdef enum:
-    DEPTH_BLOCK = 128
+    # A panel of 256 rows of 256 bytes streams from the L2 cache; measured as good as any from 192 up.
+    DEPTH_BLOCK = 256
 
 
 cdef struct Matrix:

@@ -180,9 +180,10 @@ cdef class Engine:
     cdef real[::1] parameters
     cdef real[::1] gradient_values
     cdef Room room
+    cdef Py_ssize_t room_rows
     cdef real[:, ::1] batch_x
     cdef real[:, ::1] batch_t
-    cdef Py_ssize_t reserved
+    cdef Py_ssize_t batch_rows
     cdef Py_ssize_t n_inputs
     cdef Py_ssize_t n_outputs
     cdef list widths
@@ -306,12 +307,13 @@ cdef class Engine:
         """Claim the buffers and make sure that they hold `rows` rows."""
         if self.training:
             raise RuntimeError("this network is being trained by another thread")
-        if self.room is None or self.reserved < rows:
+        if self.room is None or self.room_rows < rows:
             self.room = Room(rows, self.widths, self.dtype)
-            self.reserved = rows
-        if gathered and (self.batch_x is None or self.batch_x.shape[0] < rows):
+            self.room_rows = rows
+        if gathered and self.batch_rows < rows:
             self.batch_x = np.empty((rows, self.n_inputs), self.dtype)
             self.batch_t = np.empty((rows, self.n_outputs), self.dtype)
+            self.batch_rows = rows
         self.training = True
         return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
+import signal
 import threading
 from pathlib import Path
 
@@ -247,6 +248,39 @@ class TestPredict:
         for thread in threads:
             thread.join()
         assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer signals")
+class TestInterruption:
+    def test_an_interrupt_leaves_a_whole_number_of_steps_and_a_usable_engine(self, backend, rng):
+        units = [200, 100, 10]
+        net = network(units)
+        x, t = data(rng, units, 320, np.float32)
+        parameters = parameters_for(rng, net, np.float32)
+        replayed = parameters.copy()
+        engine = backend.engine(net, parameters)
+        # Seconds of training, of which a twentieth of a second is done.
+        order = np.resize(np.arange(320, dtype=np.intp), 5_000_000)
+
+        def interrupt(number, frame):
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(KeyboardInterrupt):
+                engine.train_epoch(x, t, order, 32, 0.1)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        steps = 0
+        engine_of_replay = backend.engine(net, replayed)
+        while not np.array_equal(replayed, parameters):
+            rows = order[32 * steps : 32 * (steps + 1)]
+            engine_of_replay.train_epoch(x, t, rows, 32, 0.1)
+            steps += 1
+            assert steps < 200_000
+        assert engine.train_epoch(x, t, None, 32, 0.1)[0] > 0
 
 
 class TestRefusals:
