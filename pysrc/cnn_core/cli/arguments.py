@@ -1,0 +1,179 @@
+"""The parser, and the arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from cnn_core.backends import NAMES
+from cnn_core.cli.console import CommandError
+
+if TYPE_CHECKING:
+    Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+__all__ = [
+    "Parser",
+    "Subcommands",
+    "Whole",
+    "add_backend",
+    "add_data",
+    "add_out",
+    "add_quiet",
+    "add_seed",
+    "add_table_layout",
+    "positive",
+    "share",
+]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are exceptions of one line; see `cnn_core.cli.main`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong with the arguments.
+
+        Raises
+        ------
+        CommandError
+            Always.
+        """
+        raise CommandError(f"{message} (see {self.prog} --help)")
+
+
+class Whole:
+    """The type of an argument that is a whole number.
+
+    Parameters
+    ----------
+    least : int
+    most : int, optional
+    """
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        self._least = least
+        self._most = most
+
+    def __call__(self, text: str) -> int:
+        """Return the number.
+
+        Raises
+        ------
+        argparse.ArgumentTypeError
+            If `text` is none, or outside the limits.
+        """
+        try:
+            value = int(text)
+        except ValueError:
+            value = self._least - 1
+        if value < self._least or (self._most is not None and value > self._most):
+            limits = (
+                f"of at least {self._least}"
+                if self._most is None
+                else f"from {self._least} to {self._most}"
+            )
+            raise argparse.ArgumentTypeError(f"expected a whole number {limits}, found {text!r}")
+        return value
+
+
+def positive(text: str) -> float:
+    """Return the finite number above 0 that was typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    value = _number(text)
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """Return the share, above 0 and at most a half, that was typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    value = _number(text)
+    if not 0 < value <= 0.5:
+        raise argparse.ArgumentTypeError(
+            f"expected a share above 0 and at most 0.5, found {text!r}"
+        )
+    return value
+
+
+def add_data(parser: Parser, *, default: str | None, help: str) -> None:
+    """Add the arguments that say which data are meant."""
+    group = parser.add_argument_group("data")
+    group.add_argument("--data", metavar="DATA", default=default, help=help)
+    group.add_argument(
+        "--labels", metavar="FILE", help="the .npy file of the targets of an .npy file"
+    )
+    group.add_argument(
+        "--target", metavar="NAME", help="target column of a .csv file (default: its last one)"
+    )
+    add_table_layout(group)
+    group.add_argument(
+        "--data-folder",
+        metavar="DIR",
+        type=Path,
+        help="where the files of Fashion-MNIST are (default: wherever they are found)",
+    )
+
+
+def add_table_layout(group: argparse._ActionsContainer) -> None:
+    """Add what settles whether a table begins with the names of its columns."""
+    group.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line of a .csv file holds names (default: found out)",
+    )
+
+
+def add_backend(group: argparse._ActionsContainer) -> None:
+    """Add the choice of the backend."""
+    group.add_argument(
+        "--backend",
+        choices=("auto", *NAMES),
+        default="auto",
+        help="what computes: the compiled backend (cython), the NumPy reference (numpy), "
+        "or CNN_CORE_BACKEND, else the compiled one (auto, the default)",
+    )
+
+
+def add_seed(group: argparse._ActionsContainer) -> None:
+    """Add the seed of the first weights and of the order of the samples."""
+    group.add_argument(
+        "--seed",
+        metavar="N",
+        type=Whole(0, 2**32 - 1),
+        default=0,
+        help="fixes the first weights and the order of the samples (default: 0)",
+    )
+
+
+def add_out(group: argparse._ActionsContainer, kind: str) -> None:
+    """Add the place of a run folder."""
+    group.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help=f"run folder to write, new or empty (default: runs/DATE-TIME-{kind})",
+    )
+
+
+def add_quiet(group: argparse._ActionsContainer, help: str) -> None:
+    """Add the wish for few words."""
+    group.add_argument("--quiet", action="store_true", help=help)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

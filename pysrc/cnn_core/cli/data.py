@@ -1,0 +1,78 @@
+"""``cnn-core data``: where a data set is, and what is in it."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from cnn_core.cli import arguments as args
+from cnn_core.cli.console import note
+from cnn_core.cli.sources import Samples, Source, read_samples
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: args.Subcommands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "data",
+        help="find or fetch a data set, and show what is in it",
+        description="Shows where a data set is, its shapes, SHA-256 and classes. Fashion-MNIST is "
+        "fetched if it is nowhere on the machine; each place that was tried is named.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        nargs="?",
+        default="fashion-mnist",
+        help="fashion-mnist (the default), digits, or a file as cnn-core train takes it",
+    )
+    parser.add_argument(
+        "--labels", metavar="FILE", help="the .npy file of the targets of an .npy file"
+    )
+    parser.add_argument(
+        "--target", metavar="NAME", help="target column of a .csv file (default: its last one)"
+    )
+    args.add_table_layout(parser)
+    parser.add_argument("--data-folder", metavar="DIR", help="where the files of Fashion-MNIST are")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the command out; the exit code is 0."""
+    print(_text(read_samples(Source.from_arguments(arguments), note)))
+    return 0
+
+
+def _text(samples: Samples) -> str:
+    lines = [f"{samples.name} from {samples.source}", ""]
+    for name, array in (
+        ("x_train", samples.x_train),
+        ("y_train", samples.y_train),
+        ("x_test", samples.x_test),
+        ("y_test", samples.y_test),
+    ):
+        shape = " x ".join(str(length) for length in array.shape)
+        dtype = "classes" if name.startswith("y") else array.dtype.name
+        lines.append(f"{name:<8} {shape:<16} {dtype:<8} from {array.min():g} to {array.max():g}")
+    lines += [
+        f"test     {samples.test_part}",
+        f"scaling  {samples.scaling.description}",
+        "",
+        "SHA-256",
+        *(f"  {digest}  {name}" for name, digest in samples.hashes.items()),
+        "",
+    ]
+    width = max(len(name) for name in (*samples.class_names, "class"))
+    lines.append(f"      {'class':<{width}}  training    test")
+    counts = [
+        np.bincount(y, minlength=len(samples.class_names))
+        for y in (samples.y_train, samples.y_test)
+    ]
+    for number, name in enumerate(samples.class_names):
+        lines.append(
+            f"{number:>4}  {name:<{width}}  {counts[0][number]:>8,}  {counts[1][number]:>6,}"
+        )
+    return "\n".join(lines)

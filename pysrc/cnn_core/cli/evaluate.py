@@ -1,0 +1,157 @@
+"""``cnn-core evaluate`` and ``cnn-core predict``: use what ``cnn-core train`` left behind."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core import backend_info
+from cnn_core.cli import arguments as args
+from cnn_core.cli.console import CommandError, note, require
+from cnn_core.cli.report import evaluate
+from cnn_core.cli.run_folder import Run, read_run
+from cnn_core.cli.sources import Source, read_features, read_test_part
+from cnn_core.cli.train import describe_backend
+from cnn_core.files import atomic_write
+from cnn_core.network import FloatArray
+
+__all__ = ["add_parser", "run_evaluate", "run_predict"]
+
+
+def add_parser(commands: args.Subcommands) -> None:
+    """Add both commands to the parser."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="evaluate the model of a run folder",
+        description="Evaluates the model of a run folder on the test part of the data that it was "
+        "trained on, or of other data of the same classes; all of a file that has no test part.",
+        allow_abbrev=False,
+    )
+    _add_run(parser)
+    args.add_data(
+        parser,
+        default=None,
+        help="fashion-mnist, digits or a file as cnn-core train takes it (default: what was "
+        "trained on)",
+    )
+    args.add_backend(parser)
+    parser.set_defaults(run=run_evaluate)
+
+    parser = commands.add_parser(
+        "predict",
+        help="predict the classes of the samples of a file",
+        description="Writes the predicted class of each sample of a file as comma-separated text.",
+        allow_abbrev=False,
+    )
+    _add_run(parser)
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="samples: an IDX file, .npz (its test part, if it has one), .npy or .csv (with a "
+        "header, its columns are found by name and one other, as the target, is left out)",
+    )
+    args.add_table_layout(parser)
+    parser.add_argument(
+        "--outputs",
+        action="store_true",
+        help="add the network's output for each class: from 0 to 1, no probabilities, they need "
+        "not add up to 1",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, help="file to write (default: standard output)"
+    )
+    args.add_backend(parser)
+    parser.set_defaults(run=run_predict)
+
+
+def _add_run(parser: args.Parser) -> None:
+    parser.add_argument("folder", metavar="RUN", type=Path, help="run folder of cnn-core train")
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    """Carry ``evaluate`` out; the exit code is 0."""
+    require("evaluate", "sklearn")
+    run = read_run(arguments.folder, arguments.backend)
+    part = read_test_part(
+        _source(run, arguments), run.class_names, run.feature_names, run.hashes, note
+    )
+    result = evaluate(run.net, _scaled(run, part.x), part.y, run.class_names)
+    print(
+        f"{result.report}\n"
+        f"accuracy  {result.accuracy:.4f}  (loss {result.loss:.4f}, {len(part.x):,} samples: "
+        f"{part.description})\n"
+        f"recorded  {run.accuracy:.4f}  on the test part after training\n"
+        f"computed  by {describe_backend(backend_info(run.net.backend))}"
+    )
+    return 0
+
+
+def run_predict(arguments: argparse.Namespace) -> int:
+    """Carry ``predict`` out; the exit code is 0."""
+    run = read_run(arguments.folder, arguments.backend)
+    out: Path | None = arguments.out
+    if out is not None and out.exists() and os.path.samefile(out, arguments.file):
+        raise CommandError(f"--out: {out} is the file to be predicted; choose another name")
+    x = read_features(arguments.file, run.feature_names, arguments.header)
+    text = _table(run, run.net.predict(_scaled(run, x)), arguments.outputs)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        _write(out, text)
+        note(f"{len(x):,} predictions written to {out}")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    def write(stream: BinaryIO) -> None:
+        stream.write(text.encode())
+
+    atomic_write(path, write)
+
+
+def _source(run: Run, arguments: argparse.Namespace) -> Source:
+    """Return the data that were asked for: other ones, or those of the run."""
+    if arguments.data is not None:
+        return Source.from_arguments(arguments)
+    given = Source.from_arguments(
+        argparse.Namespace(**{**vars(arguments), "data": run.source.data})
+    )
+    changes = {key: value for key, value in vars(given).items() if value is not None}
+    return replace(run.source, **changes)
+
+
+def _scaled(run: Run, x: npt.NDArray[Any]) -> FloatArray:
+    """Return samples as the network of a run takes them."""
+    features = int(np.prod(x.shape[1:]))
+    if features != run.net.input_neurons:
+        raise CommandError(
+            f"expected samples of {run.net.input_neurons} features, as the run was trained on, "
+            f"found {features}"
+        )
+    trained = np.dtype(run.scaling.dtype)
+    if (trained == np.uint8) != (x.dtype == np.uint8):
+        note(
+            f"the model was trained on {trained} values, {run.scaling.description}; "
+            f"these are {x.dtype} values from {x.min():g} to {x.max():g} and are scaled alike"
+        )
+    return run.scaling.apply(x, run.net.dtype)
+
+
+def _table(run: Run, outputs: FloatArray, with_outputs: bool) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["sample", "class", *(run.class_names if with_outputs else ())])
+    for number, (row, best) in enumerate(zip(outputs, outputs.argmax(axis=1), strict=True)):
+        values = [f"{value:.6g}" for value in row] if with_outputs else []
+        writer.writerow([number, run.class_names[best], *values])
+    return text.getvalue()

@@ -1,0 +1,236 @@
+"""The pictures of a run, drawn by matplotlib without a display and without its global state.
+
+The colours (blue, vermilion) are told apart by colour-blind eyes, and nothing is told by a colour
+alone: a wrong prediction is red and has the true class beneath it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_confusion", "plot_curves", "plot_gallery"]
+
+Array = npt.NDArray[Any]
+
+WIDTH_PIXELS = 1200
+_DPI = 120
+_WIDTH = WIDTH_PIXELS / _DPI
+
+_TRAIN = "#0072B2"
+_MEASURED = "#D55E00"
+_INK = "#222222"
+_FAINT = "#777777"
+_WRONG = "#C00000"
+
+_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _FAINT,
+    "axes.grid": True,
+    "grid.color": "#E4E4E4",
+    "axes.axisbelow": True,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "legend.frameon": False,
+    # A class name is text, also if there are dollar signs in it.
+    "text.parse_math": False,
+}
+
+_ANNOTATED_CLASSES = 20
+_LABELLED_CLASSES = 60
+
+
+def plot_curves(path: Path, history: dict[str, list[float]], title: str, measured: str) -> None:
+    """Draw loss and accuracy over the epochs, side by side.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        PNG to write, 1200 pixels wide.
+    history : dict of str to list of float
+        `NN.history`.
+    title : str
+    measured : str
+        What the validation data are: ``"test"`` or ``"validation"``.
+    """
+    with _figure(path, height=4.6) as figure:
+        figure.suptitle(title, fontsize=12)
+        for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            _plot_quantity(axes, history, quantity, measured)
+        if measured == "test":
+            figure.supxlabel(
+                "The test data are shown, not used: nothing was selected on them.",
+                fontsize=9,
+                color=_FAINT,
+            )
+
+
+def _plot_quantity(
+    axes: Axes, history: dict[str, list[float]], quantity: str, measured: str
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    lines = (
+        (quantity, "training, as seen during the epoch", _TRAIN, "-"),
+        (f"validation_{quantity}", f"{measured}, after the epoch", _MEASURED, "--"),
+    )
+    for key, label, colour, style in lines:
+        values = history[key]
+        epochs = np.arange(1, len(values) + 1)
+        marker = "o" if len(values) <= 40 else ""
+        axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
+    axes.set_title(quantity)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    # Half an epoch beside the first and the last, also if they are one and the same.
+    beside = max(0.5, 0.02 * len(values))
+    axes.set_xlim(1 - beside, len(values) + beside)
+    axes.margins(y=0.08)
+    axes.legend(loc="best")
+
+
+def plot_confusion(path: Path, confusion: Array, class_names: tuple[str, ...], title: str) -> None:
+    """Draw a confusion matrix: colours are shares of the true class, numbers are counts.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        PNG to write, 1200 pixels wide.
+    confusion : numpy.ndarray, (classes, classes)
+        Counts by true class (row) and predicted class (column).
+    class_names : tuple of str
+    title : str
+    """
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    count = len(class_names)
+    with _figure(path, height=9.2) as figure:
+        axes = figure.subplots()
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set_title(title, fontsize=12)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        if count <= _LABELLED_CLASSES:
+            size = 10 if count <= _ANNOTATED_CLASSES else 6
+            names = [_short(name, 16) for name in class_names]
+            axes.set_xticks(
+                range(count), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=size
+            )
+            axes.set_yticks(range(count), names, fontsize=size)
+        axes.tick_params(length=0)
+        if count <= _ANNOTATED_CLASSES:
+            _annotate(axes, confusion, shares)
+        bar = figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
+        bar.outline.set_visible(False)
+
+
+def _annotate(axes: Axes, confusion: Array, shares: Array) -> None:
+    """Write the counts into the cells, light on dark ones and nothing where there is nothing."""
+    size = 11 if len(confusion) <= 12 else 8
+    for (row, column), number in np.ndenumerate(confusion):
+        if number:
+            dark = shares[row, column] > 0.5
+            axes.text(
+                column,
+                row,
+                f"{number}",
+                ha="center",
+                va="center",
+                fontsize=size,
+                color="white" if dark else _INK,
+                fontweight="bold" if row == column else "normal",
+            )
+
+
+def plot_gallery(
+    path: Path,
+    images: Array,
+    y: Array,
+    predicted: Array,
+    class_names: tuple[str, ...],
+    title: str,
+    *,
+    rows: int,
+    columns: int,
+) -> None:
+    """Draw images in a grid, each with its predicted class; wrong ones in red, with the true one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        PNG to write, 1200 pixels wide.
+    images : numpy.ndarray, (n, height, width)
+        The first ``rows * columns`` of them are drawn.
+    y, predicted : numpy.ndarray, (n,)
+        True and predicted classes, as positions in `class_names`.
+    class_names : tuple of str
+    title : str
+    rows, columns : int
+    """
+    shown = images[: rows * columns]
+    aspect = min(max(images.shape[1] / images.shape[2], 0.2), 3.0)
+    cell = _WIDTH / columns * 0.9 * aspect + 0.4
+    with _figure(path, height=0.75 + rows * cell) as figure:
+        figure.suptitle(title, fontsize=12)
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, image, truth, guess in zip(grid, shown, y, predicted, strict=False):
+            axes.imshow(image, cmap="gray_r", vmin=0, vmax=max(float(shown.max()), 1e-12))
+            right = bool(truth == guess)
+            lines = (class_names[guess], " " if right else f"({class_names[truth]})")
+            for number, text in enumerate(lines, start=1):
+                _caption(axes, text, number, right)
+
+
+def _caption(axes: Axes, text: str, number: int, right: bool) -> None:
+    """Write one of the two lines beneath an image, each on the same height in all of a row."""
+    axes.annotate(
+        _short(text, 15),
+        (0.5, 0.0),
+        xycoords="axes fraction",
+        xytext=(0, -1 - 12 * number),
+        textcoords="offset points",
+        ha="center",
+        va="baseline",
+        fontsize=10,
+        color=_INK if right else _WRONG,
+        fontweight="normal" if right else "bold",
+    )
+
+
+@contextmanager
+def _figure(path: Path, height: float) -> Iterator[Figure]:
+    """Give a figure of full width, and write it when it is drawn."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        # The user's own settings could make labels overlap; the context brings them back.
+        matplotlib.rcdefaults()
+        settings: Any = matplotlib.rcParams
+        settings.update(_STYLE)
+        figure = Figure(figsize=(_WIDTH, height), dpi=_DPI)
+        FigureCanvasAgg(figure)
+        figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+        yield figure
+        figure.savefig(path, dpi=_DPI, facecolor="white")
+
+
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"

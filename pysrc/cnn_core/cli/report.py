@@ -1,0 +1,76 @@
+"""How good a network is on samples with classes: loss, accuracy, confusion matrix, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core import NN, backends, one_hot
+from cnn_core.network import FloatArray
+
+__all__ = ["Evaluation", "evaluate"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a network makes of samples with classes.
+
+    Attributes
+    ----------
+    accuracy : float
+        Share of the samples whose largest output is their class.
+    loss : float
+        Mean over the samples of half the squared error summed over the outputs.
+    predicted : numpy.ndarray, (n,)
+        Class of each sample according to the network.
+    confusion : numpy.ndarray, (classes, classes)
+        Number of samples by true class (row) and predicted class (column).
+    report : str
+        Precision, recall and F1 of each class.
+    """
+
+    accuracy: float
+    loss: float
+    predicted: Array
+    confusion: Array
+    report: str
+
+
+def evaluate(net: NN, x: FloatArray, y: Array, class_names: tuple[str, ...]) -> Evaluation:
+    """Compare the predictions of a network with the truth.
+
+    Parameters
+    ----------
+    net : NN
+    x : numpy.ndarray, (n, features)
+        Scaled samples.
+    y : numpy.ndarray, (n,)
+        True classes, as positions in `class_names`.
+    class_names : tuple of str
+    """
+    from sklearn.metrics import classification_report, confusion_matrix
+
+    outputs = net.predict(x)
+    predicted = outputs.argmax(axis=1)
+    targets = one_hot(y, len(class_names)).astype(outputs.dtype)
+    labels = np.arange(len(class_names))
+    report: str = classification_report(
+        y_true=y,
+        y_pred=predicted,
+        labels=labels,
+        target_names=list(class_names),
+        digits=4,
+        zero_division=0,
+    )
+    return Evaluation(
+        accuracy=float(np.mean(predicted == y)),
+        loss=backends.get(net.backend).kernels(outputs.dtype).squared_error(outputs, targets),
+        predicted=predicted,
+        confusion=np.asarray(confusion_matrix(y_true=y, y_pred=predicted, labels=labels)),
+        report=report,
+    )

@@ -1,0 +1,280 @@
+"""The folder that a run leaves behind: how it comes to be as a whole, and how it is read again."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnn_core import NN, load
+from cnn_core.cli.console import CommandError
+from cnn_core.cli.scaling import Scaling
+from cnn_core.cli.sources import Source
+
+__all__ = [
+    "FORMAT",
+    "MODEL",
+    "RECORD",
+    "NewFolder",
+    "Run",
+    "new_folder",
+    "read_run",
+    "record_head",
+    "source_to_json",
+    "weights_sha256",
+    "write_history",
+    "write_json",
+]
+
+MODEL = "model.safetensors"
+RECORD = "run.json"
+FORMAT = "cnn-core run"
+FORMAT_VERSION = 1
+
+_RUNS = Path("runs")
+
+
+class NewFolder:
+    """A run folder in the making.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        Where its files are to be written.
+    final : pathlib.Path
+        Where it is once it is complete.
+    """
+
+    def __init__(self, path: Path, final: Path) -> None:
+        self.path = path
+        self.final = final
+
+
+@contextmanager
+def new_folder(out: Path | None, name: str) -> Iterator[NewFolder]:
+    """Make a run folder that is there as a whole at the end, or not at all.
+
+    Files are written into a hidden folder beside it, which takes its name when the block ends
+    without an exception and is removed otherwise.
+
+    Parameters
+    ----------
+    out : pathlib.Path or None
+        The folder, which must be absent or empty; None: ``runs/<date>-<time>-<name>``, with a
+        number behind it if that is taken.
+    name : str
+        What was trained on.
+
+    Raises
+    ------
+    CommandError
+        If `out` is there and not empty.
+    OSError
+        If nothing can be written there.
+    """
+    final = _default_folder(name) if out is None else _checked(out)
+    _make_parents(final)
+    hidden = final.parent / f".{final.name[:40]}-{os.urandom(4).hex()}.tmp"
+    hidden.mkdir()
+    folder = NewFolder(hidden, final)
+    try:
+        yield folder
+        folder.final = final if out is not None else _claimed(final)
+        os.replace(hidden, folder.final)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+
+
+def _checked(out: Path) -> Path:
+    """Return the folder that was asked for, behind any symbolic link, if it can be taken."""
+    final = Path(os.path.realpath(out))
+    if final.is_dir() and any(final.iterdir()):
+        raise CommandError(
+            f"--out: expected a new or empty folder, found a folder that is not empty: {out}"
+        )
+    if final.exists() and not final.is_dir():
+        raise CommandError(f"--out: expected a new or empty folder, found a file: {out}")
+    return final
+
+
+def _default_folder(name: str) -> Path:
+    slug = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "data"
+    return _RUNS / f"{datetime.now():%Y%m%d-%H%M%S}-{slug[:60]}"
+
+
+def _make_parents(final: Path) -> None:
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise CommandError(f"cannot make the folder {final}: {error.filename} is a file") from error
+
+
+def _claimed(wanted: Path) -> Path:
+    """Make an empty folder of this name, or with the first number behind it that is free."""
+    for number in range(1, 1000):
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise CommandError(f"{wanted} and 998 more folders of this name exist already; use --out")
+
+
+# What the folder holds
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write values as JSON for people: indented, but each list of numbers on one line."""
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    numbers = re.compile(r"\[\s+([-+.\deE,\s]+?)\s+\]")
+    text = numbers.sub(lambda match: "[" + re.sub(r"\s+", " ", match[1]) + "]", text)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_history(path: Path, history: dict[str, list[float]], measured: str) -> None:
+    """Write the history of a network as a table, a row for each epoch.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    history : dict of str to list of float
+        `NN.history`.
+    measured : str
+        What the validation data were: ``"test"`` or ``"validation"``.
+    """
+    columns = {key.replace("validation", measured): values for key, values in history.items()}
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["epoch", *columns])
+        for epoch, row in enumerate(zip(*columns.values(), strict=True), start=1):
+            writer.writerow([epoch, *row])
+
+
+def weights_sha256(net: NN) -> str:
+    """Return the SHA-256 of a network's weights: wih, bih, who, bho, row by row, little-endian."""
+    digest = hashlib.sha256()
+    for values in (net.wih, net.bih, net.who, net.bho):
+        array = np.asarray(values, net.dtype.newbyteorder("<"))
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def record_head(kind: str, argv: list[str]) -> dict[str, Any]:
+    """Return what every record begins with: what kind it is, what was run, by what, when."""
+    from cnn_core import __version__
+
+    return {
+        "format": kind,
+        "format_version": FORMAT_VERSION,
+        "cnn_core": __version__,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": ["cnn-core", *argv],
+    }
+
+
+# Reading it again
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that was read from its folder.
+
+    Attributes
+    ----------
+    net : NN
+    source : Source
+        The data that it was trained on.
+    hashes : dict of str to str
+        Their SHA-256.
+    class_names : tuple of str
+    feature_names : tuple of str or None
+    scaling : Scaling
+    accuracy : float
+        Accuracy on the test part, as recorded.
+    """
+
+    net: NN
+    source: Source
+    hashes: dict[str, str]
+    class_names: tuple[str, ...]
+    feature_names: tuple[str, ...] | None
+    scaling: Scaling
+    accuracy: float
+
+
+def read_run(folder: Path, backend: str = "auto") -> Run:
+    """Read the folder of a run of ``cnn-core train``.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    backend : {"auto", "cython", "numpy"}
+
+    Raises
+    ------
+    CommandError
+        If it is no such folder, or damaged.
+    ValueError, OSError
+        If the model cannot be read.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        raise CommandError(
+            f"{folder}: expected the folder of a run of cnn-core train, found {found}"
+        )
+    missing = [name for name in (RECORD, MODEL) if not (folder / name).is_file()]
+    if missing:
+        raise CommandError(
+            f"{folder}: expected the folder of a run of cnn-core train, "
+            f"found one without {' and '.join(missing)}"
+        )
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        values = _values(record)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise CommandError(f"{path}: not the record of a run, or damaged ({reason})") from error
+    net = load(folder / MODEL, backend=backend)
+    sizes = (net.input_neurons, net.output_neurons)
+    if sizes != (values.pop("features"), len(values["class_names"])):
+        raise CommandError(f"{folder}: {RECORD} and {MODEL} do not belong together")
+    return Run(net=net, **values)
+
+
+def _values(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a `Run` is made of, and the number of features."""
+    if record["format"] != FORMAT or record["format_version"] != FORMAT_VERSION:
+        raise ValueError(
+            f"format {record['format']!r}, version {record['format_version']!r}; "
+            f"expected {FORMAT!r}, version {FORMAT_VERSION}"
+        )
+    data = record["data"]
+    names = data["feature_names"]
+    return {
+        "source": Source(**data["asked_for"]),
+        "hashes": {str(key): str(value) for key, value in data["sha256"].items()},
+        "class_names": tuple(str(name) for name in record["class_names"]),
+        "feature_names": None if names is None else tuple(str(name) for name in names),
+        "scaling": Scaling.from_json(record["preprocessing"]),
+        "accuracy": float(record["result"]["test_accuracy"]),
+        "features": int(data["features"]),
+    }
+
+
+def source_to_json(source: Source) -> dict[str, Any]:
+    """Return a source as the record keeps it: so that it is found from any folder."""
+    return asdict(source.absolute())
