@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import json
 import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -182,8 +184,8 @@ class TestTrajectories:
     def test_hits_count_the_first_of_equal_outputs(self, backend, dtype):
         net = network([1, 3])
         engine = backend.engine(net, np.zeros(net.n_parameters(), dtype))
-        x, t = np.zeros((3, 1), dtype), np.eye(3, dtype=dtype)
-        assert engine.train_epoch(x, t, None, 3, 1e-9)[1] == 1
+        x, t = np.zeros((3, 1), dtype), np.eye(3, dtype=dtype)[[0, 0, 2]]
+        assert engine.train_epoch(x, t, None, 3, 1e-9)[1] == 2
 
     def test_an_epoch_over_nothing_changes_nothing(self, backend, dtype, rng):
         net = network([4, 3])
@@ -338,3 +340,30 @@ class TestRefusals:
             engine.train_epoch(x, t, np.arange(6, dtype=np.intp), 6, 0.1)
         with pytest.raises(ValueError, match="6 samples"):
             engine.predict(x[:5], t[:5])
+
+
+def test_a_second_training_of_one_network_at_the_same_time_is_refused(backend, rng):
+    units = [200, 100, 10]
+    net = network(units)
+    x, t = data(rng, units, 320, np.float32)
+    engine = backend.engine(net, parameters_for(rng, net, np.float32))
+    order = np.resize(np.arange(320, dtype=np.intp), 40_000)
+    losses = []
+
+    def train_until_let():
+        while not losses:
+            with contextlib.suppress(RuntimeError):
+                losses.append(engine.train_epoch(x, t, order, 32, 0.1)[0])
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=train_until_let)
+    thread.start()
+    refusals = set()
+    while thread.is_alive():
+        time.sleep(0.001)
+        try:
+            engine.train_epoch(x[:1], t[:1], None, 1, 1e-30)
+        except RuntimeError as error:
+            refusals.add(str(error))
+    assert refusals == {"this network is being trained by another thread"}
+    assert losses[0] > 0

@@ -15,8 +15,9 @@ import numpy.typing as npt
 # is one term more.
 SUM_SLACK = 2
 
-# A sigmoid: exp within 1 unit in the last place (2 in NumPy's float32), an addition, a division.
-SIGMOID_ULPS = 6
+# A sigmoid is an exp, an addition and a division, half a unit in the last place for each of the
+# latter. Our exp is within 1 unit; NumPy's in float32 within 2.52, by its own documentation.
+SIGMOID_ULPS = {"cython": 2, "numpy": 4}
 
 # A product of three factors and a difference: one rounding each.
 POINTWISE_ULPS = 4

@@ -6,6 +6,8 @@ What each method does, with shapes and errors, stands in `cnn_core.contracts.Eng
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -96,11 +98,10 @@ class NumpyEngine:
             raise ValueError(f"order: expected indices from 0 to {len(x) - 1}")
         if self._network.rule == "article" and (order is not None or batch_size < samples):
             raise ValueError("the article's rule takes all samples in one step, as they stand")
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError("this network is being trained by another thread")
-        try:
-            loss = 0.0
-            hits = 0
+        loss = 0.0
+        hits = 0
+        # A training that diverges shows in its loss, as it does where there are no warnings.
+        with self._exclusively(), np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, samples, batch_size):
                 rows = slice(start, start + batch_size)
                 batch = rows if order is None else order[rows]
@@ -109,28 +110,31 @@ class NumpyEngine:
                 loss += batch_loss * len(xb)
                 hits += batch_hits
                 kernels.gradient_descent(self._parameters, self._gradient, learning_rate)
-            return loss / max(samples, 1), hits
-        finally:
-            self._training.release()
+        return loss / max(samples, 1), hits
 
     def gradient(self, x: FloatArray, t: FloatArray, out: FloatArray) -> float:
         """Write the step's direction for all of `x` into `out`; return the loss."""
         self._check(x, t)
         if out.shape != self._parameters.shape:
             raise ValueError(f"out: expected {self._parameters.shape}, found {out.shape}")
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError("this network is being trained by another thread")
-        try:
+        with self._exclusively():
             loss, _ = self._backpropagate(x, t)
             out[:] = self._gradient
-            return loss
-        finally:
-            self._training.release()
+        return loss
 
     def predict(self, x: FloatArray, out: FloatArray) -> None:
         """Write the outputs for `x` into `out`."""
         self._check(x, out)
         out[:] = self._activations(x)[-1]
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        if not self._training.acquire(blocking=False):
+            raise RuntimeError("this network is being trained by another thread")
+        try:
+            yield
+        finally:
+            self._training.release()
 
     def _check(self, x: FloatArray, t: FloatArray) -> None:
         network = self._network
