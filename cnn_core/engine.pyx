@@ -306,7 +306,7 @@ cdef class Engine:
     cdef int begin(self, Py_ssize_t rows, bint gathered) except -1:
         """Claim the buffers and make sure that they hold `rows` rows."""
         if self.training:
-            raise RuntimeError("this network is being trained by another thread")
+            raise RuntimeError("this network is being trained already, perhaps by another thread")
         if self.room is None or self.room_rows < rows:
             self.room = Room(rows, self.widths, self.dtype)
             self.room_rows = rows

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import itertools
 import json
 import signal
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -252,29 +250,44 @@ class TestPredict:
         assert not wrong
 
 
+@pytest.fixture
+def soon():
+    """Have a function called a twentieth of a second later, in the midst of what runs then."""
+    before = signal.getsignal(signal.SIGALRM)
+
+    def call_soon(function):
+        signal.signal(signal.SIGALRM, lambda number, frame: function())
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    yield call_soon
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer signals")
 class TestInterruption:
-    def test_an_interrupt_leaves_a_whole_number_of_steps_and_a_usable_engine(self, backend, rng):
+    @pytest.fixture
+    def training(self, backend, rng):
+        """Seconds of training: network, its parameters, samples, targets and a long order."""
         units = [200, 100, 10]
         net = network(units)
         x, t = data(rng, units, 320, np.float32)
-        parameters = parameters_for(rng, net, np.float32)
+        order = np.resize(np.arange(320, dtype=np.intp), 5_000_000)
+        return net, parameters_for(rng, net, np.float32), x, t, order
+
+    def test_an_interrupt_leaves_a_whole_number_of_steps_and_a_usable_engine(
+        self, backend, training, soon
+    ):
+        net, parameters, x, t, order = training
         replayed = parameters.copy()
         engine = backend.engine(net, parameters)
-        # Seconds of training, of which a twentieth of a second is done.
-        order = np.resize(np.arange(320, dtype=np.intp), 5_000_000)
 
-        def interrupt(number, frame):
+        def interrupt():
             raise KeyboardInterrupt
 
-        before = signal.signal(signal.SIGALRM, interrupt)
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            with pytest.raises(KeyboardInterrupt):
-                engine.train_epoch(x, t, order, 32, 0.1)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+        soon(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            engine.train_epoch(x, t, order, 32, 0.1)
         steps = 0
         engine_of_replay = backend.engine(net, replayed)
         while not np.array_equal(replayed, parameters):
@@ -282,6 +295,20 @@ class TestInterruption:
             engine_of_replay.train_epoch(x, t, rows, 32, 0.1)
             steps += 1
             assert steps < 200_000
+        assert engine.train_epoch(x, t, None, 32, 0.1)[0] > 0
+
+    def test_a_second_training_of_one_network_at_the_same_time_is_refused(
+        self, backend, training, soon
+    ):
+        net, parameters, x, t, order = training
+        engine = backend.engine(net, parameters)
+
+        def train_as_well():
+            engine.train_epoch(x, t, None, 32, 0.1)
+
+        soon(train_as_well)
+        with pytest.raises(RuntimeError, match="being trained already"):
+            engine.train_epoch(x, t, order, 32, 0.1)
         assert engine.train_epoch(x, t, None, 32, 0.1)[0] > 0
 
 
@@ -340,30 +367,3 @@ class TestRefusals:
             engine.train_epoch(x, t, np.arange(6, dtype=np.intp), 6, 0.1)
         with pytest.raises(ValueError, match="6 samples"):
             engine.predict(x[:5], t[:5])
-
-
-def test_a_second_training_of_one_network_at_the_same_time_is_refused(backend, rng):
-    units = [200, 100, 10]
-    net = network(units)
-    x, t = data(rng, units, 320, np.float32)
-    engine = backend.engine(net, parameters_for(rng, net, np.float32))
-    order = np.resize(np.arange(320, dtype=np.intp), 40_000)
-    losses = []
-
-    def train_until_let():
-        while not losses:
-            with contextlib.suppress(RuntimeError):
-                losses.append(engine.train_epoch(x, t, order, 32, 0.1)[0])
-            time.sleep(0.001)
-
-    thread = threading.Thread(target=train_until_let)
-    thread.start()
-    refusals = set()
-    while thread.is_alive():
-        time.sleep(0.001)
-        try:
-            engine.train_epoch(x[:1], t[:1], None, 1, 1e-30)
-        except RuntimeError as error:
-            refusals.add(str(error))
-    assert refusals == {"this network is being trained by another thread"}
-    assert losses[0] > 0

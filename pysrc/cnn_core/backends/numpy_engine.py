@@ -130,7 +130,7 @@ class NumpyEngine:
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
         if not self._training.acquire(blocking=False):
-            raise RuntimeError("this network is being trained by another thread")
+            raise RuntimeError("this network is being trained already, perhaps by another thread")
         try:
             yield
         finally:
