@@ -18,19 +18,25 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 SOURCES = Path("cnn_core")
-STAGED = Path("build") / "staged"
 SHARED = "cnn_core._native._shared"
 MODULES = ("dense", "pointwise", "kernels", "engine")
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
 DEBUG = os.environ.get("CNN_CORE_DEBUG", "0") not in ("", "0")
+# What is up to date is told by the files' times alone, so a switch needs a folder of its own.
+BUILD = Path("build") / "debug" if DEBUG else Path("build")
+STAGED = BUILD / "staged"
+THIS_FILE = Path("setup.py")
 
 DIRECTIVES = {
     "language_level": 3,
     "binding": True,
     "embedsignature": False,
+    "auto_pickle": False,
+    "autotestdict": False,
     "boundscheck": DEBUG,
     "initializedcheck": DEBUG,
     "wraparound": False,
@@ -76,13 +82,18 @@ def staged_copy(package: str) -> Path:
     """Copy the sources to a folder of their own, from which `package` is built.
 
     The cimports between them are relative, so that each copy uses its own neighbours. A file that
-    did not change keeps its time, so that it is not compiled again.
+    did not change keeps its time, so that it is not compiled again, unless the directives here may
+    have changed.
     """
     folder = STAGED / package.replace(".", "/")
     folder.mkdir(parents=True, exist_ok=True)
     for source in SOURCES.iterdir():
         copy = folder / source.name
-        if not copy.exists() or copy.read_bytes() != source.read_bytes():
+        if (
+            not copy.exists()
+            or copy.stat().st_mtime < THIS_FILE.stat().st_mtime
+            or copy.read_bytes() != source.read_bytes()
+        ):
             shutil.copyfile(source, copy)
     return folder
 
@@ -94,21 +105,28 @@ def extensions() -> list[Extension]:
 
     levels = isa_levels()
     headers = [str(path) for pattern in ("*.h", "*.pxd") for path in SOURCES.glob(pattern)]
+    depends = [*headers, str(THIS_FILE)]
     modules = [
         Extension(
             "cnn_core._native.cpu",
-            [str(SOURCES / "cpu.pyx")],
+            [str(staged_copy("cnn_core._native") / "cpu.pyx")],
             define_macros=[
                 ("CNN_CORE_BUILT_LEVELS", f'"{" ".join(levels)}"'),
                 ("CNN_CORE_CYTHON", f'"{cython_version}"'),
             ],
             include_dirs=[str(SOURCES)],
-            depends=headers,
+            depends=depends,
             extra_compile_args=compile_flags([]),
             extra_link_args=link_flags(),
         ),
         # What every typed memoryview needs, once instead of in each module.
-        Extension(SHARED, [], extra_compile_args=compile_flags([]), extra_link_args=link_flags()),
+        Extension(
+            SHARED,
+            [],
+            depends=depends,
+            extra_compile_args=compile_flags([]),
+            extra_link_args=link_flags(),
+        ),
     ]
     for level, level_flags in levels.items():
         for dtype, macros in DTYPES.items():
@@ -120,7 +138,7 @@ def extensions() -> list[Extension]:
                     [str(folder / f"{module}.pyx")],
                     define_macros=macros,
                     include_dirs=[str(SOURCES)],
-                    depends=headers,
+                    depends=depends,
                     extra_compile_args=compile_flags(level_flags),
                     extra_link_args=link_flags(),
                 )
@@ -128,11 +146,23 @@ def extensions() -> list[Extension]:
             ]
     return cythonize(
         modules,
-        build_dir="build/c",
+        build_dir=str(BUILD / "c"),
         compiler_directives=DIRECTIVES,
         include_path=[str(STAGED)],
         shared_utility_qualified_name=SHARED,
     )
+
+
+class BuildModules(build_py):
+    """Leaves nothing in the wheel of what an earlier build placed there and this one does not."""
+
+    def run(self) -> None:
+        """Remove what no longer belongs to the package, then build."""
+        compiled = {Path(path) for path in self.get_finalized_command("build_ext").get_outputs()}
+        for path in sorted(Path(self.build_lib, "cnn_core").rglob("*")):
+            if path.is_file() and path not in compiled:
+                path.unlink()
+        super().run()
 
 
 class BuildExtensions(build_ext):
@@ -151,7 +181,7 @@ class BuildExtensions(build_ext):
         try:
             super().run()
         except Exception:
-            compiler = " ".join(getattr(self.compiler, "compiler_so", None) or ["a C compiler"][:1])
+            compiler = (getattr(self.compiler, "compiler_so", None) or ["not known"])[0]
             print(
                 f"\ncnn-core: building the compiled backend failed; the compiler is: {compiler}\n"
                 "Install a C compiler and Python's headers (Debian and Ubuntu: "
@@ -170,5 +200,6 @@ class BuildExtensions(build_ext):
 
 setup(
     ext_modules=[] if PURE_PYTHON else extensions(),
-    cmdclass={"build_ext": BuildExtensions},
+    cmdclass={"build_py": BuildModules, "build_ext": BuildExtensions},
+    options={"build": {"build_base": str(BUILD)}},
 )

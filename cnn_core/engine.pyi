@@ -1,12 +1,19 @@
-from typing import final
+from typing import Any, final
+
+from typing_extensions import disjoint_base
 
 from cnn_core.network import FloatArray, IndexArray, Network
 
-class Layer: ...
+@disjoint_base
+class Layer:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
 @final
 class ArticleLayer(Layer): ...
+
 @final
-class Room: ...
+class Room:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
 @final
 class Engine:
