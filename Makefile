@@ -42,7 +42,7 @@ test-pure:
 test-debug:
 	$(PYTHON) -m venv --clear .venv-debug
 	CNN_CORE_DEBUG=1 .venv-debug/bin/pip install --quiet '.[app,test]'
-	.venv-debug/bin/pytest tests/test_kernels.py tests/test_engine.py tests/test_nn.py tests/test_article.py $(ARGS)
+	CNN_CORE_TEST_DEBUG=1 .venv-debug/bin/pytest tests/test_kernels.py tests/test_engine.py tests/test_nn.py tests/test_article.py $(ARGS)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -113,6 +113,7 @@ def extensions() -> list[Extension]:
             define_macros=[
                 ("CNN_CORE_BUILT_LEVELS", f'"{" ".join(levels)}"'),
                 ("CNN_CORE_CYTHON", f'"{cython_version}"'),
+                ("CNN_CORE_DEBUG", str(int(DEBUG))),
             ],
             include_dirs=[str(SOURCES)],
             depends=depends,

@@ -3,6 +3,7 @@
 cdef extern from "cpu.h":
     int x86_64_level() nogil
     int is_aarch64() nogil
+    int checks_every_index() nogil
     const char *CNN_CORE_BUILT_LEVELS
     const char *CNN_CORE_COMPILER
     const char *CNN_CORE_CYTHON
@@ -19,6 +20,11 @@ def detected_levels():
 def built_levels():
     """Return the levels that this package was compiled for, in rising order."""
     return tuple(CNN_CORE_BUILT_LEVELS.decode().split())
+
+
+def checks_indices():
+    """Return whether this is a debug build, which checks every index of a memoryview."""
+    return checks_every_index() != 0
 
 
 def compiler():

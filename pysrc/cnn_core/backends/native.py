@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core import _native
 from cnn_core.contracts import Engine, Kernels
 from cnn_core.network import FloatArray, Network
 
@@ -26,15 +28,15 @@ def load_cpu_module() -> ModuleType | None:
     Raises
     ------
     ImportError
-        If the module is there and cannot be loaded.
+        If the module is there and cannot be loaded, or is missing among others that are there.
     """
     name = f"{_PACKAGE}.cpu"
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name == name:
-            return None
-        raise
+        if error.name != name or any(Path(_native.__file__).parent.glob("*/kernels.*")):
+            raise
+        return None
 
 
 class NativeBackend:
@@ -51,6 +53,7 @@ class NativeBackend:
         )
         self.isa_detected: tuple[str, ...] = cpu.detected_levels()
         self.isa_built: tuple[str, ...] = cpu.built_levels()
+        self.checks_indices: bool = cpu.checks_indices()
         self.compiler: str = cpu.compiler()
         self.cython: str = cpu.cython_version()
         # Loaded here, so that a build that cannot be loaded is an error now and not in the middle.

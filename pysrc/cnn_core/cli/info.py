@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _text(info: dict[str, Any]) -> str:
     versions = info["versions"]
     cython = versions["cython"]
+    is_debug_build = info["compiler"] and info["index_checks"]
     rows = [
         ("backend", info["backend"]),
         ("available", ", ".join(info["available"])),
@@ -44,6 +45,7 @@ def _text(info: dict[str, Any]) -> str:
         ("processor has", ", ".join(info["isa_detected"]) or "-"),
         ("threads", "as NumPy's BLAS decides" if info["threads"] is None else info["threads"]),
         ("compiler", info["compiler"] or "-"),
+        *([("debug build", "yes: every index is checked, slowly")] if is_debug_build else []),
         ("cnn_core", versions["cnn_core"]),
         ("Python", f"{versions['python']} on {platform.platform()}"),
         ("NumPy", versions["numpy"]),
