@@ -14,7 +14,7 @@ train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
 
 test: $(VENV)/test-tools
-	$(BIN)/pytest $(ARGS)
+	@CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(BIN)/pytest $(ARGS)
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/epoch.py $(ARGS)
@@ -47,17 +47,34 @@ test-debug:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(BIN)/python $(SOURCES)
+# Debian keeps Python's headers in a package of their own. Where they are missing they are unpacked
+# into .venv, for which no root is needed; the file holds the compiler's flags that find them.
+$(VENV)/headers: $(BIN)/python
+	@set -e; \
+	include=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+	if [ -e "$$include/Python.h" ]; then : > $@; exit 0; fi; \
+	package=libpython$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')-dev; \
+	echo "Python's headers are not installed; unpacking Debian's $$package into $(VENV) ..."; \
+	mkdir -p $(VENV)/deb; \
+	(cd $(VENV)/deb && apt-get -q download "$$package" && dpkg-deb -x "$$package"_*.deb .) || { \
+	    echo "This failed. Install them (apt-get install python3-dev), or, for the NumPy backend"; \
+	    echo "alone, run: CNN_CORE_PURE_PYTHON=1 make"; exit 1; }; \
+	echo "-I$(CURDIR)/$(VENV)/deb$$include -I$(CURDIR)/$(VENV)/deb/usr/include" > $@
+
+PIP_INSTALL = CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" \
+	$(BIN)/pip install --quiet --disable-pip-version-check
+
+$(VENV)/installed: $(VENV)/headers $(SOURCES)
 	@echo "Installing cnn-core into $(VENV) (the compiled core takes about half a minute) ..."
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[app]'
+	@$(PIP_INSTALL) '.[app]'
 	@touch $@
 
 $(VENV)/test-tools: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[app,test]'
+	@$(PIP_INSTALL) '.[app,test]'
 	@touch $@
 
 $(VENV)/lint-tools: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[app,test,lint]'
+	@$(PIP_INSTALL) '.[app,test,lint]'
 	@touch $@
 
 clean:

@@ -21,7 +21,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 SOURCES = Path("cnn_core")
-SHARED = "cnn_core._native._shared"
+SHARED = "cnn_core._native._cnn_core_shared"
 MODULES = ("dense", "pointwise", "kernels", "engine")
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")

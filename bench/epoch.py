@@ -1,8 +1,9 @@
 """Time one training epoch of 60,000 samples through 784-128-10: every backend, every ISA level.
 
 Each row is a process of its own, so that each loads one backend and NumPy's BLAS starts fresh; the
-rows take turns, round after round, and the minimum counts. Before anything is timed every row
-trains on the same small problem, and a row whose loss differs from the reference's is not timed.
+rows take turns, round after round, and the minimum counts. Before it is timed, every row trains on
+the same small problem, shuffled, with the batch size that is timed; a row whose loss there differs
+from the reference's is printed as nan.
 
     python bench/epoch.py [--batch-sizes 1 32 256] [--rounds 3] [--cores 0]
 """
@@ -43,7 +44,7 @@ def measure(batch_size: int, samples: int) -> dict[str, float]:
 
     small = backends.get().engine(network, start.copy())
     for _ in range(3):
-        loss, _ = small.train_epoch(x[:500], t[:500], None, 32, 0.5)
+        loss, _ = small.train_epoch(x[:500], t[:500], rng.permutation(500), batch_size, 0.1)
     engine = backends.get().engine(network, start.copy())
     engine.train_epoch(x[:2000], t[:2000], None, batch_size, 0.5)
     begun = time.perf_counter()

@@ -29,7 +29,7 @@ cdef extern from "vector.h" nogil:
         VECTOR_LENGTH
 
 cdef enum:
-    # A panel of 256 rows of 256 bytes streams from the L2 cache; measured as good as any from 192 up.
+    # A panel of 256 rows of 256 bytes streams from the L2 cache; bench/epoch.py shows what it gives.
     DEPTH_BLOCK = 256
 
 

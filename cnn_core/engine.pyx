@@ -22,7 +22,8 @@ cdef enum:
     # Rows that pass through the network at once when it predicts: their activations stay in cache.
     PREDICTED_AT_ONCE = 128
 
-# Multiply-adds between two looks at the signals: a few milliseconds, so that Ctrl-C is prompt.
+# Multiply-adds between two looks at the signals, never in the middle of a step: some milliseconds
+# unless a step takes longer, so that Ctrl-C is prompt.
 cdef double WORK_BETWEEN_SIGNALS = 1e8
 
 
@@ -34,10 +35,17 @@ cdef class Room:
     cdef real[:, ::1] delta
     cdef Room above
 
-    def __init__(self, Py_ssize_t rows, list widths, dtype):
-        self.activation = np.empty((rows, widths[0]), dtype)
-        self.delta = np.empty((rows, widths[0]), dtype)
-        self.above = Room(rows, widths[1:], dtype) if len(widths) > 1 else None
+    def __init__(self, Py_ssize_t rows, Py_ssize_t width, dtype, Room above):
+        self.activation = np.empty((rows, width), dtype)
+        self.delta = np.empty((rows, width), dtype)
+        self.above = above
+
+
+cdef Room room_for(Py_ssize_t rows, list widths, dtype):
+    cdef Room room = None
+    for width in reversed(widths):
+        room = Room(rows, width, dtype, room)
+    return room
 
 
 cdef class Layer:
@@ -49,11 +57,20 @@ cdef class Layer:
     cdef real[::1] grad_bias
     cdef Layer above
 
-    def __init__(self, list parameters, list gradients):
-        self.weights = parameters[0][0]
-        self.grad_weights = gradients[0][0]
-        self.bind_biases(parameters[0][1], gradients[0][1])
-        self.above = type(self)(parameters[1:], gradients[1:]) if len(parameters) > 1 else None
+    def __init__(self, parameters, gradients, Layer above):
+        weights, bias = parameters
+        grad_weights, grad_bias = gradients
+        if (
+            weights.shape != grad_weights.shape
+            or bias.shape != grad_bias.shape
+            or bias.shape[bias.ndim - 1] != weights.shape[1]
+            or (above is not None and above.weights.shape[0] != weights.shape[1])
+        ):
+            raise ValueError("the network's views of its parameters do not fit together")
+        self.weights = weights
+        self.grad_weights = grad_weights
+        self.bind_biases(bias, grad_bias)
+        self.above = above
 
     cdef int bind_biases(self, bias, grad_bias) except -1:
         self.bias = bias
@@ -192,16 +209,21 @@ cdef class Engine:
     cdef Py_ssize_t article_samples
     cdef bint training
 
-    def __init__(self, network, parameters):
+    # Not __init__, which could be called again in the middle of a training.
+    def __cinit__(self, network, parameters):
+        self.parameters = parameters
         gradient = np.zeros_like(parameters)
         views = network.unflatten(parameters)
         self.article = network.rule == "article"
         self.article_samples = network.bias_rows(parameters.size)
-        self.first = (ArticleLayer if self.article else Layer)(views, network.unflatten(gradient))
-        self.parameters = parameters
+        layer = ArticleLayer if self.article else Layer
+        for of_parameters, of_gradient in zip(
+            reversed(views), reversed(network.unflatten(gradient))
+        ):
+            self.first = layer(of_parameters, of_gradient, self.first)
         self.gradient_values = gradient
-        self.n_inputs = network.n_inputs
-        self.n_outputs = network.n_outputs
+        self.n_inputs = views[0][0].shape[0]
+        self.n_outputs = views[len(views) - 1][0].shape[1]
         self.widths = [weights.shape[1] for weights, _ in views]
         self.dtype = parameters.dtype
 
@@ -217,19 +239,23 @@ cdef class Engine:
         cdef Py_ssize_t samples = x.shape[0] if order is None else order.shape[0]
         cdef Py_ssize_t start, stop, i, hits = 0
         cdef double loss = 0
-        cdef double work = 0, work_per_sample = 3.0 * self.parameters.shape[0]
+        cdef double work = 0
         cdef bint in_order = order is None
+        cdef const Py_ssize_t[::1] rows
         self.check(x, t)
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
         if not in_order:
+            # A copy, which nobody can change between this check and its use.
+            rows = np.array(order)
             for i in range(samples):
-                if order[i] < 0 or order[i] >= x.shape[0]:
+                if rows[i] < 0 or rows[i] >= x.shape[0]:
                     raise ValueError(f"order: expected indices from 0 to {x.shape[0] - 1}")
         if self.article and (not in_order or batch_size < samples):
             raise ValueError("the article's rule takes all samples in one step, as they stand")
-        self.begin(min(batch_size, samples), not in_order)
+        self.begin()
         try:
+            self.reserve(min(batch_size, samples), not in_order)
             with nogil:
                 start = 0
                 while start < samples:
@@ -237,13 +263,13 @@ cdef class Engine:
                     if in_order:
                         loss += self.step(x[start:stop], t[start:stop], learning_rate, &hits)
                     else:
-                        gather(x, order[start:stop], self.batch_x[:stop - start])
-                        gather(t, order[start:stop], self.batch_t[:stop - start])
+                        gather(x, rows[start:stop], self.batch_x[:stop - start])
+                        gather(t, rows[start:stop], self.batch_t[:stop - start])
                         loss += self.step(
                             self.batch_x[:stop - start], self.batch_t[:stop - start],
                             learning_rate, &hits,
                         )
-                    work += work_per_sample * (stop - start)
+                    work += 3.0 * self.parameters.shape[0] * (stop - start)
                     if work > WORK_BETWEEN_SIGNALS:
                         work = 0
                         with gil:
@@ -267,8 +293,9 @@ cdef class Engine:
             raise ValueError(
                 f"out: expected {self.parameters.shape[0]} values, found {out.shape[0]}"
             )
-        self.begin(x.shape[0], False)
+        self.begin()
         try:
+            self.reserve(x.shape[0], False)
             with nogil:
                 loss = self.first.backpropagate(x, t, self.room, &hits)
                 out[:] = self.gradient_values
@@ -282,11 +309,17 @@ cdef class Engine:
         cdef Py_ssize_t start = 0, stop
         self.check(x, out)
         # Room of its own, so that several threads can predict at once.
-        cdef Room room = Room(rows, self.widths, self.dtype)
+        cdef Room room = room_for(rows, self.widths, self.dtype)
+        cdef double work = 0
         with nogil:
             while start < x.shape[0]:
                 stop = min(start + rows, x.shape[0])
                 self.first.predict(x[start:stop], room, out[start:stop])
+                work += 1.0 * self.parameters.shape[0] * (stop - start)
+                if work > WORK_BETWEEN_SIGNALS:
+                    work = 0
+                    with gil:
+                        PyErr_CheckSignals()
                 start = stop
 
     cdef int check(self, const real[:, ::1] x, const real[:, ::1] t) except -1:
@@ -303,18 +336,22 @@ cdef class Engine:
             )
         return 0
 
-    cdef int begin(self, Py_ssize_t rows, bint gathered) except -1:
-        """Claim the buffers and make sure that they hold `rows` rows."""
+    cdef int begin(self) except -1:
+        """Claim the buffers."""
         if self.training:
             raise RuntimeError("this network is being trained already, perhaps by another thread")
+        self.training = True
+        return 0
+
+    cdef int reserve(self, Py_ssize_t rows, bint gathered) except -1:
+        """Make sure that the buffers hold `rows` rows."""
         if self.room is None or self.room_rows < rows:
-            self.room = Room(rows, self.widths, self.dtype)
+            self.room = room_for(rows, self.widths, self.dtype)
             self.room_rows = rows
         if gathered and self.batch_rows < rows:
             self.batch_x = np.empty((rows, self.n_inputs), self.dtype)
             self.batch_t = np.empty((rows, self.n_outputs), self.dtype)
             self.batch_rows = rows
-        self.training = True
         return 0
 
     cdef double step(

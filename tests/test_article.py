@@ -116,6 +116,15 @@ def test_predicting_another_number_of_samples_says_why_not_and_what_to_use(backe
         net.fit(data[0][:39], data[1][:39])
 
 
+def test_validation_on_another_number_of_samples_is_refused_before_training(backend, data):
+    net = NN(30, 12, 4, 0.05, 1, rule="article", seed=0, backend=backend.name)
+    before = net.wih.copy()
+    with pytest.raises(ValueError, match="validation: expected 40 samples"):
+        net.fit(*data, validation=(data[0][:7], data[1][:7]))
+    assert np.array_equal(net.wih, before)
+    assert net.bih == 0
+
+
 def test_its_step_is_not_the_gradient_of_the_loss(backend, rng):
     """The reason why the exact rule is the default."""
     layers = (Dense(30, 12), Dense(12, 4))

@@ -307,7 +307,7 @@ def test_the_sdist_holds_every_source_and_nothing_that_was_built(sdist, source_n
 def test_the_wheel_holds_one_module_per_level_and_dtype_and_their_stubs(wheel, checkout):
     native = "cnn_core/_native"
     folders = [f"{native}/{level}_{dtype}" for level in LEVELS for dtype in DTYPES]
-    compiled = {f"{native}/cpu{SUFFIX}", f"{native}/_shared{SUFFIX}"}
+    compiled = {f"{native}/cpu{SUFFIX}", f"{native}/_cnn_core_shared{SUFFIX}"}
     compiled |= {f"{folder}/{module}{SUFFIX}" for folder in folders for module in MODULES}
     stubs = {f"{native}/cpu.pyi"}
     stubs |= {f"{folder}/{module}.pyi" for folder in folders for module in WITH_STUBS}

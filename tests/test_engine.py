@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import json
@@ -15,6 +16,7 @@ import pytest
 from cnn_core import backends
 from cnn_core.contracts import Engine
 from cnn_core.network import Dense, Network
+from corpus import NOT_ARRAYS, REFUSED_LAYOUTS
 from tolerances import FINITE_DIFFERENCE, TRAJECTORY_EPS
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "autograd.json").read_text())["cases"]
@@ -157,6 +159,12 @@ class TestTrajectories:
             ways.append((parameters.tolist(), result))
         assert ways[0] == ways[1]
 
+    def test_a_thousand_layers_work(self, backend, dtype, rng):
+        net = Network((Dense(1, 1),) * 1000)
+        engine = backend.engine(net, parameters_for(rng, net, dtype))
+        x, t = data(rng, [1, 1], 3, dtype)
+        assert engine.train_epoch(x, t, None, 2, 0.1)[0] > 0
+
     def test_the_same_run_gives_the_same_bits(self, backend, dtype, rng):
         units = [30, 40, 5]
         net = network(units)
@@ -297,6 +305,18 @@ class TestInterruption:
             assert steps < 200_000
         assert engine.train_epoch(x, t, None, 32, 0.1)[0] > 0
 
+    def test_an_order_that_is_changed_meanwhile_does_no_harm(self, backend, training, soon):
+        net, parameters, x, t, order = training
+        order = order[:500_000].copy()
+
+        def change_order():
+            order[:] = 2**40
+
+        soon(change_order)
+        with contextlib.suppress(IndexError):
+            backend.engine(net, parameters).train_epoch(x, t, order, 32, 0.1)
+        assert np.isfinite(parameters).all()
+
     def test_a_second_training_of_one_network_at_the_same_time_is_refused(
         self, backend, training, soon
     ):
@@ -342,6 +362,86 @@ class TestRefusals:
         with pytest.raises(ValueError, match="batch_size: expected at least 1"):
             engine.train_epoch(x, t, None, batch_size, 0.1)
 
+    @pytest.mark.parametrize("argument", ["x", "t"])
+    @pytest.mark.parametrize("layout", REFUSED_LAYOUTS)
+    def test_a_layout_that_it_cannot_read(self, engine, dtype, argument, layout):
+        arrays = {"x": np.ones((3, 4), dtype), "t": np.ones((3, 2), dtype)}
+        arrays[argument] = REFUSED_LAYOUTS[layout](arrays[argument])
+        order = np.arange(2, dtype=np.intp)
+        with pytest.raises(ValueError, match=r"dtype|dimension|contiguous|Big-endian|byte"):
+            engine.train_epoch(**arrays, order=order, batch_size=2, learning_rate=0.1)
+        with pytest.raises(ValueError, match=r"dtype|dimension|contiguous|Big-endian|byte"):
+            engine.predict(*arrays.values())
+        with pytest.raises(ValueError, match=r"dtype|dimension|contiguous|Big-endian|byte"):
+            engine.gradient(**arrays, out=np.zeros(37, dtype))
+
+    @pytest.mark.parametrize("thing", NOT_ARRAYS)
+    def test_what_is_not_an_array(self, engine, dtype, thing):
+        t = np.ones((3, 2), dtype)
+        with pytest.raises(TypeError):
+            engine.train_epoch(NOT_ARRAYS[thing], t, None, 2, 0.1)
+        with pytest.raises(TypeError):
+            engine.predict(NOT_ARRAYS[thing], t)
+
+    @pytest.mark.parametrize(
+        "order",
+        [
+            np.zeros(2, np.int32),
+            np.zeros(2),
+            np.zeros(2, bool),
+            np.zeros((1, 2), np.intp),
+            np.zeros(4, np.intp)[::2],
+        ],
+        ids=lambda order: f"{order.dtype} {order.shape} {order.strides}",
+    )
+    def test_an_order_that_it_cannot_read(self, engine, dtype, order):
+        x, t = np.zeros((3, 4), dtype), np.zeros((3, 2), dtype)
+        with pytest.raises(ValueError, match=r"dtype|dimension|contiguous"):
+            engine.train_epoch(x, t, order, 2, 0.1)
+
+    def test_an_order_that_is_no_array(self, engine, dtype):
+        x, t = np.zeros((3, 4), dtype), np.zeros((3, 2), dtype)
+        with pytest.raises(TypeError):
+            engine.train_epoch(x, t, [0, 1], 2, 0.1)
+
+    @pytest.mark.parametrize("method", ["predict", "gradient"])
+    def test_an_output_that_is_read_only(self, engine, dtype, method):
+        x, t = np.zeros((3, 4), dtype), np.zeros((3, 2), dtype)
+        out = np.zeros(37, dtype) if method == "gradient" else t
+        out.flags.writeable = False
+        arguments = (x, t, out) if method == "gradient" else (x, out)
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(engine, method)(*arguments)
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [np.zeros(37, np.float16), np.zeros(37, np.int64), np.zeros(74)[::2], np.zeros((37, 1))],
+        ids=lambda p: f"{p.dtype} {p.shape} {p.strides}",
+    )
+    def test_parameters_that_it_cannot_read(self, backend, parameters):
+        with pytest.raises(ValueError, match=r"dtype|dimension|contiguous"):
+            backend.engine(network([4, 5, 2]), parameters)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"activation": "relu"}, "activation: expected 'sigmoid', found 'relu'"),
+            ({"fan_in": 0}, "fan_in: expected a whole number of at least 1, found 0"),
+            ({"fan_out": 2.5}, "fan_out"),
+        ],
+    )
+    def test_a_layer_that_no_engine_knows(self, change, message):
+        with pytest.raises(ValueError, match=message):
+            Dense(**{"fan_in": 2, "fan_out": 3, **change})
+
+    def test_a_network_that_no_engine_knows(self):
+        with pytest.raises(ValueError, match="loss: expected 'squared_error', found 'hinge'"):
+            Network((Dense(2, 1),), loss="hinge")
+        with pytest.raises(ValueError, match="rule: expected 'exact' or 'article', found 'delta'"):
+            Network((Dense(2, 1),), rule="delta")
+        with pytest.raises(ValueError, match="at most 1000, found 1001"):
+            Network((Dense(1, 1),) * 1001)
+
     def test_a_gradient_of_another_length(self, engine, dtype):
         x, t = np.zeros((3, 4), dtype), np.zeros((3, 2), dtype)
         with pytest.raises(ValueError, match="expected"):
@@ -354,7 +454,7 @@ class TestRefusals:
     def test_layers_that_do_not_fit_together(self):
         with pytest.raises(ValueError, match="layer 1 expects 3 inputs, but layer 0 has 2 units"):
             Network((Dense(4, 2), Dense(3, 1)))
-        with pytest.raises(ValueError, match="at least one layer"):
+        with pytest.raises(ValueError, match="at least one layer and at most 1000, found 0"):
             Network(())
 
     def test_the_articles_rule_takes_all_its_samples_or_none(self, backend, dtype):

@@ -234,7 +234,11 @@ def test_where_nothing_is_found_every_place_is_named_and_the_digits_too(cache, c
     assert "train-images-idx3-ubyte.gz" in text
 
 
-def test_without_platformdirs_there_is_no_cache_folder(monkeypatch):
+def test_without_platformdirs_there_is_a_cache_folder_only_where_its_place_is_known(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert fashion_mnist.cache_folder() == Path("/caches/cnn-core/fashion-mnist")
+    monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "platformdirs", None)
     assert fashion_mnist.cache_folder() is None
 

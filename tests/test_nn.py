@@ -187,6 +187,32 @@ class TestFit:
         assert np.array_equal(net.predict(data[0]), two.predict(data[0]))
         assert net.history["loss"] == two.history["loss"]
 
+    def test_a_second_fit_during_a_fit_is_refused(self, name, data):
+        net = small_net(name)
+
+        def fit_as_well(record):
+            net.fit(*data)
+
+        with pytest.raises(RuntimeError, match=r"trained already.*copy\.deepcopy"):
+            net.fit(*data, on_epoch=fit_as_well)
+        assert len(net.history["loss"]) == 1
+        assert len(net.fit(*data).history["loss"]) == 4
+
+    def test_a_copy_may_be_made_and_trained_during_a_fit(self, name, data):
+        net, copies = small_net(name), []
+        net.fit(*data, on_epoch=lambda record: copies.append(copy.deepcopy(net).fit(*data)))
+        assert [len(twin.history["loss"]) for twin in copies] == [4, 5, 6]
+
+    @pytest.mark.parametrize("validation", [5, (1, 2, 3), "ab", ([[1.0] * 6], [7])])
+    def test_validation_data_of_another_kind_are_refused_before_training(
+        self, name, data, validation
+    ):
+        net = small_net(name)
+        before = net.predict(data[0])
+        with pytest.raises((TypeError, ValueError)):
+            net.fit(*data, validation=validation)
+        assert np.array_equal(net.predict(data[0]), before)
+
     def test_a_batch_larger_than_the_data_is_one_step(self, name, data):
         whole = small_net(name, batch_size=60, shuffle=False).fit(*data)
         larger = small_net(name, batch_size=10**9, shuffle=False).fit(*data)
@@ -217,7 +243,9 @@ class TestFit:
     def test_a_loss_that_is_not_finite_stops_with_advice(self, name, data):
         net = small_net(name, dtype=np.float32)
         net.who[...] = np.nan
-        with pytest.raises(FloatingPointError, match=r"epoch 1.*learning rate below 0\.5"):
+        with pytest.raises(
+            FloatingPointError, match=r"epoch 1.*lower learning rate \(it was 0\.5\)"
+        ):
             net.fit(*data)
 
 
@@ -335,7 +363,9 @@ class TestWhatUsersPass:
             ({"rule": "delta"}, ValueError, "'exact' or 'article', found 'delta'"),
             ({"dtype": "float16"}, ValueError, "float32 or float64, found 'float16'"),
             ({"dtype": "number"}, ValueError, "found 'number'"),
-            ({"seed": -1}, ValueError, "seed: expected from 0 to"),
+            ({"seed": -1}, ValueError, "seed: expected at least 0"),
+            ({"seed": 2**32}, ValueError, "seed: expected at most"),
+            ({"batch_size": 10**30}, ValueError, "batch_size: expected at most"),
             ({"seed": 1.5}, TypeError, "seed"),
             ({"shuffle": "yes"}, TypeError, "shuffle: expected True or False"),
             ({"backend": "cuda"}, ValueError, "'auto', 'cython' or 'numpy', found 'cuda'"),
@@ -365,6 +395,39 @@ class TestWhatUsersPass:
         with pytest.raises(ValueError, match="bho"):
             net.bho = 0
 
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300, 1j, "1"])
+    def test_weights_that_are_not_finite_numbers_are_refused(self, name, bad):
+        net = small_net(name)
+        before = net.wih.copy()
+        with pytest.raises((ValueError, TypeError), match="wih"):
+            net.wih = np.full((5, 6), bad)
+        assert np.array_equal(net.wih, before)
+
+    def test_settings_are_checked_when_they_are_changed_too(self, name):
+        net = small_net(name)
+        for attribute, value in (
+            ("lr", -1),
+            ("epochs", "many"),
+            ("batch_size", 0),
+            ("shuffle", "no"),
+            ("verbose", "loud"),
+        ):
+            with pytest.raises((TypeError, ValueError)):
+                setattr(net, attribute, value)
+
+    def test_what_a_network_is_cannot_be_changed(self, name):
+        net = small_net(name)
+        for attribute, value in (
+            ("rule", "article"),
+            ("dtype", np.float64),
+            ("backend", "numpy"),
+            ("hidden_neurons", 3),
+            ("learning_rate", 0.1),
+            ("epoch", 5),
+        ):
+            with pytest.raises(AttributeError):
+                setattr(net, attribute, value)
+
 
 class TestActivation:
     def test_keeps_the_shape_and_float32(self, name):
@@ -373,6 +436,11 @@ class TestActivation:
         assert net.activation(np.zeros((2, 3, 4), np.float32)).dtype == np.float32
         assert net.activation([[-1000, 0, 1000]]).tolist() == [[0.0, 0.5, 1.0]]
         assert net.activation(np.empty((0, 3))).shape == (0, 3)
+
+    @pytest.mark.parametrize("z", [["1.0"], [1j], None])
+    def test_takes_real_numbers_only(self, name, z):
+        with pytest.raises(TypeError, match="z: expected real numbers"):
+            small_net(name).activation(z)
 
     def test_derivative_is_of_the_pre_activation(self, name):
         z = np.linspace(-5, 5, 11)
@@ -416,6 +484,34 @@ class TestFiles:
         for key, tensor in tensors.items():
             assert np.array_equal(tensor, getattr(net, key))
 
+    def test_a_hundred_thousand_epochs_of_history_are_kept(self, name, tmp_path):
+        net = small_net(name)
+        net.history = {key: [0.1] * 100_000 for key in ("loss", "accuracy", "seconds")}
+        net.save(tmp_path / "net")
+        assert cnn_core.load(tmp_path / "net").history == net.history
+
+    def test_a_wrong_backend_is_not_blamed_on_the_file(self, name, tmp_path):
+        small_net(name).save(tmp_path / "net")
+        with pytest.raises(ValueError, match="found 'cuda'") as caught:
+            cnn_core.load(tmp_path / "net", backend="cuda")
+        assert not isinstance(caught.value, ModelFileError)
+
+    def test_sizes_are_compared_before_memory_is_taken(self, name, tmp_path):
+        small_net(name).save(tmp_path / "net")
+        tensors, metadata = read_tensors(tmp_path / "net")
+        settings = json.loads(metadata["network"])
+        settings["network"] = [10**9, 10**9, 1]
+        write_tensors(tmp_path / "net", tensors, {"network": json.dumps(settings)})
+        with pytest.raises(ModelFileError, match="wih: expected the shape"):
+            cnn_core.load(tmp_path / "net")
+
+    def test_settings_nested_without_end_are_refused(self, name, tmp_path):
+        small_net(name).save(tmp_path / "net")
+        tensors, _ = read_tensors(tmp_path / "net")
+        write_tensors(tmp_path / "net", tensors, {"network": "[" * 100_000})
+        with pytest.raises(ModelFileError):
+            cnn_core.load(tmp_path / "net")
+
     def test_a_file_that_is_no_network_is_refused(self, tmp_path):
         (tmp_path / "text").write_text("not a model")
         with pytest.raises(ModelFileError):
@@ -438,7 +534,6 @@ class TestFiles:
             ("rule", "article"),
             ("dtype", "float64"),
             ("dtype", "object"),
-            ("history", [1, 2]),
             ("shuffle_key", -1),
         ],
     )

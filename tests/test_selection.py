@@ -230,7 +230,7 @@ def remove(module: Path) -> None:
     [
         ("cpu", make_empty),
         ("cpu", cut_short),
-        ("_shared", remove),
+        ("_cnn_core_shared", remove),
         ("kernels", make_empty),
         ("kernels", replace_by_text),
         ("kernels", remove),
@@ -243,7 +243,7 @@ def test_a_compiled_module_that_cannot_be_loaded_is_an_error_and_no_fallback(
     package: Path, module: str, damage: Callable[[Path], None], variable: str
 ):
     folder = package / "_native"
-    if module not in ("cpu", "_shared"):
+    if module not in ("cpu", "_cnn_core_shared"):
         folder /= f"{levels()[-1].replace('-', '_')}_float32"
     damage(folder / (module + COMPILED_SUFFIX))
     process = run(INFO, package=package, CNN_CORE_BACKEND=variable)

@@ -15,11 +15,17 @@ from cnn_core import backends
 from cnn_core._version import __version__
 from cnn_core.arrays import one_hot
 from cnn_core.backends import backend_info
-from cnn_core.data import load_fashion_mnist, read_idx
+from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
+from cnn_core.model_file import ModelFileError
 from cnn_core.nn import NN, load
+from cnn_core.training import EpochRecord
 
 __all__ = [
     "NN",
+    "DataError",
+    "DataNotFoundError",
+    "EpochRecord",
+    "ModelFileError",
     "__version__",
     "backend_info",
     "backends",

@@ -6,6 +6,7 @@ what to do. Nothing that was passed is modified; what fits already is not copied
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def as_samples(
         For another rank or number of features, no samples, or a value that is not finite or does
         not fit into `dtype`.
     """
-    array = _as_numbers(values, name)
+    array = as_numbers(values, name)
     if array.ndim == 1 and array.shape[0] == n_features:
         raise ValueError(
             f"{name}: expected the shape (samples, {n_features}), found {array.shape}; "
@@ -65,7 +66,7 @@ def as_samples(
         )
     if not (len(array) or empty_allowed):
         raise ValueError(f"{name}: expected at least one sample, found none")
-    return _finite(array, dtype, name)
+    return as_finite(array, dtype, name)
 
 
 def as_targets(
@@ -97,7 +98,7 @@ def as_targets(
     ValueError
         For another rank or size, a label outside its range, or a value that is not finite.
     """
-    array = _as_numbers(values, name)
+    array = as_numbers(values, name, are_labels=True)
     expected = f"{n_samples} integer labels or the shape ({n_samples}, {n_outputs})"
     if array.ndim not in (1, 2):
         raise ValueError(f"{name}: expected {expected}, found {array.shape}")
@@ -116,7 +117,7 @@ def as_targets(
             f"{name}: expected {expected}, found {array.shape}; "
             f"this network has {n_outputs} outputs{hint}"
         )
-    targets = _finite(array, dtype, name)
+    targets = as_finite(array, dtype, name)
     return targets, bool(n_outputs > 1 and _rows_are_one_hot(targets))
 
 
@@ -152,7 +153,7 @@ def one_hot(
            [1., 0., 0.],
            [0., 0., 1.]])
     """
-    array = _as_numbers(labels, name)
+    array = as_numbers(labels, name, are_labels=True)
     if array.ndim != 1:
         raise ValueError(f"{name}: expected one dimension (samples,), found {array.shape}")
     if array.size and array.dtype.kind not in "iub":
@@ -160,9 +161,12 @@ def one_hot(
             f"{name}: expected integer labels, found {array.dtype}; pass {name}.astype(int) "
             "if the values are whole numbers"
         )
-    array = array.astype(np.intp)
     if n_classes is None:
         n_classes = int(array.max()) + 1 if array.size else 0
+    elif isinstance(n_classes, bool) or not isinstance(n_classes, numbers.Integral):
+        raise TypeError(f"n_classes: expected a whole number, found {n_classes!r}")
+    elif n_classes < 0:
+        raise ValueError(f"n_classes: expected at least 0, found {n_classes}")
     outside = np.flatnonzero((array < 0) | (array >= n_classes))
     if outside.size:
         first = int(outside[0])
@@ -171,12 +175,28 @@ def one_hot(
             f"found {array[first]} at index {first}"
         )
     rows = np.zeros((len(array), n_classes))
-    rows[np.arange(len(array)), array] = 1
+    rows[np.arange(len(array)), array.astype(np.intp)] = 1
     return rows
 
 
-def _as_numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
-    """Return an array of real numbers, in whatever shape, dtype and layout it came."""
+def as_numbers(values: npt.ArrayLike, name: str, *, are_labels: bool = False) -> npt.NDArray[Any]:
+    """Return an array of real numbers, in whatever shape, dtype and layout it came.
+
+    Parameters
+    ----------
+    values : array-like
+    name : str
+        What the caller's user calls the argument.
+    are_labels : bool
+        Whether names of classes may have been meant.
+
+    Raises
+    ------
+    TypeError
+        For anything that is not made of real numbers, and for masked and sparse arrays.
+    ValueError
+        For rows of unequal length.
+    """
     if hasattr(values, "tocsr"):
         raise TypeError(
             f"{name}: expected a dense array, found a sparse one; pass {name}.toarray()"
@@ -192,27 +212,42 @@ def _as_numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         raise ValueError(f"{name}: expected rows of equal length ({error})") from None
     if array.dtype.kind not in "fiub":
         hint = (
-            f"; turn class names into numbers: np.unique({name}, return_inverse=True)"
-            if array.dtype.kind in "US"
-            else f"; pass {name}.astype(float) if every value is a number"
+            ""
+            if array.dtype.kind == "c"
+            else f"; turn class names into numbers: np.unique({name}, return_inverse=True)"
+            if are_labels
+            else f"; pass np.array({name}, float) if every value is a number"
         )
         raise TypeError(f"{name}: expected real numbers, found {array.dtype}{hint}")
     return array
 
 
-def _finite(array: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> FloatArray:
-    """Return `array` as C-contiguous `dtype`; refuse what is not finite there."""
+def as_finite(array: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> FloatArray:
+    """Return `array` as C-contiguous `dtype`; refuse what is not finite there.
+
+    Parameters
+    ----------
+    array : array of real numbers
+    dtype : numpy.float32 or numpy.float64
+    name : str
+        What the caller's user calls the argument.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite or does not fit into `dtype`; the first one is named.
+    """
     with np.errstate(over="ignore"):
         converted: FloatArray = np.ascontiguousarray(array, dtype=dtype)
     if array.dtype.kind == "f":
         finite = np.isfinite(converted)
         if not finite.all():
-            row, column = (int(i) for i in np.argwhere(~finite)[0])
-            found = array[row, column]
+            index = tuple(int(i) for i in np.argwhere(~finite)[0])
+            found = array[index]
+            where = f"row {index[0]}, column {index[1]}" if len(index) == 2 else f"index {index}"
             reason = f"too large for {np.dtype(dtype)}" if np.isfinite(found) else "not finite"
             raise ValueError(
-                f"{name}: expected finite numbers, found {found} ({reason}) "
-                f"at row {row}, column {column}"
+                f"{name}: expected finite numbers, found {found} ({reason}) at {where}"
             )
     return converted
 

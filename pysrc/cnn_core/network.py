@@ -12,6 +12,8 @@ FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 IndexArray: TypeAlias = npt.NDArray[np.intp]
 Rule: TypeAlias = Literal["exact", "article"]
 RULES: tuple[Rule, ...] = ("exact", "article")
+# An engine goes down and up the layers by recursion.
+MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class Dense:
     fan_out: int
     activation: Literal["sigmoid"] = "sigmoid"
 
+    def __post_init__(self) -> None:
+        for name in ("fan_in", "fan_out"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
+        _require_known("activation", self.activation, ("sigmoid",))
+
 
 @dataclass(frozen=True)
 class Network:
@@ -40,7 +49,7 @@ class Network:
     Attributes
     ----------
     layers : tuple of Dense
-        At least one; each layer's ``fan_in`` is the ``fan_out`` of the one before it.
+        From 1 to `MOST_LAYERS`; each layer's ``fan_in`` is the ``fan_out`` of the one before it.
     loss : {"squared_error"}
         Half the squared error, summed over the outputs, averaged over the samples of a batch.
     rule : {"exact", "article"}
@@ -53,8 +62,13 @@ class Network:
     rule: Rule = "exact"
 
     def __post_init__(self) -> None:
-        if not self.layers:
-            raise ValueError("a Network needs at least one layer, found none")
+        if not 1 <= len(self.layers) <= MOST_LAYERS:
+            raise ValueError(
+                f"a Network needs at least one layer and at most {MOST_LAYERS}, "
+                f"found {len(self.layers)}"
+            )
+        _require_known("loss", self.loss, ("squared_error",))
+        _require_known("rule", self.rule, RULES)
         for number, (below, above) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
             if below.fan_out != above.fan_in:
                 raise ValueError(
@@ -118,3 +132,8 @@ class Network:
             views.append((parameters[start:middle].reshape(layer.fan_in, layer.fan_out), bias))
             start = end
         return views
+
+
+def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}: expected {' or '.join(map(repr, known))}, found {value!r}")

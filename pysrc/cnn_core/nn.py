@@ -6,14 +6,17 @@ import json
 import math
 import numbers
 import os
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core import backends
-from cnn_core.arrays import as_samples, as_targets
+from cnn_core.arrays import as_finite, as_numbers, as_samples, as_targets
 from cnn_core.contracts import Engine
 from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
 from cnn_core.network import RULES, Dense, FloatArray, Network, Rule
@@ -21,6 +24,8 @@ from cnn_core.training import EpochRecord, train
 
 _DTYPES: tuple[np.dtype[Any], ...] = (np.dtype(np.float32), np.dtype(np.float64))
 _TENSORS = ("wih", "bih", "who", "bho")
+# Before the name of a tensor of the history.
+_HISTORY = "history."
 
 
 class NN:
@@ -68,7 +73,8 @@ class NN:
     epochs : int
     history : dict of str to list of float
         ``loss``, ``accuracy`` (if the targets are classes), ``validation_loss``,
-        ``validation_accuracy`` (if there was validation data) and ``seconds``, one value per epoch.
+        ``validation_accuracy`` and ``seconds``, one value for each epoch that had one: those on
+        validation data only for epochs that were given some.
 
     Raises
     ------
@@ -89,6 +95,30 @@ class NN:
     array([0., 1., 1., 0.], dtype=float32)
     """
 
+    # So that a misspelt attribute is an error and not a setting that has no effect.
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_backend_wanted",
+        "_batch_size",
+        "_bias_rows",
+        "_dtype",
+        "_engine",
+        "_epochs",
+        "_epochs_done",
+        "_layers",
+        "_lr",
+        "_network",
+        "_parameters",
+        "_rule",
+        "_shuffle",
+        "_shuffle_key",
+        "_training",
+        "_verbose",
+        "history",
+        "seed",
+    )
+
     def __init__(
         self,
         input_neurons: int,
@@ -105,27 +135,24 @@ class NN:
         backend: str = "auto",
         verbose: int = 0,
     ) -> None:
-        self.input_neurons = _whole("input_neurons", input_neurons, 1)
-        self.hidden_neurons = _whole("hidden_neurons", hidden_neurons, 1)
-        self.output_neurons = _whole("output_neurons", output_neurons, 1)
+        sizes = (
+            _whole("input_neurons", input_neurons, 1),
+            _whole("hidden_neurons", hidden_neurons, 1),
+            _whole("output_neurons", output_neurons, 1),
+        )
         self.lr = learning_rate
         self.epochs = epochs
         self.batch_size = batch_size
         if rule not in RULES:
             raise ValueError(f"rule: expected 'exact' or 'article', found {rule!r}")
-        self.rule = rule
-        self.dtype = _dtype(dtype, rule)
+        self._rule: Rule = rule
+        self._dtype = _dtype(dtype, rule)
         self.seed = None if seed is None else _whole("seed", seed, 0, 2**32 - 1)
-        self.shuffle = _flag("shuffle", shuffle)
-        self.verbose = _whole("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
+        self.shuffle = shuffle
+        self.verbose = verbose
         self.history: dict[str, list[float]] = {}
-        self._network = Network(
-            (
-                Dense(self.input_neurons, self.hidden_neurons),
-                Dense(self.hidden_neurons, self.output_neurons),
-            ),
-            rule=rule,
-        )
+        self._network = Network((Dense(*sizes[:2]), Dense(*sizes[1:])), rule=rule)
+        self._training = threading.Lock()
         self._backend_wanted = backend
         self._backend = backends.get(backend)
         self._epochs_done = 0
@@ -164,6 +191,51 @@ class NN:
     @batch_size.setter
     def batch_size(self, value: int) -> None:
         self._batch_size = _whole("batch_size", value, 1)
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether every epoch sees the samples in another order."""
+        return self._shuffle
+
+    @shuffle.setter
+    def shuffle(self, value: bool) -> None:
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"shuffle: expected True or False, found {value!r}")
+        self._shuffle = bool(value)
+
+    @property
+    def verbose(self) -> int:
+        """1 to print a line per epoch, 0 for silence."""
+        return self._verbose
+
+    @verbose.setter
+    def verbose(self, value: int) -> None:
+        self._verbose = _whole("verbose", int(value) if isinstance(value, bool) else value, 0)
+
+    @property
+    def input_neurons(self) -> int:
+        """Features of a sample."""
+        return self._network.n_inputs
+
+    @property
+    def hidden_neurons(self) -> int:
+        """Hidden units."""
+        return self._network.layers[0].fan_out
+
+    @property
+    def output_neurons(self) -> int:
+        """Outputs."""
+        return self._network.n_outputs
+
+    @property
+    def rule(self) -> Rule:
+        """The rule of learning, ``"exact"`` or ``"article"``."""
+        return self._rule
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of weights and outputs."""
+        return self._dtype
 
     @property
     def backend(self) -> str:
@@ -238,25 +310,27 @@ class NN:
             For data of another kind, shape or range, or with values that are not finite.
         FloatingPointError
             If the loss of an epoch is not finite.
+        RuntimeError
+            If this network is being trained already, by another thread or by the caller of
+            `on_epoch`.
         """
         x, t, are_classes = self._as_data(X, T)
-        validate = None
-        if validation is not None:
-            validate = self._validation(*validation)
+        validate = None if validation is None else self._validation(validation, len(x))
         article = self.rule == "article"
-        train(
-            self._engine_for(len(x)),
-            x,
-            t,
-            first_epoch=self._epochs_done + 1,
-            last_epoch=self._epochs_done + self.epochs,
-            batch_size=len(x) if article else self.batch_size,
-            learning_rate=self.lr,
-            shuffle_key=self._shuffle_key if self.shuffle and not article else None,
-            are_classes=are_classes,
-            validate=validate,
-            on_epoch=self._recorder(on_epoch),
-        )
+        with self._exclusively():
+            train(
+                self._engine_for(len(x)),
+                x,
+                t,
+                first_epoch=self._epochs_done + 1,
+                last_epoch=self._epochs_done + self.epochs,
+                batch_size=len(x) if article else self.batch_size,
+                learning_rate=self.lr,
+                shuffle_key=self._shuffle_key if self.shuffle and not article else None,
+                are_classes=are_classes,
+                validate=validate,
+                on_epoch=self._recorder(on_epoch),
+            )
         return self
 
     def backprop(self, X: npt.ArrayLike, T: npt.ArrayLike) -> float:
@@ -276,11 +350,12 @@ class NN:
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, RuntimeError
             As `fit` does.
         """
         x, t, _ = self._as_data(X, T)
-        loss, _ = self._engine_for(len(x)).train_epoch(x, t, None, len(x), self.lr)
+        with self._exclusively():
+            loss, _ = self._engine_for(len(x)).train_epoch(x, t, None, len(x), self.lr)
         return loss
 
     def predict(self, X: npt.ArrayLike) -> FloatArray:
@@ -314,8 +389,13 @@ class NN:
         """Return the sigmoid ``1 / (1 + exp(-z))`` of each value, in the shape of `z`.
 
         float32 stays float32; anything else is computed in float64. There is no overflow.
+
+        Raises
+        ------
+        TypeError
+            If `z` is not made of real numbers.
         """
-        values = np.asarray(z)
+        values = as_numbers(z, "z")
         if values.dtype != np.float32:
             values = values.astype(np.float64)
         rows = np.ascontiguousarray(values, values.dtype.newbyteorder("=")).reshape(1, -1)
@@ -354,11 +434,12 @@ class NN:
             "shuffle": self.shuffle,
             "shuffle_key": self._shuffle_key,
             "epochs_done": self._epochs_done,
-            "history": self.history,
         }
         arrays = [array for layer in self._layers for array in layer]
         # Transposed, so that the tensors have the shapes of the attributes they are named after.
         tensors = {name: array.T for name, array in zip(_TENSORS, arrays, strict=True)}
+        for key, values in self.history.items():
+            tensors[_HISTORY + key] = np.array(values, np.float64)
         write_tensors(path, tensors, {"network": json.dumps(settings, allow_nan=False)})
 
     def __repr__(self) -> str:
@@ -370,16 +451,16 @@ class NN:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        for made_anew in ("_backend", "_engine", "_layers"):
-            del state[made_anew]
-        return state
+        made_anew = ("__weakref__", "_backend", "_engine", "_layers", "_training")
+        return {name: getattr(self, name) for name in self.__slots__ if name not in made_anew}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        for name, value in state.items():
+            setattr(self, name, value)
         # Copies, since `copy.copy` hands over the arrays and lists of the original.
         self.history = {key: list(values) for key, values in self.history.items()}
         self._backend = backends.get(self._backend_wanted)
+        self._training = threading.Lock()
         self._bind(self._parameters.copy())
 
     def _bind(self, parameters: FloatArray) -> None:
@@ -402,13 +483,31 @@ class NN:
         self.seed = None if seed is None else _whole("seed", seed, 0, 2**32 - 1)
         self._shuffle_key = _whole("shuffle_key", settings["shuffle_key"], 0)
         self._epochs_done = _whole("epochs_done", settings["epochs_done"], 0)
-        self.history = {str(k): [float(v) for v in vs] for k, vs in settings["history"].items()}
+        self.history = {
+            key.removeprefix(_HISTORY): values.tolist()
+            for key, values in tensors.items()
+            if key.startswith(_HISTORY)
+        }
         if self.rule == "article":
             self._bind(self._with_bias_rows(tensors["bih"].shape[-1]))
         for name, own in zip(_TENSORS, (a for layer in self._layers for a in layer), strict=True):
             if tensors[name].dtype != self.dtype:
                 raise ValueError(f"{name}: expected {self.dtype}, found {tensors[name].dtype}")
-            _assign(name, own.T, tensors[name])
+            # Not checked for finite values: what was saved comes back, whatever it is.
+            own.T[...] = tensors[name]
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        """Claim the network for a training."""
+        if not self._training.acquire(blocking=False):
+            raise RuntimeError(
+                "this network is being trained already, by another thread or by whoever called "
+                "on_epoch; wait for it, or train a copy: copy.deepcopy(net)"
+            )
+        try:
+            yield
+        finally:
+            self._training.release()
 
     def _weights(self, layer: int) -> FloatArray:
         view: FloatArray = self._layers[layer][0].T
@@ -433,23 +532,27 @@ class NN:
         """Return the engine, after the article's rule has its biases for `samples` samples."""
         if self.rule == "article" and samples != self._bias_rows:
             if self._bias_rows:
-                raise ValueError(
-                    f"expected {self._bias_rows} samples, as many as were fitted, found {samples}: "
-                    "the article's rule gives each training sample a bias of its own, and there "
-                    "are none for other samples; use rule='exact', which has one bias per unit"
-                )
+                raise ValueError(_other_samples(self._bias_rows, samples))
             self._bind(self._with_bias_rows(samples))
         return self._engine
 
-    def _as_data(self, X: npt.ArrayLike, T: npt.ArrayLike) -> tuple[FloatArray, FloatArray, bool]:
-        x = as_samples(X, self.input_neurons, self.dtype)
-        return x, *as_targets(T, len(x), self.output_neurons, self.dtype)
+    def _as_data(
+        self, X: npt.ArrayLike, T: npt.ArrayLike, part: str = ""
+    ) -> tuple[FloatArray, FloatArray, bool]:
+        x = as_samples(X, self.input_neurons, self.dtype, name=f"{part}X")
+        return x, *as_targets(T, len(x), self.output_neurons, self.dtype, name=f"{part}T")
 
     def _validation(
-        self, X: npt.ArrayLike, T: npt.ArrayLike
+        self, validation: tuple[npt.ArrayLike, npt.ArrayLike], samples: int
     ) -> Callable[[], tuple[float, float | None]]:
-        """Return what measures loss and accuracy on `X` and `T`."""
-        x, t, are_classes = self._as_data(X, T)
+        """Return what measures loss and accuracy on the validation data."""
+        if not isinstance(validation, tuple | list) or len(validation) != 2:
+            raise TypeError(
+                f"validation: expected a pair (X, T), found {type(validation).__name__}"
+            )
+        x, t, are_classes = self._as_data(*validation, part="validation ")
+        if self.rule == "article" and len(x) != samples:
+            raise ValueError(f"validation: {_other_samples(samples, len(x))}")
         y = np.empty_like(t)
         kernels = self._backend.kernels(self.dtype)
 
@@ -493,10 +596,11 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto") -> NN:
     cnn_core.model_file.ModelFileError
         If the file is damaged, truncated, of a later version or not a model of ours.
     """
+    backends.get(backend)
     tensors, metadata = read_tensors(path)
     try:
         return _restore(tensors, json.loads(metadata["network"]), backend)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ModelFileError(
             f"{os.fspath(path)}: expected the settings and weights of an NN, "
             f"found something else ({error})"
@@ -504,9 +608,14 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto") -> NN:
 
 
 def _restore(tensors: dict[str, FloatArray], settings: dict[str, Any], backend: str) -> NN:
-    if settings["class"] != "NN" or set(tensors) != set(_TENSORS):
+    names = {name for name in tensors if not name.startswith(_HISTORY)}
+    if settings["class"] != "NN" or names != set(_TENSORS):
         raise ValueError(f"a {settings['class']!r} with {', '.join(sorted(tensors))}")
     inputs, hidden, outputs = settings["network"]
+    # Before memory is taken for a network of the sizes that the settings claim.
+    for name, shape in (("wih", (hidden, inputs)), ("who", (outputs, hidden))):
+        if tensors[name].shape != shape:
+            raise ValueError(f"{name}: expected the shape {shape}, found {tensors[name].shape}")
     net = NN(
         inputs,
         hidden,
@@ -526,14 +635,22 @@ def _restore(tensors: dict[str, FloatArray], settings: dict[str, Any], backend: 
 
 
 def _assign(name: str, target: FloatArray | int, value: npt.ArrayLike) -> None:
-    """Copy `value` into the view `target`."""
-    found = np.asarray(value)
+    """Copy `value`, finite numbers, into the view `target`."""
+    found = as_numbers(value, name)
     if found.shape != np.shape(target):
         raise ValueError(f"{name}: expected the shape {np.shape(target)}, found {found.shape}")
     if isinstance(target, np.ndarray):
-        target[...] = found
+        target[...] = as_finite(found, target.dtype, name)
     elif found != target:
         raise ValueError(f"{name}: the article's rule starts from 0, found {found}")
+
+
+def _other_samples(fitted: int, found: int) -> str:
+    return (
+        f"expected {fitted} samples, as many as were fitted, found {found}: the article's rule "
+        "gives each training sample a bias of its own, and there are none for other samples; use "
+        "rule='exact', which has one bias per unit"
+    )
 
 
 def _dtype(dtype: npt.DTypeLike | None, rule: Rule) -> np.dtype[Any]:
@@ -545,17 +662,11 @@ def _dtype(dtype: npt.DTypeLike | None, rule: Rule) -> np.dtype[Any]:
         raise ValueError(f"dtype: expected float32 or float64, found {dtype!r}") from None
 
 
-def _whole(name: str, value: Any, least: int, most: int | None = None) -> int:
+def _whole(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name}: expected a whole number, found {value!r}")
     number = int(value)
-    if number < least or (most is not None and number > most):
-        limits = f"at least {least}" if most is None else f"from {least} to {most}"
+    if not least <= number <= most:
+        limits = f"at least {least}" if number < least else f"at most {most}"
         raise ValueError(f"{name}: expected {limits}, found {number}")
     return number
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: expected True or False, found {value!r}")
-    return bool(value)

@@ -116,7 +116,7 @@ def train(
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"the loss became {loss} in epoch {epoch}: the weights have left the range of "
-                f"their dtype; start again with a learning rate below {learning_rate:g}"
+                f"their dtype; start again with a lower learning rate (it was {learning_rate:g})"
             )
         validation_loss, validation_accuracy = validate() if validate else (None, None)
         on_epoch(

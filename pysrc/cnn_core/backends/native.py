@@ -60,7 +60,7 @@ class NativeBackend:
         self._modules: dict[np.dtype[Any], dict[str, ModuleType]] = {
             np.dtype(dtype): {
                 part: importlib.import_module(_module_name(self.isa, dtype, part))
-                for part in ("kernels", "engine")
+                for part in ("dense", "pointwise", "kernels", "engine")
             }
             for dtype in (np.float32, np.float64)
         }
@@ -72,12 +72,21 @@ class NativeBackend:
 
     def engine(self, network: Network, parameters: FloatArray) -> Engine:
         """Return an engine that trains `parameters` in place."""
+        if parameters.dtype not in self._modules:
+            raise ValueError(
+                f"parameters: expected the dtype float32 or float64, found {parameters.dtype}"
+            )
         module = self._modules[parameters.dtype]["engine"]
         return cast(Engine, module.Engine(network, parameters))
 
     def module_paths(self) -> dict[str, str]:
         """Return the file of each loaded compiled module."""
-        modules = [self._cpu, *(m for pair in self._modules.values() for m in pair.values())]
+        shared = importlib.import_module(f"{_PACKAGE}._cnn_core_shared")
+        modules = [
+            self._cpu,
+            shared,
+            *(m for pair in self._modules.values() for m in pair.values()),
+        ]
         return {module.__name__: str(module.__file__) for module in modules}
 
 

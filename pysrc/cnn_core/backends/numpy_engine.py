@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from cnn_core.backends import numpy_kernels as kernels
+from cnn_core.backends.numpy_checks import require, require_indices
 from cnn_core.network import FloatArray, IndexArray, Network
 
 
@@ -69,6 +70,7 @@ class NumpyEngine:
     """A network of dense sigmoid layers with the squared error; see `cnn_core.contracts.Engine`."""
 
     def __init__(self, network: Network, parameters: FloatArray) -> None:
+        require("parameters", parameters, (np.size(parameters),), parameters, written=True)
         self._network = network
         self._parameters = parameters
         self._gradient = np.zeros_like(parameters)
@@ -91,6 +93,8 @@ class NumpyEngine:
     ) -> tuple[float, int]:
         """Train on every sample named by `order` once; return the mean loss and the hits."""
         self._check(x, t)
+        if order is not None:
+            require_indices("order", order)
         samples = len(x) if order is None else len(order)
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
@@ -115,8 +119,7 @@ class NumpyEngine:
     def gradient(self, x: FloatArray, t: FloatArray, out: FloatArray) -> float:
         """Write the step's direction for all of `x` into `out`; return the loss."""
         self._check(x, t)
-        if out.shape != self._parameters.shape:
-            raise ValueError(f"out: expected {self._parameters.shape}, found {out.shape}")
+        require("out", out, self._parameters.shape, self._parameters, written=True)
         with self._exclusively():
             loss, _ = self._backpropagate(x, t)
             out[:] = self._gradient
@@ -125,6 +128,7 @@ class NumpyEngine:
     def predict(self, x: FloatArray, out: FloatArray) -> None:
         """Write the outputs for `x` into `out`."""
         self._check(x, out)
+        require("outputs", out, out.shape, self._parameters, written=True)
         out[:] = self._activations(x)[-1]
 
     @contextmanager
@@ -138,16 +142,9 @@ class NumpyEngine:
 
     def _check(self, x: FloatArray, t: FloatArray) -> None:
         network = self._network
-        dtype = self._parameters.dtype
-        if x.ndim != 2 or x.shape[1] != network.n_inputs or x.dtype != dtype:
-            raise ValueError(
-                f"x: expected {dtype} (n, {network.n_inputs}), found {x.dtype} {x.shape}"
-            )
-        if t.shape != (len(x), network.n_outputs) or t.dtype != dtype:
-            raise ValueError(
-                f"targets or outputs: expected {dtype} {(len(x), network.n_outputs)}, "
-                f"found {t.dtype} {t.shape}"
-            )
+        require("x", x, None, self._parameters)
+        require("x", x, (len(x), network.n_inputs), self._parameters)
+        require("targets or outputs", t, (len(x), network.n_outputs), self._parameters)
         rows = network.bias_rows(self._parameters.size)
         if network.rule == "article" and len(x) != rows:
             raise ValueError(f"x: expected the {rows} samples of the biases, found {len(x)}")

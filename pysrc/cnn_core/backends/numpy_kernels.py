@@ -7,49 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnn_core.backends.numpy_checks import require
 from cnn_core.network import FloatArray
-
-
-def _require(
-    argument: str,
-    array: FloatArray,
-    shape: tuple[int, ...] | None,
-    like: FloatArray,
-    *,
-    written: bool = False,
-) -> None:
-    """Refuse what a typed memoryview of the compiled kernels would refuse, and wrong shapes.
-
-    `shape` None stands for any matrix.
-    """
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{argument}: expected a NumPy array, found {type(array).__name__}")
-    if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
-        raise ValueError(
-            f"{argument}: expected float32 or float64 in native byte order, found {array.dtype}"
-        )
-    if array.dtype != like.dtype:
-        raise ValueError(
-            f"{argument}: expected the dtype {like.dtype} like the first, found {array.dtype}"
-        )
-    if array.ndim != (2 if shape is None else len(shape)):
-        expected = 2 if shape is None else len(shape)
-        raise ValueError(f"{argument}: expected {expected} dimensions, found {array.ndim}")
-    if shape is not None and array.shape != shape:
-        raise ValueError(f"{argument}: expected the shape {shape}, found {array.shape}")
-    if not array.flags.c_contiguous:
-        raise ValueError(f"{argument}: expected a C-contiguous array, found {array.strides=}")
-    if written and not array.flags.writeable:
-        raise ValueError(f"{argument}: expected a writeable array, found a read-only one")
 
 
 def dense_forward(x: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray) -> None:
     """``out = x @ weights + bias``."""
-    _require("x", x, None, x)
-    _require("weights", weights, None, x)
-    _require("weights", weights, (x.shape[1], weights.shape[1]), x)
-    _require("bias", bias, (weights.shape[1],), x)
-    _require("out", out, (x.shape[0], weights.shape[1]), x, written=True)
+    require("x", x, None, x)
+    require("weights", weights, None, x)
+    require("weights", weights, (x.shape[1], weights.shape[1]), x)
+    require("bias", bias, (weights.shape[1],), x)
+    require("out", out, (x.shape[0], weights.shape[1]), x, written=True)
     np.matmul(x, weights, out=out)
     out += bias
 
@@ -63,25 +31,25 @@ def dense_backward(
     grad_x: FloatArray | None = None,
 ) -> None:
     """``x.T @ delta``, ``delta.sum(axis=0)`` and ``delta @ weights.T``, each if asked for."""
-    _require("x", x, None, x)
-    _require("weights", weights, None, x)
-    _require("weights", weights, (x.shape[1], weights.shape[1]), x)
-    _require("delta", delta, (x.shape[0], weights.shape[1]), x)
+    require("x", x, None, x)
+    require("weights", weights, None, x)
+    require("weights", weights, (x.shape[1], weights.shape[1]), x)
+    require("delta", delta, (x.shape[0], weights.shape[1]), x)
     if grad_weights is not None:
-        _require("grad_weights", grad_weights, weights.shape, x, written=True)
+        require("grad_weights", grad_weights, weights.shape, x, written=True)
         np.matmul(x.T, delta, out=grad_weights)
     if grad_bias is not None:
-        _require("grad_bias", grad_bias, (weights.shape[1],), x, written=True)
+        require("grad_bias", grad_bias, (weights.shape[1],), x, written=True)
         np.sum(delta, axis=0, out=grad_bias)
     if grad_x is not None:
-        _require("grad_x", grad_x, x.shape, x, written=True)
+        require("grad_x", grad_x, x.shape, x, written=True)
         np.matmul(delta, weights.T, out=grad_x)
 
 
 def sigmoid(z: FloatArray, out: FloatArray) -> None:
     """``out = 1 / (1 + exp(-z))``, from ``exp(-|z|)``, which cannot overflow."""
-    _require("z", z, None, z)
-    _require("out", out, z.shape, z, written=True)
+    require("z", z, None, z)
+    require("out", out, z.shape, z, written=True)
     with np.errstate(under="ignore"):
         e = np.exp(-np.abs(z))
         np.divide(np.where(z >= 0, z.dtype.type(1), e), 1 + e, out=out)
@@ -89,38 +57,38 @@ def sigmoid(z: FloatArray, out: FloatArray) -> None:
 
 def sigmoid_derivative(a: FloatArray, out: FloatArray) -> None:
     """``out = a * (1 - a)``."""
-    _require("a", a, None, a)
-    _require("out", out, a.shape, a, written=True)
+    require("a", a, None, a)
+    require("out", out, a.shape, a, written=True)
     np.multiply(a, 1 - a, out=out)
 
 
 def sigmoid_backward(a: FloatArray, grad_a: FloatArray, out: FloatArray) -> None:
     """``out = grad_a * a * (1 - a)``."""
-    _require("a", a, None, a)
-    _require("grad_a", grad_a, a.shape, a)
-    _require("out", out, a.shape, a, written=True)
+    require("a", a, None, a)
+    require("grad_a", grad_a, a.shape, a)
+    require("out", out, a.shape, a, written=True)
     with np.errstate(under="ignore"):
         np.multiply(grad_a, a * (1 - a), out=out)
 
 
 def squared_error(y: FloatArray, t: FloatArray) -> float:
     """``((y - t) ** 2).sum() / (2 * n)``, in float64."""
-    _require("y", y, None, y)
-    _require("t", t, y.shape, y)
+    require("y", y, None, y)
+    require("t", t, y.shape, y)
     error = y.astype(np.float64) - t
     return float(np.sum(error * error)) / (2 * max(len(y), 1))
 
 
 def squared_error_delta(y: FloatArray, t: FloatArray, out: FloatArray) -> None:
     """``out = (y - t) / n``."""
-    _require("y", y, None, y)
-    _require("t", t, y.shape, y)
-    _require("out", out, y.shape, y, written=True)
+    require("y", y, None, y)
+    require("t", t, y.shape, y)
+    require("out", out, y.shape, y, written=True)
     np.divide(y - t, y.dtype.type(max(len(y), 1)), out=out)
 
 
 def gradient_descent(parameters: FloatArray, gradient: FloatArray, learning_rate: float) -> None:
     """``parameters -= learning_rate * gradient``."""
-    _require("parameters", parameters, (np.size(parameters),), parameters, written=True)
-    _require("gradient", gradient, parameters.shape, parameters)
+    require("parameters", parameters, (np.size(parameters),), parameters, written=True)
+    require("gradient", gradient, parameters.shape, parameters)
     parameters -= parameters.dtype.type(learning_rate) * gradient

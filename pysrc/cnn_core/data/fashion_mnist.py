@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -162,9 +163,13 @@ def cache_folder() -> Path | None:
     Returns
     -------
     pathlib.Path or None
-        A folder of the user's, which need not exist yet; None if platformdirs, which knows where
-        each system keeps such folders, is not installed.
+        A folder of the user's, which need not exist yet: below ``XDG_CACHE_HOME`` or ``~/.cache``
+        on Linux; None on another system if platformdirs, which knows its place there, is not
+        installed.
     """
+    if sys.platform.startswith("linux"):
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(caches) / "cnn-core" / "fashion-mnist"
     try:
         import platformdirs
     except ModuleNotFoundError:
@@ -192,7 +197,7 @@ class _Search:
             f"Fashion-MNIST was not found. Tried:\n{steps}\n"
             f"Put its four files ({names}) into a folder and pass that folder or name it in "
             f"{ENVIRONMENT_VARIABLE}; or use the digits that come with scikit-learn, which need "
-            "no download: load_digits(), on the command line --data digits."
+            "no download: cnn_core.data.load_digits(), on the command line --data digits."
         )
 
 
