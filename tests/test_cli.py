@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -25,8 +26,9 @@ from matplotlib import image
 
 import cnn_core
 from cnn_core import backends
-from cnn_core.cli import article, bench, console, main, run_folder, train
-from cnn_core.data import fashion_mnist, load_digits, load_fashion_mnist
+from cnn_core.cli import article, bench, console, main, run_folder, sources, train
+from cnn_core.cli import info as info_command
+from cnn_core.data import DataNotFoundError, fashion_mnist, load_digits, load_fashion_mnist
 from conftest import BACKENDS
 
 PICTURES = {"curves.png", "confusion.png", "gallery.png"}
@@ -61,6 +63,21 @@ def process(*arguments, **options):
         text=True,
         timeout=120,
         **options,
+    )
+
+
+def in_shell(command, folder):
+    """Carry a command out as a shell does, with its redirections; ``$PYTHON`` is the interpreter.
+
+    Output is buffered, as it is where nobody changed that.
+    """
+    return subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PYTHON": sys.executable, "PYTHONUNBUFFERED": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -237,6 +254,39 @@ class TestTrain:
         assert {path.name for path in folder.iterdir()} == RUN_FILES - PICTURES
         assert record_of(folder)["command"][:2] == ["cnn-core", "train"]
 
+    @pytest.mark.parametrize(
+        ("hidden", "rate"), [(1, 1.0), (128, 1.0), (129, 128 / 129), (512, 0.25)]
+    )
+    def test_the_default_learning_rate_falls_with_the_width_beyond_128(self, hidden, rate):
+        assert train.default_learning_rate(hidden) == rate
+
+    def test_a_wide_network_learns_with_the_defaults(self, tmp_path):
+        arguments = ("--data", "digits", "--hidden", 1000, "--epochs", 40, "--no-plots", "--quiet")
+        succeed("train", *arguments, "--out", tmp_path / "run")
+        record = record_of(tmp_path / "run")
+        assert record["settings"]["learning_rate"] == 0.128
+        assert record["result"]["test_accuracy"] > 0.9
+
+    def test_a_training_that_came_to_nothing_is_no_silent_one(self, tmp_path, capsys):
+        arguments = ("--data", "digits", "--hidden", 1000, "--learning-rate", 30, "--epochs", 2)
+        succeed("train", *arguments, "--no-plots", "--quiet", "--out", tmp_path / "run")
+        said = capsys.readouterr().err
+        assert "no better than always answering the largest class" in said
+        assert "try a --learning-rate below 30" in said
+
+    def test_one_epoch_is_no_plural(self, tmp_path):
+        arguments = ("--data", "digits", "--epochs", 1, "--no-plots", "--out", tmp_path / "run")
+        printed = succeed("train", *arguments)
+        assert "1 epoch in batches" in printed
+        assert "s for 1 epoch," in printed
+        assert "1 epochs" not in printed
+
+    def test_the_split_of_the_digits_is_not_said_to_be_their_own(self, tmp_path):
+        arguments = ("--data", "digits", "--epochs", 1, "--no-plots", "--out", tmp_path / "run")
+        expected = "360 samples: a fixed fifth of the digits, held out"
+        assert expected in succeed("train", *arguments)
+        assert expected in succeed("evaluate", tmp_path / "run")
+
     def test_a_validation_share_is_held_out_and_measured_instead_of_the_test_part(self, tmp_path):
         folder = tmp_path / "run"
         arguments = ("--data", "digits", "--epochs", 5, "--validation-share", 0.25)
@@ -319,6 +369,41 @@ class TestTrain:
         error = refused(capsys, "train", "--data", "digits", "--out", tmp_path / "full")
         assert "--out: expected a new or empty folder, found a folder that is not empty" in error
         assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+    def test_a_folder_that_another_run_took_meanwhile_costs_no_result(
+        self, tmp_path, capsys, monkeypatch
+    ):
+        fit = cnn_core.NN.fit
+
+        def fit_beside_another_run(*arguments, **options):
+            (tmp_path / "same").mkdir()
+            (tmp_path / "same" / "run.json").write_text("the other one")
+            return fit(*arguments, **options)
+
+        monkeypatch.setattr(cnn_core.NN, "fit", fit_beside_another_run)
+        monkeypatch.chdir(tmp_path)
+        arguments = ("--data", "digits", "--epochs", 30, "--out", "same", "--no-plots", "--quiet")
+        assert succeed("train", *arguments).endswith("  same-2\n")
+        assert capsys.readouterr().err == (
+            "cnn-core: note: another run was written to same meanwhile; this one is in same-2\n"
+        )
+        assert (tmp_path / "same" / "run.json").read_text() == "the other one"
+        assert {path.name for path in (tmp_path / "same-2").iterdir()} == RUN_FILES - PICTURES
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["same", "same-2"]
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_full_disk_is_told_with_the_folder_that_was_typed(
+        self, tmp_path, capsys, monkeypatch, named
+    ):
+        def full(path, *_):
+            raise OSError(errno.ENOSPC, "No space left on device", *([str(path)] if named else []))
+
+        monkeypatch.setattr(run_folder, "write_json", full)
+        monkeypatch.chdir(tmp_path)
+        arguments = ("--data", "digits", "--epochs", 30, "--out", "mine", "--quiet")
+        error = refused(capsys, "train", *arguments)
+        assert error == "cnn-core: error: mine: No space left on device\n"
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_failure_leaves_nothing_behind(self, tmp_path, capsys, monkeypatch):
         def full(*_, **__):
@@ -430,10 +515,39 @@ class TestOwnData:
         other = tmp_path / "other.csv"
         other.write_text("weight,length,kind\n0.0,1000,lily\n0.02,1020,tulip\n")
         assert "2 samples: all samples of" in succeed("evaluate", folder, "--data", other)
+        assert "is not, or no longer, the file that was trained on" in capsys.readouterr().err
         other.write_text("weight,length,kind\n0.0,1000,oak\n0.02,1020,lily\n")
         error = refused(capsys, "evaluate", folder, "--data", other)
         assert "expected the classes that the run knows" in error
         assert "'oak'" in error
+
+    def test_a_file_that_has_changed_is_only_measured_if_it_is_named(
+        self, flowers, tmp_path, capsys
+    ):
+        folder = tmp_path / "run"
+        succeed("train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet")
+        with open(flowers, "a", encoding="utf-8") as stream:
+            stream.write("1000,lily,0\n")
+        error = refused(capsys, "evaluate", folder)
+        assert "flowers.csv has changed since the training" in error
+        assert "to measure on all of it, pass --data" in error
+        assert "61 samples: all samples of" in succeed("evaluate", folder, "--data", flowers)
+        assert "also those that may have been trained on" in capsys.readouterr().err
+
+    def test_a_table_is_read_as_in_training_if_nothing_else_is_said(self, tmp_path, capsys):
+        rows = [f"{k % 2 + 0.01 * k},{-(k % 2)},{'ab'[k % 2]}\n" for k in range(20)]
+        table = tmp_path / "table.csv"
+        table.write_text("".join(rows))
+        folder = tmp_path / "run"
+        arguments = ("--data", table, "--no-header", "--out", folder, "--quiet", "--no-plots")
+        succeed("train", *arguments)
+        other = tmp_path / "other.csv"
+        other.write_text("".join(rows[:6]))
+        assert "6 samples: all samples of" in succeed("evaluate", folder, "--data", other)
+        other.write_text("0,1\n1,0\n")
+        assert succeed("predict", folder, other).count("\n") == 3
+        error = refused(capsys, "predict", folder, table)
+        assert "the 2 features that the run knows, found 3 columns; leave the column of" in error
 
     def test_predict_finds_columns_by_name_and_leaves_the_target_out(
         self, flowers, tmp_path, capsys
@@ -523,8 +637,11 @@ class TestMistakes:
         [
             ("trian", "there is no command 'trian'; did you mean 'train'?"),
             ("zzz", "the commands are train, article, evaluate, predict, data, info, bench"),
-            ("--verison", "unrecognized arguments: --verison"),
-            ("train extra", "unrecognized arguments: extra"),
+            ("--verison", "--verison; did you mean --version? (see cnn-core --help)"),
+            ("train iris.csv", "did you mean --data iris.csv? (see cnn-core train --help)"),
+            ("train --hiden 5", "did you mean --hidden? (see cnn-core train --help)"),
+            ("evaluate x --bakend=numpy", "did you mean --backend? (see cnn-core evaluate --help)"),
+            ("bench extra", "unrecognized arguments: extra (see cnn-core bench --help)"),
             ("train --epochs 0", "--epochs: expected a whole number of at least 1, found '0'"),
             ("train --hidden abc", "--hidden: expected a whole number of at least 1, found 'abc'"),
             ("train --batch-size 1.5", "--batch-size: expected a whole number"),
@@ -565,6 +682,10 @@ class TestMistakes:
             ("1,2,0\n3,4,1\n5,6,1\n", "class '0' has one sample only"),
             ("1,2,0\n3,,1\n", "an empty cell in column 'column 2' on line 2"),
             ("1,2,yes\n3,4,no\n", "add --header or --no-header"),
+            ("a,kind,b\n1,x,2\n3,y,4\n", "target: b, the last column; name another one with"),
+            ("a,kind,b\n1,x,2\n3,y,4\n", "text columns cannot be features"),
+            ("a;b;kind\n1;2;x\n", "its columns are separated by semicolons"),
+            ("a\tb\tkind\n1\t2\tx\n", "its columns are separated by tabs"),
         ],
     )
     def test_a_table_without_classes_to_learn(self, capsys, tmp_path, text, expected):
@@ -610,7 +731,7 @@ class TestMistakes:
     def test_a_learning_rate_that_ends_in_infinity(self, capsys, tmp_path):
         arguments = ["--data", "digits", "--learning-rate", "1e300", "--quiet"]
         error = refused(capsys, "train", *arguments, "--out", tmp_path / "run")
-        assert "learning rate below 1e+300" in error
+        assert "learning rate (it was 1e+300)" in error
         assert list(tmp_path.iterdir()) == []
 
 
@@ -631,6 +752,11 @@ class TestMissingPackages:
         error = refused(capsys, *typed.split())
         assert package in error
         assert 'pip install "cnn-core[app]"' in error
+
+    def test_several_of_them_are_enumerated(self, capsys, monkeypatch):
+        for module in ("rich", "sklearn", "matplotlib"):
+            monkeypatch.setitem(sys.modules, module, None)
+        assert "rich, scikit-learn and matplotlib, which are" in refused(capsys, "train")
 
     def test_pictures_are_only_needed_if_they_are_drawn(self, monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -686,6 +812,27 @@ class TestArticle:
 
 
 class TestBench:
+    @pytest.fixture(autouse=True)
+    def without_overrides(self, monkeypatch):
+        for name in bench.BLAS_OVERRIDES:
+            monkeypatch.delenv(name, raising=False)
+
+    def test_numpy_is_measured_without_settings_that_slow_it_down(self, monkeypatch, capsys):
+        started = []
+
+        def run(command, env, check):
+            started.append((command[1:], env))
+            return subprocess.CompletedProcess(command, 1)
+
+        monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+        monkeypatch.setattr(bench.subprocess, "run", run)
+        assert main(["bench", "--samples", "8"]) == 1
+        ((command, environment),) = started
+        assert command == ["-m", "cnn_core", "bench", "--samples", "8"]
+        assert "OPENBLAS_CORETYPE" not in environment
+        assert environment["PATH"] == os.environ["PATH"]
+        assert "measured without OPENBLAS_CORETYPE" in capsys.readouterr().err
+
     def test_it_checks_before_it_times(self):
         printed = succeed("bench", "--samples", 64, "--epochs", 1)
         for backend in BACKENDS:
@@ -701,7 +848,7 @@ class TestBench:
 
     def test_a_lost_race_is_printed_as_lost(self, monkeypatch):
         def lost(course, names, batch_size, epochs):
-            return [bench._Time("ours", 2.0, 30.0), bench._Time("theirs", 1.0, 40.0)]
+            return [bench._Time("ours", 2.0, 2.1, 30.0), bench._Time("theirs", 1.0, 1.1, 40.0)]
 
         monkeypatch.setattr(bench, "_race", lost)
         printed = succeed("bench", "--samples", 8, "--epochs", 1)
@@ -720,6 +867,28 @@ class TestInformation:
         numpy_info = backends.backend_info("numpy")
         assert json.loads(succeed("info", "--json", "--backend", "numpy")) == numpy_info
 
+    def test_info_is_silent_about_a_processor_that_nobody_asked(self, monkeypatch):
+        pure = {**cnn_core.backend_info("numpy"), "isa_detected": []}
+        monkeypatch.setattr(info_command, "backend_info", lambda backend: pure)
+        assert "processor" not in succeed("info")
+
+    def test_each_place_is_named_once_if_fashion_mnist_is_nowhere(self, monkeypatch, capsys):
+        def nowhere(folder, report):
+            report("/one: no such folder")
+            report("/two: no such folder")
+            raise DataNotFoundError("Tried:\n  - /one: no such folder\n  - /two: ...\nGet it.")
+
+        monkeypatch.setattr(sources, "load_fashion_mnist", nowhere)
+        assert main(["data"]) == 2
+        assert capsys.readouterr().err.splitlines() == [
+            "cnn-core: note: looking for Fashion-MNIST",
+            "cnn-core: note: tried /one: no such folder",
+            "cnn-core: note: tried /two: no such folder",
+            "cnn-core: error: Fashion-MNIST was found in none of these places. Get it.",
+        ]
+        assert main(["train", "--quiet"]) == 2
+        assert capsys.readouterr().err.count("/one") == 1
+
     def test_data_tells_where_fashion_mnist_is_and_what_is_in_it(self):
         printed = succeed("data")
         assert load_fashion_mnist().source in printed
@@ -733,7 +902,8 @@ class TestInformation:
 
     def test_no_command_prints_the_help(self):
         printed = succeed()
-        assert printed == succeed("--help")
+        assert printed == succeed("--help") == succeed("help")
+        assert succeed("help", "train") == succeed("train", "--help")
         for command in ("train", "article", "evaluate", "predict", "data", "info", "bench"):
             assert re.search(rf"^ +{command} ", printed, re.MULTILINE)
 
@@ -744,7 +914,8 @@ class TestInformation:
         assert succeed(command, "--help").startswith(f"usage: cnn-core {command}")
 
     def test_the_version(self):
-        assert succeed("--version") == f"cnn-core {cnn_core.__version__}\n"
+        expected = f"cnn-core {cnn_core.__version__}\n"
+        assert succeed("--version") == succeed("version") == expected
 
     def test_a_path_below_the_current_folder_is_shown_as_it_would_be_typed(
         self, tmp_path, monkeypatch
@@ -776,6 +947,34 @@ class TestProcess:
             )
         assert ended.returncode == 141
         assert ended.stderr == ""
+
+    @pytest.mark.parametrize(
+        ("redirection", "code", "said"),
+        [
+            (">&-", 2, "standard output: Bad file descriptor; the run folder is complete: run"),
+            (">/dev/full", 2, "standard output: No space left on device; the run folder is"),
+            ("2>&-", 0, ""),
+            ("2>/dev/full", 0, ""),
+            ("<&- >&- 2>&-", 2, ""),
+        ],
+    )
+    def test_no_training_is_lost_because_nobody_reads_about_it(
+        self, tmp_path, redirection, code, said
+    ):
+        command = "-m cnn_core train --data digits --epochs 2 --no-plots --out run"
+        ended = in_shell(f'"$PYTHON" {command} {redirection}', tmp_path)
+        assert ended.returncode == code
+        assert said in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert "Exception ignored" not in ended.stderr
+        assert {path.name for path in (tmp_path / "run").iterdir()} == RUN_FILES - PICTURES
+
+    @pytest.mark.parametrize("command", ["info --backend numpy", "--help"])
+    @pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
+    def test_a_result_that_cannot_be_printed_is_an_error(self, tmp_path, command, redirection):
+        ended = in_shell(f'"$PYTHON" -m cnn_core {command} {redirection}', tmp_path)
+        assert ended.returncode == 2
+        assert re.fullmatch(r"cnn-core: error: standard output: [\w ]+\n", ended.stderr)
 
     def test_importing_the_command_line_imports_no_optional_package(self):
         program = (

@@ -110,6 +110,19 @@ def test_only_wrong_predictions_are_red(tmp_path):
     assert red_pixels(pixels[height // 2 :, 3 * width // 4 :]) == red_pixels(pixels)
 
 
+def test_a_line_explains_red_captions_where_there_are_any(tmp_path):
+    images = np.zeros((8, 8, 8))
+    truth = np.ones(8, int)
+    path = tmp_path / "gallery.png"
+
+    def ink_at_the_bottom(predicted):
+        plot_gallery(path, images, truth, predicted, NAMES, "a title", rows=2, columns=4)
+        return np.count_nonzero(pixels_of(path)[-26:].min(axis=2) < 0.7)
+
+    assert ink_at_the_bottom(truth) == 0
+    assert ink_at_the_bottom(truth + np.eye(8, dtype=int)[0]) > 100
+
+
 def test_fewer_images_than_places_leave_places_empty(tmp_path):
     path = tmp_path / "gallery.png"
     images = np.ones((3, 8, 8))

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 from cnn_core._version import __version__
 from cnn_core.cli.arguments import Parser
@@ -42,32 +42,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 if all went well, 1 if ``bench`` found the backends to disagree, 2 for
         wrong use or bad input, 130 after Ctrl-C, 141 if the reader of the output went away.
     """
+    _replace_closed_streams()
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            code = _run(list(sys.argv[1:] if argv is None else argv))
-            sys.stdout.flush()
+            return _run(list(sys.argv[1:] if argv is None else argv))
         except SystemExit as end:
             return int(end.code or 0)
-        except KeyboardInterrupt:
-            say("interrupted", "nothing was written")
+        except KeyboardInterrupt as interruption:
+            say("interrupted", str(interruption) or "the command did not come to its end")
             return 130
         except BrokenPipeError:
-            _forget_stdout()
             return 141
         except _EXPECTED as error:
             say("error", error_text(error))
             return 2
-        return code
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                if not _can_be_flushed(stream):
+                    _forget(stream)
 
 
 def _run(argv: list[str]) -> int:
-    parser, names = _parser()
+    argv = _as_options(argv)
+    parser, commands = _parser()
+    names = list(commands)
     # An unknown command is refused here and not by argparse, so that the likely one can be named.
     command = next((text for text in argv if not text.startswith("-")), None)
     if command is not None and command not in names:
         raise CommandError(_unknown_command(command, names))
-    arguments = parser.parse_args(argv, argparse.Namespace(argv=argv))
+    arguments, unknown = parser.parse_known_args(argv, argparse.Namespace(argv=argv))
+    if unknown:
+        commands.get(arguments.command, parser).refuse(unknown)
     if arguments.command is None:
         parser.print_help()
         return 0
@@ -75,8 +81,15 @@ def _run(argv: list[str]) -> int:
     return code
 
 
-def _parser() -> tuple[Parser, list[str]]:
-    """Return the parser and the names of the commands."""
+def _as_options(argv: list[str]) -> list[str]:
+    """Return ``help``, ``help COMMAND`` and ``version`` as the options that they stand for."""
+    if argv[:1] == ["help"]:
+        return [*argv[1:2], "--help"]
+    return ["--version"] if argv == ["version"] else argv
+
+
+def _parser() -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser and those of the commands, by their names."""
     from cnn_core.cli import article, bench, data, evaluate, info, train
 
     parser = Parser(prog="cnn-core", description=DESCRIPTION, allow_abbrev=False)
@@ -84,7 +97,7 @@ def _parser() -> tuple[Parser, list[str]]:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for module in (train, article, evaluate, data, info, bench):
         module.add_parser(commands)
-    return parser, list(commands.choices)
+    return parser, dict(commands.choices)
 
 
 def _unknown_command(command: str, names: list[str]) -> str:
@@ -99,7 +112,40 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
     note(str(message))
 
 
-def _forget_stdout() -> None:
-    """Keep Python from complaining when it flushes standard output at its end."""
+# Streams that are closed, full, or read by nobody
+
+
+def _replace_closed_streams() -> None:
+    """Put something in the place of streams that were closed before this process began.
+
+    What is printed to standard output is a result and must not get lost silently, so that writing
+    there fails, as it does for any program; what goes to standard error may get lost.
+    """
+    if sys.stdout is None:
+        sys.stdout = _null_stream(1, os.O_RDONLY)
+    if sys.stderr is None:
+        sys.stderr = _null_stream(2, os.O_WRONLY)
+
+
+def _null_stream(descriptor: int, mode: int) -> TextIO:
+    """Open the null device, where nobody else has taken it under the descriptor of the stream."""
+    opened = os.open(os.devnull, mode)
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        os.dup2(opened, descriptor)
+    return open(opened, "w", encoding="utf-8")
+
+
+def _can_be_flushed(stream: TextIO) -> bool:
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _forget(stream: TextIO) -> None:
+    """Keep Python from complaining when it flushes the stream at its end."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from cnn_core.backends import NAMES
-from cnn_core.cli.console import CommandError
+from cnn_core.cli.console import CommandError, show
 
 if TYPE_CHECKING:
     Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -31,6 +32,10 @@ __all__ = [
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are exceptions of one line; see `cnn_core.cli.main`."""
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # What is printed is the help or the version; argparse would ignore that it cannot be.
+        show(message, end="")
+
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong with the arguments.
 
@@ -40,6 +45,25 @@ class Parser(argparse.ArgumentParser):
             Always.
         """
         raise CommandError(f"{message} (see {self.prog} --help)")
+
+    def refuse(self, unknown: list[str]) -> NoReturn:
+        """Raise what is wrong with arguments that it does not know, and what was likely meant.
+
+        Raises
+        ------
+        CommandError
+            Always.
+        """
+        likely = self._likely(unknown[0])
+        hint = f"; did you mean {likely}?" if likely else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+
+    def _likely(self, text: str) -> str | None:
+        options = self._option_string_actions
+        if text.startswith("-"):
+            return next(iter(get_close_matches(text.partition("=")[0], list(options), n=1)), None)
+        takes_data = "--data" in options and options["--data"].choices is None
+        return f"--data {text}" if takes_data else None
 
 
 class Whole:

@@ -21,12 +21,12 @@ import numpy.typing as npt
 from cnn_core import NN, backend_info, backends
 from cnn_core.cli import arguments as args
 from cnn_core.cli import run_folder
-from cnn_core.cli.console import note, require, short_path
+from cnn_core.cli.console import note, require, short_path, show_result
 from cnn_core.cli.plots import plot_gallery
 from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.report import Evaluation, evaluate
+from cnn_core.cli.sources import find_fashion_mnist
 from cnn_core.cli.train import describe_backend
-from cnn_core.data import load_fashion_mnist
 from cnn_core.network import Rule
 
 __all__ = ["add_parser", "run"]
@@ -135,7 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
     require("article", "rich", "sklearn", "matplotlib")
     names = _backends(arguments.backend)
-    dataset = load_fashion_mnist(arguments.data_folder, report=None if arguments.quiet else note)
+    dataset = find_fashion_mnist(arguments.data_folder, None if arguments.quiet else note)
     images = dataset.x_test[:IMAGES]
     x, y = _rows(dataset.x_train[:IMAGES]), dataset.y_train[:IMAGES]
     x_test, y_test = _rows(images), dataset.y_test[:IMAGES].astype(np.intp)
@@ -150,12 +150,9 @@ def run(arguments: argparse.Namespace) -> int:
         _write(folder.path, table, results, arguments)
         _draw(folder.path / "gallery.png", images, y_test, dataset.class_names, results[0])
         files = sorted(path.name for path in folder.path.iterdir())
-    if not arguments.quiet:
-        print()
-    print(table)
-    if not arguments.quiet:
-        print(f"\n{EXPLANATION}")
-    print(f"\nrun folder  {short_path(folder.final)}\n            {'  '.join(files)}")
+    text = table if arguments.quiet else f"\n{table}\n\n{EXPLANATION}"
+    place = f"run folder  {short_path(folder.final)}\n            {'  '.join(files)}"
+    show_result(f"{text}\n\n{place}", folder.final)
     return 0
 
 

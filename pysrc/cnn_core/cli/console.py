@@ -7,9 +7,21 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["INSTALL_HINT", "CommandError", "error_text", "note", "require", "say", "short_path"]
+__all__ = [
+    "INSTALL_HINT",
+    "CommandError",
+    "error_text",
+    "note",
+    "require",
+    "say",
+    "short_path",
+    "show",
+    "show_progress",
+    "show_result",
+]
 
 INSTALL_HINT = 'pip install "cnn-core[app]"'
 
@@ -22,12 +34,64 @@ class CommandError(ValueError):
 
 def say(kind: str, text: str) -> None:
     """Print ``cnn-core: kind: text`` to standard error."""
-    print(f"cnn-core: {kind}: {text}", file=sys.stderr, flush=True)
+    show_progress(f"cnn-core: {kind}: {text}")
 
 
 def note(text: str) -> None:
     """Print something that the user should know, to standard error."""
     say("note", text)
+
+
+def show_progress(line: str) -> None:
+    """Print a line to standard error; nobody may be there to read it, and no work ends for that."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def show(text: str, end: str = "\n") -> None:
+    """Print something to standard output, at once.
+
+    Parameters
+    ----------
+    text : str
+    end : str
+        What is printed behind it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be printed, with standard output as the name of the file.
+    """
+    try:
+        print(text, end=end, flush=True)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def show_result(text: str, folder: Path) -> None:
+    """Print the result of a run to standard output.
+
+    Parameters
+    ----------
+    text : str
+    folder : pathlib.Path
+        The run folder, which is complete.
+
+    Raises
+    ------
+    CommandError
+        If it cannot be printed; the message says where the run folder is.
+    BrokenPipeError
+        If the reader went away.
+    """
+    try:
+        show(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(
+            f"{error_text(error)}; the run folder is complete: {short_path(folder)}"
+        ) from error
 
 
 def error_text(error: BaseException) -> str:
@@ -57,7 +121,7 @@ def require(command: str, *modules: str) -> None:
     missing = [_PACKAGES[name] for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise CommandError(
-            f"cnn-core {command} needs {' and '.join(missing)}, which {_are(missing)} not "
+            f"cnn-core {command} needs {_enumerated(missing)}, which {_are(missing)} not "
             f"installed: {INSTALL_HINT}"
         )
 
@@ -68,6 +132,12 @@ def short_path(path: str | Path) -> str:
         return str(Path(path).resolve().relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(path)
+
+
+def _enumerated(things: list[str]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    *first, last = things
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _are(things: list[str]) -> str:

@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from cnn_core.cli import arguments as args
-from cnn_core.cli.console import note
+from cnn_core.cli.console import note, show
 from cnn_core.cli.sources import Samples, Source, read_samples
 
 __all__ = ["add_parser", "run"]
@@ -42,7 +42,7 @@ def add_parser(commands: args.Subcommands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
-    print(_text(read_samples(Source.from_arguments(arguments), note)))
+    show(_text(read_samples(Source.from_arguments(arguments), note)))
     return 0
 
 

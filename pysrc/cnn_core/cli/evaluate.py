@@ -6,7 +6,6 @@ import argparse
 import csv
 import io
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from cnn_core import backend_info
 from cnn_core.cli import arguments as args
-from cnn_core.cli.console import CommandError, note, require
+from cnn_core.cli.console import CommandError, note, require, show
 from cnn_core.cli.report import evaluate
 from cnn_core.cli.run_folder import Run, read_run
 from cnn_core.cli.sources import Source, read_features, read_test_part
@@ -83,10 +82,15 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     require("evaluate", "sklearn")
     run = read_run(arguments.folder, arguments.backend)
     part = read_test_part(
-        _source(run, arguments), run.class_names, run.feature_names, run.hashes, note
+        _source(run, arguments),
+        run.class_names,
+        run.feature_names,
+        run.hashes,
+        note,
+        asked_for=arguments.data is not None,
     )
     result = evaluate(run.net, _scaled(run, part.x), part.y, run.class_names)
-    print(
+    show(
         f"{result.report}\n"
         f"accuracy  {result.accuracy:.4f}  (loss {result.loss:.4f}, {len(part.x):,} samples: "
         f"{part.description})\n"
@@ -102,10 +106,13 @@ def run_predict(arguments: argparse.Namespace) -> int:
     out: Path | None = arguments.out
     if out is not None and out.exists() and os.path.samefile(out, arguments.file):
         raise CommandError(f"--out: {out} is the file to be predicted; choose another name")
-    x = read_features(arguments.file, run.feature_names, arguments.header)
+    header = arguments.header
+    if header is None and arguments.file.suffix.lower() == ".csv":
+        header = run.source.header
+    x = read_features(arguments.file, run.net.input_neurons, run.feature_names, header)
     text = _table(run, run.net.predict(_scaled(run, x)), arguments.outputs)
     if out is None:
-        sys.stdout.write(text)
+        show(text, end="")
     else:
         _write(out, text)
         note(f"{len(x):,} predictions written to {out}")
@@ -116,18 +123,36 @@ def _write(path: Path, text: str) -> None:
     def write(stream: BinaryIO) -> None:
         stream.write(text.encode())
 
-    atomic_write(path, write)
+    try:
+        atomic_write(path, write)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # The error names a temporary file, or none.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _source(run: Run, arguments: argparse.Namespace) -> Source:
     """Return the data that were asked for: other ones, or those of the run."""
     if arguments.data is not None:
-        return Source.from_arguments(arguments)
+        asked_for = Source.from_arguments(arguments)
+        if Path(asked_for.data).suffix.lower() != ".csv":
+            return asked_for
+        return _laid_out_alike(asked_for, run.source)
     given = Source.from_arguments(
         argparse.Namespace(**{**vars(arguments), "data": run.source.data})
     )
     changes = {key: value for key, value in vars(given).items() if value is not None}
     return replace(run.source, **changes)
+
+
+def _laid_out_alike(source: Source, trained_on: Source) -> Source:
+    """Return a table whose layout, where nothing was said about it, is that of another one."""
+    if source.target is None and source.header is not False:
+        source = replace(source, target=trained_on.target)
+    if source.header is None and source.target is None:
+        source = replace(source, header=trained_on.header)
+    return source
 
 
 def _scaled(run: Run, x: npt.NDArray[Any]) -> FloatArray:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cnn_core import backend_info
 from cnn_core.cli import arguments as args
+from cnn_core.cli.console import show
 
 __all__ = ["add_parser", "run"]
 
@@ -29,7 +30,7 @@ def add_parser(commands: args.Subcommands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
     info = backend_info(arguments.backend)
-    print(json.dumps(info, indent=2) if arguments.json else _text(info))
+    show(json.dumps(info, indent=2) if arguments.json else _text(info))
     return 0
 
 
@@ -42,7 +43,7 @@ def _text(info: dict[str, Any]) -> str:
         ("available", ", ".join(info["available"])),
         ("ISA level", info["isa"]),
         ("built for", ", ".join(info["isa_built"]) or "-"),
-        ("processor has", ", ".join(info["isa_detected"]) or "-"),
+        *([("processor has", ", ".join(info["isa_detected"]))] if info["isa_detected"] else []),
         ("threads", "as NumPy's BLAS decides" if info["threads"] is None else info["threads"]),
         ("compiler", info["compiler"] or "-"),
         *([("debug build", "yes: every index is checked, slowly")] if is_debug_build else []),

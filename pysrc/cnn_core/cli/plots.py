@@ -169,6 +169,8 @@ def plot_gallery(
 ) -> None:
     """Draw images in a grid, each with its predicted class; wrong ones in red, with the true one.
 
+    A line at the bottom says so if there are wrong ones.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -195,6 +197,8 @@ def plot_gallery(
             lines = (class_names[guess], " " if right else f"({class_names[truth]})")
             for number, text in enumerate(lines, start=1):
                 _caption(axes, text, number, right)
+        if (y[: len(shown)] != predicted[: len(shown)]).any():
+            figure.supxlabel("red: wrong, the true class in brackets", fontsize=9, color=_FAINT)
 
 
 def _caption(axes: Axes, text: str, number: int, right: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cnn_core.cli.console import show_progress
 from cnn_core.training import EpochRecord
 
 __all__ = ["epochs_shown"]
@@ -62,7 +63,7 @@ def _lines(label: str, epochs: int, measured: str) -> OnEpoch:
     def on_epoch(record: EpochRecord) -> None:
         if record.epoch == 1 or record.epoch == record.last_epoch or record.epoch % every == 0:
             parts = [f"{label}: epoch {record.epoch}/{epochs}", *_values(record, measured).values()]
-            print("  ".join(parts), file=sys.stderr, flush=True)
+            show_progress("  ".join(parts))
 
     return on_epoch
 

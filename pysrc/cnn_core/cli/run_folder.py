@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from cnn_core import NN, load
-from cnn_core.cli.console import CommandError
+from cnn_core.cli.console import CommandError, note, short_path
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.sources import Source
 
@@ -43,6 +44,7 @@ FORMAT = "cnn-core run"
 FORMAT_VERSION = 1
 
 _RUNS = Path("runs")
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", -1)}
 
 
 class NewFolder:
@@ -71,7 +73,8 @@ def new_folder(out: Path | None, name: str) -> Iterator[NewFolder]:
     Parameters
     ----------
     out : pathlib.Path or None
-        The folder, which must be absent or empty; None: ``runs/<date>-<time>-<name>``, with a
+        The folder, which must be absent or empty, and gets a number behind its name if another run
+        takes it meanwhile; None: ``runs/<date>-<time>-<name>``, with a
         number behind it if that is taken.
     name : str
         What was trained on.
@@ -86,15 +89,53 @@ def new_folder(out: Path | None, name: str) -> Iterator[NewFolder]:
     final = _default_folder(name) if out is None else _checked(out)
     _make_parents(final)
     hidden = final.parent / f".{final.name[:40]}-{os.urandom(4).hex()}.tmp"
-    hidden.mkdir()
     folder = NewFolder(hidden, final)
     try:
+        hidden.mkdir()
         yield folder
-        folder.final = final if out is not None else _claimed(final)
-        os.replace(hidden, folder.final)
-    except BaseException:
+        folder.final = _put_in_place(hidden, final, asked_for=out is not None)
+    except BaseException as error:
+        is_unfinished = hidden.exists()
         shutil.rmtree(hidden, ignore_errors=True)
+        if isinstance(error, OSError) and _is_about(error, hidden):
+            raise OSError(error.errno, error.strerror, short_path(final)) from error
+        if isinstance(error, KeyboardInterrupt) and is_unfinished:
+            raise KeyboardInterrupt("nothing was written") from error
         raise
+
+
+def _is_about(error: OSError, hidden: Path) -> bool:
+    """Tell whether an error concerns the hidden folder, which the user has never heard of."""
+    if error.filename is None:
+        # Writing to an open file fails without a name.
+        return error.errno in _NO_ROOM
+    return isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(hidden)
+
+
+def _put_in_place(hidden: Path, final: Path, *, asked_for: bool) -> Path:
+    """Give the complete folder its name, or that name with a number if it has been taken."""
+    if asked_for:
+        try:
+            os.replace(hidden, final)
+        except OSError:
+            # Whatever stands there now, a file or a folder with something in it, came later than
+            # the check of the name.
+            if not _is_taken(final):
+                raise
+        else:
+            return final
+    path = _claimed(final)
+    os.replace(hidden, path)
+    if asked_for:
+        note(
+            f"another run was written to {short_path(final)} meanwhile; "
+            f"this one is in {short_path(path)}"
+        )
+    return path
+
+
+def _is_taken(final: Path) -> bool:
+    return final.exists() and not (final.is_dir() and not any(final.iterdir()))
 
 
 def _checked(out: Path) -> Path:

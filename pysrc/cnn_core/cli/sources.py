@@ -17,6 +17,7 @@ from cnn_core.cli.console import CommandError, short_path
 from cnn_core.cli.scaling import Scaling
 from cnn_core.data import (
     DataError,
+    DataNotFoundError,
     Dataset,
     Table,
     load_digits,
@@ -30,6 +31,7 @@ __all__ = [
     "Samples",
     "Source",
     "TestPart",
+    "find_fashion_mnist",
     "read_features",
     "read_samples",
     "read_test_part",
@@ -205,7 +207,7 @@ def read_samples(source: Source, report: Callable[[str], None] | None = None) ->
         feature_names=None,
         scaling=Scaling.divide_by(dataset.scale, dataset.x_train.dtype.name),
         hashes=_dataset_hashes(dataset),
-        test_part="the data set's own test part",
+        test_part=_test_part_of(dataset),
     )
 
 
@@ -214,12 +216,15 @@ def read_test_part(
     class_names: tuple[str, ...],
     feature_names: tuple[str, ...] | None,
     known_hashes: dict[str, str],
-    report: Callable[[str], None] | None = None,
+    report: Callable[[str], None],
+    *,
+    asked_for: bool,
 ) -> TestPart:
     """Read what a run's model is to be evaluated on.
 
     That is the test part of the data if they have one of their own; the part that was held out
-    in training if it is the file that was trained on, unchanged; and otherwise all of the file.
+    in training if it is the file that was trained on, unchanged; and otherwise all of the file,
+    which must have been asked for.
 
     Parameters
     ----------
@@ -228,34 +233,57 @@ def read_test_part(
         Those of the run.
     known_hashes : dict of str to str
         SHA-256 of the data of the run.
-    report : callable, optional
-        See `read_samples`.
+    report : callable
+        Called with a line of text for all that the user should know.
+    asked_for : bool
+        Whether the user named the data; otherwise they are those of the run.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it does not go with the run.
+        If there is no such file, it does not go with the run, or it is the one that was trained
+        on, but has changed.
     """
     if not source.is_file:
         dataset = _known_dataset(source, report)
         y = _translated(dataset.y_test, dataset.class_names, class_names, dataset.name)
-        return TestPart(dataset.x_test, y, f"the test part of {dataset.name}")
+        return TestPart(dataset.x_test, y, _test_part_of(dataset))
     table = _in_order(_read_table(source), feature_names)
     own_names, y, y_test = _classes(table)
+    place = short_path(table.source)
+    is_unchanged = sorted(_file_hashes(source).values()) == sorted(known_hashes.values())
+    remark = ""
     if table.X_test is not None and y_test is not None:
-        x, description = table.X_test, f"the test part of {short_path(table.source)}"
+        if not is_unchanged and not asked_for:
+            remark = f"{place} has changed since the training"
+        x, description = table.X_test, f"the test part of {place}"
         y = y_test
-    elif sorted(_file_hashes(source).values()) == sorted(known_hashes.values()):
+    elif is_unchanged:
         _, held_out = split_off(y, own_names, TEST_SHARE)
         x, y = table.X[held_out], y[held_out]
-        description = f"the samples of {short_path(table.source)} held out in training"
+        description = f"the samples of {place} held out in training"
+    elif asked_for:
+        remark = (
+            f"{place} is not, or no longer, the file that was trained on; all its samples are "
+            "measured, also those that may have been trained on"
+        )
+        x, description = table.X, f"all samples of {place}"
     else:
-        x, description = table.X, f"all samples of {short_path(table.source)}"
-    return TestPart(x, _translated(y, own_names, class_names, table.source), description)
+        raise CommandError(
+            f"{place} has changed since the training, so that the samples held out then can no "
+            f"longer be told from the others; to measure on all of it, pass --data {place}"
+        )
+    part = TestPart(x, _translated(y, own_names, class_names, table.source), description)
+    if remark:
+        report(remark)
+    return part
 
 
 def read_features(
-    path: Path, feature_names: tuple[str, ...] | None, header: bool | None = None
+    path: Path,
+    n_features: int,
+    feature_names: tuple[str, ...] | None,
+    header: bool | None = None,
 ) -> Array:
     """Read samples to predict the classes of.
 
@@ -264,8 +292,10 @@ def read_features(
     path : pathlib.Path
         IDX file, ``.npz`` (its test part, if it has one), ``.npy`` or ``.csv``. A ``.csv`` with a
         header may hold one more column than the features, such as the target; it is left out.
+    n_features : int
+        Number of the features that the run knows.
     feature_names : tuple of str or None
-        Those of the run; the columns of a ``.csv`` with a header are put into their order.
+        Their names; the columns of a ``.csv`` with a header are put into their order.
     header : bool, optional
         Whether a ``.csv`` begins with a header.
 
@@ -291,7 +321,7 @@ def read_features(
             )
         return images
     if ending == ".csv":
-        return _csv_features(path, feature_names, header)
+        return _csv_features(path, n_features, feature_names, header)
     table = _loaded(path, has_target=False)
     return table.X if table.X_test is None else table.X_test
 
@@ -338,10 +368,53 @@ def split_off(
 # Data sets known by name
 
 
+def find_fashion_mnist(
+    folder: str | Path | None, report: Callable[[str], None] | None = None
+) -> Dataset:
+    """Load Fashion-MNIST, telling where it is looked for if it is not found at once.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path or None
+        Where it is to be, if anywhere in particular.
+    report : callable, optional
+        See `read_samples`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it is nowhere, or damaged. Places that were reported are not listed again.
+    """
+    tried: list[str] = []
+
+    def tell(step: str) -> None:
+        if report is not None:
+            if not tried:
+                report("looking for Fashion-MNIST")
+            report(f"tried {step}")
+            tried.append(step)
+
+    try:
+        return load_fashion_mnist(folder, report=tell)
+    except DataNotFoundError as error:
+        if not tried:
+            raise
+        advice = str(error).splitlines()[-1]
+        raise DataNotFoundError(
+            f"Fashion-MNIST was found in none of these places. {advice}"
+        ) from error
+
+
 def _known_dataset(source: Source, report: Callable[[str], None] | None) -> Dataset:
     if source.data == "digits":
         return load_digits()
-    return load_fashion_mnist(source.folder, report=report)
+    return find_fashion_mnist(source.folder, report)
+
+
+def _test_part_of(dataset: Dataset) -> str:
+    if dataset.name == "digits":
+        return "a fixed fifth of the digits, held out"
+    return "the data set's own test part"
 
 
 def _dataset_hashes(dataset: Dataset) -> dict[str, str]:
@@ -421,7 +494,35 @@ def _loaded(path: Path, **arguments: Any) -> Table:
     except DataError as error:
         hint = error.hint.replace("pass header=True or header=False", "add --header or --no-header")
         hint = hint.replace("pass has_target=False if there is no target", "")
+        if path.suffix.lower() == ".csv":
+            hint = _csv_hint(path, error, arguments) or hint
         raise DataError(error.path, error.expected, error.found, hint) from error
+
+
+def _csv_hint(path: Path, error: DataError, arguments: dict[str, Any]) -> str:
+    """Return what to do about a table that cannot be read, '' if there is nothing to add."""
+    separator = _other_separator(path)
+    if separator:
+        return f"its columns are separated by {separator}; write the file with commas"
+    if error.expected != "a finite number" or error.found.startswith("an empty cell"):
+        return ""
+    hint = "text columns cannot be features"
+    if arguments.get("target") is None and arguments.get("has_target", True):
+        first = _first_line(path)
+        if arguments.get("header") is False or not first:
+            return f"target: the last column; {hint}"
+        return f"target: {first[-1]}, the last column; name another one with --target; {hint}"
+    return hint
+
+
+def _other_separator(path: Path) -> str:
+    """Return what stands between the columns instead of commas, '' if it is commas."""
+    cells = _first_line(path)
+    if len(cells) == 1:
+        for character, name in ((";", "semicolons"), ("\t", "tabs")):
+            if character in cells[0]:
+                return name
+    return ""
 
 
 def _file_hashes(source: Source) -> dict[str, str]:
@@ -499,9 +600,18 @@ def _in_order(table: Table, feature_names: tuple[str, ...] | None) -> Table:
     return Table(**values)
 
 
-def _csv_features(path: Path, feature_names: tuple[str, ...] | None, header: bool | None) -> Array:
+def _csv_features(
+    path: Path, n_features: int, feature_names: tuple[str, ...] | None, header: bool | None
+) -> Array:
     first = _first_line(path)
     if feature_names is None or header is False or not set(feature_names) & set(first):
+        if first and len(first) != n_features and not _other_separator(path):
+            raise DataError(
+                path,
+                f"a column for each of the {n_features} features that the run knows",
+                f"{len(first)} columns",
+                "leave the column of the target out" if len(first) == n_features + 1 else "",
+            )
         return _in_order(_loaded(path, has_target=False, header=header), feature_names).X
     missing = [name for name in feature_names if name not in first]
     others = [name for name in first if name not in feature_names]
