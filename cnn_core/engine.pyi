@@ -17,7 +17,7 @@ class Room:
 
 @final
 class Engine:
-    def __init__(self, network: Network, parameters: FloatArray) -> None: ...
+    def __new__(cls, network: Network, parameters: FloatArray) -> Engine: ...
     def train_epoch(
         self,
         x: FloatArray,

@@ -27,7 +27,7 @@ LEVELS = {
 }.get(platform.machine(), ("generic",))
 DTYPES = ("float32", "float64")
 MODULES = ("dense", "pointwise", "kernels", "engine")
-WITH_STUBS = ("kernels", "engine")
+WITH_STUBS = ("dense", "engine", "kernels", "pointwise")
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 # What a build leaves behind, and what belongs to no distribution.
