@@ -5,7 +5,7 @@ rows take turns, round after round, and the minimum counts. Before it is timed, 
 the same small problem, shuffled, with the batch size that is timed; a row whose loss there differs
 from the reference's is printed as nan.
 
-    python bench/epoch.py [--batch-sizes 1 32 256] [--rounds 3] [--cores 0]
+    python bench/epoch.py [--batch-sizes 1 32 256] [--rounds 3] [--cores 0] [--blas Haswell]
 """
 
 from __future__ import annotations
@@ -52,23 +52,27 @@ def measure(batch_size: int, samples: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - begun, "loss": loss}
 
 
-def run_row(row: str, batch_size: int, samples: int) -> dict[str, float]:
+def run_row(row: str, batch_size: int, samples: int, blas: str | None) -> dict[str, float]:
     """Measure one row, named ``numpy`` or by its ISA level, in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if k not in BLAS_OVERRIDES}
     environment["CNN_CORE_BACKEND"] = "numpy" if row == "numpy" else "cython"
     if row != "numpy":
         environment["CNN_CORE_ISA"] = row
+    if blas is not None:
+        environment["OPENBLAS_CORETYPE"] = blas
     command = [sys.executable, __file__, "--measure", str(batch_size), str(samples)]
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(output.stdout)
     return result
 
 
-def race(rows: list[str], batch_size: int, rounds: int, samples: int) -> dict[str, float]:
+def race(
+    rows: list[str], batch_size: int, samples: int, arguments: argparse.Namespace
+) -> dict[str, float]:
     """Return the least seconds of each row; NaN for a row that computes something else."""
     best = dict.fromkeys(rows, math.inf)
-    for _ in range(rounds):
-        results = {row: run_row(row, batch_size, samples) for row in rows}
+    for _ in range(arguments.rounds):
+        results = {row: run_row(row, batch_size, samples, arguments.blas) for row in rows}
         reference = results["numpy"]["loss"]
         for row, result in results.items():
             right = math.isclose(result["loss"], reference, rel_tol=1e-4)
@@ -80,12 +84,13 @@ def print_table(info: dict[str, Any], rows: list[str], arguments: argparse.Names
     """Run the races and print a line for each batch size."""
     print(f"cnn_core {info['versions']['cnn_core']}, {info['compiler']}, {os.cpu_count()} cores,")
     print(f"load {os.getloadavg()[0]:.1f}; {SAMPLES:,} samples, 784-128-10, float32, shuffled;")
-    print("seconds an epoch (minimum), and in brackets the speed relative to NumPy\n")
+    blas = f" with OpenBLAS's {arguments.blas} kernels" if arguments.blas else ""
+    print(f"seconds an epoch (minimum), and in brackets the speed relative to NumPy{blas}\n")
     print(f"{'batch':>6}" + "".join(f"{row:>20}" for row in rows) + f"{'GFLOP/s, best':>16}")
     for batch_size in arguments.batch_sizes:
         # NumPy takes ten seconds at batch 1; a tenth of the data tells as much.
         samples = SAMPLES // 10 if batch_size < 8 else SAMPLES
-        seconds = race(rows, batch_size, arguments.rounds, samples)
+        seconds = race(rows, batch_size, samples, arguments)
         scale = SAMPLES / samples
         cells = [
             f"{seconds[row] * scale:.3f} ({seconds['numpy'] / seconds[row]:.2f}x)" for row in rows
@@ -100,6 +105,11 @@ def main() -> None:
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 16, 64, 256, 2048])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, nargs="+", help="run on these cores only (Linux)")
+    parser.add_argument(
+        "--blas",
+        metavar="CORETYPE",
+        help="let NumPy's OpenBLAS take the kernels of this processor, for instance Haswell (AVX2)",
+    )
     parser.add_argument("--measure", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
