@@ -26,6 +26,7 @@ from cnn_core.data import (
     read_idx,
 )
 from cnn_core.data.fashion_mnist import FILES
+from cnn_core.data.tables import ENDINGS
 
 __all__ = [
     "Samples",
@@ -44,7 +45,6 @@ IndexArray = npt.NDArray[np.intp]
 TEST_SHARE = 0.2
 _SPLIT_SEED = 0
 _KNOWN = ("fashion-mnist", "digits")
-_TABLE_ENDINGS = (".npz", ".npy", ".csv")
 
 
 @dataclass(frozen=True)
@@ -311,7 +311,7 @@ def read_features(
     ending = path.suffix.lower()
     if header is not None and ending != ".csv":
         raise CommandError(f"--header and --no-header belong to a .csv file, not to {path}")
-    if ending not in _TABLE_ENDINGS:
+    if ending not in ENDINGS:
         images = read_idx(path)
         if images.ndim not in (2, 3) or images.size == 0:
             raise DataError(
@@ -471,13 +471,13 @@ def _own_samples(source: Source) -> Samples:
 def _read_table(source: Source) -> Table:
     path = Path(source.data)
     ending = path.suffix.lower()
-    if ending not in _TABLE_ENDINGS:
+    if ending not in ENDINGS:
         likely = get_close_matches(source.data, _KNOWN, n=1)
         hint = f"; did you mean {likely[0]}?" if likely else ""
         kind = "a folder" if path.is_dir() else repr(source.data)
         raise CommandError(
             f"--data: expected {', '.join(_KNOWN)} or a file whose name ends in "
-            f"{', '.join(_TABLE_ENDINGS)}, found {kind}{hint}"
+            f"{', '.join(ENDINGS)}, found {kind}{hint}"
         )
     if ending == ".npy" and source.labels is None:
         raise CommandError(

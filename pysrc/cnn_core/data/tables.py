@@ -112,8 +112,8 @@ def load_file(
     """
     file = Path(path)
     kind = file.suffix.lower()
-    if kind not in _ENDINGS:
-        raise DataError(file, f"a name ending in {', '.join(_ENDINGS)}", repr(file.suffix))
+    if kind not in ENDINGS:
+        raise DataError(file, f"a name ending in {', '.join(ENDINGS)}", repr(file.suffix))
     _check_arguments(kind, target, labels, has_target, header)
     check_is_file(file)
     if kind == ".csv":
@@ -132,7 +132,7 @@ def load_file(
     return _table(file, parts)
 
 
-_ENDINGS = (".npz", ".npy", ".csv")
+ENDINGS = (".npz", ".npy", ".csv")
 
 
 def _check_arguments(
