@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test bench lint dev test-pure test-debug clean
+.PHONY: train test bench bench-peers lint dev test-pure test-debug test-neon test-levels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -18,6 +18,14 @@ test: $(VENV)/test-tools
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/epoch.py $(ARGS)
+
+# The race against other libraries, in an environment of their own; 12 minutes, with ARGS=--quick 2.
+PEERS := .venv-peers
+# Where PyTorch is to be had without CUDA; empty: from the usual index alone.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+bench-peers: $(PEERS)/installed
+	$(PEERS)/bin/python bench/peers.py $(ARGS)
 
 lint: $(VENV)/lint-tools
 	$(BIN)/ruff check .
@@ -43,6 +51,15 @@ test-debug:
 	$(PYTHON) -m venv --clear .venv-debug
 	CNN_CORE_DEBUG=1 .venv-debug/bin/pip install --quiet '.[app,test]'
 	CNN_CORE_TEST_DEBUG=1 .venv-debug/bin/pytest tests/test_kernels.py tests/test_engine.py tests/test_nn.py tests/test_article.py $(ARGS)
+
+# What computes, built for 64-bit ARM and run under emulation; see tests/emulated.sh.
+test-neon:
+	PYTHON=$(PYTHON) tests/emulated.sh neon $(ARGS)
+
+# The lower x86-64 levels, on emulated processors that have nothing above them.
+test-levels: $(VENV)/test-tools
+	tests/emulated.sh x86-64-v3 $(ARGS)
+	tests/emulated.sh x86-64-v2 $(ARGS)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -77,7 +94,18 @@ $(VENV)/lint-tools: $(VENV)/installed
 	@$(PIP_INSTALL) '.[app,test,lint]'
 	@touch $@
 
+$(PEERS)/installed: $(VENV)/headers bench/requirements-peers.txt $(SOURCES)
+	$(PYTHON) -m venv $(PEERS)
+	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(PEERS)/bin/pip install --quiet .
+	@grep -v '^#' bench/requirements-peers.txt | while read -r peer; do \
+	    echo "Installing $$peer ..."; \
+	    $(PEERS)/bin/pip install --quiet --retries 1 $$peer \
+	        $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) 2> $(PEERS)/pip.log || { \
+	        tail -n 1 $(PEERS)/pip.log; echo "$$peer: not installed, takes no part in the race"; }; \
+	done
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-dev .venv-pure .venv-debug build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-peers .venv-pure .venv-debug .venv-emulated build dist .pytest_cache .mypy_cache .ruff_cache
 	rm -rf pysrc/*.egg-info pysrc/cnn_core/_native/*/ pysrc/cnn_core/_native/*.so pysrc/cnn_core/_native/*.pyi
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

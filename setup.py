@@ -22,7 +22,17 @@ from setuptools.command.build_py import build_py
 
 SOURCES = Path("cnn_core")
 SHARED = "cnn_core._native._cnn_core_shared"
-MODULES = ("dense", "pointwise", "kernels", "engine")
+MODULES = (
+    "dense",
+    "activations",
+    "losses",
+    "optimizers",
+    "randomness",
+    "step",
+    "lookahead",
+    "kernels",
+    "engine",
+)
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
 DEBUG = os.environ.get("CNN_CORE_DEBUG", "0") not in ("", "0")
@@ -115,6 +125,14 @@ def extensions() -> list[Extension]:
                 ("CNN_CORE_CYTHON", f'"{cython_version}"'),
                 ("CNN_CORE_DEBUG", str(int(DEBUG))),
             ],
+            include_dirs=[str(SOURCES)],
+            depends=depends,
+            extra_compile_args=compile_flags([]),
+            extra_link_args=link_flags(),
+        ),
+        Extension(
+            "cnn_core._native.pool",
+            [str(staged_copy("cnn_core._native") / "pool.pyx")],
             include_dirs=[str(SOURCES)],
             depends=depends,
             extra_compile_args=compile_flags([]),

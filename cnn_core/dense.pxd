@@ -1,8 +1,39 @@
 """The dense layer's loops: forward, and the three gradients. What they compute: dense.pyx."""
 
+from .matrix cimport Matrix
 from .scalar cimport real
 
 
+cdef struct Target:
+    # Where a product goes: out = base + factor * product. Row i of the output begins at
+    # out + i * out_row, what is added to it at base + i * base_row; base NULL stands for zeros.
+    const real *base
+    Py_ssize_t base_row
+    real factor
+    real *out
+    Py_ssize_t out_row
+
+
+cdef struct Ahead:
+    # Memory that somebody will read soon: of the samples numbered order[next] to order[end - 1] (or
+    # next to end - 1), `size` bytes each from `start` on, line after line. A product asks for
+    # `lines` lines before each tile; more at a time than the core can wait for would stall it.
+    const char *start
+    Py_ssize_t size
+    const Py_ssize_t *order
+    Py_ssize_t next
+    Py_ssize_t end
+    Py_ssize_t line
+    Py_ssize_t lines
+
+
+cdef void product(
+    Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
+    Target target, Ahead *ahead,
+) noexcept nogil
+cdef void sum_of_rows(
+    const real *source, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t columns, real *out
+) noexcept nogil
 cdef void dense_forward(
     const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out
 ) noexcept nogil

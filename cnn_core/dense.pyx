@@ -7,15 +7,20 @@
 
 The product is computed tile by tile. A tile of the output stays in registers while the loop runs
 over the depth k: one value of the left-hand side, broadcast, times a row of the right-hand side.
-The right-hand side is taken a panel at a time, as wide as a tile and DEPTH_BLOCK deep, so that a
-panel stays in cache while the tiles pass over it. Every element of the output is one sum over
-k in rising order whatever tile it falls into, so that its bits depend on the problem alone.
+What the output starts from is added at the end, and the product may be scaled then, so that
+`weights - learning_rate * (x.T @ delta)` is a product as well: the gradient is never stored.
+
+The right-hand side is taken a panel at a time, as wide as a tile and at most DEPTH_BLOCK deep, so
+that a panel stays in cache while the tiles pass over it. Every element of the output is one sum over
+k in rising order, in blocks that the depth alone decides, so that its bits depend on the problem and
+not on the tile that it falls into, nor on who computes which rows.
 
 The caller guarantees the shapes; kernels.pyx checks them for everyone else.
 """
 
 from libc.string cimport memset
 
+from .matrix cimport Matrix, columns_of, rows_of
 from .scalar cimport real
 
 
@@ -23,198 +28,234 @@ cdef extern from "vector.h" nogil:
     ctypedef float vector
     vector load_vector(const real *address)
     void store_vector(real *address, vector value)
+    vector load_some(const real *address, int count)
+    void store_some(real *address, vector value, int count)
+    vector zero_vector()
+    void prefetch_line(const void *address)
     enum:
         TILE_ROWS
         TILE_VECTORS
+        ROW_VECTORS
         VECTOR_LENGTH
 
 cdef enum:
-    # A panel of 256 rows of 256 bytes streams from the L2 cache; bench/epoch.py shows what it gives.
-    DEPTH_BLOCK = 256
+    # A panel of 400 rows of 256 bytes streams from the L2 cache; docs/engine.md has the figures.
+    DEPTH_BLOCK = 400
+    # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add.
+    TALL_ROWS = 12
+    CACHE_LINE = 64
 
 
-cdef struct Matrix:
-    # Element (i, k) stands at start[i * row + k * column].
-    const real *start
-    Py_ssize_t row
-    Py_ssize_t column
-
-cdef struct Panel:
-    # Columns of an output: row i begins at first + i * first_row (what the sums start from) and at
-    # out + i * out_row (where they go).
-    const real *first
-    Py_ssize_t first_row
-    real *out
-    Py_ssize_t out_row
+cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
+    return load_vector(address) if whole else load_some(address, columns)
 
 
 cdef inline void tile(
-    const int rows, const int vectors, Py_ssize_t top, Matrix left,
-    const real *right, Py_ssize_t right_row, Py_ssize_t depth, Panel panel,
+    const int rows, const int vectors, const bint whole, const int columns, Py_ssize_t top,
+    Matrix left, const real *right, Py_ssize_t right_row, Py_ssize_t depth, Target target,
 ) noexcept nogil:
-    """out = first + left @ right, for `rows` rows from `top` and `vectors` vectors of columns.
+    """out = base + factor * (left @ right): `rows` rows from `top`, `vectors` vectors of columns.
 
-    Called with constants for `rows` and `vectors`, so that the sums become registers.
+    Unless it is whole, the tile is one vector wide and its last columns are missing. Called with
+    constants for `rows`, `vectors` and `whole`, so that the sums become registers.
     """
-    cdef vector sums[TILE_ROWS][TILE_VECTORS]
-    cdef vector row[TILE_VECTORS]
+    cdef vector sums[TALL_ROWS][ROW_VECTORS]
+    cdef vector row[ROW_VECTORS]
     cdef const real *values = left.start + top * left.row
-    cdef const real *first = panel.first + top * panel.first_row
-    cdef real *out = panel.out + top * panel.out_row
+    cdef const real *base = target.base + top * target.base_row
+    cdef real *out = target.out + top * target.out_row
     cdef real value
     cdef Py_ssize_t k
     cdef int i, v
     for i in range(rows):
         for v in range(vectors):
-            sums[i][v] = load_vector(first + i * panel.first_row + v * VECTOR_LENGTH)
+            sums[i][v] = zero_vector()
     for k in range(depth):
         for v in range(vectors):
-            row[v] = load_vector(right + k * right_row + v * VECTOR_LENGTH)
+            row[v] = load(right + k * right_row + v * VECTOR_LENGTH, whole, columns)
         for i in range(rows):
             value = values[i * left.row + k * left.column]
             for v in range(vectors):
                 sums[i][v] = sums[i][v] + value * row[v]
+    # All loads before the first store: rows that share a cache line would wait for each other.
     for i in range(rows):
         for v in range(vectors):
-            store_vector(out + i * panel.out_row + v * VECTOR_LENGTH, sums[i][v])
+            sums[i][v] = target.factor * sums[i][v] + load(
+                base + i * target.base_row + v * VECTOR_LENGTH, whole, columns
+            )
+    for i in range(rows):
+        for v in range(vectors):
+            if whole:
+                store_vector(out + i * target.out_row + v * VECTOR_LENGTH, sums[i][v])
+            else:
+                store_some(out + i * target.out_row, sums[i][v], columns)
+
+
+cdef inline void look_ahead(Ahead *ahead) noexcept nogil:
+    cdef Py_ssize_t i, sample
+    if ahead == NULL:
+        return
+    for i in range(ahead.lines):
+        if ahead.next >= ahead.end:
+            return
+        sample = ahead.next if ahead.order == NULL else ahead.order[ahead.next]
+        # The last byte as well, which may stand in a line of its own.
+        prefetch_line(ahead.start + sample * ahead.size + min(ahead.line, ahead.size - 1))
+        ahead.line += CACHE_LINE
+        if ahead.line >= ahead.size + CACHE_LINE:
+            ahead.line = 0
+            ahead.next += 1
 
 
 cdef inline void column_of_tiles(
-    const int vectors, Matrix left, Py_ssize_t rows,
-    const real *right, Py_ssize_t right_row, Py_ssize_t depth, Panel panel,
+    const int vectors, const bint whole, const int columns, Matrix left, Py_ssize_t rows,
+    const real *right, Py_ssize_t right_row, Py_ssize_t depth, Target target, Ahead *ahead,
 ) noexcept nogil:
-    """out = first + left @ right for any number of rows: full tiles, then smaller ones."""
+    """The product for any number of rows: full tiles, then smaller ones."""
     cdef Py_ssize_t top = 0
+    if vectors == 1:
+        while top + TALL_ROWS <= rows:
+            look_ahead(ahead)
+            tile(TALL_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target)
+            top += TALL_ROWS
     while top + TILE_ROWS <= rows:
-        tile(TILE_ROWS, vectors, top, left, right, right_row, depth, panel)
+        look_ahead(ahead)
+        tile(TILE_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target)
         top += TILE_ROWS
     if top + 4 <= rows:
-        tile(4, vectors, top, left, right, right_row, depth, panel)
+        tile(4, vectors, whole, columns, top, left, right, right_row, depth, target)
         top += 4
     if top + 2 <= rows:
-        tile(2, vectors, top, left, right, right_row, depth, panel)
+        tile(2, vectors, whole, columns, top, left, right, right_row, depth, target)
         top += 2
     if top < rows:
-        tile(1, vectors, top, left, right, right_row, depth, panel)
+        tile(1, vectors, whole, columns, top, left, right, right_row, depth, target)
 
 
-cdef void last_columns(
-    Matrix left, Py_ssize_t rows, const real *right, Py_ssize_t depth, Py_ssize_t columns,
-    Panel panel,
+cdef void pack_transposed(
+    Matrix right, Py_ssize_t depth, Py_ssize_t columns, real *packed
 ) noexcept nogil:
-    """The columns that do not fill a vector: a few rows at a time, through room for a vector each.
-
-    `right` is packed, one vector a row.
-    """
-    cdef real room[TILE_ROWS * VECTOR_LENGTH]
-    cdef Panel in_room
-    cdef Py_ssize_t top = 0, count, i, j
-    in_room.first = in_room.out = room
-    in_room.first_row = in_room.out_row = VECTOR_LENGTH
-    while top < rows:
-        count = min(rows - top, <Py_ssize_t>TILE_ROWS)
-        for i in range(count):
-            for j in range(VECTOR_LENGTH):
-                room[i * VECTOR_LENGTH + j] = (
-                    panel.first[(top + i) * panel.first_row + j] if j < columns else 0
-                )
-        column_of_tiles(1, left, count, right, VECTOR_LENGTH, depth, in_room)
-        for i in range(count):
-            for j in range(columns):
-                panel.out[(top + i) * panel.out_row + j] = room[i * VECTOR_LENGTH + j]
-        left.start += count * left.row
-        top += count
-
-
-cdef void pack(
-    Matrix right, Py_ssize_t depth, Py_ssize_t columns, Py_ssize_t width, real *packed
-) noexcept nogil:
-    """Copy `columns` columns of `right` to rows of `width` values, zeros behind them."""
-    cdef Py_ssize_t k, j
-    for k in range(depth):
-        for j in range(columns):
-            packed[k * width + j] = right.start[k * right.row + j * right.column]
-        for j in range(columns, width):
-            packed[k * width + j] = 0
+    """Copy `columns` columns of `right` to rows of as many values, four at a time."""
+    cdef Py_ssize_t k, j = 0
+    cdef const real *column = right.start
+    cdef Py_ssize_t next = right.column
+    while j + 4 <= columns:
+        column = right.start + j * next
+        for k in range(depth):
+            packed[k * columns + j] = column[k]
+            packed[k * columns + j + 1] = column[k + next]
+            packed[k * columns + j + 2] = column[k + 2 * next]
+            packed[k * columns + j + 3] = column[k + 3 * next]
+        j += 4
+    while j < columns:
+        for k in range(depth):
+            packed[k * columns + j] = right.start[j * next + k]
+        j += 1
 
 
 cdef void multiply_panel(
-    Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, Panel panel
+    Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns,
+    Target target, Ahead *ahead,
 ) noexcept nogil:
-    """One panel: TILE_VECTORS vectors, one vector, or what is left of one."""
+    """One panel: as wide as a tile, one vector, or what is left of one."""
     cdef real packed[DEPTH_BLOCK * TILE_VECTORS * VECTOR_LENGTH]
     cdef const real *source = right.start
-    cdef Py_ssize_t source_row = right.row
-    if right.column != 1 or columns < VECTOR_LENGTH:
-        source_row = max(columns, <Py_ssize_t>VECTOR_LENGTH)
-        pack(right, depth, columns, source_row, packed)
-        source = packed
-    if columns == TILE_VECTORS * VECTOR_LENGTH:
-        column_of_tiles(TILE_VECTORS, left, rows, source, source_row, depth, panel)
+    cdef Py_ssize_t row = right.row
+    if right.column != 1:
+        pack_transposed(right, depth, columns, packed)
+        source, row = &packed[0], columns
+    if columns == ROW_VECTORS * VECTOR_LENGTH:
+        tile(1, ROW_VECTORS, True, 0, 0, left, source, row, depth, target)
+    elif columns == TILE_VECTORS * VECTOR_LENGTH:
+        column_of_tiles(TILE_VECTORS, True, 0, left, rows, source, row, depth, target, ahead)
     elif columns == VECTOR_LENGTH:
-        column_of_tiles(1, left, rows, source, source_row, depth, panel)
+        column_of_tiles(1, True, 0, left, rows, source, row, depth, target, ahead)
     else:
-        last_columns(left, rows, source, depth, columns, panel)
+        column_of_tiles(1, False, columns, left, rows, source, row, depth, target, ahead)
+
+
+cdef inline Py_ssize_t panel_width(Py_ssize_t left_over, bint one_row) noexcept nogil:
+    """How many of the columns that are left the next panel takes."""
+    if one_row and left_over >= ROW_VECTORS * VECTOR_LENGTH:
+        return ROW_VECTORS * VECTOR_LENGTH
+    if left_over >= TILE_VECTORS * VECTOR_LENGTH:
+        return TILE_VECTORS * VECTOR_LENGTH
+    return min(left_over, <Py_ssize_t>VECTOR_LENGTH)
 
 
 cdef void product(
-    Matrix left, Matrix right, const real *bias, Py_ssize_t rows, Py_ssize_t columns,
-    Py_ssize_t depth, real *out,
+    Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
+    Target target, Ahead *ahead,
 ) noexcept nogil:
-    """out = bias + left @ right; out is (rows, columns) without gaps; bias NULL stands for zeros."""
-    cdef real zeros[TILE_VECTORS * VECTOR_LENGTH]
-    cdef Panel panel
-    cdef Py_ssize_t done = 0, deep, j, width
-    memset(zeros, 0, sizeof(zeros))
-    panel.out_row = columns
+    """target: left (rows, depth) @ right (depth, columns); depth at least 1."""
+    if rows == 1 and right.column != 1:
+        # The transpose: a row alone is not worth packing all of the right-hand side for.
+        panels(
+            Matrix(right.start, right.column, right.row), Matrix(left.start, left.column, 1),
+            columns, 1, depth, Target(target.base, 1, target.factor, target.out, 1), ahead,
+        )
+    else:
+        panels(left, right, rows, columns, depth, target, ahead)
+
+
+cdef void panels(
+    Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
+    Target target, Ahead *ahead,
+) noexcept nogil:
+    """The product, panel by panel."""
+    cdef real zeros[ROW_VECTORS * VECTOR_LENGTH]
+    cdef Target panel
+    cdef Py_ssize_t blocks = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
+    cdef Py_ssize_t deep = (depth + blocks - 1) // blocks
+    cdef Py_ssize_t done = 0, j, width
+    if target.base == NULL:
+        memset(zeros, 0, sizeof(zeros))
     while done < depth:
-        deep = min(depth - done, <Py_ssize_t>DEPTH_BLOCK)
+        deep = min(deep, depth - done)
         j = 0
         while j < columns:
-            width = TILE_VECTORS * VECTOR_LENGTH
-            if columns - j < width:
-                width = min(columns - j, <Py_ssize_t>VECTOR_LENGTH)
-            panel.out = out + j
+            width = panel_width(columns - j, rows == 1)
+            panel = Target(target.base + j, target.base_row, target.factor, target.out + j,
+                           target.out_row)
             if done > 0:
-                panel.first, panel.first_row = panel.out, columns
-            elif bias == NULL:
-                panel.first, panel.first_row = &zeros[0], 0
-            else:
-                panel.first, panel.first_row = bias + j, 0
+                panel.base, panel.base_row = panel.out, panel.out_row
+            elif target.base == NULL:
+                panel.base, panel.base_row = &zeros[0], 0
             multiply_panel(
                 Matrix(left.start + done * left.column, left.row, left.column),
                 Matrix(
                     right.start + done * right.row + j * right.column, right.row, right.column
                 ),
-                rows, deep, width, panel,
+                rows, deep, width, panel, ahead,
             )
             j += width
         done += deep
 
 
-cdef inline Matrix rows_of(const real[:, ::1] array) noexcept nogil:
-    return Matrix(&array[0, 0], array.shape[1], 1)
-
-
-cdef inline Matrix columns_of(const real[:, ::1] array) noexcept nogil:
-    """The transpose."""
-    return Matrix(&array[0, 0], 1, array.shape[1])
+cdef void sum_of_rows(
+    const real *source, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t columns, real *out
+) noexcept nogil:
+    """out += the sum of the rows, in rising order."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(columns):
+            out[j] = out[j] + source[i * row + j]
 
 
 cdef void dense_forward(
     const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out
 ) noexcept nogil:
     """out = x @ weights + bias."""
-    cdef Py_ssize_t i, j
-    if out.shape[0] == 0 or out.shape[1] == 0:
+    cdef Py_ssize_t i, rows = out.shape[0], columns = out.shape[1]
+    if rows == 0 or columns == 0:
         return
     if x.shape[1] == 0:
-        for i in range(out.shape[0]):
-            for j in range(out.shape[1]):
-                out[i, j] = bias[j]
+        for i in range(rows):
+            out[i, :] = bias
         return
     product(
-        rows_of(x), rows_of(weights), &bias[0], out.shape[0], out.shape[1], x.shape[1], &out[0, 0]
+        rows_of(x), rows_of(weights), rows, columns, x.shape[1],
+        Target(&bias[0], 0, 1, &out[0, 0], columns), NULL,
     )
 
 
@@ -222,35 +263,37 @@ cdef void dense_weight_gradient(
     const real[:, ::1] x, const real[:, ::1] delta, real[:, ::1] out
 ) noexcept nogil:
     """out = x.T @ delta."""
-    if out.shape[0] == 0 or out.shape[1] == 0:
+    cdef Py_ssize_t rows = out.shape[0], columns = out.shape[1]
+    if rows == 0 or columns == 0:
         return
     if x.shape[0] == 0:
         out[:, :] = 0
         return
     product(
-        columns_of(x), rows_of(delta), NULL, out.shape[0], out.shape[1], x.shape[0], &out[0, 0]
+        columns_of(x), rows_of(delta), rows, columns, x.shape[0],
+        Target(NULL, 0, 1, &out[0, 0], columns), NULL,
     )
 
 
 cdef void dense_bias_gradient(const real[:, ::1] delta, real[::1] out) noexcept nogil:
     """out = delta.sum(axis=0)."""
-    cdef Py_ssize_t i, j
     out[:] = 0
-    for i in range(delta.shape[0]):
-        for j in range(delta.shape[1]):
-            out[j] = out[j] + delta[i, j]
+    if delta.shape[0] == 0 or delta.shape[1] == 0:
+        return
+    sum_of_rows(&delta[0, 0], delta.shape[1], delta.shape[0], delta.shape[1], &out[0])
 
 
 cdef void dense_input_gradient(
     const real[:, ::1] delta, const real[:, ::1] weights, real[:, ::1] out
 ) noexcept nogil:
     """out = delta @ weights.T."""
-    if out.shape[0] == 0 or out.shape[1] == 0:
+    cdef Py_ssize_t rows = out.shape[0], columns = out.shape[1]
+    if rows == 0 or columns == 0:
         return
     if delta.shape[1] == 0:
         out[:, :] = 0
         return
     product(
-        rows_of(delta), columns_of(weights), NULL, out.shape[0], out.shape[1], delta.shape[1],
-        &out[0, 0],
+        rows_of(delta), columns_of(weights), rows, columns, delta.shape[1],
+        Target(NULL, 0, 1, &out[0, 0], columns), NULL,
     )

@@ -1,30 +1,42 @@
-from typing import Any, final
+from typing import final
 
-from typing_extensions import disjoint_base
-
-from cnn_core.network import FloatArray, IndexArray, Network
-
-@disjoint_base
-class Layer:
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
 
 @final
-class ArticleLayer(Layer): ...
+class Space: ...
 
 @final
-class Room:
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+class Data: ...
+
+@final
+class Predictor:
+    def __call__(self, x: FloatArray | ByteArray) -> FloatArray: ...
 
 @final
 class Engine:
-    def __new__(cls, network: Network, parameters: FloatArray) -> Engine: ...
+    def __new__(
+        cls,
+        network: Network,
+        parameters: FloatArray,
+        *,
+        moments: FloatArray | None = None,
+        seed: int = 0,
+        threads: int = 1,
+    ) -> Engine: ...
+    @property
+    def moments(self) -> FloatArray: ...
+    @property
+    def steps(self) -> int: ...
+    @steps.setter
+    def steps(self, value: int) -> None: ...
     def train_epoch(
         self,
-        x: FloatArray,
+        x: FloatArray | ByteArray,
         t: FloatArray,
         order: IndexArray | None,
         batch_size: int,
         learning_rate: float,
     ) -> tuple[float, int]: ...
-    def gradient(self, x: FloatArray, t: FloatArray, out: FloatArray) -> float: ...
-    def predict(self, x: FloatArray, out: FloatArray) -> None: ...
+    def gradient(self, x: FloatArray | ByteArray, t: FloatArray, out: FloatArray) -> float: ...
+    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> None: ...
+    def predictor(self, rows: int) -> Predictor: ...

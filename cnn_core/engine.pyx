@@ -1,363 +1,486 @@
-"""The engine: whole epochs over a network of dense sigmoid layers, without Python inside.
+"""The engine: whole epochs over a network of dense layers, without Python inside.
 
-One batch flows through the chain of layers and back; every layer holds what it learns and the room
-holds what the batch leaves behind in it:
-
-    gather rows -> dense forward -> sigmoid -> ... -> loss and its delta
-    <- sigmoid backward <- weight, bias and input gradients <- ...      then one update of everything
-
-What each method does, with shapes and errors, stands in `cnn_core.contracts.Engine`.
+It binds the arrays, checks what it is given and goes through the batches; what happens to a batch
+stands in step.pyx. What each method does, with shapes and errors: `cnn_core.contracts.Engine`.
 """
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from libc.string cimport memcpy
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from libc.stdint cimport uint64_t
+from libc.string cimport memset
+
+import os
+from operator import index
 
 import numpy as np
 
-from . cimport dense, pointwise
+from . cimport lookahead, step
+from ..pool cimport prepare, run
+from .activations cimport activation_named
+from .losses cimport loss_named
+from .optimizers cimport Optimizer
 from .scalar cimport real
+from .step cimport Layer, Net, Part, Prediction, Room, Samples, Sheet
 
 cdef enum:
-    # Rows that pass through the network at once when it predicts: their activations stay in cache.
-    PREDICTED_AT_ONCE = 128
+    # Samples that there is room for at once: their inputs and deltas stay in the L2 cache.
+    PART_ROWS = 256
+    ALIGNMENT = 64
 
-# Multiply-adds between two looks at the signals, never in the middle of a step: some milliseconds
-# unless a step takes longer, so that Ctrl-C is prompt.
-cdef double WORK_BETWEEN_SIGNALS = 1e8
+# Multiply-adds between two looks at the signals: some milliseconds, so that Ctrl-C is prompt.
+cdef double WORK_BETWEEN_SIGNALS = 2e8
+# Multiply-adds of a step below which the other threads would not pay.
+cdef double LEAST_SHARED_WORK = 1e6
 
 
 @cython.final
-cdef class Room:
-    """What a batch leaves behind in a layer, and the room for the layer above."""
+cdef class Space:
+    """Memory for what up to `rows` samples leave behind in a network."""
 
-    cdef real[:, ::1] activation
-    cdef real[:, ::1] delta
-    cdef Room above
+    cdef Room room
+    cdef Py_ssize_t rows
+    cdef void *memory
+    cdef char *free
 
-    def __init__(self, Py_ssize_t rows, Py_ssize_t width, dtype, Room above):
-        self.activation = np.empty((rows, width), dtype)
-        self.delta = np.empty((rows, width), dtype)
-        self.above = above
+    @staticmethod
+    cdef Space make(const Net *net, Py_ssize_t rows, bint training):
+        cdef Space space = Space.__new__(Space)
+        cdef Py_ssize_t l, input_row = step.spaced(net.inputs)
+        cdef const Layer *layer
+        cdef const Layer *last = &net.layers[net.size - 1]
+        cdef Sheet *sheet
+        cdef size_t size = ALIGNMENT + net.size * sizeof(Sheet) + rows * (sizeof(double) + 1)
+        size += (5 + 3 * net.size) * ALIGNMENT
+        size += rows * (input_row + 2 * last.row) * sizeof(real)
+        for l in range(net.size):
+            size += 3 * rows * net.layers[l].row * sizeof(real)
+        space.memory = PyMem_RawMalloc(size)
+        if space.memory == NULL:
+            raise MemoryError(f"no room for {rows} samples in this network: {size} bytes")
+        space.free = <char *>space.memory
+        space.rows = rows
+        space.room.input_row = input_row
+        space.room.sheets = <Sheet *>space.carve(net.size * sizeof(Sheet))
+        space.room.x = <real *>space.carve(rows * input_row * sizeof(real))
+        for l in range(net.size):
+            layer = &net.layers[l]
+            sheet = &space.room.sheets[l]
+            sheet.activation = sheet.output = space.carve_sheet(rows, layer)
+            if training and layer.dropout > 0:
+                sheet.output = space.carve_sheet(rows, layer)
+            if training:
+                sheet.delta = space.carve_sheet(rows, layer)
+        space.room.z = space.carve_sheet(rows, last)
+        if training:
+            space.room.targets = space.carve_sheet(rows, last)
+            space.room.losses = <double *>space.carve(rows * sizeof(double))
+            space.room.hits = <unsigned char *>space.carve(rows)
+        return space
+
+    cdef real *carve_sheet(self, Py_ssize_t rows, const Layer *layer) noexcept:
+        return <real *>self.carve(rows * layer.row * sizeof(real))
+
+    cdef void *carve(self, size_t size) noexcept:
+        cdef size_t start = (<size_t>self.free + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+        self.free = <char *>(start + size)
+        return <void *>start
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.memory)
 
 
-cdef Room room_for(Py_ssize_t rows, list widths, dtype):
-    cdef Room room = None
-    for width in reversed(widths):
-        room = Room(rows, width, dtype, room)
-    return room
+@cython.final
+cdef class Data:
+    """The caller's samples, which stay in place while it lives."""
 
+    cdef const real[:, ::1] reals
+    cdef const unsigned char[:, ::1] bytes
+    cdef const real[:, ::1] targets
+    cdef const Py_ssize_t[::1] order
+    cdef Py_ssize_t rows
+    cdef Samples samples
 
-cdef class Layer:
-    """A dense sigmoid layer: its parameters, their gradients, and the layer above."""
-
-    cdef real[:, ::1] weights
-    cdef real[::1] bias
-    cdef real[:, ::1] grad_weights
-    cdef real[::1] grad_bias
-    cdef Layer above
-
-    def __init__(self, parameters, gradients, Layer above):
-        weights, bias = parameters
-        grad_weights, grad_bias = gradients
-        if (
-            weights.shape != grad_weights.shape
-            or bias.shape != grad_bias.shape
-            or bias.shape[bias.ndim - 1] != weights.shape[1]
-            or (above is not None and above.weights.shape[0] != weights.shape[1])
-        ):
-            raise ValueError("the network's views of its parameters do not fit together")
-        self.weights = weights
-        self.grad_weights = grad_weights
-        self.bind_biases(bias, grad_bias)
-        self.above = above
-
-    cdef int bind_biases(self, bias, grad_bias) except -1:
-        self.bias = bias
-        self.grad_bias = grad_bias
-        return 0
-
-    cdef void activate(self, const real[:, ::1] x, real[:, ::1] a) noexcept nogil:
-        """a = sigmoid(x @ weights + bias)."""
-        dense.dense_forward(x, self.weights, self.bias, a)
-        pointwise.sigmoid(a, a)
-
-    cdef void output_gradient(
-        self, const real[:, ::1] y, const real[:, ::1] t, real[:, ::1] out
-    ) noexcept nogil:
-        """The derivative of the loss with respect to the network's outputs."""
-        pointwise.squared_error_delta(y, t, out)
-
-    cdef void differentiate(
-        self, const real[:, ::1] x, const real[:, ::1] a, real[:, ::1] grad_a
-    ) noexcept nogil:
-        """Fill the gradients of the parameters from grad_a, which becomes what goes down."""
-        pointwise.sigmoid_backward(a, grad_a, grad_a)
-        dense.dense_weight_gradient(x, grad_a, self.grad_weights)
-        dense.dense_bias_gradient(grad_a, self.grad_bias)
-
-    cdef void predict(self, const real[:, ::1] x, Room room, real[:, ::1] y) noexcept nogil:
-        cdef Py_ssize_t n = x.shape[0]
-        if self.above is None:
-            self.activate(x, y)
-            return
-        self.activate(x, room.activation[:n])
-        self.above.predict(room.activation[:n], room.above, y)
-
-    cdef double backpropagate(
-        self, const real[:, ::1] x, const real[:, ::1] t, Room room, Py_ssize_t *hits
-    ) noexcept nogil:
-        """Go through this layer and those above, and back; return the loss, add to the hits."""
-        cdef Py_ssize_t n = x.shape[0]
-        cdef double loss
-        self.activate(x, room.activation[:n])
-        if self.above is None:
-            loss = pointwise.squared_error(room.activation[:n], t)
-            hits[0] += count_hits(room.activation[:n], t)
-            self.output_gradient(room.activation[:n], t, room.delta[:n])
+    cdef int bind(self, x, const Net *net) except -1:
+        """Bind samples of either dtype."""
+        cdef Py_ssize_t columns
+        cdef object dtype = getattr(x, "dtype", None)
+        cdef bint are_bytes = dtype is BYTES or dtype == BYTES
+        if dtype is None:
+            raise TypeError(f"x: expected a NumPy array, found {type(x).__name__}")
+        if are_bytes:
+            self.bytes = x
+            self.rows, columns = self.bytes.shape[0], self.bytes.shape[1]
         else:
-            loss = self.above.backpropagate(room.activation[:n], t, room.above, hits)
-            dense.dense_input_gradient(room.above.delta[:n], self.above.weights, room.delta[:n])
-        self.differentiate(x, room.activation[:n], room.delta[:n])
-        return loss
-
-
-@cython.final
-cdef class ArticleLayer(Layer):
-    """The article's layer: a bias for each training sample, and its own way back.
-
-    There the sigmoid is taken a second time, of what is an activation already, and it is the error
-    that goes down to the layer below, not the delta.
-    """
-
-    cdef real[:, ::1] biases
-    cdef real[:, ::1] grad_biases
-    cdef real[::1] no_bias
-
-    cdef int bind_biases(self, bias, grad_bias) except -1:
-        self.biases = bias
-        self.grad_biases = grad_bias
-        self.no_bias = np.zeros_like(bias, shape=bias.shape[1])
+            self.reals = x
+            self.rows, columns = self.reals.shape[0], self.reals.shape[1]
+        if columns != net.inputs:
+            raise ValueError(f"x: expected (n, {net.inputs}), found {(self.rows, columns)}")
+        if net.article and self.rows != net.biases:
+            raise ValueError(
+                f"x: expected the {net.biases} samples of the biases, found {self.rows}"
+            )
+        memset(&self.samples, 0, sizeof(Samples))
+        if self.rows == 0:
+            return 0
+        if are_bytes:
+            self.samples.bytes = &self.bytes[0, 0]
+        else:
+            self.samples.reals = &self.reals[0, 0]
         return 0
 
-    cdef void activate(self, const real[:, ::1] x, real[:, ::1] a) noexcept nogil:
-        cdef Py_ssize_t i, j
-        dense.dense_forward(x, self.weights, self.no_bias, a)
-        for i in range(a.shape[0]):
-            for j in range(a.shape[1]):
-                a[i, j] = a[i, j] + self.biases[i, j]
-        pointwise.sigmoid(a, a)
+    cdef int bind_targets(self, const real[:, ::1] targets, const Net *net) except -1:
+        require_rows("targets", targets, self.rows, net.outputs)
+        self.targets = targets
+        if self.rows > 0:
+            self.samples.targets = &targets[0, 0]
+        return 0
 
-    cdef void output_gradient(
-        self, const real[:, ::1] y, const real[:, ::1] t, real[:, ::1] out
-    ) noexcept nogil:
-        cdef Py_ssize_t i, j
-        for i in range(y.shape[0]):
-            for j in range(y.shape[1]):
-                out[i, j] = y[i, j] - t[i, j]
-
-    cdef void differentiate(
-        self, const real[:, ::1] x, const real[:, ::1] a, real[:, ::1] grad_a
-    ) noexcept nogil:
-        pointwise.sigmoid(a, self.grad_biases)
-        pointwise.sigmoid_backward(self.grad_biases, grad_a, self.grad_biases)
-        dense.dense_weight_gradient(x, self.grad_biases, self.grad_weights)
+    cdef int bind_order(self, const Py_ssize_t[::1] order) except -1:
+        # A copy, which nobody can change between this check and its use.
+        cdef const Py_ssize_t[::1] own = np.array(order)
+        cdef Py_ssize_t i
+        for i in range(own.shape[0]):
+            if own[i] < 0 or own[i] >= self.rows:
+                raise ValueError(f"order: expected indices from 0 to {self.rows - 1}")
+        self.order = own
+        self.rows = own.shape[0]
+        if self.rows > 0:
+            self.samples.order = &own[0]
+        return 0
 
 
-cdef Py_ssize_t count_hits(const real[:, ::1] y, const real[:, ::1] t) noexcept nogil:
-    """Rows whose largest value stands in the same column of both, the first one if there are more."""
-    cdef Py_ssize_t i, j, of_y, of_t, hits = 0
-    for i in range(y.shape[0]):
-        of_y = of_t = 0
-        for j in range(1, y.shape[1]):
-            if y[i, j] > y[i, of_y]:
-                of_y = j
-            if t[i, j] > t[i, of_t]:
-                of_t = j
-        hits += of_y == of_t
-    return hits
+cdef struct Tally:
+    # Of an epoch: the sum of the losses, the hits, and the work since the last look at the signals.
+    double loss
+    Py_ssize_t hits
+    double work
 
 
-cdef void gather(
-    const real[:, ::1] source, const Py_ssize_t[::1] rows, real[:, ::1] out
-) noexcept nogil:
-    """out[i] = source[rows[i]]."""
-    cdef Py_ssize_t i
-    if out.shape[0] == 0 or out.shape[1] == 0:
-        return
-    for i in range(out.shape[0]):
-        memcpy(&out[i, 0], &source[rows[i], 0], <size_t>out.shape[1] * sizeof(real))
+cdef object BYTES = np.dtype(np.uint8)
+
+
+cdef int require_rows(
+    str argument, const real[:, ::1] array, Py_ssize_t rows, Py_ssize_t columns
+) except -1:
+    if array is None:
+        raise TypeError(f"{argument}: expected an array, found None")
+    if array.shape[0] != rows or array.shape[1] != columns:
+        raise ValueError(
+            f"{argument}: expected {(rows, columns)}, found {(array.shape[0], array.shape[1])}"
+        )
+    return 0
 
 
 @cython.final
 cdef class Engine:
     """See `cnn_core.contracts.Engine`."""
 
-    cdef Layer first
+    cdef Net net
+    cdef Optimizer optimizer
     cdef real[::1] parameters
     cdef real[::1] gradient_values
-    cdef Room room
-    cdef Py_ssize_t room_rows
-    cdef real[:, ::1] batch_x
-    cdef real[:, ::1] batch_t
-    cdef Py_ssize_t batch_rows
-    cdef Py_ssize_t n_inputs
-    cdef Py_ssize_t n_outputs
-    cdef list widths
-    cdef object dtype
-    cdef bint article
-    cdef Py_ssize_t article_samples
-    cdef bint training
+    cdef real[:, ::1] moment_values
+    cdef readonly object moments
+    cdef Space space
+    cdef int threads
+    cdef Py_ssize_t steps_taken
+    # The process that trains with it; 0: none.
+    cdef long training
 
     # Not __init__, which could be called again in the middle of a training.
-    def __cinit__(self, network, parameters):
+    def __cinit__(self, network, parameters, *, moments=None, seed=0, int threads=1):
         self.parameters = parameters
+        self.optimizer = Optimizer(network.optimizer)
         gradient = np.zeros_like(parameters)
-        views = network.unflatten(parameters)
-        self.article = network.rule == "article"
-        self.article_samples = network.bias_rows(parameters.size)
-        layer = ArticleLayer if self.article else Layer
-        for of_parameters, of_gradient in zip(
-            reversed(views), reversed(network.unflatten(gradient))
-        ):
-            self.first = layer(of_parameters, of_gradient, self.first)
         self.gradient_values = gradient
-        self.n_inputs = views[0][0].shape[0]
-        self.n_outputs = views[len(views) - 1][0].shape[1]
-        self.widths = [weights.shape[1] for weights, _ in views]
-        self.dtype = parameters.dtype
+        wanted = (network.optimizer.n_moments, parameters.size)
+        if moments is None:
+            moments = np.zeros(wanted, parameters.dtype)
+        self.moments = moments
+        self.moment_values = moments
+        if self.moment_values.shape[0] != wanted[0] or self.moment_values.shape[1] != wanted[1]:
+            raise ValueError(f"moments: expected the shape {wanted}, found {moments.shape}")
+        if threads < 1:
+            raise ValueError(f"threads: expected at least 1, found {threads}")
+        self.threads = threads
+        if not 0 <= index(seed) < 2**64:
+            raise ValueError(f"seed: expected 0 up to below 2**64, found {seed}")
+        self.net.key = seed
+        self.describe(network)
+
+    cdef int describe(self, network) except -1:
+        """Lay the network out for the loops."""
+        cdef Net *net = &self.net
+        cdef Layer *layer
+        cdef Py_ssize_t start = 0, unit = 0
+        net.biases = network.bias_rows(self.parameters.shape[0])
+        net.article = network.rule == "article"
+        net.size = len(network.layers)
+        net.layers = <Layer *>PyMem_RawMalloc(net.size * sizeof(Layer))
+        if net.layers == NULL:
+            raise MemoryError(f"no room for {net.size} layers")
+        for number, dense in enumerate(network.layers):
+            layer = &net.layers[<Py_ssize_t>number]
+            layer.fan_in, layer.fan_out = dense.fan_in, dense.fan_out
+            layer.weights = start
+            layer.bias = start + layer.fan_in * layer.fan_out
+            start = layer.bias + net.biases * layer.fan_out
+            layer.activation = activation_named(dense.activation)
+            layer.dropout = dense.dropout
+            layer.row = step.spaced(layer.fan_out)
+            layer.first_unit = unit
+            unit += step.units_of(layer.fan_in)
+        net.units = unit
+        net.inputs = net.layers[0].fan_in
+        net.outputs = net.layers[net.size - 1].fan_out
+        net.parameters_size = self.parameters.shape[0]
+        net.parameters = &self.parameters[0]
+        net.gradient = &self.gradient_values[0]
+        if self.moment_values.shape[0] > 0:
+            net.first_moment = &self.moment_values[0, 0]
+        if self.moment_values.shape[0] > 1:
+            net.second_moment = &self.moment_values[1, 0]
+        net.input_scale = network.input_scale
+        net.loss = loss_named(network.loss)
+        net.update = self.optimizer.update
+        net.plain = self.optimizer.plain
+        return 0
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.net.layers)
+
+    @property
+    def steps(self):
+        """Steps taken so far."""
+        return self.steps_taken
+
+    @steps.setter
+    def steps(self, value):
+        if not 0 <= index(value) < 2**32:
+            raise ValueError(f"steps: expected 0 up to below 2**32, found {value}")
+        self.steps_taken = value
 
     def train_epoch(
         self,
-        const real[:, ::1] x not None,
+        x,
         const real[:, ::1] t not None,
         const Py_ssize_t[::1] order,
         Py_ssize_t batch_size,
         double learning_rate,
     ):
         """Train on every sample named by `order` once; return the mean loss and the hits."""
-        cdef Py_ssize_t samples = x.shape[0] if order is None else order.shape[0]
-        cdef Py_ssize_t start, stop, i, hits = 0
-        cdef double loss = 0
-        cdef double work = 0
-        cdef bint in_order = order is None
-        cdef const Py_ssize_t[::1] rows
-        self.check(x, t)
+        cdef Data data = Data.__new__(Data)
+        cdef Py_ssize_t start = 0, batch
+        cdef Py_ssize_t group = lookahead.group_of(&self.net, batch_size)
+        cdef Tally tally = Tally(0, 0, 0)
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-        if not in_order:
-            # A copy, which nobody can change between this check and its use.
-            rows = np.array(order)
-            for i in range(samples):
-                if rows[i] < 0 or rows[i] >= x.shape[0]:
-                    raise ValueError(f"order: expected indices from 0 to {x.shape[0] - 1}")
-        if self.article and (not in_order or batch_size < samples):
+        data.bind(x, &self.net)
+        data.bind_targets(t, &self.net)
+        if self.net.article and (order is not None or batch_size < data.rows):
             raise ValueError("the article's rule takes all samples in one step, as they stand")
-        self.begin()
+        if order is not None:
+            data.bind_order(order)
+        data.samples.count = data.rows
+        self.begin(min(max(batch_size, group), data.rows))
         try:
-            self.reserve(min(batch_size, samples), not in_order)
             with nogil:
-                start = 0
-                while start < samples:
-                    stop = min(start + batch_size, samples)
-                    if in_order:
-                        loss += self.step(x[start:stop], t[start:stop], learning_rate, &hits)
-                    else:
-                        gather(x, rows[start:stop], self.batch_x[:stop - start])
-                        gather(t, rows[start:stop], self.batch_t[:stop - start])
-                        loss += self.step(
-                            self.batch_x[:stop - start], self.batch_t[:stop - start],
-                            learning_rate, &hits,
+                while start < data.rows:
+                    batch = min(group, data.rows - start)
+                    if batch > batch_size:
+                        self.go_ahead(
+                            &data.samples, start, batch, batch_size, learning_rate, &tally
                         )
-                    work += 3.0 * self.parameters.shape[0] * (stop - start)
-                    if work > WORK_BETWEEN_SIGNALS:
-                        work = 0
-                        with gil:
-                            PyErr_CheckSignals()
-                    start = stop
+                    else:
+                        batch = min(batch_size, data.rows - start)
+                        self.go(&data.samples, start, batch, learning_rate, True, &tally)
+                    start += batch
         finally:
-            self.training = False
-        return loss / max(samples, 1), hits
+            self.training = 0
+        return tally.loss / max(data.rows, 1), tally.hits
 
-    def gradient(
-        self,
-        const real[:, ::1] x not None,
-        const real[:, ::1] t not None,
-        real[::1] out not None,
-    ):
-        """Write the step's direction for all of `x` into `out`; return the loss."""
-        cdef Py_ssize_t hits = 0
-        cdef double loss
-        self.check(x, t)
-        if out.shape[0] != self.parameters.shape[0]:
+    def gradient(self, x, const real[:, ::1] t not None, real[::1] out not None):
+        """Write the next step's direction for all of `x` into `out`; return the loss."""
+        cdef Data data = Data.__new__(Data)
+        cdef Tally tally = Tally(0, 0, 0)
+        data.bind(x, &self.net)
+        data.bind_targets(t, &self.net)
+        if out.shape[0] != self.net.parameters_size:
             raise ValueError(
-                f"out: expected {self.parameters.shape[0]} values, found {out.shape[0]}"
+                f"out: expected {self.net.parameters_size} values, found {out.shape[0]}"
             )
-        self.begin()
+        self.begin(data.rows)
         try:
-            self.reserve(x.shape[0], False)
             with nogil:
-                loss = self.first.backpropagate(x, t, self.room, &hits)
-                out[:] = self.gradient_values
+                if data.rows > 0:
+                    self.go(&data.samples, 0, data.rows, 0, False, &tally)
+                    out[:] = self.gradient_values
+                else:
+                    out[:] = 0
         finally:
-            self.training = False
-        return loss
+            self.training = 0
+        return tally.loss / max(data.rows, 1)
 
-    def predict(self, const real[:, ::1] x not None, real[:, ::1] out not None):
+    def predict(self, x, real[:, ::1] out not None):
         """Write the outputs for `x` into `out`."""
-        cdef Py_ssize_t rows = x.shape[0] if self.article else min(x.shape[0], PREDICTED_AT_ONCE)
-        cdef Py_ssize_t start = 0, stop
-        self.check(x, out)
+        cdef Data data = Data.__new__(Data)
+        data.bind(x, &self.net)
+        require_rows("outputs", out, data.rows, self.net.outputs)
+        if data.rows == 0:
+            return
         # Room of its own, so that several threads can predict at once.
-        cdef Room room = room_for(rows, self.widths, self.dtype)
-        cdef double work = 0
+        cdef Space space = Space.make(&self.net, min(data.rows, <Py_ssize_t>PART_ROWS), False)
+        self.answer(data, space, &out[0, 0])
+
+    def predictor(self, Py_ssize_t rows):
+        """Return a predictor of `rows` samples at a time."""
+        if rows < 1:
+            raise ValueError(f"rows: expected at least 1, found {rows}")
+        if self.net.article:
+            raise ValueError("the article's rule predicts the samples that it was fitted to alone")
+        cdef Predictor predictor = Predictor.__new__(Predictor)
+        predictor.engine = self
+        predictor.space = Space.make(&self.net, min(rows, <Py_ssize_t>PART_ROWS), False)
+        predictor.out = np.zeros((rows, self.net.outputs), np.asarray(self.parameters).dtype)
+        predictor.values = predictor.out
+        predictor.data = Data.__new__(Data)
+        return predictor
+
+    cdef int answer(self, Data data, Space space, real *out) except -1:
+        cdef Prediction asked
+        cdef Tally tally = Tally(0, 0, 0)
+        cdef double work
+        cdef int threads
+        asked.net = &self.net
+        asked.room = &space.room
+        asked.samples = data.samples
+        asked.first = 0
+        asked.out = out
+        if self.threads_for(1.0 * self.net.parameters_size * data.rows) > 1:
+            prepare(self.threads)
         with nogil:
-            while start < x.shape[0]:
-                stop = min(start + rows, x.shape[0])
-                self.first.predict(x[start:stop], room, out[start:stop])
-                work += 1.0 * self.parameters.shape[0] * (stop - start)
-                if work > WORK_BETWEEN_SIGNALS:
-                    work = 0
-                    with gil:
-                        PyErr_CheckSignals()
-                start = stop
-
-    cdef int check(self, const real[:, ::1] x, const real[:, ::1] t) except -1:
-        if x.shape[1] != self.n_inputs:
-            raise ValueError(f"x: expected (n, {self.n_inputs}), found {(x.shape[0], x.shape[1])}")
-        if t.shape[0] != x.shape[0] or t.shape[1] != self.n_outputs:
-            raise ValueError(
-                f"targets or outputs: expected {(x.shape[0], self.n_outputs)}, "
-                f"found {(t.shape[0], t.shape[1])}"
-            )
-        if self.article and x.shape[0] != self.article_samples:
-            raise ValueError(
-                f"x: expected the {self.article_samples} samples of the biases, found {x.shape[0]}"
-            )
+            while asked.first < data.rows:
+                asked.rows = min(space.rows, data.rows - asked.first)
+                work = 1.0 * self.net.parameters_size * asked.rows
+                threads = self.threads_for(work)
+                asked.blocks = step.blocks_of(asked.rows, threads)
+                look_at_signals(&tally, work / threads)
+                run(step.answer, &asked, asked.blocks, threads)
+                asked.first += asked.rows
         return 0
 
-    cdef int begin(self) except -1:
-        """Claim the buffers."""
-        if self.training:
+    cdef int begin(self, Py_ssize_t batch) except -1:
+        """Claim the engine, and make sure that there is room."""
+        cdef long process = os.getpid()
+        # A training in another process is one that was under way when this one was forked off.
+        if self.training == process:
             raise RuntimeError("this network is being trained already, perhaps by another thread")
-        self.training = True
+        self.training = process
+        try:
+            prepare(self.threads)
+            batch = min(batch, <Py_ssize_t>PART_ROWS)
+            if self.space is None or self.space.rows < batch:
+                self.space = Space.make(&self.net, batch, True)
+        except BaseException:
+            self.training = 0
+            raise
         return 0
 
-    cdef int reserve(self, Py_ssize_t rows, bint gathered) except -1:
-        """Make sure that the buffers hold `rows` rows."""
-        if self.room is None or self.room_rows < rows:
-            self.room = room_for(rows, self.widths, self.dtype)
-            self.room_rows = rows
-        if gathered and self.batch_rows < rows:
-            self.batch_x = np.empty((rows, self.n_inputs), self.dtype)
-            self.batch_t = np.empty((rows, self.n_outputs), self.dtype)
-            self.batch_rows = rows
-        return 0
+    cdef int threads_for(self, double work) noexcept nogil:
+        return 1 if work < LEAST_SHARED_WORK else self.threads
 
-    cdef double step(
-        self, const real[:, ::1] x, const real[:, ::1] t, double learning_rate, Py_ssize_t *hits
+    cdef Part part_of(
+        self, const Samples *samples, Py_ssize_t first, double learning_rate
     ) noexcept nogil:
-        """One batch: gradients, then the update; return the loss summed over its samples."""
-        cdef double loss = self.first.backpropagate(x, t, self.room, hits)
-        pointwise.gradient_descent(self.parameters, self.gradient_values, learning_rate)
-        return loss * x.shape[0]
+        """The part that begins with a sample; its sizes are still open."""
+        cdef Part part
+        memset(&part, 0, sizeof(Part))
+        part.net = &self.net
+        part.room = &self.space.room
+        part.samples = samples[0]
+        part.first = first
+        part.number = self.steps_taken
+        part.step = self.optimizer.step(learning_rate, self.steps_taken + 1)
+        return part
+
+    cdef int go(
+        self, const Samples *samples, Py_ssize_t first, Py_ssize_t batch, double learning_rate,
+        bint steps, Tally *tally,
+    ) except -1 nogil:
+        """One step on a batch, or its gradient alone."""
+        cdef Part part = self.part_of(samples, first, learning_rate)
+        cdef Py_ssize_t parts = (batch + PART_ROWS - 1) // PART_ROWS
+        cdef Py_ssize_t each = (batch + parts - 1) // parts
+        cdef double work
+        cdef int threads
+        part.batch = batch
+        while part.first_in_batch < batch:
+            part.rows = min(each, batch - part.first_in_batch)
+            part.adds = part.first_in_batch > 0
+            part.steps = steps and part.first_in_batch + part.rows == batch
+            work = 3.0 * self.net.parameters_size * part.rows
+            threads = self.threads_for(work)
+            part.blocks = step.blocks_of(part.rows, threads)
+            # Here, where no parameter has been touched by the step.
+            look_at_signals(tally, work / threads)
+            run(step.go_through, &part, part.blocks, threads)
+            self.count(tally, part.rows)
+            run(step.improve, &part, self.net.units, threads)
+            part.first += part.rows
+            part.first_in_batch += part.rows
+        self.steps_taken += steps
+        return 0
+
+    cdef int go_ahead(
+        self, const Samples *samples, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t batch,
+        double learning_rate, Tally *tally,
+    ) except -1 nogil:
+        """The steps of a group of samples."""
+        cdef Part part = self.part_of(samples, first, learning_rate)
+        part.steps = True
+        look_at_signals(tally, 3.0 * self.net.parameters_size * rows)
+        lookahead.take_steps(&part, rows, batch)
+        self.count(tally, rows)
+        self.steps_taken = part.number
+        return 0
+
+    cdef void count(self, Tally *tally, Py_ssize_t rows) noexcept nogil:
+        """Add the losses, in the order of the samples whoever computed them, and the hits."""
+        cdef Py_ssize_t i
+        for i in range(rows):
+            tally.loss += self.space.room.losses[i]
+            tally.hits += self.space.room.hits[i]
+
+
+@cython.final
+cdef class Predictor:
+    """See `cnn_core.contracts.Predictor`."""
+
+    cdef Engine engine
+    cdef Space space
+    cdef Data data
+    cdef object out
+    cdef real[:, ::1] values
+
+    def __call__(self, x):
+        """Return the outputs for `x`, in an array that the next call overwrites."""
+        if self.engine is None:
+            raise TypeError("a predictor is made by Engine.predictor")
+        if getattr(x, "ndim", 2) == 1:
+            x = x.reshape(1, -1)
+        self.data.bind(x, &self.engine.net)
+        if self.data.rows != self.values.shape[0]:
+            raise ValueError(f"x: expected {self.values.shape[0]} rows, found {self.data.rows}")
+        self.engine.answer(self.data, self.space, &self.values[0, 0])
+        return self.out
+
+
+cdef int look_at_signals(Tally *tally, double work) except -1 nogil:
+    """Now and then let Python handle what has come in, Ctrl-C above all."""
+    tally.work += work
+    if tally.work > WORK_BETWEEN_SIGNALS:
+        tally.work = 0
+        with gil:
+            PyErr_CheckSignals()
+    return 0

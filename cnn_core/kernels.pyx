@@ -4,7 +4,16 @@ What each one does, with shapes and errors, stands in `cnn_core.contracts.Kernel
 rank, byte order or layout is refused by the typed memoryviews themselves.
 """
 
-from . cimport dense, pointwise
+from libc.stdint cimport uint32_t, uint64_t
+
+from operator import index
+
+from . cimport dense, randomness
+from .activations cimport Activation, activation_named
+from .losses cimport Loss, loss_named
+from .matrix cimport Shape, shape_of
+from .optimizers cimport Optimizer, Step
+from .randomness cimport Counter
 from .scalar cimport real
 
 
@@ -20,6 +29,10 @@ cdef int require_shape(
     require(argument, array.shape[0], rows, "rows")
     require(argument, array.shape[1], columns, "columns")
     return 0
+
+
+cdef inline bint is_empty(const real[:, ::1] array) noexcept:
+    return array.shape[0] == 0 or array.shape[1] == 0
 
 
 def dense_forward(
@@ -61,53 +74,134 @@ def dense_backward(
             dense.dense_input_gradient(delta, weights, grad_x)
 
 
-def sigmoid(const real[:, ::1] z not None, real[:, ::1] out not None):
-    """``out = 1 / (1 + exp(-z))``."""
+def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1] out not None):
+    """``out = activation(z)``."""
+    cdef Activation chosen = activation_named(activation)
     require_shape("out", out, z.shape[0], z.shape[1])
+    if is_empty(z):
+        return
     with nogil:
-        pointwise.sigmoid(z, out)
+        chosen.forward(&z[0, 0], &out[0, 0], shape_of(z))
 
 
-def sigmoid_derivative(const real[:, ::1] a not None, real[:, ::1] out not None):
-    """``out = a * (1 - a)``."""
-    require_shape("out", out, a.shape[0], a.shape[1])
-    with nogil:
-        pointwise.sigmoid_derivative(a, out)
-
-
-def sigmoid_backward(
-    const real[:, ::1] a not None, const real[:, ::1] grad_a not None, real[:, ::1] out not None
+def activation_backward(
+    str activation not None,
+    const real[:, ::1] a not None,
+    const real[:, ::1] grad_a not None,
+    real[:, ::1] out not None,
 ):
-    """``out = grad_a * a * (1 - a)``."""
+    """``out`` = dloss/dz from ``a = activation(z)`` and dloss/da."""
+    cdef Activation chosen = activation_named(activation)
     require_shape("grad_a", grad_a, a.shape[0], a.shape[1])
     require_shape("out", out, a.shape[0], a.shape[1])
+    if is_empty(a):
+        return
     with nogil:
-        pointwise.sigmoid_backward(a, grad_a, out)
+        chosen.backward(&a[0, 0], &grad_a[0, 0], &out[0, 0], shape_of(a))
 
 
-def squared_error(const real[:, ::1] y not None, const real[:, ::1] t not None):
-    """``((y - t) ** 2).sum() / (2 * n)``, in float64."""
-    cdef double loss
-    require_shape("t", t, y.shape[0], y.shape[1])
-    with nogil:
-        loss = pointwise.squared_error(y, t)
-    return loss
-
-
-def squared_error_delta(
-    const real[:, ::1] y not None, const real[:, ::1] t not None, real[:, ::1] out not None
+def loss(
+    str loss not None,
+    const real[:, ::1] z not None,
+    const real[:, ::1] y not None,
+    const real[:, ::1] t not None,
 ):
-    """``out = (y - t) / n``."""
+    """The loss, summed over outputs, averaged over samples, in float64."""
+    cdef Loss chosen = loss_named(loss)
+    cdef Py_ssize_t i
+    cdef double of_row, total = 0
+    require_shape("y", y, z.shape[0], z.shape[1])
+    require_shape("t", t, z.shape[0], z.shape[1])
+    if is_empty(z):
+        return 0.0
+    with nogil:
+        for i in range(z.shape[0]):
+            chosen.of_rows(
+                &z[i, 0], &y[i, 0], &t[i, 0], Shape(1, z.shape[1], z.shape[1]), &of_row
+            )
+            total += of_row
+    return total / z.shape[0]
+
+
+def output_delta(
+    str loss not None,
+    str activation not None,
+    const real[:, ::1] y not None,
+    const real[:, ::1] t not None,
+    real[:, ::1] out not None,
+):
+    """``out`` = dloss/dz in the last layer."""
+    cdef Loss chosen = loss_named(loss)
+    cdef Activation last = activation_named(activation)
     require_shape("t", t, y.shape[0], y.shape[1])
     require_shape("out", out, y.shape[0], y.shape[1])
+    if is_empty(y):
+        return
+    if &out[0, 0] == &y[0, 0]:
+        y = y.copy()
     with nogil:
-        pointwise.squared_error_delta(y, t, out)
+        chosen.delta(&last, &y[0, 0], &t[0, 0], <real>y.shape[0], shape_of(y), &out[0, 0])
 
 
-def gradient_descent(
-    real[::1] parameters not None, const real[::1] gradient not None, double learning_rate
+def update(
+    optimizer,
+    real[::1] parameters not None,
+    const real[::1] gradient not None,
+    real[:, ::1] moments not None,
+    double learning_rate,
+    Py_ssize_t step,
 ):
-    """``parameters -= learning_rate * gradient``."""
-    require("gradient", gradient.shape[0], parameters.shape[0], "values")
+    """Take a step, in place."""
+    if step < 1:
+        raise ValueError(f"step: expected at least 1, found {step}")
+    cdef Optimizer chosen = Optimizer(optimizer)
+    cdef Step numbers = chosen.step(learning_rate, step)
+    cdef Py_ssize_t size = parameters.shape[0]
+    require("gradient", gradient.shape[0], size, "values")
+    require_shape("moments", moments, optimizer.n_moments, size)
+    if size == 0:
+        return
     with nogil:
-        pointwise.gradient_descent(parameters, gradient, learning_rate)
+        chosen.update(
+            &numbers, &parameters[0], &gradient[0],
+            &moments[0, 0] if moments.shape[0] > 0 else NULL,
+            &moments[1, 0] if moments.shape[0] > 1 else NULL,
+            size,
+        )
+
+
+def random_bits(key, tuple counter not None, uint32_t[::1] out not None):
+    """Fill `out` with the numbers of Philox 4x32-10."""
+    if len(counter) != 4:
+        raise ValueError(f"counter: expected four words, found {counter}")
+    words = [whole("counter", word, 2**32) for word in counter]
+    cdef uint64_t number = whole("key", key, 2**64)
+    cdef uint32_t first = words[0]
+    cdef Counter others = Counter(words[1], words[2], words[3])
+    if out.shape[0] == 0:
+        return
+    with nogil:
+        randomness.random_bits(number, first, others, &out[0], out.shape[0])
+
+
+def dropout(
+    double rate, key, step, layer, const real[:, ::1] a not None, real[:, ::1] out not None
+):
+    """``out = a / (1 - rate)`` where a sample keeps a unit, else 0."""
+    cdef uint64_t number = whole("key", key, 2**64)
+    cdef Counter counter = Counter(0, layer % 2**32, step % 2**32)
+    require_shape("out", out, a.shape[0], a.shape[1])
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate: expected 0 up to below 1, found {rate}")
+    if is_empty(a):
+        return
+    with nogil:
+        randomness.drop(rate, number, counter, &a[0, 0], &out[0, 0], shape_of(a))
+
+
+cdef object whole(str argument, value, limit):
+    """The value as a whole number from 0 to below the limit."""
+    number = index(value)
+    if not 0 <= number < limit:
+        raise ValueError(f"{argument}: expected 0 up to below {limit}, found {value}")
+    return number

@@ -52,3 +52,39 @@ cdef inline real sigmoid_of(real z) noexcept nogil:
 cdef inline real sigmoid_slope(real a) noexcept nogil:
     """The derivative of the sigmoid at the point where its value is a."""
     return a * (<real>1 - a)
+
+
+cdef inline real tanh_of(real z) noexcept nogil:
+    """tanh(z): near 0 a series in z, beyond it from exp(-2|z|), where nothing cancels.
+
+    The series up to 0.625 are those of Cephes (S. Moshier, tanhf.c, tanh.c).
+    """
+    cdef real size = -z if z < 0 else z
+    cdef real e = exp_of_negative(-<real>2 * size)
+    cdef real far = (<real>1 - e) / (<real>1 + e)
+    # Bounded, so that what is not chosen below cannot overflow.
+    cdef real near = size if size < <real>0.625 else <real>0.625
+    cdef real square = near * near
+    cdef real p, q
+    if sizeof(real) == 4:
+        p = <real>-5.70498872745e-3
+        p = p * square + <real>2.06390887954e-2
+        p = p * square + <real>-5.37397155531e-2
+        p = p * square + <real>1.33314422036e-1
+        p = p * square + <real>-3.33332819422e-1
+    else:
+        p = <real>-9.64399179425052238628e-1
+        p = p * square + <real>-9.92877231001918586564e1
+        p = p * square + <real>-1.61468768441708447952e3
+        q = square + <real>1.12811678491632931402e2
+        q = q * square + <real>2.23548839060100448583e3
+        q = q * square + <real>4.84406305325125486048e3
+        p = p / q
+    near = near + near * square * p
+    far = near if size < <real>0.625 else far
+    return -far if z < 0 else far
+
+
+cdef inline real tanh_slope(real a) noexcept nogil:
+    """The derivative of tanh at the point where its value is a."""
+    return (<real>1 - a) * (<real>1 + a)

@@ -5,8 +5,12 @@
 #ifndef CNN_CORE_VECTOR_H
 #define CNN_CORE_VECTOR_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #ifdef CNN_CORE_FLOAT64
 typedef double real;
@@ -33,6 +37,9 @@ typedef float real;
 #define TILE_VECTORS 2
 #endif
 #define TILE_ROWS 6
+/* A single row has no others to share a vector of the right-hand side with: as many sums as hide the
+ * latency of a multiply-add. */
+#define ROW_VECTORS 8
 #define VECTOR_LENGTH (VECTOR_BYTES / (int)sizeof(real))
 
 #if defined(__GNUC__)
@@ -49,6 +56,80 @@ typedef real unaligned_vector;
 
 INLINED vector load_vector(const real *address) { return *(const unaligned_vector *)address; }
 INLINED void store_vector(real *address, vector v) { *(unaligned_vector *)address = v; }
+/* The first `count` values of a vector, from 0 to all of them; nothing behind them is touched, and
+ * what is loaded for them is 0. */
+#if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
+INLINED vector load_some(const real *address, int count) {
+    return (vector)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), address);
+}
+INLINED void store_some(real *address, vector v, int count) {
+    _mm512_mask_storeu_pd(address, (__mmask8)((1u << count) - 1), (__m512d)v);
+}
+#elif defined(__AVX512F__)
+INLINED vector load_some(const real *address, int count) {
+    return (vector)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), address);
+}
+INLINED void store_some(real *address, vector v, int count) {
+    _mm512_mask_storeu_ps(address, (__mmask16)((1u << count) - 1), (__m512)v);
+}
+#elif defined(__AVX2__) && defined(CNN_CORE_FLOAT64)
+INLINED __m256i first_lanes(int count) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+INLINED vector load_some(const real *address, int count) {
+    return (vector)_mm256_maskload_pd(address, first_lanes(count));
+}
+INLINED void store_some(real *address, vector v, int count) {
+    _mm256_maskstore_pd(address, first_lanes(count), (__m256d)v);
+}
+#elif defined(__AVX2__)
+INLINED __m256i first_lanes(int count) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINED vector load_some(const real *address, int count) {
+    return (vector)_mm256_maskload_ps(address, first_lanes(count));
+}
+INLINED void store_some(real *address, vector v, int count) {
+    _mm256_maskstore_ps(address, first_lanes(count), (__m256)v);
+}
+#else
+INLINED vector load_some(const real *address, int count) {
+    real room[VECTOR_LENGTH] = {0};
+    int j;
+    for (j = 0; j < count; j++)
+        room[j] = address[j];
+    return load_vector(room);
+}
+INLINED void store_some(real *address, vector v, int count) {
+    real room[VECTOR_LENGTH];
+    int j;
+    store_vector(room, v);
+    for (j = 0; j < count; j++)
+        address[j] = room[j];
+}
+#endif
+INLINED vector zero_vector(void) {
+    vector v = {0};
+    return v;
+}
+
+INLINED real square_root(real x) {
+#ifdef CNN_CORE_FLOAT64
+    return sqrt(x);
+#else
+    return sqrtf(x);
+#endif
+}
+
+/* Ask for a cache line that will be read before long. Not the compiler's own function: a loop of
+ * nothing but that is taken for a loop without effect. */
+INLINED void prefetch_line(const void *address) {
+#if defined(__GNUC__) && defined(__x86_64__)
+    __asm__ __volatile__("prefetcht1 %0" : : "m"(*(const char *)address));
+#elif defined(__GNUC__) && defined(__aarch64__)
+    __asm__ __volatile__("prfm pldl2keep, %0" : : "Q"(*(const char *)address));
+#endif
+}
 
 /* 2**n for n as small as the least subnormal, times x: in two steps, each a normal number. */
 INLINED real scale_by_power_of_two(real x, int n) {

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.network import SGD, Adam
+
 # (rows, fan_in, fan_out): empty, single, off every tile's edges, one panel, several, a long sum.
 DENSE_SHAPES = [
     (0, 3, 4),
@@ -23,6 +25,26 @@ DENSE_SHAPES = [
     (97, 100, 100),
     (3, 20_011, 9),
     (2003, 6, 5),
+]
+
+# The activation of a last layer with each loss that it goes with.
+HEADS = [
+    ("identity", "squared_error"),
+    ("sigmoid", "squared_error"),
+    ("tanh", "squared_error"),
+    ("relu", "squared_error"),
+    ("softmax", "squared_error"),
+    ("sigmoid", "binary_cross_entropy"),
+    ("softmax", "cross_entropy"),
+]
+
+# Every way of an update; why this epsilon, see TRAJECTORY_EPS.
+OPTIMIZERS = [
+    SGD(),
+    SGD(momentum=0.9),
+    SGD(momentum=0.9, nesterov=True),
+    Adam(epsilon=0.01),
+    Adam(beta_1=0.8, beta_2=0.99, epsilon=0.01, weight_decay=0.1),
 ]
 
 # Two-dimensional layouts of the right values that a kernel has to refuse, not to misread.
@@ -70,7 +92,7 @@ def special_values(dtype: npt.DTypeLike) -> np.ndarray:
     """Zeros of both signs, subnormals, the ends of the range, infinities, NaN, saturation."""
     info = np.finfo(dtype)
     values = [0.0, info.tiny, float(info.smallest_subnormal), info.max, np.inf, 0.5, 1.0, 17.0]
-    values += [88.0, 89.0, 103.9, 104.1, 500.0, 709.0, 710.0, 745.0, 746.0, 1e30]
+    values += [88.0, 89.0, 103.9, 104.1, 500.0, 709.0, 710.0, 745.0, 746.0, 1e4, 1e30]
     with np.errstate(over="ignore"):
         both = np.array([*values, *(-v for v in values), np.nan], dtype=dtype)
     return both.reshape(1, -1)

@@ -9,16 +9,17 @@ import subprocess
 import sys
 
 from cnn_core.backends import backend_info
+from cnn_core.backends.native import PARTS
 
 
 def main() -> int:
     package = "cnn_core._native"
     info = backend_info("cython")
-    modules = [f"{package}.cpu"]
+    modules = [f"{package}.cpu", f"{package}.pool"]
     for level in (level for level in info["isa_built"] if level in info["isa_detected"]):
         for dtype in ("float32", "float64"):
             folder = f"{package}.{level.replace('-', '_')}_{dtype}"
-            modules += [f"{folder}.{part}" for part in ("dense", "pointwise", "kernels", "engine")]
+            modules += [f"{folder}.{part}" for part in PARTS]
     return subprocess.call([sys.executable, "-m", "mypy.stubtest", *modules])
 
 

@@ -26,8 +26,19 @@ LEVELS = {
     "aarch64": ("neon",),
 }.get(platform.machine(), ("generic",))
 DTYPES = ("float32", "float64")
-MODULES = ("dense", "pointwise", "kernels", "engine")
-WITH_STUBS = ("dense", "engine", "kernels", "pointwise")
+MODULES = (
+    "dense",
+    "activations",
+    "losses",
+    "optimizers",
+    "randomness",
+    "step",
+    "lookahead",
+    "kernels",
+    "engine",
+)
+# Compiled once for all levels and dtypes.
+COMMON = ("cpu", "pool", "_cnn_core_shared")
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 # What a build leaves behind, and what belongs to no distribution.
@@ -307,10 +318,10 @@ def test_the_sdist_holds_every_source_and_nothing_that_was_built(sdist, source_n
 def test_the_wheel_holds_one_module_per_level_and_dtype_and_their_stubs(wheel, checkout):
     native = "cnn_core/_native"
     folders = [f"{native}/{level}_{dtype}" for level in LEVELS for dtype in DTYPES]
-    compiled = {f"{native}/cpu{SUFFIX}", f"{native}/_cnn_core_shared{SUFFIX}"}
+    compiled = {f"{native}/{module}{SUFFIX}" for module in COMMON}
     compiled |= {f"{folder}/{module}{SUFFIX}" for folder in folders for module in MODULES}
-    stubs = {f"{native}/cpu.pyi"}
-    stubs |= {f"{folder}/{module}.pyi" for folder in folders for module in WITH_STUBS}
+    stubs = {f"{native}/cpu.pyi", f"{native}/pool.pyi"}
+    stubs |= {f"{folder}/{module}.pyi" for folder in folders for module in MODULES}
     assert installed_names(wheel) == python_files(checkout) | compiled | stubs
     assert "cnn_core/py.typed" in python_files(checkout)
 
@@ -327,7 +338,7 @@ def test_the_wheel_names_its_platform_and_carries_the_licence(wheel, source_tree
 @pytest.mark.compiled
 def test_no_compiled_module_sets_flush_to_zero(compiled_modules):
     instruction = FLUSH_TO_ZERO.get(platform.machine())
-    assert len(compiled_modules) == 2 + len(LEVELS) * len(DTYPES) * len(MODULES)
+    assert len(compiled_modules) == len(COMMON) + len(LEVELS) * len(DTYPES) * len(MODULES)
     assert shutil.which("objdump"), "objdump comes with the compiler: apt-get install binutils"
     code = subprocess.run(
         ["objdump", "--disassemble", "--no-show-raw-insn", *compiled_modules],
@@ -425,8 +436,8 @@ def test_only_a_debug_build_checks_indices_also_after_another_build(
     plain = [path for path in compiled_modules if path.parent.name != "_native"]
     checked = [*(debug_tree / "pysrc" / "cnn_core" / "_native").glob(f"*/*{SUFFIX}")]
     assert len(plain) == len(checked) == len(LEVELS) * len(DTYPES) * len(MODULES)
-    # Its loops index memoryviews; kernels.pyx has none and passes them on.
-    for module in ("dense", "pointwise", "engine"):
+    # It indexes memoryviews; the loops take pointers.
+    for module in ("engine",):
         for path in checked:
             if path.name == module + SUFFIX:
                 assert INDEX_CHECK in path.read_bytes()

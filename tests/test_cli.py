@@ -16,9 +16,11 @@ import struct
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +30,19 @@ import cnn_core
 from cnn_core import backends
 from cnn_core.cli import article, bench, console, main, run_folder, sources, train
 from cnn_core.cli import info as info_command
+from cnn_core.cli.contenders.check import Check, check
+from cnn_core.cli.contenders.numpy_loop import NumpyLoop
+from cnn_core.cli.contenders.process import (
+    ContenderError,
+    Job,
+    Outcome,
+    environment,
+    measure,
+    usable_cores,
+)
+from cnn_core.cli.contenders.work import Samples, Work, start_weights
 from cnn_core.data import DataNotFoundError, fashion_mnist, load_digits, load_fashion_mnist
+from cnn_core.model_file import read_tensors, write_tensors
 from conftest import BACKENDS
 
 PICTURES = {"curves.png", "confusion.png", "gallery.png"}
@@ -135,7 +149,7 @@ class TestTrainOnFashionMnist:
         folder, _ = fashion_run
         data = load_fashion_mnist()
         net = cnn_core.load(folder / "model.safetensors")
-        outputs = net.predict(data.x_test.reshape(10_000, 784) / 255)
+        outputs = net.predict(data.x_test.reshape(10_000, 784))
         accuracy = np.mean(outputs.argmax(axis=1) == data.y_test)
         assert accuracy >= 0.875
         assert record_of(folder)["result"]["test_accuracy"] == accuracy
@@ -162,7 +176,7 @@ class TestTrainOnFashionMnist:
         folder, printed = fashion_run
         data = load_fashion_mnist()
         net = cnn_core.load(folder / "model.safetensors")
-        predicted = net.predict(data.x_test.reshape(10_000, 784) / 255).argmax(axis=1)
+        predicted = net.predict(data.x_test.reshape(10_000, 784)).argmax(axis=1)
         shirt = data.class_names.index("Shirt")
         right = np.sum((predicted == shirt) & (data.y_test == shirt))
         precision, recall = right / np.sum(predicted == shirt), right / 1000
@@ -218,7 +232,7 @@ class TestTrainOnFashionMnist:
         file.write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, *images.shape) + images.tobytes())
         printed = succeed("predict", folder, file)
         net = cnn_core.load(folder / "model.safetensors")
-        classes = net.predict(images.reshape(7, 784) / np.float32(255)).argmax(axis=1)
+        classes = net.predict(images.reshape(7, 784)).argmax(axis=1)
         assert printed.splitlines() == [
             "sample,class",
             *(f"{i},{data.class_names[number]}" for i, number in enumerate(classes)),
@@ -253,6 +267,21 @@ class TestTrain:
         assert (net.lr, net.seed, net.dtype) == (0.25, 4, np.float64)
         assert {path.name for path in folder.iterdir()} == RUN_FILES - PICTURES
         assert record_of(folder)["command"][:2] == ["cnn-core", "train"]
+
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_the_threads_are_told_and_recorded_where_they_are_ours(self, tmp_path, capsys, backend):
+        arguments = ("--data", "digits", "--epochs", 1, "--no-plots", "--backend", backend)
+        printed = succeed("train", *arguments, "--threads", 3, "--out", tmp_path / "run")
+        record = record_of(tmp_path / "run")
+        assert record["settings"]["threads"] == 3
+        said = capsys.readouterr().err
+        if backend == "numpy":
+            assert record["backend"]["threads"] is None
+            assert "--threads has no effect" in said
+        else:
+            assert record["backend"]["threads"] == 3
+            assert "3 threads" in re.search("^network .*$", printed, re.MULTILINE)[0]
+            assert "no effect" not in said
 
     @pytest.mark.parametrize(
         ("hidden", "rate"), [(1, 1.0), (128, 1.0), (129, 128 / 129), (512, 0.25)]
@@ -571,7 +600,7 @@ class TestOwnData:
         assert succeed("predict", digits_run, samples, "--out", out, "--outputs") == ""
         rows = rows_of(out)
         net = cnn_core.load(digits_run / "model.safetensors")
-        outputs = net.predict(load_digits().x_test.reshape(-1, 64) / np.float32(16))
+        outputs = net.predict(load_digits().x_test.reshape(-1, 64))
         names = [str(digit) for digit in range(10)]
         found = np.array([[float(row[name]) for name in names] for row in rows])
         np.testing.assert_allclose(found, outputs, rtol=1e-5)
@@ -605,6 +634,26 @@ class TestOwnData:
         results = [record_of(run)["result"]["weights_sha256"] for run in (folder, named)]
         assert results[0] == results[1]
 
+    def test_bytes_are_scaled_by_the_network_and_other_numbers_before_it(self, tmp_path):
+        data = load_digits()
+        for name, values in (("bytes", data.x_train), ("shorts", data.x_train.astype(np.int16))):
+            np.save(tmp_path / "x.npy", values)
+            np.save(tmp_path / "y.npy", data.y_train)
+            folder = tmp_path / name
+            arguments = ("--data", tmp_path / "x.npy", "--labels", tmp_path / "y.npy")
+            succeed("train", *arguments, "--epochs", 40, "--out", folder, "--quiet")
+        folders = [tmp_path / name for name in ("bytes", "shorts")]
+        records = [record_of(folder) for folder in folders]
+        nets = [
+            cnn_core.load(tmp_path / name / "model.safetensors") for name in ("bytes", "shorts")
+        ]
+        assert [record["preprocessing"]["in_network"] for record in records] == [True, False]
+        assert [record["preprocessing"]["scale"] for record in records] == [16.0, 16.0]
+        assert [net.input_scale for net in nets] == [1 / 16, 1.0]
+        # A sixteenth is exact, so that the two ways compute the same.
+        hashes = {record["result"]["weights_sha256"] for record in records}
+        assert len(hashes) == 1
+
     def test_a_pair_of_arrays_with_other_numbers_as_classes(self, tmp_path):
         data = load_digits()
         np.save(tmp_path / "x.npy", data.x_train.reshape(-1, 64) / 16)
@@ -623,6 +672,26 @@ class TestOwnData:
         np.save(tmp_path / "scaled.npy", load_digits().x_test / 16)
         succeed("predict", digits_run, tmp_path / "scaled.npy")
         assert "trained on uint8 values, divided by 16" in capsys.readouterr().err
+
+    def test_a_run_from_before_networks_scaled_is_used_as_it_was_meant(
+        self, digits_run, tmp_path, capsys
+    ):
+        record = record_of(digits_run)
+        del record["preprocessing"]["in_network"]
+        (tmp_path / "run.json").write_text(json.dumps(record))
+        model = (digits_run / "model.safetensors").read_bytes()
+        (tmp_path / "model.safetensors").write_bytes(model)
+        assert "do not belong together" in refused(capsys, "evaluate", tmp_path)
+        tensors, metadata = read_tensors(tmp_path / "model.safetensors")
+        settings = json.loads(metadata["network"])
+        del settings["input_scale"]
+        metadata = {"network": json.dumps(settings)}
+        write_tensors(tmp_path / "model.safetensors", tensors, metadata)
+        printed = succeed("evaluate", tmp_path)
+        assert accuracy_in(printed) == accuracy_in(succeed("evaluate", digits_run))
+        np.save(tmp_path / "x.npy", load_digits().x_test)
+        expected = succeed("predict", digits_run, tmp_path / "x.npy", "--outputs")
+        assert succeed("predict", tmp_path, tmp_path / "x.npy", "--outputs") == expected
 
     def test_the_run_is_found_from_another_folder(self, flowers, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -646,6 +715,7 @@ class TestMistakes:
             ("train --hidden abc", "--hidden: expected a whole number of at least 1, found 'abc'"),
             ("train --batch-size 1.5", "--batch-size: expected a whole number"),
             ("train --learning-rate nan", "expected a number above 0, found 'nan'"),
+            ("train --threads 0", "--threads: expected a whole number from 1 to"),
             ("train --seed -1", "expected a whole number from 0 to 4294967295, found '-1'"),
             ("train --validation-share 1", "a share above 0 and at most 0.5, found '1'"),
             ("train --backend fast", "invalid choice: 'fast'"),
@@ -712,6 +782,12 @@ class TestMistakes:
             lambda record: json.dumps({**record, "format_version": 99}),
             lambda record: json.dumps({**record, "class_names": ["a"]}),
             lambda record: json.dumps({**record, "preprocessing": {"offset": [1], "scale": 2}}),
+            lambda record: json.dumps(
+                {**record, "preprocessing": {**record["preprocessing"], "in_network": "no"}}
+            ),
+            lambda record: json.dumps(
+                {**record, "preprocessing": {**record["preprocessing"], "offset": 1.0}}
+            ),
             lambda record: json.dumps({key: record[key] for key in record if key != "data"}),
         ],
     )
@@ -812,49 +888,114 @@ class TestArticle:
 
 
 class TestBench:
-    @pytest.fixture(autouse=True)
-    def without_overrides(self, monkeypatch):
-        for name in bench.BLAS_OVERRIDES:
-            monkeypatch.delenv(name, raising=False)
+    SHORT = ("bench", "--samples", 40, "--rounds", 1, "--batch-size", 16, "--threads", 1)
 
-    def test_numpy_is_measured_without_settings_that_slow_it_down(self, monkeypatch, capsys):
-        started = []
+    @pytest.fixture
+    def answers(self, monkeypatch):
+        """Let nobody be measured: what each contender answers; seconds, or an error."""
+        answers = {"cython": 2.0, "numpy-backend": 5.0, "numpy": 3.0}
 
-        def run(command, env, check):
-            started.append((command[1:], env))
-            return subprocess.CompletedProcess(command, 1)
+        def measure(job, cores):
+            answer = answers[job.contender]
+            if isinstance(answer, Exception):
+                raise answer
+            if isinstance(answer, Check):
+                return Outcome(job.contender, job.work, answer)
+            return Outcome(job.contender, job.work, None, [answer], [answer])
 
-        monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
-        monkeypatch.setattr(bench.subprocess, "run", run)
+        monkeypatch.setattr(bench, "measure", measure)
+        monkeypatch.setattr(bench, "is_installed", lambda name: name in answers)
+        return answers
+
+    def test_everyone_is_timed_who_is_installed(self):
+        printed = succeed(*self.SHORT)
+        for title in (*(f"cnn_core ({name}" for name in BACKENDS), "NumPy ", "scikit-learn "):
+            assert re.search(rf"^  {re.escape(title)}.* [\d.]+ +[\d.]+ ", printed, re.MULTILINE)
+        assert "WRONG" not in printed
+
+    def test_who_is_not_installed_is_named(self, answers, capsys):
+        succeed(*self.SHORT)
+        assert "not in the race: NN.predict, " in capsys.readouterr().err
+
+    def test_who_computes_something_else_is_not_timed(self, answers, capsys):
+        answers["numpy"] = Check(outputs=0.5, loss=0.4, expected_loss=0.3)
         assert main(["bench", "--samples", "8"]) == 1
-        ((command, environment),) = started
-        assert command == ["-m", "cnn_core", "bench", "--samples", "8"]
-        assert "OPENBLAS_CORETYPE" not in environment
-        assert environment["PATH"] == os.environ["PATH"]
-        assert "measured without OPENBLAS_CORETYPE" in capsys.readouterr().err
+        printed = capsys.readouterr().out
+        assert "WRONG, not timed: outputs differ by 0.5, loss 0.400000 where 0.300000" in printed
 
-    def test_it_checks_before_it_times(self):
-        printed = succeed("bench", "--samples", 64, "--epochs", 1)
-        for backend in BACKENDS:
-            assert len(re.findall(rf"^  {backend} ", printed, re.MULTILINE)) == 3
-        assert printed.count("after two epochs") == 3
-        assert "DISAGREE" not in printed
+    def test_a_peer_that_fails_is_told_and_the_others_go_on(self, answers):
+        answers["numpy"] = ContenderError("ended by signal 11")
+        printed = succeed(*self.SHORT)
+        assert "failed: ended by signal 11" in printed
+        assert "5.0000" in printed
 
-    def test_backends_that_disagree_are_an_error(self, monkeypatch, capsys):
-        monkeypatch.setattr(bench, "_losses", lambda course, names, size: [0.5, 0.6])
-        monkeypatch.setattr(bench.backends, "available", lambda: ("numpy", "numpy"))
-        assert main(["bench", "--samples", "8", "--epochs", "1"]) == 1
-        assert "THE BACKENDS DISAGREE" in capsys.readouterr().out
+    def test_a_failure_of_ours_is_an_error(self, answers, capsys):
+        answers["cython"] = ContenderError("ended by signal 11")
+        assert main(["bench", "--samples", "8"]) == 1
+        assert "fastest in every case" not in capsys.readouterr().out
 
-    def test_a_lost_race_is_printed_as_lost(self, monkeypatch):
-        def lost(course, names, batch_size, epochs):
-            return [bench._Time("ours", 2.0, 2.1, 30.0), bench._Time("theirs", 1.0, 1.1, 40.0)]
-
-        monkeypatch.setattr(bench, "_race", lost)
-        printed = succeed("bench", "--samples", 8, "--epochs", 1)
-        assert "ours loses to theirs in training, batch 256" in printed
+    def test_a_lost_race_is_printed_as_lost(self, answers):
+        answers["numpy"] = 1.0
+        printed = succeed(*self.SHORT)
+        assert "cython loses to numpy in training, batch 16" in printed
         assert "2.0x FASTER" in printed
         assert "fastest in every case" not in printed
+
+    def test_a_won_race_is_printed_as_won(self, answers):
+        assert "cython is the fastest in every case" in succeed(*self.SHORT)
+
+    def test_everyone_has_the_same_threads_and_a_blas_that_nothing_slows_down(self, monkeypatch):
+        monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+        variables = environment(3)
+        assert "OPENBLAS_CORETYPE" not in variables
+        assert variables["PATH"] == os.environ["PATH"]
+        for name in ("CNN_CORE_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            assert variables[name] == "3"
+
+    @pytest.mark.parametrize("contender", ["numpy-backend", "numpy", "scikit-learn"])
+    @pytest.mark.parametrize(
+        "work",
+        [
+            Work((6, 5, 3), batch_size=7),
+            Work((6, 5, 4, 3), "relu", "softmax", "cross_entropy", "sgd", 300, 0.1),
+            Work((6, 5, 4, 3), "relu", "softmax", "cross_entropy", "adam", 32, 1e-3),
+        ],
+        ids=["sigmoid", "full-batch", "adam"],
+    )
+    def test_contenders_compute_what_they_are_timed_for(self, tmp_path, contender, work):
+        self.samples(work).save(tmp_path / "samples.npz")
+        job = Job(contender, work, str(tmp_path / "samples.npz"), samples=300, threads=1)
+        outcome = measure(job, usable_cores()[:1])
+        assert outcome.check.passed
+        assert outcome.check.loss > 0
+        assert len(outcome.epochs) >= 1
+
+    @pytest.mark.parametrize(
+        "mistake",
+        [
+            {"learning_rate": 0.6},
+            {"batch_size": 8},
+            {"hidden": "relu"},
+            {"optimizer": "adam"},
+        ],
+    )
+    def test_the_check_finds_a_contender_that_computes_something_else(self, mistake):
+        work = Work((6, 5, 3), batch_size=7)
+        wrong = NumpyLoop(replace(work, **mistake), start_weights(work), 1)
+        contender = SimpleNamespace(
+            work=work,
+            shuffles_itself=False,
+            load=wrong.load,
+            train_epoch=wrong.train_epoch,
+            outputs=wrong.outputs,
+        )
+        assert not check(contender, self.samples(work), trains=True).passed
+
+    @staticmethod
+    def samples(work):
+        generator = np.random.RandomState(0)
+        images = generator.randint(0, 256, (300, work.sizes[0])).astype(np.uint8)
+        return Samples(images, images[:, :3].argmax(axis=1), 3)
 
 
 class TestInformation:

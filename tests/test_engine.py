@@ -8,6 +8,7 @@ import itertools
 import json
 import signal
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,15 @@ import pytest
 
 from cnn_core import backends
 from cnn_core.contracts import Engine
-from cnn_core.network import Dense, Network
-from corpus import NOT_ARRAYS, REFUSED_LAYOUTS
-from tolerances import FINITE_DIFFERENCE, TRAJECTORY_EPS
+from cnn_core.network import SGD, Adam, Dense, Network
+from corpus import HEADS, NOT_ARRAYS, OPTIMIZERS, REFUSED_LAYOUTS
+from tolerances import FINITE_DIFFERENCE, STEP_EPS, TRAJECTORY_EPS
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "autograd.json").read_text())["cases"]
+AUTOGRAD = json.loads((Path(__file__).parent / "golden" / "autograd.json").read_text())
+GOLDEN = AUTOGRAD["cases"]
+SMALL = AUTOGRAD["networks"]
+
+HIDDEN = ("identity", "sigmoid", "tanh", "relu")
 
 # Units of each layer, samples, batch size: single, off every tile's edges, several layers, a batch
 # larger than the data, a long sum, wider than a panel.
@@ -34,10 +39,30 @@ TRAJECTORIES = [
     ([300, 5, 70], 300, 1000),
 ]
 
+# Likewise for the combinations of everything, each of which takes one; with the share dropped.
+SIZES = [
+    ([5, 17, 3], 24, 3, 0.0),
+    ([19, 33, 5], 48, 7, 0.0),
+    ([7, 5, 10], 20, 1, 0.4),
+    ([33, 18, 4], 40, 16, 0.25),
+    ([21, 35, 7, 3], 64, 64, 0.0),
+    ([3, 9, 2], 13, 2, 0.0),
+    ([67, 20, 11], 70, 1000, 0.5),
+    ([6, 7, 6, 5], 30, 16, 0.3),
+    ([13, 40, 17], 34, 7, 0.0),
+]
+COMBINATIONS = [
+    (hidden, *head, optimizer, SIZES[number % len(SIZES)])
+    for number, (hidden, head, optimizer) in enumerate(itertools.product(HIDDEN, HEADS, OPTIMIZERS))
+]
 
-def network(units, rule="exact"):
-    layers = tuple(Dense(m, n) for m, n in itertools.pairwise(units))
-    return Network(layers, rule=rule)
+
+def network(
+    units, hidden="sigmoid", output="sigmoid", loss="squared_error", dropout=0.0, **settings
+):
+    sizes = list(itertools.pairwise(units))
+    layers = [Dense(m, n, hidden, dropout) for m, n in sizes[:-1]] + [Dense(*sizes[-1], output)]
+    return Network(tuple(layers), loss, **settings)
 
 
 def data(rng, units, samples, dtype):
@@ -51,6 +76,37 @@ def parameters_for(rng, net, dtype, bias_rows=1):
     return parameters.astype(dtype)
 
 
+def away_from_kinks(rng, net, samples, dtype):
+    """Samples, targets and parameters at which no pre-activation comes near 0.
+
+    The first feature is -1 or 1 and decides the sign in the first layer, unit by unit; in the
+    layers above the bias does. A ReLU whose z is all but 0 would let a gradient through in one
+    backend and not in the other.
+    """
+    x = rng.normal(size=(samples, net.n_inputs))
+    x[:, 0] = rng.choice([-1.0, 1.0], samples)
+    t = rng.random((samples, net.n_outputs))
+    parameters = rng.normal(size=net.n_parameters())
+    for number, (weights, bias) in enumerate(net.unflatten(parameters)):
+        weights *= 0.2 / len(weights) ** 0.5
+        bias[:] = np.resize([1.0, -1.0], bias.shape)
+        if number == 0:
+            weights[0] = bias
+            bias[:] = rng.normal(size=bias.shape) * 0.1
+    return x.astype(dtype), t.astype(dtype), parameters.astype(dtype)
+
+
+def masks_of(backend, net, seed, step, samples, dtype):
+    """What dropout multiplies each layer's activation by, from the kernel."""
+    masks = []
+    for number, layer in enumerate(net.layers):
+        mask = np.ones((samples, layer.fan_out), dtype)
+        if layer.dropout:
+            backend.kernels(dtype).dropout(layer.dropout, seed, step, number, mask, mask)
+        masks.append(mask)
+    return masks
+
+
 class TestContract:
     @pytest.mark.parametrize("method", ["train_epoch", "gradient", "predict"])
     def test_every_engine_has_the_method_with_the_same_parameters(self, backend, dtype, method):
@@ -59,6 +115,16 @@ class TestContract:
         expected = inspect.signature(getattr(Engine, method)).parameters.values()
         found = inspect.signature(getattr(type(engine), method)).parameters.values()
         assert [(p.name, p.default) for p in found] == [(p.name, p.default) for p in expected]
+
+    def test_every_backend_makes_engines_from_the_same_arguments(self, backend):
+        parameters = inspect.signature(backend.engine).parameters.values()
+        assert [(p.name, p.default, p.kind is p.KEYWORD_ONLY) for p in parameters] == [
+            ("network", inspect.Parameter.empty, False),
+            ("parameters", inspect.Parameter.empty, False),
+            ("moments", None, True),
+            ("seed", 0, True),
+            ("threads", None, True),
+        ]
 
 
 class TestAgainstAutograd:
@@ -85,14 +151,59 @@ class TestAgainstAutograd:
             assert loss == pytest.approx(expected, rel=1e-12)
         np.testing.assert_allclose(parameters, golden["trained_parameters"], rtol=1e-11, atol=1e-14)
 
+    @pytest.mark.parametrize(
+        "golden",
+        SMALL["gradients"],
+        ids=lambda g: f"{g['hidden']}-{g['output']}-{g['loss']}",
+    )
+    def test_so_is_the_gradient_of_every_activation_and_loss(self, backend, golden):
+        net = network(SMALL["units"], golden["hidden"], golden["output"], golden["loss"])
+        engine = backend.engine(net, np.array(SMALL["parameters"]))
+        gradient = np.empty(net.n_parameters())
+        loss = engine.gradient(np.array(SMALL["x"]), np.array(SMALL["t"]), gradient)
+        assert loss == pytest.approx(golden["value"], rel=1e-13)
+        np.testing.assert_allclose(gradient, golden["gradient"], rtol=1e-11, atol=1e-14)
+
+    @pytest.mark.parametrize(
+        "golden",
+        SMALL["trajectories"],
+        ids=lambda g: f"{g['hidden']}-{g['loss']}-{g['optimizer']}-{g['settings']}",
+    )
+    def test_so_is_the_way_of_every_optimizer(self, backend, golden):
+        optimizer = {"SGD": SGD, "Adam": Adam}[golden["optimizer"]](**golden["settings"])
+        net = network(
+            SMALL["units"],
+            golden["hidden"],
+            golden["output"],
+            golden["loss"],
+            optimizer=optimizer,
+        )
+        parameters = np.array(SMALL["parameters"])
+        engine = backend.engine(net, parameters)
+        x, t = np.array(SMALL["x"]), np.array(SMALL["t"])
+        for _ in range(SMALL["epochs"]):
+            engine.train_epoch(x, t, None, SMALL["batch_size"], SMALL["learning_rate"])
+        np.testing.assert_allclose(parameters, golden["trained_parameters"], rtol=1e-10, atol=1e-13)
+
 
 class TestAgainstFiniteDifferences:
     @pytest.mark.parametrize("units", [[3, 4, 2], [5, 17, 6, 3], [2, 1]], ids=str)
     def test_the_gradient_is_the_slope_of_the_loss(self, backend, rng, units):
-        net = network(units)
-        x, t = data(rng, units, 6, np.float64)
+        self.compare(backend, rng, network(units))
+
+    @pytest.mark.parametrize(("output", "loss"), HEADS)
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    @pytest.mark.parametrize("dropout", [0.0, 0.4])
+    def test_so_it_is_for_every_activation_and_loss(
+        self, backend, rng, hidden, output, loss, dropout
+    ):
+        net = network([3, 5, 4, 3], hidden, output, loss, dropout, input_scale=-0.5)
+        self.compare(backend, rng, net)
+
+    def compare(self, backend, rng, net):
+        x, t = data(rng, [net.n_inputs, net.n_outputs], 6, np.float64)
         parameters = parameters_for(rng, net, np.float64)
-        engine = backend.engine(net, parameters)
+        engine = backend.engine(net, parameters, seed=5)
         gradient, ignored = np.empty_like(parameters), np.empty_like(parameters)
         engine.gradient(x, t, gradient)
         for index in range(parameters.size):
@@ -130,6 +241,54 @@ class TestTrajectories:
         ):
             assert loss == pytest.approx(expected_loss, rel=tolerance)
             assert hits == expected_hits
+
+    @pytest.mark.compiled
+    @pytest.mark.parametrize(
+        ("hidden", "output", "loss", "optimizer", "size"),
+        COMBINATIONS,
+        ids=["-".join(map(str, combination)) for combination in COMBINATIONS],
+    )
+    def test_they_do_with_every_activation_loss_and_optimizer(
+        self, dtype, rng, hidden, output, loss, optimizer, size
+    ):
+        units, samples, batch_size, dropout = size
+        net = network(units, hidden, output, loss, dropout, optimizer=optimizer)
+        x, t, start = away_from_kinks(rng, net, samples, dtype)
+        orders = [None, rng.permutation(samples).astype(np.intp)]
+        results = []
+        for name in ("cython", "numpy"):
+            parameters = start.copy()
+            engine = backends.get(name).engine(net, parameters, seed=11)
+            losses = [engine.train_epoch(x, t, order, batch_size, 0.01)[0] for order in orders]
+            outputs = np.empty_like(t)
+            engine.predict(x, outputs)
+            results.append((parameters, outputs, engine.moments, losses, engine.steps))
+        tolerance = TRAJECTORY_EPS * float(np.finfo(dtype).eps)
+        for own, reference in zip(*results, strict=True):
+            np.testing.assert_allclose(own, reference, rtol=tolerance, atol=tolerance)
+        assert np.isfinite(results[1][0]).all()
+        assert not np.array_equal(results[1][0], start)
+
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+    def test_a_step_is_the_optimizers_update_with_the_gradient(
+        self, backend, dtype, rng, optimizer
+    ):
+        units = [9, 19, 3]
+        net = network(units, "tanh", "softmax", "cross_entropy", 0.2, optimizer=optimizer)
+        x, t = data(rng, units, 12, dtype)
+        parameters = parameters_for(rng, net, dtype)
+        moments = rng.random((optimizer.n_moments, parameters.size)).astype(dtype)
+        expected, expected_moments = parameters.copy(), moments.copy()
+        engine = backend.engine(net, parameters, moments=moments, seed=3)
+        engine.steps = 6
+        gradient = np.empty_like(parameters)
+        loss = engine.gradient(x, t, gradient)
+        kernels = backend.kernels(dtype)
+        kernels.update(optimizer, expected, gradient, expected_moments, 0.1, 7)
+        tolerance = STEP_EPS * float(np.finfo(dtype).eps)
+        assert engine.train_epoch(x, t, None, 12, 0.1)[0] == pytest.approx(loss, rel=tolerance)
+        np.testing.assert_allclose(parameters, expected, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(moments, expected_moments, rtol=tolerance, atol=tolerance)
 
     def test_an_epoch_is_its_batches_one_after_the_other(self, backend, dtype, rng):
         units = [7, 9, 3]
@@ -187,6 +346,23 @@ class TestTrajectories:
         losses = [engine.train_epoch(x, t, None, 10, 2.0)[0] for _ in range(60)]
         assert losses[-1] < losses[0] / 3
 
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    @pytest.mark.parametrize(("output", "loss"), HEADS)
+    def test_a_training_that_diverges_says_so_in_its_loss_and_warns_of_nothing(
+        self, backend, dtype, rng, hidden, output, loss
+    ):
+        units = [5, 18, 3]
+        net = network(units, hidden, output, loss)
+        x, t = data(rng, units, 20, dtype)
+        start = parameters_for(rng, net, dtype)
+        start[0] = np.nan
+        engine = backend.engine(net, start)
+        with np.errstate(all="raise"):
+            assert np.isnan(engine.train_epoch(x, t, None, 20, 1e30)[0])
+            assert np.isnan(engine.train_epoch(x, t, None, 20, 1e30)[0])
+            engine.predict(x, t)
+        assert np.isnan(t).any()
+
     def test_hits_count_the_first_of_equal_outputs(self, backend, dtype):
         net = network([1, 3])
         engine = backend.engine(net, np.zeros(net.n_parameters(), dtype))
@@ -216,8 +392,245 @@ class TestTrajectories:
             assert np.array_equal(array, copy)
 
 
+class TestState:
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+    def test_an_engine_with_copies_of_it_goes_on_with_the_same_bits(
+        self, backend, dtype, rng, optimizer
+    ):
+        units = [9, 21, 18, 4]
+        net = network(units, "relu", "softmax", "cross_entropy", 0.3, optimizer=optimizer)
+        x, t = data(rng, units, 50, dtype)
+        orders = [rng.permutation(50).astype(np.intp) for _ in range(4)]
+        parameters = parameters_for(rng, net, dtype)
+        engine = backend.engine(net, parameters, seed=2**64 - 1)
+        for order in orders[:2]:
+            engine.train_epoch(x, t, order, 7, 0.05)
+        copy, moments = parameters.copy(), engine.moments.copy()
+        another = backend.engine(net, copy, moments=moments, seed=2**64 - 1)
+        another.steps = engine.steps
+        for order in orders[2:]:
+            result = engine.train_epoch(x, t, order, 7, 0.05)
+            assert another.train_epoch(x, t, order, 7, 0.05) == result
+        assert np.array_equal(copy, parameters)
+        assert np.array_equal(moments, engine.moments)
+        assert another.steps == engine.steps
+
+    def test_steps_count_batches_and_nothing_else(self, backend, dtype, rng):
+        units = [4, 5, 2]
+        net = network(units, dropout=0.5)
+        x, t = data(rng, units, 10, dtype)
+        engine = backend.engine(net, parameters_for(rng, net, dtype))
+        assert engine.steps == 0
+        engine.train_epoch(x, t, None, 4, 0.1)
+        assert engine.steps == 3
+        engine.gradient(x, t, np.empty(net.n_parameters(), dtype))
+        engine.predict(x, t)
+        engine.train_epoch(x, t, np.empty(0, np.intp), 4, 0.1)
+        assert engine.steps == 3
+        engine.train_epoch(x, t, np.arange(5, dtype=np.intp), 100, 0.1)
+        assert engine.steps == 4
+
+    def test_moments_are_bound_like_the_parameters(self, backend, dtype, rng):
+        units = [4, 5, 2]
+        net = network(units, optimizer=Adam())
+        x, t = data(rng, units, 10, dtype)
+        moments = np.zeros((2, net.n_parameters()), dtype)
+        engine = backend.engine(net, parameters_for(rng, net, dtype), moments=moments)
+        engine.train_epoch(x, t, None, 4, 0.1)
+        assert moments.any(axis=1).all()
+        assert np.shares_memory(engine.moments, moments)
+
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+    def test_moments_that_are_not_given_are_zeros(self, backend, dtype, optimizer):
+        net = network([4, 5, 2], optimizer=optimizer)
+        engine = backend.engine(net, np.ones(net.n_parameters(), dtype))
+        assert engine.moments.shape == (optimizer.n_moments, net.n_parameters())
+        assert engine.moments.dtype == dtype
+        assert not engine.moments.any()
+
+    @pytest.mark.parametrize("steps", [0, 5, 2**32 - 1])
+    def test_steps_can_be_set(self, backend, dtype, steps):
+        net = network([4, 5, 2])
+        engine = backend.engine(net, np.ones(net.n_parameters(), dtype))
+        engine.steps = steps
+        assert engine.steps == steps
+
+
+class TestBytes:
+    """Samples as bytes are what the same numbers are as real ones, multiplied by the scale."""
+
+    SCALE = 1 / 255
+
+    def both(self, backend, dtype, rng, **settings):
+        """An engine that takes bytes, one that takes real samples, and what each takes."""
+        units = [35, 21, 4]
+        x = rng.integers(0, 256, (45, 35), np.uint8)
+        t = rng.random((45, 4)).astype(dtype)
+        scaled = x.astype(dtype) * dtype.type(self.SCALE)
+        engines, parameters = [], []
+        for scale in (self.SCALE, 1.0):
+            net = network(units, "relu", "softmax", "cross_entropy", input_scale=scale, **settings)
+            parameters.append(parameters_for(np.random.default_rng(1), net, dtype))
+            engines.append(backend.engine(net, parameters[-1]))
+        return engines, parameters, (x, scaled), t
+
+    @pytest.mark.parametrize("batch_size", [1, 2, 7, 16, 64])
+    @pytest.mark.parametrize("ordered", [False, True])
+    def test_train_with_the_same_bits(self, backend, dtype, rng, batch_size, ordered):
+        engines, parameters, samples, t = self.both(backend, dtype, rng, dropout=0.2)
+        order = rng.permutation(45).astype(np.intp) if ordered else None
+        results = [
+            engine.train_epoch(x, t, order, batch_size, 0.1)
+            for engine, x in zip(engines, samples, strict=True)
+        ]
+        assert results[0] == results[1]
+        assert np.array_equal(*parameters)
+
+    def test_give_the_same_gradient_and_the_same_outputs(self, backend, dtype, rng):
+        engines, parameters, samples, t = self.both(backend, dtype, rng)
+        gradients, outputs = [], []
+        for engine, x in zip(engines, samples, strict=True):
+            gradients.append(np.empty_like(parameters[0]))
+            outputs.append(np.empty_like(t))
+            engine.gradient(x, t, gradients[-1])
+            engine.predict(x, outputs[-1])
+        assert np.array_equal(*gradients)
+        assert np.array_equal(*outputs)
+
+    def test_real_samples_are_scaled_as_well(self, backend, dtype, rng):
+        engines, parameters, (x, scaled), t = self.both(backend, dtype, rng)
+        engines[0].train_epoch(x.astype(dtype), t, None, 7, 0.1)
+        engines[1].train_epoch(scaled, t, None, 7, 0.1)
+        assert np.array_equal(*parameters)
+
+    def test_need_no_scale(self, backend, dtype, rng):
+        _, parameters, (x, _), t = self.both(backend, dtype, rng)
+        net = network([35, 21, 4])
+        outputs = [np.empty_like(t), np.empty_like(t)]
+        engine = backend.engine(net, parameters[0])
+        engine.predict(x, outputs[0])
+        engine.predict(x.astype(dtype), outputs[1])
+        assert np.array_equal(*outputs)
+
+    def test_the_articles_rule_takes_them(self, backend, dtype, rng):
+        x = rng.integers(0, 256, (9, 5), np.uint8)
+        t = rng.random((9, 2)).astype(dtype)
+        ways = []
+        for scale, samples in ((0.25, x), (1.0, x.astype(dtype) * dtype.type(0.25))):
+            net = network([5, 4, 2], rule="article", input_scale=scale)
+            parameters = parameters_for(np.random.default_rng(1), net, dtype, bias_rows=9)
+            outputs = np.empty_like(t)
+            engine = backend.engine(net, parameters)
+            result = engine.train_epoch(samples, t, None, 9, 0.1)
+            engine.predict(samples, outputs)
+            ways.append((result, parameters.tolist(), outputs.tolist()))
+        assert ways[0] == ways[1]
+
+    @pytest.mark.parametrize("ordered", [False, True])
+    @pytest.mark.parametrize("kind", [np.uint8, np.float32])
+    def test_no_samples_are_copied_as_a_whole(self, backend, rng, kind, ordered):
+        samples = 20_000
+        x = rng.integers(0, 2, (samples, 400)).astype(kind)
+        t = np.zeros((samples, 2), np.float32)
+        net = network([400, 3, 2], input_scale=1 / 255 if kind == np.uint8 else 1)
+        engine = backend.engine(net, parameters_for(rng, net, np.float32))
+        order = rng.permutation(samples).astype(np.intp) if ordered else None
+        tracemalloc.start()
+        try:
+            engine.train_epoch(x, t, order, 100, 0.1)
+            engine.predict(x, t)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < samples * 400 / 2
+
+
+class TestDropout:
+    def test_the_masks_are_those_of_the_kernel_for_seed_step_layer_and_row(
+        self, backend, dtype, rng
+    ):
+        net = network([4, 30, 25, 3], "tanh", "identity", dropout=0.4)
+        x, t = data(rng, [4, 3], 11, dtype)
+        parameters = parameters_for(rng, net, dtype)
+        engine = backend.engine(net, parameters, seed=2**33 + 7)
+        engine.steps = 5
+        gradient = np.empty_like(parameters)
+        loss = engine.gradient(x, t, gradient)
+
+        wide = [(w, b) for w, b in net.unflatten(parameters.astype(np.float64))]
+        masks = masks_of(backend, net, 2**33 + 7, 5, 11, dtype)
+        first = np.tanh(x @ wide[0][0] + wide[0][1])
+        second = np.tanh(first * masks[0] @ wide[1][0] + wide[1][1])
+        y = second * masks[1] @ wide[2][0] + wide[2][1]
+        delta = [None, None, (y - t) / 11]
+        delta[1] = delta[2] @ wide[2][0].T * masks[1] * (1 - second**2)
+        delta[0] = delta[1] @ wide[1][0].T * masks[0] * (1 - first**2)
+        inputs = [x, first * masks[0], second * masks[1]]
+        expected = [(a.T @ d, d.sum(axis=0)) for a, d in zip(inputs, delta, strict=True)]
+
+        tolerance = STEP_EPS * float(np.finfo(dtype).eps)
+        assert loss == pytest.approx(((y - t) ** 2).sum() / 22, rel=tolerance)
+        for found, layer in zip(net.unflatten(gradient), expected, strict=True):
+            for own, reference in zip(found, layer, strict=True):
+                np.testing.assert_allclose(own, reference, rtol=tolerance, atol=tolerance)
+
+    def dropped(self, backend, seed, step, rate=0.3, units=4000):
+        """Which units a step over one sample leaves out: their weights above learn nothing."""
+        net = network([1, units, 1], output="identity", dropout=rate)
+        parameters = np.ones(net.n_parameters())
+        engine = backend.engine(net, parameters, seed=seed)
+        engine.steps = step
+        gradient = np.empty_like(parameters)
+        engine.gradient(np.ones((1, 1)), np.zeros((1, 1)), gradient)
+        return net.unflatten(gradient)[1][0].ravel() == 0
+
+    @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+    def test_the_share_that_is_dropped_is_the_rate(self, backend, rate):
+        deviation = (rate * (1 - rate) / 4000) ** 0.5
+        assert self.dropped(backend, 1, 0, rate).mean() == pytest.approx(rate, abs=5 * deviation)
+
+    def test_every_step_and_every_seed_drops_others_and_the_same_again(self, backend):
+        settings = [(0, 0), (0, 1), (0, 2**32 - 1), (1, 0), (2**64 - 1, 0)]
+        masks = {tuple(self.dropped(backend, *setting).tolist()) for setting in settings}
+        assert len(masks) == len(settings)
+        again = {tuple(self.dropped(backend, *setting).tolist()) for setting in settings}
+        assert again == masks
+
+    def test_the_steps_of_a_training_are_those_of_the_masks(self, backend, dtype, rng):
+        net = network([4, 30, 2], dropout=0.5)
+        x, t = data(rng, [4, 2], 12, dtype)
+        together = parameters_for(rng, net, dtype)
+        apart = together.copy()
+        backend.engine(net, together, seed=4).train_epoch(x, t, None, 4, 0.5)
+        for step in range(3):
+            engine = backend.engine(net, apart, seed=4)
+            engine.steps = step
+            rows = np.arange(4 * step, 4 * step + 4, dtype=np.intp)
+            engine.train_epoch(x, t, rows, 4, 0.5)
+        assert np.array_equal(together, apart)
+
+    def test_a_prediction_drops_nothing(self, backend, dtype, rng):
+        units = [6, 20, 3]
+        x, _ = data(rng, units, 40, dtype)
+        outputs = []
+        for rate in (0.0, 0.7):
+            net = network(units, "relu", dropout=rate)
+            parameters = parameters_for(np.random.default_rng(1), net, dtype)
+            outputs.append(np.empty((40, 3), dtype))
+            backend.engine(net, parameters).predict(x, outputs[-1])
+        assert np.array_equal(*outputs)
+
+    def test_the_loss_falls_all_the_same(self, backend, dtype, rng):
+        x = rng.normal(size=(200, 8)).astype(dtype)
+        t = np.eye(2, dtype=dtype)[(x[:, 0] * x[:, 1] > 0).astype(int)]
+        net = network([8, 64, 2], "relu", "softmax", "cross_entropy", 0.2, optimizer=Adam())
+        engine = backend.engine(net, parameters_for(rng, net, dtype))
+        losses = [engine.train_epoch(x, t, None, 10, 0.01)[0] for _ in range(40)]
+        assert losses[-1] < losses[0] / 3
+
+
 class TestPredict:
-    @pytest.mark.parametrize("samples", [0, 1, 2, 127, 128, 129, 300])
+    @pytest.mark.parametrize("samples", [0, 1, 2, 127, 128, 129, 300, 1023, 1025, 2500])
     def test_gives_what_the_layers_give(self, backend, dtype, rng, samples):
         units = [12, 19, 6, 3]
         net = network(units)
@@ -305,6 +718,28 @@ class TestInterruption:
             assert steps < 200_000
         assert engine.train_epoch(x, t, None, 32, 0.1)[0] > 0
 
+    @pytest.mark.compiled
+    def test_an_interrupt_leaves_parameters_moments_and_steps_of_one_and_the_same_step(
+        self, training, soon
+    ):
+        _, _, x, t, order = training
+        net = network([200, 100, 10], "relu", dropout=0.2, optimizer=Adam())
+        start = parameters_for(np.random.default_rng(1), net, np.float32)
+        parameters, replayed = start.copy(), start.copy()
+        engine = backends.get("cython").engine(net, parameters, seed=9)
+
+        def interrupt():
+            raise KeyboardInterrupt
+
+        soon(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            engine.train_epoch(x, t, order, 32, 0.001)
+        assert 0 < engine.steps < len(order) // 32
+        engine_of_replay = backends.get("cython").engine(net, replayed, seed=9)
+        engine_of_replay.train_epoch(x, t, order[: 32 * engine.steps], 32, 0.001)
+        assert np.array_equal(replayed, parameters)
+        assert np.array_equal(engine_of_replay.moments, engine.moments)
+
     def test_an_order_that_is_changed_meanwhile_does_no_harm(self, backend, training, soon):
         net, parameters, x, t, order = training
         order = order[:500_000].copy()
@@ -325,6 +760,8 @@ class TestInterruption:
 
         def train_as_well():
             engine.train_epoch(x, t, None, 32, 0.1)
+            # Not refused: the long training had not begun yet.
+            soon(train_as_well)
 
         soon(train_as_well)
         with pytest.raises(RuntimeError, match="being trained already"):
@@ -423,24 +860,76 @@ class TestRefusals:
             backend.engine(network([4, 5, 2]), parameters)
 
     @pytest.mark.parametrize(
-        ("change", "message"),
+        ("moments", "error"),
         [
-            ({"activation": "relu"}, "activation: expected 'sigmoid', found 'relu'"),
-            ({"fan_in": 0}, "fan_in: expected a whole number of at least 1, found 0"),
-            ({"fan_out": 2.5}, "fan_out"),
+            (np.zeros((1, 37)), ValueError),
+            (np.zeros((2, 36)), ValueError),
+            (np.zeros((37, 2)), ValueError),
+            (np.zeros(74), ValueError),
+            (np.zeros((2, 37), np.float32), ValueError),
+            (np.zeros((2, 74))[:, ::2], ValueError),
+            (np.zeros((37, 2)).T, ValueError),
+            (np.zeros((2, 37), ">f8"), ValueError),
+            (np.broadcast_to(np.zeros(37), (2, 37)), ValueError),
+            ([[0.0] * 37] * 2, TypeError),
         ],
+        ids=str,
     )
-    def test_a_layer_that_no_engine_knows(self, change, message):
-        with pytest.raises(ValueError, match=message):
-            Dense(**{"fan_in": 2, "fan_out": 3, **change})
+    def test_moments_that_it_cannot_use(self, backend, moments, error):
+        net = network([4, 5, 2], optimizer=Adam())
+        with pytest.raises(error):
+            backend.engine(net, np.zeros(37), moments=moments)
 
-    def test_a_network_that_no_engine_knows(self):
-        with pytest.raises(ValueError, match="loss: expected 'squared_error', found 'hinge'"):
-            Network((Dense(2, 1),), loss="hinge")
-        with pytest.raises(ValueError, match="rule: expected 'exact' or 'article', found 'delta'"):
-            Network((Dense(2, 1),), rule="delta")
-        with pytest.raises(ValueError, match="at most 1000, found 1001"):
-            Network((Dense(1, 1),) * 1001)
+    @pytest.mark.parametrize("array", ["parameters", "moments"])
+    def test_a_state_that_is_read_only(self, backend, dtype, array):
+        net = network([4, 5, 2], optimizer=Adam())
+        arrays = {"parameters": np.zeros(37, dtype), "moments": np.zeros((2, 37), dtype)}
+        arrays[array].flags.writeable = False
+        with pytest.raises(ValueError, match="read-only"):
+            backend.engine(net, **arrays)
+
+    @pytest.mark.parametrize("steps", [-1, 2**32, 2**70])
+    def test_steps_beyond_32_bits(self, engine, steps):
+        with pytest.raises(ValueError, match="steps"):
+            engine.steps = steps
+        assert engine.steps == 0
+
+    @pytest.mark.parametrize("seed", [-1, 2**64])
+    def test_a_seed_beyond_64_bits(self, backend, dtype, seed):
+        with pytest.raises(ValueError, match="seed"):
+            backend.engine(network([4, 5, 2]), np.zeros(37, dtype), seed=seed)
+
+    @pytest.mark.parametrize("value", [1.5, "1", None])
+    def test_a_seed_and_steps_that_are_no_whole_numbers(self, backend, engine, dtype, value):
+        with pytest.raises(TypeError):
+            backend.engine(network([4, 5, 2]), np.zeros(37, dtype), seed=value)
+        with pytest.raises(TypeError):
+            engine.steps = value
+
+    @pytest.mark.parametrize("kind", [np.int8, np.uint16, bool])
+    def test_samples_of_other_whole_numbers_than_bytes(self, engine, dtype, kind):
+        x, t = np.zeros((3, 4), kind), np.zeros((3, 2), dtype)
+        with pytest.raises(ValueError, match="dtype"):
+            engine.train_epoch(x, t, None, 2, 0.1)
+        with pytest.raises(ValueError, match="dtype"):
+            engine.predict(x, t)
+
+    def test_bytes_as_targets_or_outputs(self, engine, dtype):
+        x, t = np.zeros((3, 4), dtype), np.zeros((3, 2), np.uint8)
+        with pytest.raises(ValueError, match="dtype"):
+            engine.train_epoch(x, t, None, 2, 0.1)
+        with pytest.raises(ValueError, match="dtype"):
+            engine.predict(x, t)
+
+    @pytest.mark.parametrize(
+        "layout", ["transposed", "strided rows", "strided columns", "one dimension"]
+    )
+    def test_bytes_in_a_layout_that_it_cannot_read(self, engine, dtype, layout):
+        x, t = np.zeros((3, 4), np.uint8), np.zeros((3, 2), dtype)
+        with pytest.raises(ValueError, match=r"dimension|contiguous"):
+            engine.train_epoch(REFUSED_LAYOUTS[layout](x), t, None, 2, 0.1)
+        with pytest.raises(ValueError, match=r"dimension|contiguous"):
+            engine.predict(REFUSED_LAYOUTS[layout](x), t)
 
     def test_a_gradient_of_another_length(self, engine, dtype):
         x, t = np.zeros((3, 4), dtype), np.zeros((3, 2), dtype)
@@ -450,12 +939,6 @@ class TestRefusals:
     def test_parameters_of_another_number(self, backend, dtype):
         with pytest.raises(ValueError, match=r"37 parameters.*found an array of 36"):
             backend.engine(network([4, 5, 2]), np.zeros(36, dtype))
-
-    def test_layers_that_do_not_fit_together(self):
-        with pytest.raises(ValueError, match="layer 1 expects 3 inputs, but layer 0 has 2 units"):
-            Network((Dense(4, 2), Dense(3, 1)))
-        with pytest.raises(ValueError, match="at least one layer and at most 1000, found 0"):
-            Network(())
 
     def test_the_articles_rule_takes_all_its_samples_or_none(self, backend, dtype):
         net = network([4, 5, 2], rule="article")

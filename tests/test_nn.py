@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -295,13 +296,26 @@ class TestWhatUsersPass:
             small_net(name).predict(values)
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-    def test_the_first_value_that_is_not_finite_is_named(self, name, data, bad):
-        x = data[0].copy()
+    def test_the_first_value_that_is_not_finite_is_named(self, name, dtype, data, bad):
+        x = data[0].astype(dtype)
         x[17, 2] = bad
         x[30, 0] = bad
         for use in (lambda n: n.predict(x), lambda n: n.fit(x, data[1])):
             with pytest.raises(ValueError, match=r"not finite\) at row 17, column 2"):
                 use(small_net(name))
+
+    def test_a_value_that_is_not_finite_is_found_among_very_many(self, name):
+        x = np.zeros((100_000, 6), np.float32)
+        x[99_999, 5] = np.inf
+        with pytest.raises(ValueError, match=r"found inf \(not finite\) at row 99999, column 5"):
+            small_net(name).predict(x)
+
+    def test_values_that_are_finite_are_taken_also_if_their_sum_is_not(self, name):
+        largest = np.finfo(np.float32).max
+        x = np.array([[largest, -largest, largest, 0, 0, 0]] * 2, np.float32)
+        net = small_net(name)
+        net.wih = np.zeros((5, 6))
+        assert np.isfinite(net.predict(x)).all()
 
     def test_a_value_that_does_not_fit_into_float32_is_named(self, name):
         x = np.zeros((2, 6))
@@ -370,6 +384,12 @@ class TestWhatUsersPass:
             ({"shuffle": "yes"}, TypeError, "shuffle: expected True or False"),
             ({"backend": "cuda"}, ValueError, "'auto', 'cython' or 'numpy', found 'cuda'"),
             ({"verbose": "loud"}, TypeError, "verbose"),
+            ({"input_scale": 0}, ValueError, "input_scale: expected a number that is not 0"),
+            ({"input_scale": float("nan")}, ValueError, "input_scale: expected a finite number"),
+            ({"input_scale": 1e300}, ValueError, "input_scale: .* in float32, found 1e[+]300"),
+            ({"input_scale": 1e-300}, ValueError, "input_scale: .* in float32, found 1e-300"),
+            ({"input_scale": "1/255"}, TypeError, "input_scale: expected a number, found str"),
+            ({"input_scale": True}, TypeError, "input_scale"),
         ],
         ids=lambda value: None,
     )
@@ -424,9 +444,162 @@ class TestWhatUsersPass:
             ("hidden_neurons", 3),
             ("learning_rate", 0.1),
             ("epoch", 5),
+            ("input_scale", 0.5),
         ):
             with pytest.raises(AttributeError):
                 setattr(net, attribute, value)
+
+
+class TestBytes:
+    """Samples of dtype uint8, which the network scales."""
+
+    @pytest.fixture
+    def images(self, rng):
+        x = rng.integers(0, 256, (60, 6)).astype(np.uint8)
+        return x, x[:, :3].argmax(axis=1)
+
+    def net(self, name, **settings):
+        return small_net(name, **{"input_scale": 1 / 255, **settings})
+
+    def test_every_input_is_multiplied_by_the_scale(self, name, images):
+        x, _ = images
+        scaled = self.net(name, dtype=np.float64).predict(x)
+        expected = small_net(name, dtype=np.float64).predict(x / 255)
+        np.testing.assert_allclose(scaled, expected, rtol=1e-13)
+
+    def test_bytes_and_the_same_numbers_as_floats_give_the_same_bits(self, name, dtype, images):
+        x, labels = images
+        as_bytes, as_floats = self.net(name, dtype=dtype), self.net(name, dtype=dtype)
+        for values in (x, x.astype(dtype)):
+            assert np.array_equal(as_bytes.predict(values), as_floats.predict(x))
+        as_bytes.fit(x[:40], labels[:40], validation=(x[40:], labels[40:]))
+        y = x.astype(dtype)
+        as_floats.fit(y[:40], labels[:40], validation=(y[40:], labels[40:]))
+        assert as_bytes.backprop(x, labels) == as_floats.backprop(y, labels)
+        assert np.array_equal(as_bytes.predict(x), as_floats.predict(x))
+        seconds = {"seconds": []}
+        assert {**as_bytes.history, **seconds} == {**as_floats.history, **seconds}
+
+    def test_the_articles_rule_takes_them_too(self, name, images):
+        x, labels = images
+        as_bytes = self.net(name, rule="article").fit(x, labels)
+        as_floats = self.net(name, rule="article").fit(x.astype(float), labels)
+        assert np.array_equal(as_bytes.predict(x), as_floats.predict(x))
+
+    def test_any_layout_of_them_is_taken(self, name, images):
+        x, labels = images
+        expected = self.net(name).fit(x, labels).predict(x)
+        read_only = x.copy()
+        read_only.flags.writeable = False
+        forms = {
+            "columns first": np.asfortranarray(x),
+            "every other": np.repeat(x, 2, axis=0)[::2],
+            "backwards": x[::-1].copy()[::-1],
+            "read-only": read_only,
+            "unpickled": pickle.loads(pickle.dumps(x)),
+            "another integer": x.astype(np.int16),
+            "big-endian": x.astype(">u4"),
+        }
+        for form, values in forms.items():
+            found = self.net(name).fit(values, labels).predict(values)
+            assert np.array_equal(found, expected), form
+
+    @pytest.mark.parametrize("sample_dtype", [np.uint8, np.float32])
+    def test_what_fits_is_trained_on_without_a_copy(self, name, sample_dtype):
+        x = np.zeros((40_000, 200), sample_dtype)
+        labels = np.zeros(len(x), np.uint8)
+        net = NN(200, 4, 3, 0.5, 1, batch_size=500, backend=name)
+        tracemalloc.start()
+        try:
+            net.fit(x, labels, validation=(x, labels))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < x.nbytes
+
+    def test_one_value_of_another_dtype_is_still_checked(self, name):
+        with pytest.raises(ValueError, match="not finite"):
+            self.net(name).predict(np.full((1, 6), np.nan, np.float16))
+
+
+class TestPredictor:
+    @pytest.mark.parametrize("rows", [1, 5])
+    def test_gives_what_predict_gives(self, name, dtype, rng, rows):
+        net = small_net(name, dtype=dtype)
+        predict = net.predictor(rows)
+        for values in (rng.normal(size=(rows, 6)), rng.integers(0, 256, (rows, 6))):
+            x = values.astype(dtype if values.dtype.kind == "f" else np.uint8)
+            assert predict(x).shape == (rows, 3)
+            assert predict(x).dtype == dtype
+            assert np.array_equal(predict(x), net.predict(x))
+
+    def test_one_row_may_be_without_a_second_dimension(self, name, rng):
+        net = small_net(name)
+        x = rng.normal(size=(1, 6)).astype(np.float32)
+        assert np.array_equal(net.predictor()(x[0]), net.predict(x))
+
+    def test_sees_what_the_network_learns_and_is_told_afterwards(self, name, data):
+        net = small_net(name)
+        x = data[0][:4].astype(np.float32)
+        predict = net.predictor(4)
+        before = predict(x).copy()
+        net.fit(*data)
+        assert not np.array_equal(predict(x), before)
+        assert np.array_equal(predict(x), net.predict(x))
+        net.who = np.zeros((3, 5))
+        assert np.array_equal(predict(x), net.predict(x))
+
+    def test_a_copy_has_predictors_of_its_own(self, name, data):
+        net = small_net(name)
+        x = data[0][:1].astype(np.float32)
+        predict, twin = net.predictor(), copy.deepcopy(net)
+        before = predict(x).copy()
+        twin.fit(*data)
+        assert np.array_equal(predict(x), before)
+        assert np.array_equal(twin.predictor()(x), twin.predict(x))
+
+    def test_the_next_call_overwrites_the_outputs(self, name, rng):
+        predict = small_net(name).predictor()
+        first = predict(rng.normal(size=6).astype(np.float32))
+        kept = first.copy()
+        second = predict(rng.normal(size=6).astype(np.float32))
+        assert second is first
+        assert not np.array_equal(first, kept)
+
+    def test_does_not_look_whether_values_are_finite(self, name):
+        assert np.isnan(small_net(name).predictor()(np.full(6, np.nan, np.float32))).all()
+
+    @pytest.mark.parametrize(
+        "x",
+        [
+            np.zeros((2, 6), np.float32),
+            np.zeros((1, 5), np.float32),
+            np.zeros(5, np.float32),
+            np.zeros((1, 6)),
+            np.zeros((1, 6), np.int8),
+            np.zeros((1, 12), np.float32)[:, ::2],
+            np.zeros((1, 1, 6), np.float32),
+        ],
+        ids=lambda x: f"{x.shape}-{x.dtype}",
+    )
+    def test_converts_nothing(self, name, x):
+        with pytest.raises(ValueError, match=r"\w"):
+            small_net(name).predictor()(x)
+
+    @pytest.mark.parametrize(
+        ("rows", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("1", TypeError)]
+    )
+    def test_rows_are_a_whole_number(self, name, rows, error):
+        with pytest.raises(error, match="rows: expected"):
+            small_net(name).predictor(rows)
+
+    @pytest.mark.parametrize("fitted", [False, True])
+    def test_the_articles_rule_has_none(self, name, data, fitted):
+        net = small_net(name, rule="article")
+        if fitted:
+            net.fit(*data)
+        with pytest.raises(ValueError, match="article's rule"):
+            net.predictor()
 
 
 class TestActivation:
@@ -467,6 +640,24 @@ class TestFiles:
         again = cnn_core.load(tmp_path / "net", backend=name)
         assert np.array_equal(again.predict(data[0]), net.predict(data[0]))
         assert np.array_equal(again.bih, net.bih)
+
+    def test_the_scale_of_the_inputs_is_kept(self, name, data, tmp_path):
+        net = small_net(name, input_scale=1 / 255)
+        net.save(tmp_path / "net")
+        again = cnn_core.load(tmp_path / "net", backend=name)
+        assert again.input_scale == 1 / 255
+        assert np.array_equal(again.predict(data[0]), net.predict(data[0]))
+
+    def test_a_file_from_before_there_was_a_scale_has_none(self, name, data, tmp_path):
+        net = small_net(name)
+        net.save(tmp_path / "net")
+        tensors, metadata = read_tensors(tmp_path / "net")
+        settings = json.loads(metadata["network"])
+        del settings["input_scale"]
+        write_tensors(tmp_path / "net", tensors, {"network": json.dumps(settings)})
+        again = cnn_core.load(tmp_path / "net", backend=name)
+        assert again.input_scale == 1
+        assert np.array_equal(again.predict(data[0]), net.predict(data[0]))
 
     def test_loading_leaves_the_global_generator_alone(self, name, tmp_path):
         small_net(name, seed=None).save(tmp_path / "net")
@@ -535,6 +726,8 @@ class TestFiles:
             ("dtype", "float64"),
             ("dtype", "object"),
             ("shuffle_key", -1),
+            ("input_scale", 0),
+            ("input_scale", "1"),
         ],
     )
     def test_settings_that_do_not_fit_are_refused(self, name, tmp_path, key, value):
@@ -545,6 +738,16 @@ class TestFiles:
         write_tensors(tmp_path / "net", tensors, {"network": json.dumps(settings)})
         with pytest.raises(ModelFileError, match="settings and weights of an NN"):
             cnn_core.load(tmp_path / "net")
+
+    @pytest.mark.parametrize("rule", ["exact", "article"])
+    @pytest.mark.parametrize("shape", [(), (4,), (0, 10**12), (5, 2, 2), (1,)], ids=str)
+    def test_biases_of_another_shape_are_refused(self, name, tmp_path, rule, shape):
+        small_net(name, rule=rule).save(tmp_path / "net")
+        tensors, metadata = read_tensors(tmp_path / "net")
+        tensors["bih"] = np.zeros(shape, tensors["wih"].dtype)
+        write_tensors(tmp_path / "net", tensors, metadata)
+        with pytest.raises(ModelFileError, match="bih"):
+            cnn_core.load(tmp_path / "net", backend=name)
 
     @pytest.mark.parametrize(
         "way", [copy.copy, copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))]

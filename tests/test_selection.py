@@ -414,6 +414,30 @@ def test_the_compiled_backend_names_its_compiler_and_cython():
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("asked_for", [1, 3, 40])
+def test_the_environment_says_how_many_threads_there_are(asked_for):
+    code = "import cnn_core; print(cnn_core.NN(2, 2, 2, 1.0, 1).n_threads)"
+    assert info(CNN_CORE_NUM_THREADS=str(asked_for))["threads"] == asked_for
+    assert int(answer(code, CNN_CORE_NUM_THREADS=str(asked_for))) == asked_for
+    assert info(CNN_CORE_NUM_THREADS="3", CNN_CORE_BACKEND="numpy")["threads"] is None
+
+
+@pytest.mark.compiled
+def test_a_number_of_threads_that_makes_no_sense_is_refused_where_it_would_be_used(tmp_path: Path):
+    path = str(tmp_path / "net")
+    cnn_core.NN(2, 2, 2, 1.0, 1).save(path)
+    for code in (
+        INFO,
+        "import cnn_core; cnn_core.NN(2, 2, 2, 1.0, 1)",
+        f"import cnn_core; cnn_core.load({path!r})",
+    ):
+        message = refusal(code, "ValueError", CNN_CORE_NUM_THREADS="many")
+        assert message.startswith("CNN_CORE_NUM_THREADS: expected a whole number")
+    code = "import cnn_core; print(cnn_core.NN(2, 2, 2, 1.0, 1, n_threads=2).n_threads)"
+    assert answer(code, CNN_CORE_NUM_THREADS="many") == "2"
+
+
+@pytest.mark.compiled
 def test_the_two_backends_share_no_operation(dtype):
     compiled = backends.get("cython").kernels(dtype)
     reference = backends.get("numpy").kernels(dtype)

@@ -17,15 +17,20 @@ from cnn_core.arrays import one_hot
 from cnn_core.backends import backend_info
 from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
 from cnn_core.model_file import ModelFileError
+from cnn_core.network import SGD, Adam, Dense, Network
 from cnn_core.nn import NN, load
 from cnn_core.training import EpochRecord
 
 __all__ = [
     "NN",
+    "SGD",
+    "Adam",
     "DataError",
     "DataNotFoundError",
+    "Dense",
     "EpochRecord",
     "ModelFileError",
+    "Network",
     "__version__",
     "backend_info",
     "backends",

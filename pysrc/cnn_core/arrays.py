@@ -7,29 +7,34 @@ what to do. Nothing that was passed is modified; what fits already is not copied
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import FloatArray
+from cnn_core.network import ByteArray, FloatArray, IndexArray
+
+_BYTES = np.dtype(np.uint8)
+# Values looked at together: few enough for the caches, enough that NumPy's loops are long.
+_AT_ONCE = 2**18
 
 
 def as_samples(
     values: npt.ArrayLike,
     n_features: int,
-    dtype: npt.DTypeLike,
+    dtype: np.dtype[Any],
     *,
     name: str = "X",
     empty_allowed: bool = False,
-) -> FloatArray:
-    """Return `values` as a C-contiguous (n, n_features) array of `dtype`, all of it finite.
+) -> FloatArray | ByteArray:
+    """Return `values` as a C-contiguous (n, n_features) array, all of it finite.
 
     Parameters
     ----------
     values : array-like of numbers or booleans, (n, n_features)
     n_features : int
-    dtype : numpy.float32 or numpy.float64
+    dtype : dtype of float32 or float64
+        What the array will be of; but bytes (uint8) stay bytes.
     name : str
         What the caller's user calls the argument.
     empty_allowed : bool
@@ -43,6 +48,10 @@ def as_samples(
         For another rank or number of features, no samples, or a value that is not finite or does
         not fit into `dtype`.
     """
+    if _are_samples(values, n_features, dtype):
+        if values.dtype is dtype:
+            _require_finite(values, values, name)
+        return values
     array = as_numbers(values, name)
     if array.ndim == 1 and array.shape[0] == n_features:
         raise ValueError(
@@ -66,7 +75,23 @@ def as_samples(
         )
     if not (len(array) or empty_allowed):
         raise ValueError(f"{name}: expected at least one sample, found none")
+    if array.dtype == _BYTES:
+        return np.ascontiguousarray(array, _BYTES)
     return as_finite(array, dtype, name)
+
+
+def _are_samples(
+    values: npt.ArrayLike, n_features: int, dtype: np.dtype[Any]
+) -> TypeGuard[npt.NDArray[Any]]:
+    """Tell, quickly, whether nothing has to be done to `values` and nothing said about them."""
+    return (
+        type(values) is np.ndarray
+        and (values.dtype is dtype or values.dtype is _BYTES)
+        and values.ndim == 2
+        and values.shape[1] == n_features
+        and len(values) > 0
+        and values.flags.c_contiguous
+    )
 
 
 def as_targets(
@@ -110,7 +135,8 @@ def as_targets(
     if array.ndim == 1 and n_outputs == 1:
         array = array.reshape(-1, 1)
     if array.ndim == 1:
-        return one_hot(array, n_outputs, name=name).astype(dtype), True
+        labels, _ = _as_labels(array, n_outputs, name)
+        return _one_hot_rows(labels, n_outputs, dtype), True
     if array.shape[1] != n_outputs:
         hint = f"; labels are one-dimensional: pass {name}.ravel()" if array.shape[1] == 1 else ""
         raise ValueError(
@@ -153,6 +179,12 @@ def one_hot(
            [1., 0., 0.],
            [0., 0., 1.]])
     """
+    positions, n_columns = _as_labels(labels, n_classes, name)
+    return _one_hot_rows(positions, n_columns, np.float64)
+
+
+def _as_labels(labels: npt.ArrayLike, n_classes: int | None, name: str) -> tuple[IndexArray, int]:
+    """Return labels as indices, and the number of classes; see `one_hot`."""
     array = as_numbers(labels, name, are_labels=True)
     if array.ndim != 1:
         raise ValueError(f"{name}: expected one dimension (samples,), found {array.shape}")
@@ -174,8 +206,12 @@ def one_hot(
             f"{name}: expected labels from 0 to {n_classes - 1}, "
             f"found {array[first]} at index {first}"
         )
-    rows = np.zeros((len(array), n_classes))
-    rows[np.arange(len(array)), array.astype(np.intp)] = 1
+    return array.astype(np.intp), n_classes
+
+
+def _one_hot_rows(labels: IndexArray, n_classes: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    rows = np.zeros((len(labels), n_classes), dtype)
+    rows[np.arange(len(labels)), labels] = 1
     return rows
 
 
@@ -240,16 +276,23 @@ def as_finite(array: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> Float
     with np.errstate(over="ignore"):
         converted: FloatArray = np.ascontiguousarray(array, dtype=dtype)
     if array.dtype.kind == "f":
-        finite = np.isfinite(converted)
-        if not finite.all():
-            index = tuple(int(i) for i in np.argwhere(~finite)[0])
-            found = array[index]
-            where = f"row {index[0]}, column {index[1]}" if len(index) == 2 else f"index {index}"
-            reason = f"too large for {np.dtype(dtype)}" if np.isfinite(found) else "not finite"
-            raise ValueError(
-                f"{name}: expected finite numbers, found {found} ({reason}) at {where}"
-            )
+        _require_finite(converted, array, name)
     return converted
+
+
+def _require_finite(converted: FloatArray, original: npt.NDArray[Any], name: str) -> None:
+    """Refuse a C-contiguous array with a value that is not finite; name the first one."""
+    values = converted.reshape(-1)
+    for start in range(0, values.size, _AT_ONCE):
+        finite = np.isfinite(values[start : start + _AT_ONCE])
+        if np.count_nonzero(finite) == finite.size:
+            continue
+        position = start + int(finite.argmin())
+        index = tuple(int(i) for i in np.unravel_index(position, converted.shape))
+        found = original[index]
+        where = f"row {index[0]}, column {index[1]}" if len(index) == 2 else f"index {index}"
+        reason = f"too large for {converted.dtype}" if np.isfinite(found) else "not finite"
+        raise ValueError(f"{name}: expected finite numbers, found {found} ({reason}) at {where}")
 
 
 def _rows_are_one_hot(rows: FloatArray) -> bool:

@@ -2,17 +2,28 @@
 
 Both speak of NumPy arrays that have been validated already: C-contiguous, native byte order, all of
 one dtype (float32 or float64). They check shapes, since a compiled loop must never leave an array,
-and convert nothing: anything else is refused.
+and convert nothing but the bytes that an engine may be given as samples: anything else is refused.
 
-Words: a *sample* is a row; ``z = x @ weights + bias`` is the pre-activation, ``a = sigmoid(z)`` the
-activation, ``delta`` the derivative of the loss with respect to ``z``.
+Words: a *sample* is a row; ``z = x @ weights + bias`` is the pre-activation, ``a`` the activation,
+``y`` the activation of the last layer, ``t`` its target, ``delta`` the derivative of the loss with
+respect to ``z``.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from cnn_core.network import FloatArray, IndexArray
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.network import (
+    Activation,
+    ByteArray,
+    FloatArray,
+    IndexArray,
+    Loss,
+    Optimizer,
+)
 
 
 class Kernels(Protocol):
@@ -22,7 +33,8 @@ class Kernels(Protocol):
     so. Sizes of zero are allowed and leave nothing to do.
 
     Every operation raises ``ValueError`` for a wrong number of dimensions, shape, dtype, byte order
-    or layout or for a read-only output, and ``TypeError`` for what is not an array.
+    or layout, for a read-only output and for a name that it does not know, and ``TypeError`` for
+    what is not an array.
     """
 
     def dense_forward(
@@ -51,42 +63,105 @@ class Kernels(Protocol):
         delta (n, fan_out), grad_bias (fan_out,).
         """
 
-    def sigmoid(self, z: FloatArray, out: FloatArray) -> None:
-        """``out = 1 / (1 + exp(-z))`` without overflow for any z; `out` may be `z` itself.
+    def activate(self, activation: Activation, z: FloatArray, out: FloatArray) -> None:
+        """``out = activation(z)`` without overflow for any finite z; `out` may be `z` itself.
 
-        Shapes: z and out (n, units).
+        Shapes: z and out (n, units). The formulas::
+
+            identity   z
+            sigmoid    1 / (1 + exp(-z))
+            tanh       (exp(z) - exp(-z)) / (exp(z) + exp(-z))
+            relu       z where z > 0, else 0
+            softmax    exp(z) / sum of exp(z) over the units
+
+        NaN gives NaN, in a softmax for the whole sample.
         """
 
-    def sigmoid_derivative(self, a: FloatArray, out: FloatArray) -> None:
-        """``out = a * (1 - a)``: the derivative of the sigmoid from its value; `out` may be `a`.
+    def activation_backward(
+        self, activation: Activation, a: FloatArray, grad_a: FloatArray, out: FloatArray
+    ) -> None:
+        """``out`` = dloss/dz from ``a = activation(z)`` and dloss/da; it may be `grad_a` or `a`.
+
+        Shapes: a, grad_a and out (n, units). The formulas::
+
+            identity   grad_a
+            sigmoid    grad_a * a * (1 - a)
+            tanh       grad_a * (1 - a**2)
+            relu       grad_a where a > 0, else 0
+            softmax    a * (grad_a - sum of a * grad_a over the units)
+        """
+
+    def loss(self, loss: Loss, z: FloatArray, y: FloatArray, t: FloatArray) -> float:
+        """Return the loss, summed over outputs, averaged over samples; 0.0 for no samples.
+
+        Shapes: pre-activations z, outputs y and targets t (n, units). Summed in float64, each exp
+        in the arrays' dtype or better. The formulas, of which the cross-entropies work on z and so
+        lose nothing where y is all but 0 or 1::
+
+            squared_error          (y - t)**2 / 2
+            binary_cross_entropy   max(z, 0) - z * t + log(1 + exp(-abs(z)))
+            cross_entropy          t * (log(sum of exp(z) over the units) - z)
+        """
+
+    def output_delta(
+        self, loss: Loss, activation: Activation, y: FloatArray, t: FloatArray, out: FloatArray
+    ) -> None:
+        """``out`` = dloss/dz in the last layer; `out` may be `y`.
+
+        Shapes: y, t and out (n, units). The formulas, each divided by n::
+
+            squared_error          activation_backward of y - t
+            binary_cross_entropy   y - t
+            cross_entropy          y * (sum of t over the units) - t
+        """
+
+    def update(
+        self,
+        optimizer: Optimizer,
+        parameters: FloatArray,
+        gradient: FloatArray,
+        moments: FloatArray,
+        learning_rate: float,
+        step: int,
+    ) -> None:
+        """Take a step, in place, by the formulas of `cnn_core.network.SGD` or `Adam`.
+
+        Shapes: parameters and gradient (p,), moments (optimizer.n_moments, p): what the optimizer
+        keeps from step to step, zeros at first. `step` counts from 1.
+        """
+
+    def random_bits(
+        self, key: int, counter: tuple[int, int, int, int], out: npt.NDArray[np.uint32]
+    ) -> None:
+        """Fill `out` (m,) with the numbers of Philox 4x32-10 (Salmon et al., 2011).
+
+        Each counter gives four; the first word of `counter` counts on from block to block, without
+        a carry. `key` is a number of 64 bits, its lower half the first word; each word of the
+        counter has 32 bits.
+        """
+
+    def dropout(
+        self, rate: float, key: int, step: int, layer: int, a: FloatArray, out: FloatArray
+    ) -> None:
+        """``out = a / (1 - rate)`` where a sample keeps a unit, else 0; `out` may be `a`.
+
+        Unit ``j`` of row ``i`` is kept if its number of `random_bits` is at least
+        ``round(rate * 2**32)``: number ``j % 4`` of the counter ``(j // 4, i, layer, step)``, all
+        modulo ``2**32``. The same call turns dloss/dout into dloss/da.
 
         Shapes: a and out (n, units).
         """
 
-    def sigmoid_backward(self, a: FloatArray, grad_a: FloatArray, out: FloatArray) -> None:
-        """``out = grad_a * a * (1 - a)``: dloss/dz from dloss/da; `out` may be `grad_a` or `a`.
 
-        Shapes: a, grad_a and out (n, units).
-        """
+class Predictor(Protocol):
+    """Predicts a fixed number of samples at a time, with everything laid out beforehand."""
 
-    def squared_error(self, y: FloatArray, t: FloatArray) -> float:
-        """Half the squared error, summed over outputs, averaged over samples; 0.0 for no samples.
+    def __call__(self, x: FloatArray | ByteArray) -> FloatArray:
+        """Return the outputs for `x` (rows, n_inputs), or (n_inputs,) if it is one row.
 
-        Shapes: outputs y and targets t (n, units). Summed in float64.
-        """
-
-    def squared_error_delta(self, y: FloatArray, t: FloatArray, out: FloatArray) -> None:
-        """``out = (y - t) / n``: the derivative of `squared_error` with respect to y.
-
-        Shapes: y, t and out (n, units); `out` may be `y`.
-        """
-
-    def gradient_descent(
-        self, parameters: FloatArray, gradient: FloatArray, learning_rate: float
-    ) -> None:
-        """``parameters -= learning_rate * gradient``, in place.
-
-        Shapes: parameters and gradient (p,).
+        The array that is returned, (rows, n_outputs), is the predictor's own: the next call
+        overwrites it. `x` is as an engine takes it; that its values are finite is not checked. A
+        predictor is for one thread at a time, and sees the network as it is when it is called.
         """
 
 
@@ -94,13 +169,27 @@ class Engine(Protocol):
     """A network's parameters and buffers, and whole epochs over them.
 
     An engine is made from a `Network` and its flat parameter array, which it binds once and changes
-    in place: whoever holds that array sees the network learn. It is not safe to train one engine
-    from two threads at once; this is detected and raises ``RuntimeError``.
+    in place: whoever holds that array sees the network learn. So it is with `moments`,
+    (n_moments, n_parameters), what the optimizer keeps. Together with `steps` these arrays are the
+    state: an engine that is given copies of them goes on in the same way.
+
+    Samples are of the parameters' dtype, or bytes (uint8); both are multiplied by the network's
+    `input_scale`. It is not safe to train one engine from two threads at once; this is detected and
+    raises ``RuntimeError``. Predicting from any number of threads at once is safe.
+
+    Attributes
+    ----------
+    steps : int
+        Steps taken so far; writable, from 0 to below ``2**32``.
+    moments : array
     """
+
+    steps: int
+    moments: FloatArray
 
     def train_epoch(
         self,
-        x: FloatArray,
+        x: FloatArray | ByteArray,
         t: FloatArray,
         order: IndexArray | None,
         batch_size: int,
@@ -132,12 +221,16 @@ class Engine(Protocol):
             For shapes that do not fit, an index outside the samples, a batch size below 1.
         """
 
-    def gradient(self, x: FloatArray, t: FloatArray, out: FloatArray) -> float:
-        """Write the step's direction into `out`, flat like the parameters; return the loss.
+    def gradient(self, x: FloatArray | ByteArray, t: FloatArray, out: FloatArray) -> float:
+        """Write the next step's direction into `out`, flat like the parameters; return the loss.
 
-        For the exact rule this is the gradient of the loss over all of `x`. The article's rule has
-        no loss of which its direction would be the gradient; its direction is written all the same.
+        For the exact rule this is the gradient of the loss over all of `x`, with the dropout of the
+        next step. The article's rule has no loss of which its direction would be the gradient; its
+        direction is written all the same.
         """
 
-    def predict(self, x: FloatArray, out: FloatArray) -> None:
-        """Write the outputs for `x` (n, n_inputs) into `out` (n, n_outputs)."""
+    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> None:
+        """Write the outputs for `x` (n, n_inputs) into `out` (n, n_outputs); without dropout."""
+
+    def predictor(self, rows: int) -> Predictor:
+        """Return a predictor of `rows` samples at a time, at least 1; the exact rule's alone."""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-import numbers
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core import backends
-from cnn_core.arrays import as_finite, as_numbers, as_samples, as_targets
-from cnn_core.contracts import Engine
-from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
-from cnn_core.network import RULES, Dense, FloatArray, Network, Rule
+from cnn_core.arrays import as_numbers, as_samples, as_targets
+from cnn_core.contracts import Engine, Predictor
+from cnn_core.network import RULES, ByteArray, Dense, FloatArray, Network, Rule
+from cnn_core.nn_file import SavedNetwork, blamed_on, read_network, write_network
+from cnn_core.parameters import Parameters
+from cnn_core.settings import TrainingSettings, parameters_dtype, scale, whole
 from cnn_core.training import EpochRecord, train
 
-_DTYPES: tuple[np.dtype[Any], ...] = (np.dtype(np.float32), np.dtype(np.float64))
-_TENSORS = ("wih", "bih", "who", "bho")
-# Before the name of a tensor of the history.
-_HISTORY = "history."
+# As many as fit into a C int; the compiled backend starts no more than 255.
+MOST_THREADS = 2**31 - 1
 
 
-class NN:
+class NN(TrainingSettings):
     """A neural network of one hidden layer: sigmoid units, squared error, gradient descent.
 
     Parameters
@@ -58,6 +54,14 @@ class NN:
         See `cnn_core.backends.get`.
     verbose : int
         1 prints a line per epoch, 0 nothing.
+    input_scale : float
+        Every input is multiplied by it, in training and afterwards. Other than 0.
+        For bytes (uint8) from 0 to 255 the usual choice is ``1 / 255``: samples that are bytes stay
+        bytes, without a copy, however many they are.
+    n_threads : int, optional
+        At most so many threads take part in a step or a prediction; small ones use fewer. By
+        default `CNN_CORE_NUM_THREADS`, where that is unset as many as the process may use cores.
+        They change no bit of any result. The NumPy backend leaves threads to its BLAS.
 
     Attributes
     ----------
@@ -69,8 +73,12 @@ class NN:
     bih, bho : (hidden,) and (output,) arrays
         Biases, 0 at first. For the article's rule the number 0 at first, then arrays
         (hidden, samples) and (output, samples).
-    lr : float
-    epochs : int
+    lr, epochs, batch_size, shuffle, verbose
+        The settings of these names (`lr` is the learning rate), which may be changed at any time.
+    input_neurons, hidden_neurons, output_neurons, rule, dtype, seed, backend, input_scale
+        What the network was made with; `backend` is the name of the one that computes.
+    n_threads : int or None
+        Most threads in use; None where NumPy's BLAS decides.
     history : dict of str to list of float
         ``loss``, ``accuracy`` (if the targets are classes), ``validation_loss``,
         ``validation_accuracy`` and ``seconds``, one value for each epoch that had one: those on
@@ -100,21 +108,15 @@ class NN:
         "__weakref__",
         "_backend",
         "_backend_wanted",
-        "_batch_size",
-        "_bias_rows",
         "_dtype",
         "_engine",
-        "_epochs",
         "_epochs_done",
-        "_layers",
-        "_lr",
         "_network",
         "_parameters",
-        "_rule",
-        "_shuffle",
         "_shuffle_key",
+        "_threads",
+        "_threads_wanted",
         "_training",
-        "_verbose",
         "history",
         "seed",
     )
@@ -134,83 +136,37 @@ class NN:
         shuffle: bool = True,
         backend: str = "auto",
         verbose: int = 0,
+        input_scale: float = 1.0,
+        n_threads: int | None = None,
     ) -> None:
         sizes = (
-            _whole("input_neurons", input_neurons, 1),
-            _whole("hidden_neurons", hidden_neurons, 1),
-            _whole("output_neurons", output_neurons, 1),
+            whole("input_neurons", input_neurons, 1),
+            whole("hidden_neurons", hidden_neurons, 1),
+            whole("output_neurons", output_neurons, 1),
         )
         self.lr = learning_rate
         self.epochs = epochs
         self.batch_size = batch_size
         if rule not in RULES:
             raise ValueError(f"rule: expected 'exact' or 'article', found {rule!r}")
-        self._rule: Rule = rule
-        self._dtype = _dtype(dtype, rule)
-        self.seed = None if seed is None else _whole("seed", seed, 0, 2**32 - 1)
+        self._dtype = parameters_dtype(dtype, rule)
+        self.seed = _seed(seed)
         self.shuffle = shuffle
         self.verbose = verbose
         self.history: dict[str, list[float]] = {}
-        self._network = Network((Dense(*sizes[:2]), Dense(*sizes[1:])), rule=rule)
+        self._network = Network(
+            (Dense(*sizes[:2]), Dense(*sizes[1:])),
+            rule=rule,
+            input_scale=scale("input_scale", input_scale, self._dtype),
+        )
         self._training = threading.Lock()
         self._backend_wanted = backend
         self._backend = backends.get(backend)
+        self._threads_wanted = n_threads
         self._epochs_done = 0
         self._shuffle_key = 0
-        self._bind(np.zeros(self._network.n_parameters(1 if rule == "exact" else 0), self.dtype))
+        self._bind(Parameters.zeros(self._network, self._dtype))
         self._draw_weights()
-
-    @property
-    def lr(self) -> float:
-        """The learning rate, above 0."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"learning_rate: expected a number, found {type(value).__name__}")
-        rate = float(value)
-        if not (math.isfinite(rate) and rate > 0):
-            raise ValueError(f"learning_rate: expected a finite number above 0, found {value}")
-        self._lr: float = rate
-
-    @property
-    def epochs(self) -> int:
-        """Passes over the data of one `fit`."""
-        return self._epochs
-
-    @epochs.setter
-    def epochs(self, value: int) -> None:
-        self._epochs = _whole("epochs", value, 0)
-
-    @property
-    def batch_size(self) -> int:
-        """Samples of one step."""
-        return self._batch_size
-
-    @batch_size.setter
-    def batch_size(self, value: int) -> None:
-        self._batch_size = _whole("batch_size", value, 1)
-
-    @property
-    def shuffle(self) -> bool:
-        """Whether every epoch sees the samples in another order."""
-        return self._shuffle
-
-    @shuffle.setter
-    def shuffle(self, value: bool) -> None:
-        if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"shuffle: expected True or False, found {value!r}")
-        self._shuffle = bool(value)
-
-    @property
-    def verbose(self) -> int:
-        """1 to print a line per epoch, 0 for silence."""
-        return self._verbose
-
-    @verbose.setter
-    def verbose(self, value: int) -> None:
-        self._verbose = _whole("verbose", int(value) if isinstance(value, bool) else value, 0)
 
     @property
     def input_neurons(self) -> int:
@@ -230,7 +186,7 @@ class NN:
     @property
     def rule(self) -> Rule:
         """The rule of learning, ``"exact"`` or ``"article"``."""
-        return self._rule
+        return self._network.rule
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -243,40 +199,50 @@ class NN:
         return self._backend.name
 
     @property
+    def input_scale(self) -> float:
+        """What every input is multiplied by."""
+        return self._network.input_scale
+
+    @property
+    def n_threads(self) -> int | None:
+        """Most threads in use; None where NumPy's BLAS decides."""
+        return self._threads
+
+    @property
     def wih(self) -> FloatArray:
         """Weights from the inputs to the hidden units, (hidden, input): a view."""
-        return self._weights(0)
+        return self._parameters.weights("wih")
 
     @wih.setter
     def wih(self, value: npt.ArrayLike) -> None:
-        _assign("wih", self.wih, value)
+        self._parameters.assign("wih", value)
 
     @property
     def who(self) -> FloatArray:
         """Weights from the hidden units to the outputs, (output, hidden): a view."""
-        return self._weights(1)
+        return self._parameters.weights("who")
 
     @who.setter
     def who(self, value: npt.ArrayLike) -> None:
-        _assign("who", self.who, value)
+        self._parameters.assign("who", value)
 
     @property
     def bih(self) -> FloatArray | int:
         """Biases of the hidden units: a view."""
-        return self._bias(0)
+        return self._parameters.bias("bih")
 
     @bih.setter
     def bih(self, value: npt.ArrayLike) -> None:
-        _assign("bih", self._bias(0), value)
+        self._parameters.assign("bih", value)
 
     @property
     def bho(self) -> FloatArray | int:
         """Biases of the outputs: a view."""
-        return self._bias(1)
+        return self._parameters.bias("bho")
 
     @bho.setter
     def bho(self, value: npt.ArrayLike) -> None:
-        _assign("bho", self._bias(1), value)
+        self._parameters.assign("bho", value)
 
     def fit(
         self,
@@ -291,7 +257,9 @@ class NN:
         Parameters
         ----------
         X : array-like, (n, input)
-            Samples: real numbers of any dtype, best scaled to about [0, 1].
+            Samples: real numbers of any dtype, which `input_scale` should bring to about [0, 1].
+            Bytes (uint8) are trained on as they are; so are, without a copy, C-contiguous arrays of
+            the network's dtype.
         T : array-like
             Integer labels (n,), which become one-hot rows, or target values (n, output).
         validation : (X, T), optional
@@ -370,15 +338,57 @@ class NN:
         TypeError, ValueError
             As `fit` does; and, for the article's rule, for another number of samples than was
             fitted.
+
+        See Also
+        --------
+        predictor : for small numbers of samples at a time, with less ado.
         """
-        x = as_samples(X, self.input_neurons, self.dtype, empty_allowed=True)
-        y = np.empty((len(x), self.output_neurons), self.dtype)
-        if self.rule == "article" and not self._bias_rows:
-            # Not fitted yet: its biases are the number 0, which goes with any number of samples.
-            self._backend.engine(self._network, self._with_bias_rows(len(x))).predict(x, y)
-        else:
-            self._engine_for(len(x)).predict(x, y)
+        network = self._network
+        x = as_samples(X, network.n_inputs, self._dtype, empty_allowed=True)
+        y: FloatArray = np.empty((len(x), network.n_outputs), self._dtype)
+        self._engine_to_predict(len(x)).predict(x, y)
         return y
+
+    def predictor(self, rows: int = 1) -> Predictor:
+        """Return a callable that predicts `rows` samples at a time, with everything laid out.
+
+        Called with `x`, (rows, input) or for one row (input,), it returns the outputs,
+        (rows, output). What makes it fast is what it leaves out:
+
+        - `x` is a C-contiguous array of the network's dtype or of bytes (uint8); nothing else is
+          converted;
+        - that its values are finite is not checked;
+        - the array that it returns is its own, which the next call overwrites: copy what is to
+          stay.
+
+        It sees the network as it is when it is called, so that it need not be made anew after
+        more training. It is for one thread at a time; make one for each thread.
+
+        Parameters
+        ----------
+        rows : int
+            At least 1.
+
+        Returns
+        -------
+        cnn_core.contracts.Predictor
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `rows` is no whole number of at least 1, and for the article's rule. When it is
+            called: for samples of another shape, dtype or layout.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> net = NN(4, 3, 2, learning_rate=0.5, epochs=1, seed=0)
+        >>> predict = net.predictor()
+        >>> x = np.ones(4, np.float32)
+        >>> predict(x).shape
+        (1, 2)
+        """
+        return self._engine.predictor(whole("rows", rows, 1))
 
     def forward(self, X: npt.ArrayLike) -> FloatArray:
         """Return the outputs with samples as columns, (output, n): ``predict(X).T``."""
@@ -400,7 +410,7 @@ class NN:
             values = values.astype(np.float64)
         rows = np.ascontiguousarray(values, values.dtype.newbyteorder("=")).reshape(1, -1)
         out = np.empty_like(rows)
-        self._backend.kernels(rows.dtype).sigmoid(rows, out)
+        self._backend.kernels(rows.dtype).activate("sigmoid", rows, out)
         return out.reshape(values.shape)
 
     def sigmoid_derivative(self, z: npt.ArrayLike) -> FloatArray:
@@ -408,7 +418,8 @@ class NN:
         a = self.activation(z)
         rows = a.reshape(1, -1)
         out = np.empty_like(rows)
-        self._backend.kernels(rows.dtype).sigmoid_derivative(rows, out)
+        kernels = self._backend.kernels(rows.dtype)
+        kernels.activation_backward("sigmoid", rows, np.ones_like(rows), out)
         return out.reshape(a.shape)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -422,53 +433,61 @@ class NN:
         OSError
             If the file cannot be written.
         """
-        settings = {
-            "class": "NN",
-            "network": [self.input_neurons, self.hidden_neurons, self.output_neurons],
-            "learning_rate": self.lr,
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "rule": self.rule,
-            "dtype": self.dtype.name,
-            "seed": self.seed,
-            "shuffle": self.shuffle,
-            "shuffle_key": self._shuffle_key,
-            "epochs_done": self._epochs_done,
-        }
-        arrays = [array for layer in self._layers for array in layer]
-        # Transposed, so that the tensors have the shapes of the attributes they are named after.
-        tensors = {name: array.T for name, array in zip(_TENSORS, arrays, strict=True)}
-        for key, values in self.history.items():
-            tensors[_HISTORY + key] = np.array(values, np.float64)
-        write_tensors(path, tensors, {"network": json.dumps(settings, allow_nan=False)})
+        write_network(
+            path,
+            SavedNetwork(
+                sizes=(self.input_neurons, self.hidden_neurons, self.output_neurons),
+                settings={
+                    "learning_rate": self.lr,
+                    "epochs": self.epochs,
+                    "batch_size": self.batch_size,
+                    "rule": self.rule,
+                    "dtype": self.dtype.name,
+                    "seed": self.seed,
+                    "shuffle": self.shuffle,
+                    "shuffle_key": self._shuffle_key,
+                    "epochs_done": self._epochs_done,
+                    "input_scale": self.input_scale,
+                },
+                tensors=self._parameters.tensors(),
+                history=self.history,
+            ),
+        )
 
     def __repr__(self) -> str:
         return (
             f"NN({self.input_neurons}, {self.hidden_neurons}, {self.output_neurons}, "
             f"learning_rate={self.lr:g}, epochs={self.epochs}, batch_size={self.batch_size}, "
             f"rule={self.rule!r}, dtype={self.dtype.name}, seed={self.seed}, "
-            f"shuffle={self.shuffle}, backend={self.backend!r})"
+            f"shuffle={self.shuffle}, backend={self.backend!r}, "
+            f"input_scale={self.input_scale:g}, n_threads={self.n_threads})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        made_anew = ("__weakref__", "_backend", "_engine", "_layers", "_training")
-        return {name: getattr(self, name) for name in self.__slots__ if name not in made_anew}
+        made_anew = ("__weakref__", "_backend", "_engine", "_parameters", "_threads", "_training")
+        names = (*TrainingSettings.__slots__, *NN.__slots__)
+        state = {name: getattr(self, name) for name in names if name not in made_anew}
+        return {**state, "parameters": self._parameters.flat}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
         # Copies, since `copy.copy` hands over the arrays and lists of the original.
+        parameters = state["parameters"].copy()
+        for name, value in state.items():
+            if name != "parameters":
+                setattr(self, name, value)
         self.history = {key: list(values) for key, values in self.history.items()}
         self._backend = backends.get(self._backend_wanted)
         self._training = threading.Lock()
-        self._bind(self._parameters.copy())
+        self._bind(Parameters(self._network, parameters))
 
-    def _bind(self, parameters: FloatArray) -> None:
+    def _bind(self, parameters: Parameters) -> None:
         """Make `parameters` the network's own and give them an engine."""
+        self._threads = _threads(self._backend, self._threads_wanted)
         self._parameters = parameters
-        self._layers = self._network.unflatten(parameters)
-        self._bias_rows = self._network.bias_rows(parameters.size)
-        self._engine = self._backend.engine(self._network, parameters)
+        self._engine = self._new_engine(parameters)
+
+    def _new_engine(self, parameters: Parameters) -> Engine:
+        return self._backend.engine(self._network, parameters.flat, threads=self._threads)
 
     def _draw_weights(self) -> None:
         source = np.random if self.seed is None else np.random.RandomState(self.seed)
@@ -477,24 +496,15 @@ class NN:
         if self.rule == "exact" and self.shuffle:
             self._shuffle_key = int(source.randint(2**31 - 1))
 
-    def _restore(self, tensors: dict[str, FloatArray], settings: dict[str, Any]) -> None:
-        """Take over the state that `save` wrote, beyond the arguments of the constructor."""
-        seed = settings["seed"]
-        self.seed = None if seed is None else _whole("seed", seed, 0, 2**32 - 1)
-        self._shuffle_key = _whole("shuffle_key", settings["shuffle_key"], 0)
-        self._epochs_done = _whole("epochs_done", settings["epochs_done"], 0)
-        self.history = {
-            key.removeprefix(_HISTORY): values.tolist()
-            for key, values in tensors.items()
-            if key.startswith(_HISTORY)
-        }
+    def _restore(self, saved: SavedNetwork) -> None:
+        """Take over what a file holds beyond the arguments of the constructor."""
+        self.seed = _seed(saved.settings["seed"])
+        self._shuffle_key = whole("shuffle_key", saved.settings["shuffle_key"], 0)
+        self._epochs_done = whole("epochs_done", saved.settings["epochs_done"], 0)
+        self.history = saved.history
         if self.rule == "article":
-            self._bind(self._with_bias_rows(tensors["bih"].shape[-1]))
-        for name, own in zip(_TENSORS, (a for layer in self._layers for a in layer), strict=True):
-            if tensors[name].dtype != self.dtype:
-                raise ValueError(f"{name}: expected {self.dtype}, found {tensors[name].dtype}")
-            # Not checked for finite values: what was saved comes back, whatever it is.
-            own.T[...] = tensors[name]
+            self._bind(self._parameters.with_bias_rows(saved.tensors["bih"].shape[-1]))
+        self._parameters.restore(saved.tensors)
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -509,36 +519,24 @@ class NN:
         finally:
             self._training.release()
 
-    def _weights(self, layer: int) -> FloatArray:
-        view: FloatArray = self._layers[layer][0].T
-        return view
-
-    def _bias(self, layer: int) -> FloatArray | int:
-        if self.rule == "article" and not self._bias_rows:
-            return 0
-        view: FloatArray = self._layers[layer][1].T
-        return view
-
-    def _with_bias_rows(self, rows: int) -> FloatArray:
-        """Return a copy of the article's parameters with `rows` rows of zero biases."""
-        parameters = np.zeros(self._network.n_parameters(rows), self.dtype)
-        for (weights, _), (own, _) in zip(
-            self._network.unflatten(parameters), self._layers, strict=True
-        ):
-            weights[:] = own
-        return parameters
-
     def _engine_for(self, samples: int) -> Engine:
         """Return the engine, after the article's rule has its biases for `samples` samples."""
-        if self.rule == "article" and samples != self._bias_rows:
-            if self._bias_rows:
-                raise ValueError(_other_samples(self._bias_rows, samples))
-            self._bind(self._with_bias_rows(samples))
+        fitted = self._parameters.bias_rows
+        if self._network.rule == "article" and samples != fitted:
+            if fitted:
+                raise ValueError(_other_samples(fitted, samples))
+            self._bind(self._parameters.with_bias_rows(samples))
         return self._engine
+
+    def _engine_to_predict(self, samples: int) -> Engine:
+        if self._network.rule == "article" and not self._parameters.bias_rows:
+            # Not fitted yet: its biases are the number 0, which goes with any number of samples.
+            return self._new_engine(self._parameters.with_bias_rows(samples))
+        return self._engine_for(samples)
 
     def _as_data(
         self, X: npt.ArrayLike, T: npt.ArrayLike, part: str = ""
-    ) -> tuple[FloatArray, FloatArray, bool]:
+    ) -> tuple[FloatArray | ByteArray, FloatArray, bool]:
         x = as_samples(X, self.input_neurons, self.dtype, name=f"{part}X")
         return x, *as_targets(T, len(x), self.output_neurons, self.dtype, name=f"{part}T")
 
@@ -559,7 +557,9 @@ class NN:
         def measure() -> tuple[float, float | None]:
             self._engine_for(len(x)).predict(x, y)
             hits = np.count_nonzero(y.argmax(axis=1) == t.argmax(axis=1))
-            return kernels.squared_error(y, t), hits / len(x) if are_classes else None
+            # The squared error looks at the outputs alone, so that they can stand for z as well.
+            loss = kernels.loss("squared_error", y, y, t)
+            return loss, hits / len(x) if are_classes else None
 
         return measure
 
@@ -580,7 +580,9 @@ class NN:
         return record_epoch
 
 
-def load(path: str | os.PathLike[str], *, backend: str = "auto") -> NN:
+def load(
+    path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
+) -> NN:
     """Return the network that `NN.save` wrote. Nothing in the file can run.
 
     Parameters
@@ -588,6 +590,8 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto") -> NN:
     path : path-like
     backend : {"auto", "cython", "numpy"}
         See `cnn_core.backends.get`.
+    n_threads : int, optional
+        As for `NN`: it belongs to the machine and is not kept in the file.
 
     Raises
     ------
@@ -596,30 +600,17 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto") -> NN:
     cnn_core.model_file.ModelFileError
         If the file is damaged, truncated, of a later version or not a model of ours.
     """
-    backends.get(backend)
-    tensors, metadata = read_tensors(path)
-    try:
-        return _restore(tensors, json.loads(metadata["network"]), backend)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ModelFileError(
-            f"{os.fspath(path)}: expected the settings and weights of an NN, "
-            f"found something else ({error})"
-        ) from error
+    # What is wrong with these must not be blamed on the file.
+    _threads(backends.get(backend), n_threads)
+    saved = read_network(path)
+    with blamed_on(path):
+        return _restored(saved, backend, n_threads)
 
 
-def _restore(tensors: dict[str, FloatArray], settings: dict[str, Any], backend: str) -> NN:
-    names = {name for name in tensors if not name.startswith(_HISTORY)}
-    if settings["class"] != "NN" or names != set(_TENSORS):
-        raise ValueError(f"a {settings['class']!r} with {', '.join(sorted(tensors))}")
-    inputs, hidden, outputs = settings["network"]
-    # Before memory is taken for a network of the sizes that the settings claim.
-    for name, shape in (("wih", (hidden, inputs)), ("who", (outputs, hidden))):
-        if tensors[name].shape != shape:
-            raise ValueError(f"{name}: expected the shape {shape}, found {tensors[name].shape}")
+def _restored(saved: SavedNetwork, backend: str, n_threads: int | None) -> NN:
+    settings = saved.settings
     net = NN(
-        inputs,
-        hidden,
-        outputs,
+        *saved.sizes,
         learning_rate=settings["learning_rate"],
         epochs=settings["epochs"],
         batch_size=settings["batch_size"],
@@ -629,20 +620,24 @@ def _restore(tensors: dict[str, FloatArray], settings: dict[str, Any], backend: 
         seed=0,
         shuffle=settings["shuffle"],
         backend=backend,
+        # Files of the first version have none.
+        input_scale=settings.get("input_scale", 1.0),
+        n_threads=n_threads,
     )
-    net._restore(tensors, settings)
+    net._restore(saved)
     return net
 
 
-def _assign(name: str, target: FloatArray | int, value: npt.ArrayLike) -> None:
-    """Copy `value`, finite numbers, into the view `target`."""
-    found = as_numbers(value, name)
-    if found.shape != np.shape(target):
-        raise ValueError(f"{name}: expected the shape {np.shape(target)}, found {found.shape}")
-    if isinstance(target, np.ndarray):
-        target[...] = as_finite(found, target.dtype, name)
-    elif found != target:
-        raise ValueError(f"{name}: the article's rule starts from 0, found {found}")
+def _threads(backend: backends.Backend, wanted: int | None) -> int | None:
+    """Return the threads that were asked for, else those that the backend uses by default."""
+    if wanted is None:
+        return backend.threads
+    threads = whole("n_threads", wanted, 1, MOST_THREADS)
+    return None if backend.name == "numpy" else threads
+
+
+def _seed(seed: int | None) -> int | None:
+    return None if seed is None else whole("seed", seed, 0, 2**32 - 1)
 
 
 def _other_samples(fitted: int, found: int) -> str:
@@ -651,22 +646,3 @@ def _other_samples(fitted: int, found: int) -> str:
         "gives each training sample a bias of its own, and there are none for other samples; use "
         "rule='exact', which has one bias per unit"
     )
-
-
-def _dtype(dtype: npt.DTypeLike | None, rule: Rule) -> np.dtype[Any]:
-    if dtype is None:
-        return _DTYPES[0] if rule == "exact" else _DTYPES[1]
-    try:
-        return _DTYPES[_DTYPES.index(np.dtype(dtype))]
-    except (TypeError, ValueError):
-        raise ValueError(f"dtype: expected float32 or float64, found {dtype!r}") from None
-
-
-def _whole(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name}: expected a whole number, found {value!r}")
-    number = int(value)
-    if not least <= number <= most:
-        limits = f"at least {least}" if number < least else f"at most {most}"
-        raise ValueError(f"{name}: expected {limits}, found {number}")
-    return number

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnn_core.contracts import Engine
-from cnn_core.network import FloatArray, IndexArray
+from cnn_core.network import ByteArray, FloatArray, IndexArray
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def shuffled_order(key: int, epoch: int, samples: int) -> IndexArray:
 
 def train(
     engine: Engine,
-    x: FloatArray,
+    x: FloatArray | ByteArray,
     t: FloatArray,
     *,
     first_epoch: int,

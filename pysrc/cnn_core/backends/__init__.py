@@ -43,7 +43,7 @@ class Backend(Protocol):
     isa : str
         The ISA level of the kernels; ``"numpy"`` where NumPy decides.
     threads : int or None
-        Threads of a kernel; None where NumPy's BLAS decides.
+        Threads that an engine uses unless told otherwise; None where NumPy's BLAS decides.
     """
 
     @property
@@ -56,13 +56,33 @@ class Backend(Protocol):
 
     @property
     def threads(self) -> int | None:
-        """Threads of a kernel; None where NumPy's BLAS decides."""
+        """Threads that an engine uses unless told otherwise; None where NumPy's BLAS decides."""
 
     def kernels(self, dtype: npt.DTypeLike) -> Kernels:
         """Return the kernels for arrays of `dtype`, float32 or float64."""
 
-    def engine(self, network: Network, parameters: FloatArray) -> Engine:
-        """Return an engine that trains `parameters` in place."""
+    def engine(
+        self,
+        network: Network,
+        parameters: FloatArray,
+        *,
+        moments: FloatArray | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> Engine:
+        """Return an engine that trains `parameters` in place.
+
+        Parameters
+        ----------
+        network : Network
+        parameters : (n_parameters,) array, float32 or float64
+        moments : (network.optimizer.n_moments, n_parameters) array, optional
+            What the optimizer keeps, bound like the parameters; by default the engine's own zeros.
+        seed : int
+            From 0 to below ``2**64``: the key of the dropout's random numbers.
+        threads : int, optional
+            At most so many for a step; by default `threads`. They change no bit of any result.
+        """
 
     def module_paths(self) -> dict[str, str]:
         """Return the file of each module that computes."""
@@ -81,11 +101,19 @@ class NumpyBackend:
 
         return numpy_kernels
 
-    def engine(self, network: Network, parameters: FloatArray) -> Engine:
-        """Return an engine that trains `parameters` in place."""
+    def engine(
+        self,
+        network: Network,
+        parameters: FloatArray,
+        *,
+        moments: FloatArray | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> Engine:
+        """Return an engine that trains `parameters` in place; its threads are those of the BLAS."""
         from cnn_core.backends.numpy_engine import NumpyEngine
 
-        return NumpyEngine(network, parameters)
+        return NumpyEngine(network, parameters, moments=moments, seed=seed)
 
     def module_paths(self) -> dict[str, str]:
         """Return the files of the kernels and of the engine."""

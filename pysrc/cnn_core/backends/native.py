@@ -16,10 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core import _native
+from cnn_core.backends.threads import available_threads
 from cnn_core.contracts import Engine, Kernels
 from cnn_core.network import FloatArray, Network
 
 _PACKAGE = "cnn_core._native"
+PARTS = (
+    "dense",
+    "activations",
+    "losses",
+    "optimizers",
+    "randomness",
+    "step",
+    "lookahead",
+    "kernels",
+    "engine",
+)
 
 
 def load_cpu_module() -> ModuleType | None:
@@ -43,7 +55,6 @@ class NativeBackend:
     """The compiled kernels and engine at one ISA level; see `cnn_core.backends.Backend`."""
 
     name = "cython"
-    threads = 1
 
     def __init__(self, cpu: ModuleType) -> None:
         self.isa = _choose_level(
@@ -59,25 +70,41 @@ class NativeBackend:
         # Loaded here, so that a build that cannot be loaded is an error now and not in the middle.
         self._modules: dict[np.dtype[Any], dict[str, ModuleType]] = {
             np.dtype(dtype): {
-                part: importlib.import_module(_module_name(self.isa, dtype, part))
-                for part in ("dense", "pointwise", "kernels", "engine")
+                part: importlib.import_module(_module_name(self.isa, dtype, part)) for part in PARTS
             }
             for dtype in (np.float32, np.float64)
         }
         self._cpu = cpu
 
+    @property
+    def threads(self) -> int:
+        """Threads that an engine uses unless told otherwise."""
+        return available_threads()
+
     def kernels(self, dtype: npt.DTypeLike) -> Kernels:
         """Return the kernels for arrays of `dtype`."""
         return cast(Kernels, self._modules[np.dtype(dtype)]["kernels"])
 
-    def engine(self, network: Network, parameters: FloatArray) -> Engine:
+    def engine(
+        self,
+        network: Network,
+        parameters: FloatArray,
+        *,
+        moments: FloatArray | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> Engine:
         """Return an engine that trains `parameters` in place."""
         if parameters.dtype not in self._modules:
             raise ValueError(
                 f"parameters: expected the dtype float32 or float64, found {parameters.dtype}"
             )
         module = self._modules[parameters.dtype]["engine"]
-        return cast(Engine, module.Engine(network, parameters))
+        threads = self.threads if threads is None else threads
+        return cast(
+            Engine,
+            module.Engine(network, parameters, moments=moments, seed=seed, threads=threads),
+        )
 
     def module_paths(self) -> dict[str, str]:
         """Return the file of each loaded compiled module."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import operator
+from collections.abc import Iterable
+from typing import Any
 
-from cnn_core.network import FloatArray, IndexArray
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.network import ByteArray, FloatArray
 
 
 def require(
@@ -36,8 +41,97 @@ def require(
     ValueError
         For another dtype, byte order, rank, shape or layout, or if it is read-only.
     """
+    _require_array(argument, array)
+    _require_real(argument, array, like)
+    _require_layout(argument, array, shape)
+    if written and not array.flags.writeable:
+        raise ValueError(f"{argument}: expected a writeable array, found a read-only one")
+
+
+def require_samples(
+    argument: str, array: FloatArray | ByteArray, n_inputs: int, like: FloatArray
+) -> None:
+    """Refuse anything but samples of `n_inputs` values each, bytes or of the dtype of `like`.
+
+    Parameters
+    ----------
+    argument : str
+        What an error calls the array.
+    array : numpy.ndarray
+    n_inputs : int
+    like : numpy.ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `require` does.
+    """
+    _require_array(argument, array)
+    if array.dtype != np.uint8:
+        _require_real(argument, array, like)
+    _require_layout(argument, array, None)
+    _require_layout(argument, array, (len(array), n_inputs))
+
+
+def require_vector(
+    argument: str, array: npt.NDArray[Any], dtype: npt.DTypeLike, *, written: bool = False
+) -> None:
+    """Refuse anything but a C-contiguous vector of `dtype`, which is no dtype of parameters.
+
+    Parameters
+    ----------
+    argument : str
+        What an error calls the array.
+    array : numpy.ndarray
+    dtype : data-type
+    written : bool
+        Whether it has to be writeable.
+
+    Raises
+    ------
+    TypeError
+        If it is not an array.
+    ValueError
+        For another dtype, byte order, rank or layout, or if it is read-only.
+    """
+    _require_array(argument, array)
+    if array.dtype != dtype or array.ndim != 1 or not array.flags.c_contiguous:
+        raise ValueError(
+            f"{argument}: expected the dtype {np.dtype(dtype)}, one dimension, C-contiguous, "
+            f"found {array.dtype}, {array.ndim} dimensions"
+        )
+    if written and not array.flags.writeable:
+        raise ValueError(f"{argument}: expected a writeable array, found a read-only one")
+
+
+def require_known(argument: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is not among `known`, with a ``ValueError``."""
+    if name not in known:
+        raise ValueError(f"{argument}: expected {', '.join(map(repr, known))}, found {name!r}")
+
+
+def require_whole(argument: str, value: int, least: int, end: int) -> int:
+    """Return `value` as an int.
+
+    Raises
+    ------
+    TypeError
+        If it is not a whole number.
+    ValueError
+        If it is not from `least` to below `end`.
+    """
+    number = operator.index(value)
+    if not least <= number < end:
+        raise ValueError(f"{argument}: expected {least} up to below {end}, found {number}")
+    return number
+
+
+def _require_array(argument: str, array: npt.NDArray[Any]) -> None:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{argument}: expected a NumPy array, found {type(array).__name__}")
+
+
+def _require_real(argument: str, array: npt.NDArray[Any], like: FloatArray) -> None:
     if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
         raise ValueError(
             f"{argument}: expected the dtype float32 or float64 in native byte order, "
@@ -47,37 +141,13 @@ def require(
         raise ValueError(
             f"{argument}: expected the dtype {like.dtype} like the first, found {array.dtype}"
         )
-    if array.ndim != (2 if shape is None else len(shape)):
-        expected = 2 if shape is None else len(shape)
-        raise ValueError(f"{argument}: expected {expected} dimensions, found {array.ndim}")
+
+
+def _require_layout(argument: str, array: npt.NDArray[Any], shape: tuple[int, ...] | None) -> None:
+    dimensions = 2 if shape is None else len(shape)
+    if array.ndim != dimensions:
+        raise ValueError(f"{argument}: expected {dimensions} dimensions, found {array.ndim}")
     if shape is not None and array.shape != shape:
         raise ValueError(f"{argument}: expected the shape {shape}, found {array.shape}")
     if not array.flags.c_contiguous:
         raise ValueError(f"{argument}: expected a C-contiguous array, found {array.strides=}")
-    if written and not array.flags.writeable:
-        raise ValueError(f"{argument}: expected a writeable array, found a read-only one")
-
-
-def require_indices(argument: str, array: IndexArray) -> None:
-    """Refuse anything but a vector of native whole numbers of the size of a pointer.
-
-    Parameters
-    ----------
-    argument : str
-        What an error calls the array.
-    array : numpy.ndarray
-
-    Raises
-    ------
-    TypeError
-        If it is not an array.
-    ValueError
-        For another dtype or rank.
-    """
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{argument}: expected a NumPy array, found {type(array).__name__}")
-    if array.dtype != np.intp or array.ndim != 1 or not array.flags.c_contiguous:
-        raise ValueError(
-            f"{argument}: expected the dtype intp, one dimension, C-contiguous, "
-            f"found {array.dtype}, {array.ndim} dimensions"
-        )

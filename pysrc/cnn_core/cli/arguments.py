@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from cnn_core.backends import NAMES
 from cnn_core.cli.console import CommandError, show
+from cnn_core.nn import MOST_THREADS
 
 if TYPE_CHECKING:
     Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -24,6 +25,7 @@ __all__ = [
     "add_quiet",
     "add_seed",
     "add_table_layout",
+    "add_threads",
     "positive",
     "share",
 ]
@@ -167,6 +169,17 @@ def add_backend(group: argparse._ActionsContainer) -> None:
         default="auto",
         help="what computes: the compiled backend (cython), the NumPy reference (numpy), "
         "or CNN_CORE_BACKEND, else the compiled one (auto, the default)",
+    )
+
+
+def add_threads(group: argparse._ActionsContainer) -> None:
+    """Add the number of threads."""
+    group.add_argument(
+        "--threads",
+        metavar="N",
+        type=Whole(1, MOST_THREADS),
+        help="at most so many threads compute; they change no digit of the results (default: "
+        "CNN_CORE_NUM_THREADS, else as many as this process may use cores)",
     )
 
 

@@ -21,7 +21,7 @@ from cnn_core.cli.run_folder import Run, read_run
 from cnn_core.cli.sources import Source, read_features, read_test_part
 from cnn_core.cli.train import describe_backend
 from cnn_core.files import atomic_write
-from cnn_core.network import FloatArray
+from cnn_core.network import ByteArray, FloatArray
 
 __all__ = ["add_parser", "run_evaluate", "run_predict"]
 
@@ -155,7 +155,7 @@ def _laid_out_alike(source: Source, trained_on: Source) -> Source:
     return source
 
 
-def _scaled(run: Run, x: npt.NDArray[Any]) -> FloatArray:
+def _scaled(run: Run, x: npt.NDArray[Any]) -> FloatArray | ByteArray:
     """Return samples as the network of a run takes them."""
     features = int(np.prod(x.shape[1:]))
     if features != run.net.input_neurons:

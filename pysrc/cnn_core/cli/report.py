@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core import NN, backends, one_hot
-from cnn_core.network import FloatArray
+from cnn_core import NN, backends
+from cnn_core.arrays import as_targets
+from cnn_core.network import ByteArray, FloatArray
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -41,14 +42,16 @@ class Evaluation:
     report: str
 
 
-def evaluate(net: NN, x: FloatArray, y: Array, class_names: tuple[str, ...]) -> Evaluation:
+def evaluate(
+    net: NN, x: FloatArray | ByteArray, y: Array, class_names: tuple[str, ...]
+) -> Evaluation:
     """Compare the predictions of a network with the truth.
 
     Parameters
     ----------
     net : NN
     x : numpy.ndarray, (n, features)
-        Scaled samples.
+        Samples as the network takes them.
     y : numpy.ndarray, (n,)
         True classes, as positions in `class_names`.
     class_names : tuple of str
@@ -57,7 +60,9 @@ def evaluate(net: NN, x: FloatArray, y: Array, class_names: tuple[str, ...]) -> 
 
     outputs = net.predict(x)
     predicted = outputs.argmax(axis=1)
-    targets = one_hot(y, len(class_names)).astype(outputs.dtype)
+    targets, _ = as_targets(y, len(outputs), len(class_names), outputs.dtype)
+    # The squared error looks at the outputs alone, so that they can stand for z as well.
+    kernels = backends.get(net.backend).kernels(outputs.dtype)
     labels = np.arange(len(class_names))
     report: str = classification_report(
         y_true=y,
@@ -69,7 +74,7 @@ def evaluate(net: NN, x: FloatArray, y: Array, class_names: tuple[str, ...]) -> 
     )
     return Evaluation(
         accuracy=float(np.mean(predicted == y)),
-        loss=backends.get(net.backend).kernels(outputs.dtype).squared_error(outputs, targets),
+        loss=kernels.loss("squared_error", outputs, outputs, targets),
         predicted=predicted,
         confusion=np.asarray(confusion_matrix(y_true=y, y_pred=predicted, labels=labels)),
         report=report,

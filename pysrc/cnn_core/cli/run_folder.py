@@ -290,8 +290,9 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise CommandError(f"{path}: not the record of a run, or damaged ({reason})") from error
     net = load(folder / MODEL, backend=backend)
-    sizes = (net.input_neurons, net.output_neurons)
-    if sizes != (values.pop("features"), len(values["class_names"])):
+    has = (net.input_neurons, net.output_neurons, net.input_scale)
+    needs = (values.pop("features"), len(values["class_names"]), values["scaling"].input_scale)
+    if has != needs:
         raise CommandError(f"{folder}: {RECORD} and {MODEL} do not belong together")
     return Run(net=net, **values)
 

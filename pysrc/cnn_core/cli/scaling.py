@@ -1,4 +1,4 @@
-"""How features are scaled before they reach the network: ``(x - offset) / scale``."""
+"""How features are scaled, before the network or by it: ``(x - offset) / scale``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import FloatArray
+from cnn_core.network import ByteArray, FloatArray
 
 __all__ = ["Scaling"]
 
@@ -24,17 +24,36 @@ class Scaling:
     offset, scale : numpy.ndarray, float64, () or (features,)
     dtype : str
         Type of the samples that it was fixed on.
+    in_network : bool
+        Whether the network does it, as its `input_scale`, so that bytes stay bytes. There is no
+        offset then, and one scale for all features.
     """
 
     description: str
     offset: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
     dtype: str
+    in_network: bool = False
+
+    def __post_init__(self) -> None:
+        if self.in_network and (self.scale.ndim or self.offset.any()):
+            raise ValueError("a network scales all features alike, and moves none")
 
     @classmethod
     def divide_by(cls, largest: float, dtype: str) -> Scaling:
-        """Return the scaling of pixels from 0 to `largest`."""
-        return cls(f"divided by {largest:g}", np.asarray(0.0), np.asarray(float(largest)), dtype)
+        """Return the scaling of pixels from 0 to `largest`; bytes are left to the network."""
+        return cls(
+            f"divided by {largest:g}",
+            np.asarray(0.0),
+            np.asarray(float(largest)),
+            dtype,
+            in_network=dtype == "uint8",
+        )
+
+    @property
+    def input_scale(self) -> float:
+        """The `input_scale` of the network that goes with it."""
+        return 1.0 / float(self.scale) if self.in_network else 1.0
 
     @classmethod
     def fixed_on(cls, x: npt.NDArray[Any]) -> Scaling:
@@ -51,7 +70,8 @@ class Scaling:
         dtype = x.dtype.name
         least, largest = float(x.min()), float(x.max())
         if least >= 0 and largest <= 1:
-            return cls("as they are", np.asarray(0.0), np.asarray(1.0), dtype)
+            nothing = np.asarray(0.0), np.asarray(1.0)
+            return cls("as they are", *nothing, dtype, in_network=dtype == "uint8")
         if least >= 0 and (x.ndim == 3 or x.dtype == np.uint8):
             return cls.divide_by(largest, dtype)
         rows = x.reshape(len(x), -1).astype(np.float64)
@@ -63,8 +83,8 @@ class Scaling:
             dtype,
         )
 
-    def apply(self, x: npt.NDArray[Any], dtype: npt.DTypeLike) -> FloatArray:
-        """Return scaled samples as rows.
+    def apply(self, x: npt.NDArray[Any], dtype: npt.DTypeLike) -> FloatArray | ByteArray:
+        """Return samples as rows that are scaled, or that the network will scale.
 
         Parameters
         ----------
@@ -74,9 +94,12 @@ class Scaling:
 
         Returns
         -------
-        (n, features) array of `dtype`
+        (n, features) array
+            Of `dtype`; bytes stay bytes where the network scales them.
         """
         rows = x.reshape(len(x), -1)
+        if self.in_network:
+            return rows if rows.dtype == np.uint8 else rows.astype(dtype, copy=False)
         # A mean may be far larger than the deviation from it; pixels are many and need no care.
         precision = np.float64 if self.scale.ndim else dtype
         scaled = np.subtract(rows, self.offset, dtype=precision)
@@ -91,6 +114,7 @@ class Scaling:
             "offset": self.offset.tolist(),
             "scale": self.scale.tolist(),
             "dtype": self.dtype,
+            "in_network": self.in_network,
         }
 
     @classmethod
@@ -102,8 +126,12 @@ class Scaling:
         KeyError, TypeError, ValueError
             For anything else.
         """
+        # Records of the first version say nothing about it.
+        in_network = values.get("in_network", False)
+        if not isinstance(in_network, bool):
+            raise TypeError(f"in_network: expected true or false, found {in_network!r}")
         offset = np.asarray(values["offset"], np.float64)
         scale = np.asarray(values["scale"], np.float64)
         if offset.shape != scale.shape or offset.ndim > 1 or not (scale > 0).all():
             raise ValueError("offset and scale of the preprocessing do not go together")
-        return cls(str(values["description"]), offset, scale, str(values["dtype"]))
+        return cls(str(values["description"]), offset, scale, str(values["dtype"]), in_network)

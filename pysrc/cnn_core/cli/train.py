@@ -109,6 +109,7 @@ def add_parser(commands: args.Subcommands) -> None:
         help="precision of the arithmetic (default: float32)",
     )
     args.add_backend(network)
+    args.add_threads(network)
     network.add_argument(
         "--validation-share",
         metavar="X",
@@ -155,7 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Scaled samples with their classes."""
+    """Samples, as the network takes them, with their classes."""
 
     x: npt.NDArray[Any]
     y: npt.NDArray[Any]
@@ -198,8 +199,12 @@ class _Training:
             dtype=wanted.dtype,
             seed=wanted.seed,
             backend=wanted.backend,
+            input_scale=samples.scaling.input_scale,
+            n_threads=wanted.threads,
         )
-        self.backend = backend_info(self.net.backend)
+        self.backend = {**backend_info(self.net.backend), "threads": self.net.n_threads}
+        if wanted.threads and self.net.n_threads is None:
+            note("--threads has no effect: the NumPy backend leaves threads to NumPy's BLAS")
 
     # Doing it
 
@@ -393,6 +398,7 @@ class _Training:
                 "rule": net.rule,
                 "dtype": net.dtype.name,
                 "backend": wanted.backend,
+                "threads": wanted.threads,
                 "validation_share": wanted.validation_share,
             },
             "result": {
@@ -411,8 +417,8 @@ class _Training:
 def describe_backend(info: dict[str, Any]) -> str:
     """Return what computes in a few words, from `cnn_core.backend_info`."""
     if info["backend"] == "cython":
-        threads = "" if info["threads"] in (None, 1) else f", {info['threads']} threads"
-        return f"cython {info['isa']}{threads}"
+        threads = "1 thread" if info["threads"] == 1 else f"{info['threads']} threads"
+        return f"cython {info['isa']}, {threads}"
     return f"{info['backend']} {info['versions']['numpy']}"
 
 

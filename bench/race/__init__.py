@@ -1,0 +1,1 @@
+"""The race against other libraries; see bench/peers.py."""

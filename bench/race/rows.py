@@ -1,0 +1,182 @@
+"""The rows of the race with their bars: the one place where either is set."""
+
+from __future__ import annotations
+
+from cnn_core.cli.contenders.work import Work
+from race.bars import (
+    PEAK,
+    Bar,
+    at_most,
+    excess,
+    faster,
+    share_of_peak,
+    slowed_down,
+    speedup_over,
+    within,
+)
+from race.measurements import (
+    ALONE,
+    BUSY,
+    EPOCH,
+    Disturbed,
+    Import,
+    Memory,
+    Predicting,
+    Row,
+    Size,
+    Training,
+)
+
+PEERS = ("numpy", "scikit-learn", "pytorch", "jax")
+OURS = "cython"
+
+
+def _sigmoid(batch_size: int) -> Work:
+    return Work(batch_size=batch_size)
+
+
+def _adam(batch_size: int) -> Work:
+    sizes = (784, 512, 256, 10)
+    return Work(sizes, "relu", "softmax", "cross_entropy", "adam", batch_size, 1e-3)
+
+
+WIDE = Work((784, 2048, 2048, 10), "relu", "softmax", "cross_entropy", "sgd", 256, 0.05)
+FLAT = within("sgd-256", 1.1)
+PEAK_SHARE = share_of_peak(0.82)
+
+# Batch size: bars on one core.
+SGD_BARS: dict[int, tuple[Bar, ...]] = {
+    1: (faster(2.8, "jax"), faster(45, "numpy", "pytorch"), faster(100, "scikit-learn")),
+    16: (faster(1.5),),
+    64: (faster(1.4), PEAK_SHARE),
+    256: (faster(1.35), PEAK_SHARE),
+    2048: (faster(1.3), PEAK_SHARE, FLAT),
+    EPOCH: (faster(1.3), PEAK_SHARE, FLAT),
+}
+ADAM_BARS = {32: (faster(1.2),), 128: (faster(1.25),)}
+
+
+def _sgd_rows() -> list[Row]:
+    title = "784-128-10, sigmoid, squared error, SGD, batch {:,}"
+    rows: list[Row] = []
+    for batch_size, bars in SGD_BARS.items():
+        extra = (PEAK,) if batch_size >= 64 else ()
+        rows.append(
+            Training(
+                f"sgd-{batch_size}",
+                title.format(batch_size),
+                (OURS, "cython-bytes", *PEERS, *extra),
+                bars,
+                work=_sigmoid(batch_size),
+                slow=("numpy", "scikit-learn", "pytorch") if batch_size == 1 else (),
+            )
+        )
+    for batch_size in (64, 256, 2048, EPOCH):
+        rows.append(
+            Training(
+                f"sgd-{batch_size}-two-cores",
+                title.format(batch_size),
+                (OURS, "cython-bytes", *PEERS),
+                (speedup_over(f"sgd-{batch_size}", 1.75), faster(1.5)),
+                n_cores=2,
+                work=_sigmoid(batch_size),
+            )
+        )
+    return rows
+
+
+def _other_training_rows() -> list[Row]:
+    rows: list[Row] = []
+    for cores, suffix in ((1, ""), (2, "-two-cores")):
+        for batch_size, bars in ADAM_BARS.items():
+            rows.append(
+                Training(
+                    f"adam-{batch_size}{suffix}",
+                    f"784-512-256-10, ReLU, softmax cross-entropy, Adam, batch {batch_size}",
+                    (OURS, *PEERS),
+                    bars,
+                    n_cores=cores,
+                    work=_adam(batch_size),
+                    samples=EPOCH // 2,
+                    slow=("numpy", "scikit-learn", "pytorch"),
+                )
+            )
+    for cores, suffix in ((1, ""), (2, "-two-cores")):
+        rows.append(
+            Training(
+                f"wide{suffix}",
+                "784-2048-2048-10, ReLU, softmax cross-entropy, SGD, batch 256",
+                (OURS, *PEERS, *((PEAK,) if cores == 1 else ())),
+                (faster(1.0),),
+                n_cores=cores,
+                work=WIDE,
+                samples=EPOCH // 10,
+            )
+        )
+    rows.append(
+        Training(
+            "float64",
+            "784-128-10, sigmoid, squared error, SGD, batch 64, float64",
+            (OURS, "numpy"),
+            (faster(1.3, "numpy"),),
+            work=Work(dtype="float64"),
+        )
+    )
+    return rows
+
+
+def _predicting_rows() -> list[Row]:
+    contenders = ("NN.predict", "NN.predictor", *PEERS, "onnxruntime")
+    return [
+        Predicting(
+            "predict-1",
+            "784-128-10, one row predicted, median",
+            contenders,
+            (at_most(4, "NN.predictor", "us"), at_most(8, "NN.predict", "us")),
+            unit="us",
+        ),
+        Predicting(
+            "predict-10000",
+            "784-128-10, 10,000 rows predicted, median",
+            contenders,
+            (faster(1.15, ours="NN.predict"),),
+            unit="us",
+            rows=10_000,
+        ),
+    ]
+
+
+ROWS: tuple[Row, ...] = (
+    *_sgd_rows(),
+    *_other_training_rows(),
+    *_predicting_rows(),
+    Disturbed(
+        "busy",
+        "784-128-10, SGD, batch 64, while another process burns each core",
+        (ALONE, BUSY),
+        (slowed_down(2.5, BUSY, ALONE),),
+        n_cores=2,
+    ),
+    Memory(
+        "memory",
+        "peak memory of a process that trains on Fashion-MNIST as bytes",
+        (OURS,),
+        (at_most(200, OURS, "MB"),),
+        unit="MB",
+    ),
+    Import(
+        "import",
+        "import in a fresh process",
+        ("numpy", "cnn_core"),
+        (excess(0.05, "cnn_core", "numpy", "s"),),
+        turns=15,
+    ),
+    Size(
+        "size",
+        "installed size",
+        ("cnn-core",),
+        (at_most(6, "cnn-core", "MB"),),
+        unit="MB",
+        turns=1,
+    ),
+)

@@ -1,0 +1,93 @@
+"""Small steps, several at once as far as the first layer goes.
+
+A step on one sample reads and writes all weights for a handful of operations on each, and the first
+layer has most of them. But its inputs are known beforehand, and plain gradient descent changes its
+weights by x[i].T @ delta[i] alone. So for a group of samples from the weights W on
+
+    z[j] = x[j] @ W + bias - rate * sum of (x[j] @ x[i] + 1) * delta[i] over the earlier steps' i
+
+is what step after step would find: the products x @ W and x @ x.T are taken for the whole group, the
+sum is made up step by step, and at the end the group's x.T @ delta goes into W in one sweep. The other
+layers take their steps one by one. Only the order of roundings differs.
+"""
+
+from .dense cimport Target, product
+from .matrix cimport Matrix
+from .scalar cimport real
+from .step cimport (
+    Layer,
+    Net,
+    Part,
+    Room,
+    backward,
+    gather_part,
+    improve,
+    judge,
+    pass_on,
+    pre_activations,
+    weigh,
+)
+
+cdef enum:
+    # Samples of a group: enough for a full tile of the product, and few enough that the square of
+    # products between them costs little.
+    GROUP_ROWS = 16
+    # Weights of the first layer from which on it pays.
+    LEAST_WEIGHTS = 4096
+
+
+cdef Py_ssize_t group_of(const Net *net, Py_ssize_t batch) noexcept nogil:
+    """Samples of as many whole batches as a group takes; 0 if it would be one, or does not apply."""
+    cdef const Layer *layer = &net.layers[0]
+    if (
+        not net.plain or net.article or 2 * batch > GROUP_ROWS
+        or layer.fan_in * layer.fan_out < LEAST_WEIGHTS
+    ):
+        return 0
+    return GROUP_ROWS // batch * batch
+
+
+cdef void take_steps(Part *part, Py_ssize_t rows, Py_ssize_t batch) noexcept nogil:
+    """Take the steps of a group of `rows` samples, `batch` a step, the last one with what is left.
+
+    The part says where the group begins and what its first step is.
+    """
+    cdef const Net *net = part.net
+    cdef const Room *room = part.room
+    cdef const Layer *layer = &net.layers[0]
+    cdef real *z = pre_activations(net, room, 0)
+    cdef real gram[GROUP_ROWS * GROUP_ROWS]
+    cdef real one[GROUP_ROWS]
+    cdef Py_ssize_t start = 0, unit
+    for unit in range(GROUP_ROWS):
+        one[unit] = 1
+    gather_part(part, 0, rows)
+    weigh(net, room, 0, room.x, room.input_row, part.first, 0, rows)
+    product(
+        Matrix(room.x, room.input_row, 1), Matrix(room.x, 1, room.input_row),
+        rows, rows, layer.fan_in, Target(&one[0], 0, 1, &gram[0], GROUP_ROWS), NULL,
+    )
+    while start < rows:
+        part.top = start
+        part.rows = part.batch = min(batch, rows - start)
+        if start > 0:
+            product(
+                Matrix(&gram[start * GROUP_ROWS], GROUP_ROWS, 1),
+                Matrix(room.sheets[0].delta, layer.row, 1),
+                part.rows, layer.fan_out, start,
+                Target(z + start * layer.row, layer.row, -part.step.rate, z + start * layer.row,
+                       layer.row),
+                NULL,
+            )
+        pass_on(part, 0, start, part.rows)
+        judge(part, start, part.rows)
+        backward(part, start, part.rows)
+        if net.size > 1:
+            for unit in range(net.layers[1].first_unit, net.units):
+                improve(part, unit)
+        part.number += 1
+        start += part.rows
+    part.top = 0
+    part.rows = rows
+    for unit in range(net.layers[1].first_unit if net.size > 1 else net.units):
+        improve(part, unit)

@@ -1,0 +1,86 @@
+/* What Cython cannot say of threads: operations on a number that several of them share, each one
+ * sequentially consistent, and how a loop waits without taking more of the core than it must. */
+#ifndef CNN_CORE_THREADS_H
+#define CNN_CORE_THREADS_H
+
+#ifdef __linux__
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <sched.h>
+#endif
+#include <stdint.h>
+
+#ifdef __linux__
+static inline int current_core(void) { return sched_getcpu(); }
+/* Go to another core, if this thread may run on any other; it may come back later. */
+static void leave_core(int core) {
+    cpu_set_t all, others;
+    if (sched_getaffinity(0, sizeof all, &all) != 0)
+        return;
+    others = all;
+    CPU_CLR(core, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+        sched_setaffinity(0, sizeof all, &all);
+}
+#else
+/* -1: not known. */
+static int current_core(void) { return -1; }
+static void leave_core(int core) { (void)core; }
+#endif
+
+#if defined(__GNUC__)
+
+#include <time.h>
+
+#define HAS_THREADS 1
+static inline int64_t nanoseconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+static inline int64_t shared_load(int64_t *at) { return __atomic_load_n(at, __ATOMIC_SEQ_CST); }
+static inline void shared_store(int64_t *at, int64_t value) {
+    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);
+}
+static inline int64_t shared_exchange(int64_t *at, int64_t value) {
+    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
+}
+static inline int64_t shared_subtract_one(int64_t *at) {
+    return __atomic_sub_fetch(at, 1, __ATOMIC_SEQ_CST);
+}
+static inline int shared_replace(int64_t *at, int64_t expected, int64_t value) {
+    return __atomic_compare_exchange_n(at, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+static inline void pause_briefly(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("isb");
+#endif
+}
+
+#else
+
+/* Without such operations every job runs on the thread that asks for it. */
+#define HAS_THREADS 0
+static int64_t shared_load(int64_t *at) { return *at; }
+static void shared_store(int64_t *at, int64_t value) { *at = value; }
+static int64_t shared_exchange(int64_t *at, int64_t value) {
+    int64_t before = *at;
+    *at = value;
+    return before;
+}
+static int64_t shared_subtract_one(int64_t *at) { return --*at; }
+static int shared_replace(int64_t *at, int64_t expected, int64_t value) {
+    if (*at != expected)
+        return 0;
+    *at = value;
+    return 1;
+}
+static void pause_briefly(void) {}
+static int64_t nanoseconds(void) { return 0; }
+
+#endif
+
+#endif

@@ -1,0 +1,138 @@
+"""What contenders are given: the work, the samples and the first weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.network import (
+    SGD,
+    Activation,
+    Adam,
+    ByteArray,
+    Dense,
+    FloatArray,
+    IndexArray,
+    Loss,
+    Network,
+)
+
+__all__ = ["Samples", "Weights", "Work", "start_weights"]
+
+Weights = list[tuple[FloatArray, FloatArray]]
+"""For each layer its weights (fan_in, fan_out) and its bias (fan_out,)."""
+
+_LARGEST_BYTE = 255
+
+
+@dataclass(frozen=True)
+class Work:
+    """A network, and the steps that train it.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Features, units of each hidden layer, outputs.
+    hidden, output : str
+        Activation of the hidden layers and of the outputs.
+    loss : str
+    optimizer : {"sgd", "adam"}
+        Without momentum, or with the settings of `cnn_core.network.Adam`.
+    batch_size : int
+    learning_rate : float
+    dtype : {"float32", "float64"}
+    """
+
+    sizes: tuple[int, ...] = (784, 128, 10)
+    hidden: Activation = "sigmoid"
+    output: Activation = "sigmoid"
+    loss: Loss = "squared_error"
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    batch_size: int = 64
+    learning_rate: float = 0.5
+    dtype: Literal["float32", "float64"] = "float32"
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The activation of each layer."""
+        return (self.hidden,) * (len(self.sizes) - 2) + (self.output,)
+
+    @property
+    def operations_per_sample(self) -> int:
+        """Operations of the products in one step, two for each multiply-add.
+
+        Forward, and backward without the gradient of the input.
+        """
+        first, *others = (
+            fan_in * fan_out for fan_in, fan_out in zip(self.sizes, self.sizes[1:], strict=False)
+        )
+        return 2 * (2 * first + 3 * sum(others))
+
+    def network(self, input_scale: float = 1.0) -> Network:
+        """Return the description of the network."""
+        layers = zip(self.sizes, self.sizes[1:], self.activations, strict=False)
+        return Network(
+            tuple(Dense(*layer) for layer in layers),
+            loss=self.loss,
+            optimizer=Adam() if self.optimizer == "adam" else SGD(),
+            input_scale=input_scale,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images as bytes, and their classes.
+
+    Attributes
+    ----------
+    images : (n, features) array of uint8
+    labels : (n,) array
+    classes : int
+    """
+
+    images: ByteArray
+    labels: IndexArray
+    classes: int
+
+    @classmethod
+    def load(cls, path: str | Path, most: int) -> Samples:
+        """Return the first samples, at most `most`, of a file that `save` wrote."""
+        with np.load(path) as file:
+            return cls(file["images"][:most], file["labels"][:most], int(file["classes"]))
+
+    def save(self, path: str | Path) -> None:
+        """Write an ``.npz`` file."""
+        np.savez(path, images=self.images, labels=self.labels, classes=self.classes)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: slice | IndexArray) -> Samples:
+        return Samples(self.images[rows], self.labels[rows], self.classes)
+
+    def x(self, dtype: npt.DTypeLike) -> FloatArray:
+        """Return the images from 0 to 1."""
+        scaled: npt.NDArray[Any] = self.images / np.asarray(_LARGEST_BYTE, dtype)
+        return scaled
+
+    def t(self, dtype: npt.DTypeLike) -> FloatArray:
+        """Return the classes as one-hot rows."""
+        rows: npt.NDArray[Any] = np.eye(self.classes, dtype=dtype)[self.labels]
+        return rows
+
+
+def start_weights(work: Work) -> Weights:
+    """Return the weights that everyone starts from."""
+    generator = np.random.RandomState(0)
+    return [
+        (
+            generator.normal(scale=fan_in**-0.5, size=(fan_in, fan_out)).astype(work.dtype),
+            # Not 0, so that a contender that left them out would be found.
+            generator.normal(scale=0.1, size=fan_out).astype(work.dtype),
+        )
+        for fan_in, fan_out in zip(work.sizes, work.sizes[1:], strict=False)
+    ]
