@@ -5,7 +5,15 @@ activation is a pair of functions here and a line in `activation_named`.
 """
 
 from .matrix cimport Shape, runs
-from .scalar cimport exp_of_negative, real, sigmoid_of, sigmoid_slope, tanh_of, tanh_slope
+from .scalar cimport (
+    exp_of_negative,
+    real,
+    real_multiply_add,
+    sigmoid_of,
+    sigmoid_slope,
+    tanh_of,
+    tanh_slope,
+)
 
 
 cdef Activation activation_named(str name) except *:
@@ -127,6 +135,6 @@ cdef void softmax_backward(
         gradient = grad_a + i * shape.row
         mean = 0
         for j in range(shape.columns):
-            mean = mean + activation[j] * gradient[j]
+            mean = real_multiply_add(activation[j], gradient[j], mean)
         for j in range(shape.columns):
             out[i * shape.row + j] = activation[j] * (gradient[j] - mean)

@@ -15,16 +15,19 @@ cdef struct Target:
 
 
 cdef struct Ahead:
-    # Memory that somebody will read soon: of the samples numbered order[next] to order[end - 1] (or
-    # next to end - 1), `size` bytes each from `start` on, line after line. A product asks for
-    # `lines` lines before each tile; more at a time than the core can wait for would stall it.
+    # Memory that will be needed soon: `size` bytes of each of the rows order[next] to order[end - 1]
+    # (or next to end - 1), which are `row` bytes apart from `start` on, line after line. A product
+    # asks for `lines` lines before each tile; more at a time than the core can wait for would stall
+    # it. `also`: what else there is, or NULL.
     const char *start
+    Py_ssize_t row
     Py_ssize_t size
     const Py_ssize_t *order
     Py_ssize_t next
     Py_ssize_t end
     Py_ssize_t line
     Py_ssize_t lines
+    Ahead *also
 
 
 cdef void product(

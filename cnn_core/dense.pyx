@@ -18,7 +18,7 @@ not on the tile that it falls into, nor on who computes which rows.
 The caller guarantees the shapes; kernels.pyx checks them for everyone else.
 """
 
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from .matrix cimport Matrix, columns_of, rows_of
 from .scalar cimport real
@@ -44,6 +44,8 @@ cdef enum:
     # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add.
     TALL_ROWS = 12
     CACHE_LINE = 64
+    # Bytes between two rows.
+    FAR = 4096
 
 
 cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
@@ -92,19 +94,19 @@ cdef inline void tile(
 
 
 cdef inline void look_ahead(Ahead *ahead) noexcept nogil:
-    cdef Py_ssize_t i, sample
-    if ahead == NULL:
-        return
-    for i in range(ahead.lines):
-        if ahead.next >= ahead.end:
-            return
-        sample = ahead.next if ahead.order == NULL else ahead.order[ahead.next]
-        # The last byte as well, which may stand in a line of its own.
-        prefetch_line(ahead.start + sample * ahead.size + min(ahead.line, ahead.size - 1))
-        ahead.line += CACHE_LINE
-        if ahead.line >= ahead.size + CACHE_LINE:
-            ahead.line = 0
-            ahead.next += 1
+    cdef Py_ssize_t i, row
+    while ahead != NULL:
+        for i in range(ahead.lines):
+            if ahead.next >= ahead.end:
+                break
+            row = ahead.next if ahead.order == NULL else ahead.order[ahead.next]
+            # The last byte as well, which may stand in a line of its own.
+            prefetch_line(ahead.start + row * ahead.row + min(ahead.line, ahead.size - 1))
+            ahead.line += CACHE_LINE
+            if ahead.line >= ahead.size + CACHE_LINE:
+                ahead.line = 0
+                ahead.next += 1
+        ahead = ahead.also
 
 
 cdef inline void column_of_tiles(
@@ -153,6 +155,21 @@ cdef void pack_transposed(
         j += 1
 
 
+cdef inline bint is_spread(Matrix right, Py_ssize_t rows) noexcept nogil:
+    """Whether the rows of the right-hand side lie so far apart that they are worth bringing together.
+
+    At such distances each is on a page of its own and falls into the same few sets of the caches.
+    """
+    return right.row * <Py_ssize_t>sizeof(real) >= FAR and rows >= 4 * TILE_ROWS
+
+
+cdef void pack(Matrix right, Py_ssize_t depth, Py_ssize_t columns, real *packed) noexcept nogil:
+    """Copy `columns` columns of `right`, rows without gaps."""
+    cdef Py_ssize_t k
+    for k in range(depth):
+        memcpy(packed + k * columns, right.start + k * right.row, <size_t>columns * sizeof(real))
+
+
 cdef void multiply_panel(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns,
     Target target, Ahead *ahead,
@@ -163,6 +180,9 @@ cdef void multiply_panel(
     cdef Py_ssize_t row = right.row
     if right.column != 1:
         pack_transposed(right, depth, columns, packed)
+        source, row = &packed[0], columns
+    elif is_spread(right, rows):
+        pack(right, depth, columns, packed)
         source, row = &packed[0], columns
     if columns == ROW_VECTORS * VECTOR_LENGTH:
         tile(1, ROW_VECTORS, True, 0, 0, left, source, row, depth, target)

@@ -213,7 +213,7 @@ cdef class Engine:
         """Lay the network out for the loops."""
         cdef Net *net = &self.net
         cdef Layer *layer
-        cdef Py_ssize_t start = 0, unit = 0
+        cdef Py_ssize_t start = 0, unit = 0, most_weights = 0
         net.biases = network.bias_rows(self.parameters.shape[0])
         net.article = network.rule == "article"
         net.size = len(network.layers)
@@ -231,7 +231,9 @@ cdef class Engine:
             layer.row = step.spaced(layer.fan_out)
             layer.first_unit = unit
             unit += step.units_of(layer.fan_in)
+            most_weights = max(most_weights, layer.fan_in * layer.fan_out)
         net.units = unit
+        net.block_rows = step.block_rows_for(most_weights)
         net.inputs = net.layers[0].fan_in
         net.outputs = net.layers[net.size - 1].fan_out
         net.parameters_size = self.parameters.shape[0]
@@ -364,7 +366,7 @@ cdef class Engine:
                 asked.rows = min(space.rows, data.rows - asked.first)
                 work = 1.0 * self.net.parameters_size * asked.rows
                 threads = self.threads_for(work)
-                asked.blocks = step.blocks_of(asked.rows, threads)
+                asked.blocks = step.blocks_of(&self.net, asked.rows, threads)
                 look_at_signals(&tally, work / threads)
                 run(step.answer, &asked, asked.blocks, threads)
                 asked.first += asked.rows
@@ -421,7 +423,7 @@ cdef class Engine:
             part.steps = steps and part.first_in_batch + part.rows == batch
             work = 3.0 * self.net.parameters_size * part.rows
             threads = self.threads_for(work)
-            part.blocks = step.blocks_of(part.rows, threads)
+            part.blocks = step.blocks_of(&self.net, part.rows, threads)
             # Here, where no parameter has been touched by the step.
             look_at_signals(tally, work / threads)
             run(step.go_through, &part, part.blocks, threads)

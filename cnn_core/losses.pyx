@@ -7,7 +7,7 @@ from libc.math cimport log1p
 
 from .activations cimport Activation
 from .matrix cimport Shape, runs
-from .scalar cimport exp_of_negative, real
+from .scalar cimport exp_of_negative, multiply_add, real
 
 
 cdef Loss loss_named(str name) except *:
@@ -32,7 +32,7 @@ cdef void squared_error(
         total = 0
         for j in range(shape.columns):
             error = <double>y[i * shape.row + j] - <double>t[i * shape.row + j]
-            total = total + error * error
+            total = multiply_add(error, error, total)
         out[i] = total / 2
 
 
@@ -67,10 +67,8 @@ cdef void binary_cross_entropy(
         for j in range(shape.columns):
             at = i * shape.row + j
             value = z[at]
-            total = total + (
-                (0 if value < 0 else <double>value) - <double>value * <double>t[at]
-                + log1p(exp_of_negative(value if value < 0 else -value))
-            )
+            total = multiply_add(-<double>value, t[at], total + (0 if value < 0 else value))
+            total = total + log1p(exp_of_negative(value if value < 0 else -value))
         out[i] = total
 
 
@@ -100,7 +98,7 @@ cdef void cross_entropy(
         for j in range(shape.columns):
             others = others + (0 if j == most else exp_of_negative(row[j] - row[most]))
             weight = weight + target[j]
-            total = total + <double>target[j] * (<double>row[most] - <double>row[j])
+            total = multiply_add(target[j], <double>row[most] - <double>row[j], total)
         out[i] = total + weight * log1p(others)
 
 

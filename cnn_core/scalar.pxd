@@ -4,6 +4,9 @@ cdef extern from "vector.h" nogil:
     # The dtype of this build: float or double. Cython only has to know that it is a floating type.
     ctypedef float real
     real scale_by_power_of_two(real x, int n)
+    # a * b + c, for sums of products.
+    double multiply_add(double a, double b, double c)
+    real real_multiply_add(real a, real b, real c)
 
 
 cdef inline real exp_of_negative(real x) noexcept nogil:

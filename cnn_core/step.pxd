@@ -47,6 +47,8 @@ cdef struct Net:
     Py_ssize_t outputs
     # Units of `improve` in all layers.
     Py_ssize_t units
+    # Most samples of a block of `go_through`.
+    Py_ssize_t block_rows
     Py_ssize_t parameters_size
     # Flat arrays, laid out alike; the moments are NULL where the optimizer keeps none.
     real *parameters
@@ -108,7 +110,8 @@ cdef struct Prediction:
     real *out
 
 
-cdef Py_ssize_t blocks_of(Py_ssize_t rows, int threads) noexcept nogil
+cdef Py_ssize_t block_rows_for(Py_ssize_t most_weights) noexcept nogil
+cdef Py_ssize_t blocks_of(const Net *net, Py_ssize_t rows, int threads) noexcept nogil
 cdef Py_ssize_t units_of(Py_ssize_t fan_in) noexcept nogil
 cdef Py_ssize_t spaced(Py_ssize_t columns) noexcept nogil
 cdef void go_through(void *part, Py_ssize_t block) noexcept nogil

@@ -30,17 +30,29 @@ cdef extern from "vector.h" nogil:
         VECTOR_LENGTH
 
 cdef enum:
-    # Samples of a block: their activations stay in the L2 cache while they go up and down.
-    BLOCK_ROWS = 48
+    # Bytes of weights that may take their part of the L2 cache.
+    L2_SHARE = 524288
     # Rows of a unit of weights, and columns that are improved at a time: their gradient stays in L1.
     UNIT_ROWS = 48
     UNIT_COLUMNS = 64
+    # Columns of a layer from which on its inputs are brought together before they are used so often.
+    WIDE_COLUMNS = 256
+    MOST_ROWS = 256
     CACHE_LINE = 64
 
 
-cdef Py_ssize_t blocks_of(Py_ssize_t rows, int threads) noexcept nogil:
+cdef Py_ssize_t block_rows_for(Py_ssize_t most_weights) noexcept nogil:
+    """Samples of a block, by the weights of the largest layer.
+
+    While those stay in the L2 cache a block is small, so that its activations stay near; weights that
+    do not are fetched anew for every block.
+    """
+    return 48 if most_weights * <Py_ssize_t>sizeof(real) <= L2_SHARE else 256
+
+
+cdef Py_ssize_t blocks_of(const Net *net, Py_ssize_t rows, int threads) noexcept nogil:
     """Pieces that `rows` samples are dealt out in: a multiple of the threads, if there are enough."""
-    cdef Py_ssize_t each = (rows + threads * BLOCK_ROWS - 1) // (threads * BLOCK_ROWS)
+    cdef Py_ssize_t each = (rows + threads * net.block_rows - 1) // (threads * net.block_rows)
     return min(threads * each, (rows + TILE_ROWS - 1) // TILE_ROWS)
 
 
@@ -303,27 +315,31 @@ cdef void improve(void *context, Py_ssize_t unit) noexcept nogil:
         improve_bias(part, l)
 
 
-cdef Ahead share_of_next(const Part *part, Py_ssize_t unit) noexcept nogil:
+cdef inline Ahead rows_ahead(
+    const void *start, Py_ssize_t row, Py_ssize_t size, Py_ssize_t rows, Py_ssize_t tiles
+) noexcept nogil:
+    """Some rows, to be asked for evenly over so many tiles."""
+    cdef Py_ssize_t lines = rows * (size // CACHE_LINE + 2)
+    return Ahead(
+        <const char *>start, row, size, NULL, 0, rows, 0, (lines + tiles - 1) // tiles, NULL
+    )
+
+
+cdef Ahead share_of_next(const Part *part, Py_ssize_t unit, Py_ssize_t tiles) noexcept nogil:
     """Those of the samples that come next which a unit of the first layer asks for meanwhile."""
-    cdef Ahead ahead
-    cdef const Layer *layer = &part.net.layers[0]
-    cdef Py_ssize_t units = units_of(layer.fan_in) - 1
-    cdef Py_ssize_t panels = (layer.fan_out + UNIT_COLUMNS - 1) // UNIT_COLUMNS
-    cdef Py_ssize_t tiles = UNIT_ROWS // TILE_ROWS * panels
+    cdef Py_ssize_t units = units_of(part.net.layers[0].fan_in) - 1
     cdef Py_ssize_t start = part.first + part.rows
     cdef Py_ssize_t rows = max(min(part.rows, part.samples.count - start), <Py_ssize_t>0)
-    cdef Py_ssize_t lines
-    ahead.start = <const char *>part.samples.bytes
-    ahead.size = part.net.inputs
-    if part.samples.bytes == NULL:
-        ahead.start = <const char *>part.samples.reals
-        ahead.size *= sizeof(real)
+    cdef Py_ssize_t first = rows * unit // units, end = rows * (unit + 1) // units
+    cdef const void *data = part.samples.bytes
+    cdef Py_ssize_t size = part.net.inputs
+    cdef Ahead ahead
+    if data == NULL:
+        data, size = part.samples.reals, size * <Py_ssize_t>sizeof(real)
+    ahead = rows_ahead(data, size, size, end - first, tiles)
     ahead.order = part.samples.order
-    ahead.next = start + rows * unit // units
-    ahead.end = start + rows * (unit + 1) // units
-    ahead.line = 0
-    lines = (ahead.end - ahead.next) * (ahead.size // CACHE_LINE + 2)
-    ahead.lines = (lines + tiles - 1) // tiles
+    ahead.next = start + first
+    ahead.end = start + end
     return ahead
 
 
@@ -332,6 +348,7 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
     cdef const Net *net = part.net
     cdef const Layer *layer = &net.layers[l]
     cdef real room[UNIT_ROWS * UNIT_COLUMNS]
+    cdef real packed[UNIT_ROWS * MOST_ROWS]
     cdef const real *base
     cdef real *gradient
     cdef real *weights
@@ -339,15 +356,23 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
     cdef Py_ssize_t top = unit * UNIT_ROWS
     cdef Py_ssize_t rows = min(<Py_ssize_t>UNIT_ROWS, layer.fan_in - top)
     cdef Matrix left, right
-    cdef Ahead nearly
+    cdef Ahead samples_ahead, weights_ahead
     cdef Ahead *ahead = NULL
     if l == 0:
         left = Matrix(part.room.x + top, 1, part.room.input_row)
-        nearly = share_of_next(part, unit)
-        ahead = &nearly
+        samples_ahead = share_of_next(
+            part, unit, UNIT_ROWS // TILE_ROWS * ((layer.fan_out + UNIT_COLUMNS - 1) // UNIT_COLUMNS)
+        )
+        ahead = &samples_ahead
     else:
         left = Matrix(part.room.sheets[l - 1].output + top, 1, net.layers[l - 1].row)
     left.start += part.top * left.column
+    if layer.fan_out >= WIDE_COLUMNS:
+        for i in range(part.rows):
+            memcpy(
+                &packed[i * UNIT_ROWS], left.start + i * left.column, <size_t>rows * sizeof(real)
+            )
+        left = Matrix(&packed[0], 1, UNIT_ROWS)
     right = Matrix(part.room.sheets[l].delta + part.top * layer.row, layer.row, 1)
     if net.article:
         right = Matrix(
@@ -365,6 +390,13 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
         elif part.steps:
             gradient, row = &room[0], UNIT_COLUMNS
         if part.steps and not part.adds and net.plain:
+            if layer.fan_in * layer.fan_out * <Py_ssize_t>sizeof(real) > L2_SHARE:
+                weights_ahead = rows_ahead(
+                    weights, layer.fan_out * sizeof(real), columns * sizeof(real), rows,
+                    UNIT_ROWS // TILE_ROWS,
+                )
+                weights_ahead.also = &samples_ahead if l == 0 else NULL
+                ahead = &weights_ahead
             product(
                 left, right, rows, columns, part.rows,
                 Target(weights, layer.fan_out, -part.step.rate, weights, layer.fan_out), ahead,

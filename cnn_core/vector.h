@@ -113,6 +113,26 @@ INLINED vector zero_vector(void) {
     return v;
 }
 
+/* a * b + c with one rounding wherever the level has such an instruction. In a sum the compiler would
+ * round the products of whole vectors and fuse those of the rest, so that the bits would depend on the
+ * length of a vector. */
+INLINED double multiply_add(double a, double b, double c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+INLINED real real_multiply_add(real a, real b, real c) {
+#if defined(CNN_CORE_FLOAT64)
+    return multiply_add(a, b, c);
+#elif defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 INLINED real square_root(real x) {
 #ifdef CNN_CORE_FLOAT64
     return sqrt(x);
