@@ -325,15 +325,15 @@ cdef class Engine:
         return tally.loss / max(data.rows, 1)
 
     def predict(self, x, real[:, ::1] out not None):
-        """Write the outputs for `x` into `out`."""
+        """Write the outputs for `x` into `out`; return whether all of `x` is finite."""
         cdef Data data = Data.__new__(Data)
         data.bind(x, &self.net)
         require_rows("outputs", out, data.rows, self.net.outputs)
         if data.rows == 0:
-            return
+            return True
         # Room of its own, so that several threads can predict at once.
         cdef Space space = Space.make(&self.net, min(data.rows, <Py_ssize_t>PART_ROWS), False)
-        self.answer(data, space, &out[0, 0])
+        return self.answer(data, space, &out[0, 0])
 
     def predictor(self, Py_ssize_t rows):
         """Return a predictor of `rows` samples at a time."""
@@ -349,7 +349,7 @@ cdef class Engine:
         predictor.data = Data.__new__(Data)
         return predictor
 
-    cdef int answer(self, Data data, Space space, real *out) except -1:
+    cdef bint answer(self, Data data, Space space, real *out) except -1:
         cdef Prediction asked
         cdef Tally tally = Tally(0, 0, 0)
         cdef double work
@@ -359,6 +359,7 @@ cdef class Engine:
         asked.samples = data.samples
         asked.first = 0
         asked.out = out
+        asked.strange = 0
         if self.threads_for(1.0 * self.net.parameters_size * data.rows) > 1:
             prepare(self.threads)
         with nogil:
@@ -370,7 +371,7 @@ cdef class Engine:
                 look_at_signals(&tally, work / threads)
                 run(step.answer, &asked, asked.blocks, threads)
                 asked.first += asked.rows
-        return 0
+        return asked.strange == 0
 
     cdef int begin(self, Py_ssize_t batch) except -1:
         """Claim the engine, and make sure that there is room."""

@@ -3,7 +3,7 @@
 How they go together: step.pyx.
 """
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from .activations cimport Activation
 from .losses cimport Loss
@@ -100,7 +100,8 @@ cdef struct Part:
 
 
 cdef struct Prediction:
-    # Samples to be answered, from number `first` of the caller's on; out has no gaps.
+    # Samples to be answered, from number `first` of the caller's on; out has no gaps. `strange`
+    # becomes 1 if one of their values is infinite or NaN.
     const Net *net
     const Room *room
     Samples samples
@@ -108,6 +109,7 @@ cdef struct Prediction:
     Py_ssize_t rows
     Py_ssize_t blocks
     real *out
+    int64_t strange
 
 
 cdef Py_ssize_t block_rows_for(Py_ssize_t most_weights) noexcept nogil

@@ -15,7 +15,7 @@ A batch that is larger than the room goes through in parts; their gradients add 
 takes the step.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from .activations cimport Activation
@@ -24,7 +24,11 @@ from .matrix cimport Matrix, Shape
 from .randomness cimport Counter, drop
 from .scalar cimport real, sigmoid_of, sigmoid_slope
 
+cdef extern from "threads.h" nogil:
+    void shared_store(int64_t *at, int64_t value)
+
 cdef extern from "vector.h" nogil:
+    int is_strange(real x)
     enum:
         TILE_ROWS
         VECTOR_LENGTH
@@ -200,7 +204,7 @@ cdef inline Counter place(const Part *part, Py_ssize_t layer, Py_ssize_t top) no
 
 cdef void answer(void *context, Py_ssize_t block) noexcept nogil:
     """The outputs for a block of samples, straight from the caller's array if nothing is to do."""
-    cdef const Prediction *asked = <const Prediction *>context
+    cdef Prediction *asked = <Prediction *>context
     cdef const Net *net = asked.net
     cdef const Room *room = asked.room
     cdef const Layer *last = &net.layers[net.size - 1]
@@ -213,6 +217,9 @@ cdef void answer(void *context, Py_ssize_t block) noexcept nogil:
         x, x_row = room.x + top * room.input_row, room.input_row
     else:
         x = asked.samples.reals + (asked.first + top) * net.inputs
+    # Looked at here, where they are about to be fetched anyhow.
+    if asked.samples.bytes == NULL and any_strange(x, x_row, end - top, net.inputs):
+        shared_store(&asked.strange, 1)
     for l in range(net.size):
         weigh(net, room, l, x, x_row, asked.first, top, end - top)
         activate(net, room, l, top, end - top)
@@ -223,6 +230,17 @@ cdef void answer(void *context, Py_ssize_t block) noexcept nogil:
             room.sheets[net.size - 1].activation + i * last.row,
             <size_t>net.outputs * sizeof(real),
         )
+
+
+cdef bint any_strange(
+    const real *x, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t columns
+) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef int found = 0
+    for i in range(rows):
+        for j in range(columns):
+            found |= is_strange(x[i * row + j])
+    return found
 
 
 cdef inline void share(

@@ -8,25 +8,25 @@
 #define _GNU_SOURCE
 #endif
 #include <sched.h>
+#include <unistd.h>
 #endif
 #include <stdint.h>
 
 #ifdef __linux__
 static inline int current_core(void) { return sched_getcpu(); }
-/* Go to another core, if this thread may run on any other; it may come back later. */
-static void leave_core(int core) {
-    cpu_set_t all, others;
-    if (sched_getaffinity(0, sizeof all, &all) != 0)
+/* Keep to the cores of the process without this one, if there are any others. */
+static inline void leave_core(int core) {
+    cpu_set_t others;
+    if (sched_getaffinity(getpid(), sizeof others, &others) != 0)
         return;
-    others = all;
     CPU_CLR(core, &others);
-    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
-        sched_setaffinity(0, sizeof all, &all);
+    if (CPU_COUNT(&others) > 0)
+        sched_setaffinity(0, sizeof others, &others);
 }
 #else
 /* -1: not known. */
-static int current_core(void) { return -1; }
-static void leave_core(int core) { (void)core; }
+static inline int current_core(void) { return -1; }
+static inline void leave_core(int core) { (void)core; }
 #endif
 
 #if defined(__GNUC__)

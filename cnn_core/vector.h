@@ -113,6 +113,18 @@ INLINED vector zero_vector(void) {
     return v;
 }
 
+/* Whether a number is infinite or NaN, told by its bits: a whole number, which a loop can collect in
+ * vectors. */
+INLINED int is_strange(real x) {
+#ifdef CNN_CORE_FLOAT64
+    uint64_t bits, exponent = 0x7FF0000000000000u;
+#else
+    uint32_t bits, exponent = 0x7F800000u;
+#endif
+    memcpy(&bits, &x, sizeof bits);
+    return (bits & exponent) == exponent;
+}
+
 /* a * b + c with one rounding wherever the level has such an instruction. In a sum the compiler would
  * round the products of whole vectors and fuse those of the rest, so that the bits would depend on the
  * length of a vector. */

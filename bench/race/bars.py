@@ -11,6 +11,8 @@ Results = Mapping[str, Values]
 
 PEAK = "peak"
 """The contender that does nothing but multiply-adds; it is nobody's peer."""
+AT = "@"
+"""Stands between a contender and the ISA level, or ``numpy``, that its cnn_core is confined to."""
 
 
 @dataclass(frozen=True)

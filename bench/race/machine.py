@@ -54,27 +54,31 @@ def describe(cores: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def fma_peak(core: int) -> float:
+def fma_peak(core: int, level: str) -> float:
     """Return the float32 operations a second that a core does at most, measured now.
+
+    With the vectors of an x86-64 level (x86-64-v2 has no multiply-add: a product, then a sum), or,
+    if `level` is none, with those that the compiler chooses for this machine.
 
     Raises
     ------
     NoCompilerError
         If there is no gcc, or it does not compile the loop.
     """
+    program = _peak_program(level if level.startswith("x86-64") else "native")
     with pinned([core]):
-        ended = subprocess.run([_peak_program()], capture_output=True, text=True, check=True)
+        ended = subprocess.run([program], capture_output=True, text=True, check=True)
     return float(ended.stdout.split()[0])
 
 
 @cache
-def _peak_program() -> str:
+def _peak_program(architecture: str) -> str:
     compiler = shutil.which("gcc")
     if compiler is None:
         raise NoCompilerError("there is no gcc to compile the loop that measures it")
     folder = _temporary_folder()
-    program = str(Path(folder.name) / "fma_peak")
-    command = [compiler, "-O3", "-march=native", "-ffp-contract=fast"]
+    program = str(Path(folder.name) / f"fma_peak-{architecture}")
+    command = [compiler, "-O3", f"-march={architecture}", "-ffp-contract=fast"]
     ended = subprocess.run(
         [*command, str(FOLDER / "fma_peak.c"), "-o", program],
         capture_output=True,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import files
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from cnn_core.cli.contenders.process import (
     pinned,
 )
 from cnn_core.cli.contenders.work import Work
-from race.bars import PEAK, Bar
+from race.bars import AT, PEAK, Bar
 from race.machine import NoCompilerError, fma_peak
 
 EPOCH = 60_000
@@ -34,11 +34,24 @@ class LeftOutError(RuntimeError):
 
 @dataclass(frozen=True)
 class Course:
-    """What all rows share: the file of the samples, the cores, and whether there is little time."""
+    """What all rows share: the file of the samples, the cores, and whether there is little time.
+
+    Also what cnn_core is confined to, an ISA level or ``numpy``, and whose kernels NumPy's OpenBLAS
+    takes; empty: the best ones.
+    """
 
     data: str
     cores: tuple[int, ...]
-    is_quick: bool
+    is_quick: bool = False
+    level: str = ""
+    blas: str = ""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment that makes processes do so."""
+        name = "CNN_CORE_BACKEND" if self.level == "numpy" else "CNN_CORE_ISA"
+        chosen = {name: self.level, "OPENBLAS_CORETYPE": self.blas}
+        return {key: value for key, value in chosen.items() if value}
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,9 @@ class Measurement:
 @dataclass(frozen=True)
 class Row:
     """Something that contenders do in turns; the least value of each counts.
+
+    A contender may be confined to what computes in cnn_core: ``cython@x86-64-v3``,
+    ``NN.predict@numpy``; the peak to the vectors of a level: ``peak@x86-64-v3``.
 
     Attributes
     ----------
@@ -82,6 +98,10 @@ class Row:
         LeftOutError
             If it cannot be, or computes something else.
         """
+        name, _, level = contender.partition(AT)
+        return self._measure(name, replace(course, level=level), is_first)
+
+    def _measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
         raise NotImplementedError
 
     def cores(self, course: Course) -> tuple[int, ...]:
@@ -97,7 +117,7 @@ class Training(Row):
     samples: int = EPOCH
     slow: tuple[str, ...] = ()
 
-    def measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
+    def _measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
         """Train for an epoch, or measure how long it would take at the peak."""
         if contender == PEAK:
             return self._peak(course)
@@ -105,7 +125,7 @@ class Training(Row):
         job = Job(
             contender, self.work, course.data, samples, len(self.cores(course)), checks=is_first
         )
-        outcome = _measured(job, self.cores(course))
+        outcome = _measured(job, course, self.cores(course))
         seconds = min(outcome.epochs) * EPOCH / samples
         return Measurement(outcome.title, seconds, asdict(outcome))
 
@@ -119,7 +139,7 @@ class Training(Row):
 
     def _peak(self, course: Course) -> Measurement:
         try:
-            rate = fma_peak(self.cores(course)[0])
+            rate = fma_peak(self.cores(course)[0], course.level)
         except NoCompilerError as error:
             raise LeftOutError(str(error)) from error
         seconds = self.work.operations_per_sample * EPOCH / rate
@@ -133,7 +153,7 @@ class Predicting(Row):
     rows: int = 1
     work: Work = field(default_factory=Work)
 
-    def measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
+    def _measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
         """Predict, again and again."""
         job = Job(
             contender,
@@ -145,7 +165,7 @@ class Predicting(Row):
             rows=self.rows,
             checks=is_first,
         )
-        outcome = _measured(job, self.cores(course))
+        outcome = _measured(job, course, self.cores(course))
         median = statistics.median(outcome.predictions) * 1e6
         quantiles = [outcome.predictions[round(q * (len(outcome.predictions) - 1))] for q in QS]
         raw = {**asdict(outcome), "predictions": dict(zip(QS, quantiles, strict=True))}
@@ -162,16 +182,16 @@ class Disturbed(Row):
 
     work: Work = field(default_factory=Work)
 
-    def measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
+    def _measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
         """Train for an epoch, alone or not."""
         cores = self.cores(course)
         samples = EPOCH // (QUICK_SHARE if course.is_quick else 1)
         job = Job("cython", self.work, course.data, samples, len(cores), checks=is_first)
         if contender == ALONE:
-            outcome = _measured(job, cores)
+            outcome = _measured(job, course, cores)
         else:
             with _busy(cores):
-                outcome = _measured(job, cores)
+                outcome = _measured(job, course, cores)
         return Measurement(
             f"{outcome.title}, {contender}",
             min(outcome.epochs) * EPOCH / samples,
@@ -183,9 +203,9 @@ class Disturbed(Row):
 class Memory(Row):
     """The peak of a process that loads Fashion-MNIST and trains on its bytes for an epoch."""
 
-    def measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
+    def _measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
         """Load and train."""
-        megabytes = float(_script(TRAIN_ON_BYTES, self.cores(course)))
+        megabytes = float(_script(TRAIN_ON_BYTES, course, self.cores(course)))
         return Measurement(contender, megabytes, megabytes)
 
 
@@ -193,9 +213,9 @@ class Memory(Row):
 class Import(Row):
     """The seconds of an import statement in a fresh process."""
 
-    def measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
+    def _measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
         """Import once."""
-        seconds = float(_script(IMPORT.format(contender), self.cores(course)))
+        seconds = float(_script(IMPORT.format(contender), course, self.cores(course)))
         return Measurement(f"import {contender}", seconds, seconds)
 
 
@@ -203,7 +223,7 @@ class Import(Row):
 class Size(Row):
     """What the installed distribution takes on the disk."""
 
-    def measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
+    def _measure(self, contender: str, course: Course, is_first: bool) -> Measurement:
         """Add up the files."""
         paths = [Path(str(path.locate())) for path in files(contender) or []]
         megabytes = sum(path.stat().st_size for path in paths if path.exists()) / 1e6
@@ -229,9 +249,9 @@ print(kilobytes * 1024 / 1e6)
 IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 
 
-def _measured(job: Job, cores: tuple[int, ...]) -> Outcome:
+def _measured(job: Job, course: Course, cores: tuple[int, ...]) -> Outcome:
     try:
-        outcome = measure(job, cores)
+        outcome = measure(job, cores, course.variables)
     except ContenderError as error:
         raise LeftOutError(str(error)) from error
     if not outcome.is_valid:
@@ -239,11 +259,11 @@ def _measured(job: Job, cores: tuple[int, ...]) -> Outcome:
     return outcome
 
 
-def _script(text: str, cores: tuple[int, ...]) -> str:
+def _script(text: str, course: Course, cores: tuple[int, ...]) -> str:
     with pinned(cores):
         ended = subprocess.run(
             [sys.executable, "-c", text],
-            env=environment(len(cores)),
+            env=environment(len(cores), course.variables),
             capture_output=True,
             text=True,
             check=False,

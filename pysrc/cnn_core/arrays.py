@@ -26,6 +26,7 @@ def as_samples(
     *,
     name: str = "X",
     empty_allowed: bool = False,
+    finite_unless_as_is: bool = False,
 ) -> FloatArray | ByteArray:
     """Return `values` as a C-contiguous (n, n_features) array, all of it finite.
 
@@ -39,6 +40,8 @@ def as_samples(
         What the caller's user calls the argument.
     empty_allowed : bool
         Whether there may be no samples.
+    finite_unless_as_is : bool
+        Whether the caller sees to `require_finite` for an array that is returned as it came.
 
     Raises
     ------
@@ -49,8 +52,8 @@ def as_samples(
         not fit into `dtype`.
     """
     if _are_samples(values, n_features, dtype):
-        if values.dtype is dtype:
-            _require_finite(values, values, name)
+        if values.dtype is dtype and not finite_unless_as_is:
+            require_finite(values, values, name)
         return values
     array = as_numbers(values, name)
     if array.ndim == 1 and array.shape[0] == n_features:
@@ -276,12 +279,26 @@ def as_finite(array: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> Float
     with np.errstate(over="ignore"):
         converted: FloatArray = np.ascontiguousarray(array, dtype=dtype)
     if array.dtype.kind == "f":
-        _require_finite(converted, array, name)
+        require_finite(converted, array, name)
     return converted
 
 
-def _require_finite(converted: FloatArray, original: npt.NDArray[Any], name: str) -> None:
-    """Refuse a C-contiguous array with a value that is not finite; name the first one."""
+def require_finite(converted: npt.NDArray[Any], original: npt.NDArray[Any], name: str) -> None:
+    """Refuse an array with a value that is not finite; name the first one.
+
+    Parameters
+    ----------
+    converted : array of float32 or float64, C-contiguous
+    original : array of the same shape
+        What it was converted from.
+    name : str
+        What the caller's user calls it.
+
+    Raises
+    ------
+    ValueError
+        If there is such a value.
+    """
     values = converted.reshape(-1)
     for start in range(0, values.size, _AT_ONCE):
         finite = np.isfinite(values[start : start + _AT_ONCE])

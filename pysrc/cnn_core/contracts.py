@@ -229,8 +229,15 @@ class Engine(Protocol):
         direction is written all the same.
         """
 
-    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> None:
-        """Write the outputs for `x` (n, n_inputs) into `out` (n, n_outputs); without dropout."""
+    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool:
+        """Write the outputs for `x` (n, n_inputs) into `out` (n, n_outputs); without dropout.
+
+        Returns
+        -------
+        bool
+            Whether every value of `x`, scaled, is finite; it costs nothing to look while they are
+            at hand.
+        """
 
     def predictor(self, rows: int) -> Predictor:
         """Return a predictor of `rows` samples at a time, at least 1; the exact rule's alone."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core import backends
-from cnn_core.arrays import as_numbers, as_samples, as_targets
+from cnn_core.arrays import as_numbers, as_samples, as_targets, require_finite
 from cnn_core.contracts import Engine, Predictor
 from cnn_core.network import RULES, ByteArray, Dense, FloatArray, Network, Rule
 from cnn_core.nn_file import SavedNetwork, blamed_on, read_network, write_network
@@ -344,9 +344,12 @@ class NN(TrainingSettings):
         predictor : for small numbers of samples at a time, with less ado.
         """
         network = self._network
-        x = as_samples(X, network.n_inputs, self._dtype, empty_allowed=True)
+        x = as_samples(
+            X, network.n_inputs, self._dtype, empty_allowed=True, finite_unless_as_is=True
+        )
         y: FloatArray = np.empty((len(x), network.n_outputs), self._dtype)
-        self._engine_to_predict(len(x)).predict(x, y)
+        if not self._engine_to_predict(len(x)).predict(x, y):
+            require_finite(x, x, "X")
         return y
 
     def predictor(self, rows: int = 1) -> Predictor:

@@ -198,19 +198,22 @@ class NumpyEngine:
             out[:] = self._gradient
         return loss
 
-    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> None:
-        """Write the outputs for `x` into `out`."""
+    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool:
+        """Write the outputs for `x` into `out`; return whether all of `x` is finite."""
         self._check(x, out)
         require("outputs", out, out.shape, self._parameters, written=True)
         # The article's biases belong to all the samples at once.
+        finite = True
         at_once = len(x) if self._network.rule == "article" else _PREDICTED_AT_ONCE
         with np.errstate(all="ignore"):
             for start in range(0, len(x), max(at_once, 1)):
                 rows = slice(start, start + at_once)
                 a = self._scaled(x[rows])
+                finite = finite and bool(np.isfinite(a).all())
                 for layer in self._layers:
                     _, a = layer.forward(a)
                 out[rows] = a
+        return finite
 
     def predictor(self, rows: int) -> Predictor:
         """Return a predictor of `rows` samples at a time."""

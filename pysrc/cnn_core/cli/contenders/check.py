@@ -23,8 +23,8 @@ CHECK_SAMPLES = 300
 """Samples that a check takes: with most batch sizes several steps, the last a smaller one."""
 
 _EPOCHS = 3
-# Rounding in float32 leaves differences of 1e-7 to 5e-5, the latter by hundreds of batches of 1 or
-# by Adam, and scikit-learn's way to write Adam 6e-4. On Fashion-MNIST a learning rate that is off
+# Rounding in float32 leaves differences of 1e-7 to 5e-5, the latter by hundreds of batches of 1,
+# and 3e-4 by Adam where a gradient is nearly 0. On Fashion-MNIST a learning rate that is off
 # by a twentieth makes 2e-3 to 0.2, batches that are one larger 3e-3 and more.
 _TOLERANCE = 2e-3
 

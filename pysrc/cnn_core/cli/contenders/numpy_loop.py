@@ -126,8 +126,12 @@ class NumpyLoop:
                 gradient *= 1 - _ADAM.beta_2
                 v += gradient
                 np.sqrt(v, out=scratch)
-                scratch *= second_scale
-                scratch += _ADAM.epsilon
+                if self.work.epsilon_comes_first:
+                    scratch += _ADAM.epsilon
+                    scratch *= second_scale
+                else:
+                    scratch *= second_scale
+                    scratch += _ADAM.epsilon
                 np.divide(m, scratch, out=scratch)
                 scratch *= rate
                 value -= scratch

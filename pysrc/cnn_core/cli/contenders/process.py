@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -135,7 +135,7 @@ class Outcome:
         return self.check is None or self.check.passed
 
 
-def measure(job: Job, cores: Sequence[int]) -> Outcome:
+def measure(job: Job, cores: Sequence[int], variables: Mapping[str, str] | None = None) -> Outcome:
     """Carry a job out on these cores, in a process of its own.
 
     Parameters
@@ -143,6 +143,8 @@ def measure(job: Job, cores: Sequence[int]) -> Outcome:
     job : Job
     cores : sequence of int
         Without effect where a process cannot be bound to cores.
+    variables : mapping, optional
+        Of the environment, in place of what they are here.
 
     Raises
     ------
@@ -154,7 +156,7 @@ def measure(job: Job, cores: Sequence[int]) -> Outcome:
             ended = subprocess.run(
                 [sys.executable, "-m", __package__],
                 input=job.to_json(),
-                env=environment(job.threads),
+                env=environment(job.threads, variables),
                 capture_output=True,
                 text=True,
                 timeout=_TIME_LIMIT,
@@ -190,10 +192,10 @@ def pinned(cores: Sequence[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Return the environment in which every library uses that many threads."""
-    variables = {key: value for key, value in os.environ.items() if key not in BLAS_OVERRIDES}
-    variables |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
+def environment(threads: int, variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment in which every library uses that many threads, and these variables."""
+    chosen = {key: value for key, value in os.environ.items() if key not in BLAS_OVERRIDES}
+    chosen |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
     # JAX has no such variable: it takes as many threads as the process has cores.
-    variables["JAX_PLATFORMS"] = "cpu"
-    return variables
+    chosen["JAX_PLATFORMS"] = "cpu"
+    return {**chosen, **(variables or {})}

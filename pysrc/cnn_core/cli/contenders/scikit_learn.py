@@ -1,7 +1,8 @@
 """scikit-learn: its multilayer perceptrons, an epoch one call of ``partial_fit``.
 
 Its regressor has linear outputs whatever the hidden layers are, so that in place of sigmoid
-outputs it computes something a little cheaper; the check follows it there.
+outputs it computes something a little cheaper, and its Adam adds epsilon before the second moment
+is corrected; the check follows it there.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class ScikitLearn:
         # Its documentation's advice for speed, where the data are known to be good.
         sklearn.set_config(assume_finite=True, skip_parameter_validation=True)
         self._classifies = work.loss == "cross_entropy"
-        self.work = work if self._classifies else replace(work, output="identity")
+        self.work = replace(work, epsilon_comes_first=True)
+        if not self._classifies:
+            self.work = replace(self.work, output="identity")
         self.title = f"scikit-learn {sklearn.__version__}"
         kind = MLPClassifier if self._classifies else MLPRegressor
         self._net = kind(
@@ -42,8 +45,7 @@ class ScikitLearn:
             learning_rate_init=work.learning_rate,
             momentum=0.0,
             nesterovs_momentum=False,
-            # It stands at another place in the formula, where in the first step this is the same.
-            epsilon=_ADAM.epsilon * (1 - _ADAM.beta_2) ** 0.5,
+            epsilon=_ADAM.epsilon,
             random_state=0,
         )
         self._set_weights(weights)

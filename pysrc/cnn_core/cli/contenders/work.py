@@ -45,6 +45,8 @@ class Work:
     batch_size : int
     learning_rate : float
     dtype : {"float32", "float64"}
+    epsilon_comes_first : bool
+        Whether Adam adds its epsilon before the second moment is corrected, not after it.
     """
 
     sizes: tuple[int, ...] = (784, 128, 10)
@@ -55,6 +57,7 @@ class Work:
     batch_size: int = 64
     learning_rate: float = 0.5
     dtype: Literal["float32", "float64"] = "float32"
+    epsilon_comes_first: bool = False
 
     @property
     def activations(self) -> tuple[Activation, ...]:
