@@ -30,6 +30,8 @@ cdef enum:
 
 # Multiply-adds between two looks at the signals: some milliseconds, so that Ctrl-C is prompt.
 cdef double WORK_BETWEEN_SIGNALS = 2e8
+# What a step costs beside its multiply-adds, in as many of them as would take as long.
+cdef double WORK_OF_A_STEP = 1e5
 # Multiply-adds of a step below which the other threads would not pay.
 cdef double LEAST_SHARED_WORK = 1e6
 
@@ -108,6 +110,8 @@ cdef class Data:
         cdef bint are_bytes = dtype is BYTES or dtype == BYTES
         if dtype is None:
             raise TypeError(f"x: expected a NumPy array, found {type(x).__name__}")
+        if not are_bytes and dtype is not REALS and dtype != REALS:
+            raise ValueError(f"x: expected the dtype {REALS} or uint8, found {dtype}")
         if are_bytes:
             self.bytes = x
             self.rows, columns = self.bytes.shape[0], self.bytes.shape[1]
@@ -158,6 +162,7 @@ cdef struct Tally:
 
 
 cdef object BYTES = np.dtype(np.uint8)
+cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 
 
 cdef int require_rows(
@@ -285,18 +290,21 @@ cdef class Engine:
         if order is not None:
             data.bind_order(order)
         data.samples.count = data.rows
-        self.begin(min(max(batch_size, group), data.rows))
+        cdef Space space = self.begin(min(max(batch_size, group), data.rows))
         try:
             with nogil:
                 while start < data.rows:
                     batch = min(group, data.rows - start)
                     if batch > batch_size:
                         self.go_ahead(
-                            &data.samples, start, batch, batch_size, learning_rate, &tally
+                            &space.room, &data.samples, start, batch, batch_size, learning_rate,
+                            &tally,
                         )
                     else:
                         batch = min(batch_size, data.rows - start)
-                        self.go(&data.samples, start, batch, learning_rate, True, &tally)
+                        self.go(
+                            &space.room, &data.samples, start, batch, learning_rate, True, &tally
+                        )
                     start += batch
         finally:
             self.training = 0
@@ -312,11 +320,11 @@ cdef class Engine:
             raise ValueError(
                 f"out: expected {self.net.parameters_size} values, found {out.shape[0]}"
             )
-        self.begin(data.rows)
+        cdef Space space = self.begin(data.rows)
         try:
             with nogil:
                 if data.rows > 0:
-                    self.go(&data.samples, 0, data.rows, 0, False, &tally)
+                    self.go(&space.room, &data.samples, 0, data.rows, 0, False, &tally)
                     out[:] = self.gradient_values
                 else:
                     out[:] = 0
@@ -346,7 +354,6 @@ cdef class Engine:
         predictor.space = Space.make(&self.net, min(rows, <Py_ssize_t>PART_ROWS), False)
         predictor.out = np.zeros((rows, self.net.outputs), np.asarray(self.parameters).dtype)
         predictor.values = predictor.out
-        predictor.data = Data.__new__(Data)
         return predictor
 
     cdef bint answer(self, Data data, Space space, real *out) except -1:
@@ -373,8 +380,8 @@ cdef class Engine:
                 asked.first += asked.rows
         return asked.strange == 0
 
-    cdef int begin(self, Py_ssize_t batch) except -1:
-        """Claim the engine, and make sure that there is room."""
+    cdef Space begin(self, Py_ssize_t batch):
+        """Claim the engine, and make sure that there is room, which is returned."""
         cdef long process = os.getpid()
         # A training in another process is one that was under way when this one was forked off.
         if self.training == process:
@@ -388,19 +395,19 @@ cdef class Engine:
         except BaseException:
             self.training = 0
             raise
-        return 0
+        return self.space
 
     cdef int threads_for(self, double work) noexcept nogil:
         return 1 if work < LEAST_SHARED_WORK else self.threads
 
     cdef Part part_of(
-        self, const Samples *samples, Py_ssize_t first, double learning_rate
+        self, const Room *room, const Samples *samples, Py_ssize_t first, double learning_rate
     ) noexcept nogil:
         """The part that begins with a sample; its sizes are still open."""
         cdef Part part
         memset(&part, 0, sizeof(Part))
         part.net = &self.net
-        part.room = &self.space.room
+        part.room = room
         part.samples = samples[0]
         part.first = first
         part.number = self.steps_taken
@@ -408,11 +415,11 @@ cdef class Engine:
         return part
 
     cdef int go(
-        self, const Samples *samples, Py_ssize_t first, Py_ssize_t batch, double learning_rate,
-        bint steps, Tally *tally,
+        self, const Room *room, const Samples *samples, Py_ssize_t first, Py_ssize_t batch,
+        double learning_rate, bint steps, Tally *tally,
     ) except -1 nogil:
         """One step on a batch, or its gradient alone."""
-        cdef Part part = self.part_of(samples, first, learning_rate)
+        cdef Part part = self.part_of(room, samples, first, learning_rate)
         cdef Py_ssize_t parts = (batch + PART_ROWS - 1) // PART_ROWS
         cdef Py_ssize_t each = (batch + parts - 1) // parts
         cdef double work
@@ -428,7 +435,7 @@ cdef class Engine:
             # Here, where no parameter has been touched by the step.
             look_at_signals(tally, work / threads)
             run(step.go_through, &part, part.blocks, threads)
-            self.count(tally, part.rows)
+            count(tally, room, part.rows)
             run(step.improve, &part, self.net.units, threads)
             part.first += part.rows
             part.first_in_batch += part.rows
@@ -436,24 +443,25 @@ cdef class Engine:
         return 0
 
     cdef int go_ahead(
-        self, const Samples *samples, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t batch,
-        double learning_rate, Tally *tally,
+        self, const Room *room, const Samples *samples, Py_ssize_t first, Py_ssize_t rows,
+        Py_ssize_t batch, double learning_rate, Tally *tally,
     ) except -1 nogil:
         """The steps of a group of samples."""
-        cdef Part part = self.part_of(samples, first, learning_rate)
+        cdef Part part = self.part_of(room, samples, first, learning_rate)
         part.steps = True
         look_at_signals(tally, 3.0 * self.net.parameters_size * rows)
         lookahead.take_steps(&part, rows, batch)
-        self.count(tally, rows)
+        count(tally, room, rows)
         self.steps_taken = part.number
         return 0
 
-    cdef void count(self, Tally *tally, Py_ssize_t rows) noexcept nogil:
-        """Add the losses, in the order of the samples whoever computed them, and the hits."""
-        cdef Py_ssize_t i
-        for i in range(rows):
-            tally.loss += self.space.room.losses[i]
-            tally.hits += self.space.room.hits[i]
+
+cdef void count(Tally *tally, const Room *room, Py_ssize_t rows) noexcept nogil:
+    """Add the losses, in the order of the samples whoever computed them, and the hits."""
+    cdef Py_ssize_t i
+    for i in range(rows):
+        tally.loss += room.losses[i]
+        tally.hits += room.hits[i]
 
 
 @cython.final
@@ -462,7 +470,6 @@ cdef class Predictor:
 
     cdef Engine engine
     cdef Space space
-    cdef Data data
     cdef object out
     cdef real[:, ::1] values
 
@@ -470,18 +477,19 @@ cdef class Predictor:
         """Return the outputs for `x`, in an array that the next call overwrites."""
         if self.engine is None:
             raise TypeError("a predictor is made by Engine.predictor")
-        if getattr(x, "ndim", 2) == 1:
+        if isinstance(x, np.ndarray) and x.ndim == 1:
             x = x.reshape(1, -1)
-        self.data.bind(x, &self.engine.net)
-        if self.data.rows != self.values.shape[0]:
-            raise ValueError(f"x: expected {self.values.shape[0]} rows, found {self.data.rows}")
-        self.engine.answer(self.data, self.space, &self.values[0, 0])
+        cdef Data data = Data.__new__(Data)
+        data.bind(x, &self.engine.net)
+        if data.rows != self.values.shape[0]:
+            raise ValueError(f"x: expected {self.values.shape[0]} rows, found {data.rows}")
+        self.engine.answer(data, self.space, &self.values[0, 0])
         return self.out
 
 
 cdef int look_at_signals(Tally *tally, double work) except -1 nogil:
     """Now and then let Python handle what has come in, Ctrl-C above all."""
-    tally.work += work
+    tally.work += work + WORK_OF_A_STEP
     if tally.work > WORK_BETWEEN_SIGNALS:
         tally.work = 0
         with gil:
