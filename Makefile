@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test bench bench-peers lint dev test-pure test-debug test-neon test-levels clean
+.PHONY: train test bench bench-peers lint dev test-pure test-sanitized test-neon test-levels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -46,11 +46,28 @@ test-pure:
 	CNN_CORE_PURE_PYTHON=1 .venv-pure/bin/pip install --quiet '.[app,test]'
 	CNN_CORE_TEST_PURE=1 .venv-pure/bin/pytest $(ARGS)
 
-# Everything that computes, on a build that checks each index.
-test-debug:
-	$(PYTHON) -m venv --clear .venv-debug
-	CNN_CORE_DEBUG=1 .venv-debug/bin/pip install --quiet '.[app,test]'
-	CNN_CORE_TEST_DEBUG=1 .venv-debug/bin/pytest tests/test_kernels.py tests/test_engine.py tests/test_nn.py tests/test_article.py $(ARGS)
+# Everything that computes, at every level of this processor, on a build that checks each access to
+# memory. Python is no such build, so the libraries have to be there before it; libstdc++ with them, or
+# the exceptions of other modules are not understood. Python's own allocator would hide where an
+# object ends, pytest what a sanitizer says last, and what Python leaves behind is no concern here.
+SANITIZED = .venv-sanitized/bin/python
+SANITIZED_TESTS := $(addprefix tests/test_,kernels.py engine.py fast_paths.py nn.py article.py threads.py)
+
+test-sanitized:
+	$(PYTHON) -m venv --clear .venv-sanitized
+	CC=gcc CNN_CORE_SANITIZE=1 $(SANITIZED) -m pip install --quiet '.[app,test]'
+	@set -e; \
+	for library in libasan.so libubsan.so libstdc++.so.6; do \
+	    libraries="$$libraries $$(gcc -print-file-name=$$library)"; \
+	done; \
+	export CNN_CORE_TEST_SANITIZED=1 PYTHONMALLOC=malloc UBSAN_OPTIONS=print_stacktrace=1; \
+	export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1; \
+	levels=$$(LD_PRELOAD="$$libraries" $(SANITIZED) -c \
+	    'import cnn_core; print(*cnn_core.backend_info("cython")["isa_detected"])'); \
+	for level in $$levels; do \
+	    CNN_CORE_ISA=$$level LD_PRELOAD="$$libraries" \
+	        $(SANITIZED) -m pytest -s -p no:cacheprovider $(SANITIZED_TESTS) $(ARGS); \
+	done
 
 # What computes, built for 64-bit ARM and run under emulation; see tests/emulated.sh.
 test-neon:
@@ -106,6 +123,6 @@ $(PEERS)/installed: $(VENV)/headers bench/requirements-peers.txt $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-dev .venv-peers .venv-pure .venv-debug .venv-emulated build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-peers .venv-pure .venv-sanitized .venv-emulated build dist .pytest_cache .mypy_cache .ruff_cache
 	rm -rf pysrc/*.egg-info pysrc/cnn_core/_native/*/ pysrc/cnn_core/_native/*.so pysrc/cnn_core/_native/*.pyi
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,8 +4,9 @@ Switches, all environment variables:
 
 CNN_CORE_PURE_PYTHON=1
     Build no extension module: a pure wheel with the NumPy backend alone.
-CNN_CORE_DEBUG=1
-    Check every index at run time; slow, for the test suite.
+CNN_CORE_SANITIZE=1
+    Check every access to memory and every operation without a defined result at run time: slow, for
+    the test suite. Needs gcc or clang, and Python has to be started as `make test-sanitized` does.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ MODULES = (
 )
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
-DEBUG = os.environ.get("CNN_CORE_DEBUG", "0") not in ("", "0")
+SANITIZE = os.environ.get("CNN_CORE_SANITIZE", "0") not in ("", "0")
 # What is up to date is told by the files' times alone, so a switch needs a folder of its own.
-BUILD = Path("build") / "debug" if DEBUG else Path("build")
+BUILD = Path("build") / "sanitized" if SANITIZE else Path("build")
 STAGED = BUILD / "staged"
 THIS_FILE = Path("setup.py")
 
@@ -47,11 +48,23 @@ DIRECTIVES = {
     "embedsignature": False,
     "auto_pickle": False,
     "autotestdict": False,
-    "boundscheck": DEBUG,
-    "initializedcheck": DEBUG,
+    # The sanitizers alone would not see an index that leads from one array into another.
+    "boundscheck": SANITIZE,
+    "initializedcheck": SANITIZE,
     "wraparound": False,
     "cdivision": True,
 }
+
+SANITIZERS = "-fsanitize=address,undefined"
+SANITIZED = [
+    "-O1",
+    "-g",
+    "-fno-omit-frame-pointer",
+    SANITIZERS,
+    "-fno-sanitize-recover=undefined",
+    # Python's own flags define what a signed overflow gives, which would hide it.
+    "-fno-wrapv",
+]
 
 
 def isa_levels() -> dict[str, list[str]]:
@@ -72,9 +85,8 @@ def compile_flags(level_flags: list[str]) -> list[str]:
     """Return the compiler's flags: nothing that changes the order of a sum."""
     if sys.platform == "win32":
         return ["/O2"]
-    optimised = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
     return [
-        *optimised,
+        *(SANITIZED if SANITIZE else ["-O3", "-g0"]),
         *level_flags,
         "-ffp-contract=fast",
         "-fno-math-errno",
@@ -85,7 +97,9 @@ def compile_flags(level_flags: list[str]) -> list[str]:
 
 def link_flags() -> list[str]:
     """Return the linker's flags: no symbols in the shipped modules."""
-    return ["-Wl,-s"] if sys.platform.startswith("linux") and not DEBUG else []
+    if SANITIZE:
+        return [SANITIZERS]
+    return ["-Wl,-s"] if sys.platform.startswith("linux") else []
 
 
 def staged_copy(package: str) -> Path:
@@ -123,7 +137,6 @@ def extensions() -> list[Extension]:
             define_macros=[
                 ("CNN_CORE_BUILT_LEVELS", f'"{" ".join(levels)}"'),
                 ("CNN_CORE_CYTHON", f'"{cython_version}"'),
-                ("CNN_CORE_DEBUG", str(int(DEBUG))),
             ],
             include_dirs=[str(SOURCES)],
             depends=depends,

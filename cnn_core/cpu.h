@@ -6,7 +6,7 @@
 #include <cpuid.h>
 #endif
 
-/* CNN_CORE_BUILT_LEVELS, CNN_CORE_CYTHON and CNN_CORE_DEBUG are given by setup.py. */
+/* CNN_CORE_BUILT_LEVELS and CNN_CORE_CYTHON are given by setup.py. */
 
 #if defined(__clang__)
 #define CNN_CORE_COMPILER "clang " __clang_version__
@@ -50,7 +50,17 @@ static int x86_64_level(void) {
 #endif
 }
 
-static int checks_every_index(void) { return CNN_CORE_DEBUG; }
+/* What the compiler did, not what it was asked for: gcc has a macro for it, clang a feature. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+static int has_sanitizers(void) {
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+    return 1;
+#else
+    return 0;
+#endif
+}
 
 static int is_aarch64(void) {
 #if defined(__aarch64__)

@@ -3,7 +3,7 @@
 cdef extern from "cpu.h":
     int x86_64_level() nogil
     int is_aarch64() nogil
-    int checks_every_index() nogil
+    int has_sanitizers() nogil
     const char *CNN_CORE_BUILT_LEVELS
     const char *CNN_CORE_COMPILER
     const char *CNN_CORE_CYTHON
@@ -22,9 +22,9 @@ def built_levels():
     return tuple(CNN_CORE_BUILT_LEVELS.decode().split())
 
 
-def checks_indices():
-    """Return whether this is a debug build, which checks every index of a memoryview."""
-    return checks_every_index() != 0
+def is_sanitized():
+    """Return whether this is a build whose accesses to memory are checked at run time."""
+    return has_sanitizers() != 0
 
 
 def compiler():

@@ -235,12 +235,15 @@ cdef void panels(
         j = 0
         while j < columns:
             width = panel_width(columns - j, rows == 1)
-            panel = Target(target.base + j, target.base_row, target.factor, target.out + j,
-                           target.out_row)
+            panel = Target(
+                NULL, target.base_row, target.factor, target.out + j, target.out_row
+            )
             if done > 0:
                 panel.base, panel.base_row = panel.out, panel.out_row
             elif target.base == NULL:
                 panel.base, panel.base_row = &zeros[0], 0
+            else:
+                panel.base = target.base + j
             multiply_panel(
                 Matrix(left.start + done * left.column, left.row, left.column),
                 Matrix(

@@ -57,22 +57,22 @@ typedef real unaligned_vector;
 INLINED vector load_vector(const real *address) { return *(const unaligned_vector *)address; }
 INLINED void store_vector(real *address, vector v) { *(unaligned_vector *)address = v; }
 /* The first `count` values of a vector, from 0 to all of them; nothing behind them is touched, and
- * what is loaded for them is 0. */
-#if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
+ * what is loaded for them is 0. The address sanitizer knows nothing of masks. */
+#if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64) && !defined(__SANITIZE_ADDRESS__)
 INLINED vector load_some(const real *address, int count) {
     return (vector)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), address);
 }
 INLINED void store_some(real *address, vector v, int count) {
     _mm512_mask_storeu_pd(address, (__mmask8)((1u << count) - 1), (__m512d)v);
 }
-#elif defined(__AVX512F__)
+#elif defined(__AVX512F__) && !defined(__SANITIZE_ADDRESS__)
 INLINED vector load_some(const real *address, int count) {
     return (vector)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), address);
 }
 INLINED void store_some(real *address, vector v, int count) {
     _mm512_mask_storeu_ps(address, (__mmask16)((1u << count) - 1), (__m512)v);
 }
-#elif defined(__AVX2__) && defined(CNN_CORE_FLOAT64)
+#elif defined(__AVX2__) && defined(CNN_CORE_FLOAT64) && !defined(__SANITIZE_ADDRESS__)
 INLINED __m256i first_lanes(int count) {
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
 }
@@ -82,7 +82,7 @@ INLINED vector load_some(const real *address, int count) {
 INLINED void store_some(real *address, vector v, int count) {
     _mm256_maskstore_pd(address, first_lanes(count), (__m256d)v);
 }
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(__SANITIZE_ADDRESS__)
 INLINED __m256i first_lanes(int count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }

@@ -2,8 +2,8 @@
 
 The suite runs against the installed package. With CNN_CORE_TEST_PURE=1 that is an installation
 without the compiled backend, and the tests marked `compiled` are left out; without it the compiled
-backend has to be there: a missing extension is an error, never a skip. With CNN_CORE_TEST_DEBUG=1
-it has to be a build that checks every index.
+backend has to be there: a missing extension is an error, never a skip. With
+CNN_CORE_TEST_SANITIZED=1 it has to be a build that checks every access to memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import cnn_core
 from cnn_core import backends
 
 PURE = os.environ.get("CNN_CORE_TEST_PURE", "0") not in ("", "0")
-DEBUG = os.environ.get("CNN_CORE_TEST_DEBUG", "0") not in ("", "0")
+SANITIZED = os.environ.get("CNN_CORE_TEST_SANITIZED", "0") not in ("", "0")
 BACKENDS = ("numpy",) if PURE else ("cython", "numpy")
 DTYPES = (np.float32, np.float64)
 
@@ -33,8 +33,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"expected the backends {BACKENDS}, found {backends.available()} in {cnn_core.__file__}"
         )
-    if not PURE and backends.backend_info("cython")["index_checks"] != DEBUG:
-        raise pytest.UsageError(f"expected CNN_CORE_DEBUG={int(DEBUG)}, found the other build")
+    if not PURE and backends.backend_info("cython")["sanitized"] != SANITIZED:
+        raise pytest.UsageError(
+            f"expected CNN_CORE_SANITIZE={int(SANITIZED)}, found the other build"
+        )
 
 
 def pytest_report_header() -> list[str]:

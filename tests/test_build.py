@@ -57,8 +57,8 @@ SOURCE_FILES = {
     "setup.py",
 }
 
-# Every index check ends in this message; a build without them has it in no module of its own.
-INDEX_CHECK = b"Out of bounds on buffer access"
+# How the functions begin that a build with sanitizers calls.
+SANITIZERS = (b"__asan_", b"__ubsan_")
 
 # What sets flush-to-zero, for the whole process, when a module is loaded.
 FLUSH_TO_ZERO = {"x86_64": "ldmxcsr", "aarch64": "msr\tfpcr"}
@@ -277,22 +277,21 @@ def pure_installed(pure_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def debug_tree(wheel: Path, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built_tree(wheel: Path, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source tree in which the wheel has been built already."""
     return Path(shutil.copytree(unpacked, tmp_path_factory.mktemp("editable") / "tree"))
 
 
 @pytest.fixture(scope="session")
 def editable(
-    debug_tree: Path,
+    built_tree: Path,
     build_tools: Path,
     quick_compiler: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Environment:
-    """An environment with an editable install of `debug_tree`, built with CNN_CORE_DEBUG=1."""
+    """An environment with an editable install of `built_tree`."""
     environment = new_environment(tmp_path_factory.mktemp("editable-installed") / "venv")
-    switches = {"CC": quick_compiler, "CNN_CORE_DEBUG": "1"}
-    result = environment.install("--editable", debug_tree, tools=build_tools, **switches)
+    result = environment.install("--editable", built_tree, tools=build_tools, CC=quick_compiler)
     assert result.code == 0, result.output
     return environment
 
@@ -386,13 +385,13 @@ def test_the_wheel_is_what_is_imported_from_anywhere(installed, unpacked, tmp_pa
 @pytest.mark.compiled
 @pytest.mark.parametrize("place", ["root", "elsewhere"])
 def test_an_editable_install_imports_the_sources_from_anywhere(
-    editable, debug_tree, tmp_path, place
+    editable, built_tree, tmp_path, place
 ):
-    cwd = debug_tree if place == "root" else tmp_path
+    cwd = built_tree if place == "root" else tmp_path
     *predicted, backend, file = editable.python(TRAIN, cwd=cwd).split()
     assert predicted == ["0", "1", "1", "0"]
     assert backend == "cython"
-    assert Path(file) == debug_tree / "pysrc" / "cnn_core" / "__init__.py"
+    assert Path(file) == built_tree / "pysrc" / "cnn_core" / "__init__.py"
 
 
 @pytest.mark.compiled
@@ -407,16 +406,16 @@ def test_the_command_runs_from_anywhere_with_numpy_alone(installed, unpacked, tm
 
 @pytest.mark.compiled
 def test_an_editable_install_leaves_no_trace_in_a_pure_wheel_or_an_sdist(
-    editable, debug_tree, source_names, tmp_path
+    editable, built_tree, source_names, tmp_path
 ):
-    assert list(debug_tree.glob("pysrc/cnn_core/_native/*/*.pyi"))
-    pure = build_wheel(debug_tree, tmp_path / "wheel", CNN_CORE_PURE_PYTHON="1")
+    assert list(built_tree.glob("pysrc/cnn_core/_native/*/*.pyi"))
+    pure = build_wheel(built_tree, tmp_path / "wheel", CNN_CORE_PURE_PYTHON="1")
     assert installed_names(pure) == {
         name.removeprefix("pysrc/") for name in source_names if name.startswith("pysrc/")
     }
     options = ("--sdist", "--no-isolation", "--outdir", tmp_path / "sdist")
     switches = {"CNN_CORE_PURE_PYTHON": "1"}
-    result = call(sys.executable, "-m", "build", *options, ".", cwd=debug_tree, **switches)
+    result = call(sys.executable, "-m", "build", *options, ".", cwd=built_tree, **switches)
     assert result.code == 0, result.output
     (archive,) = (tmp_path / "sdist").iterdir()
     with tarfile.open(archive) as members:
@@ -426,23 +425,34 @@ def test_an_editable_install_leaves_no_trace_in_a_pure_wheel_or_an_sdist(
     }
 
 
-# --- the debug build
+# --- the sanitized build
 
 
 @pytest.mark.compiled
-def test_only_a_debug_build_checks_indices_also_after_another_build(
-    editable, debug_tree, compiled_modules
-):
-    plain = [path for path in compiled_modules if path.parent.name != "_native"]
-    checked = [*(debug_tree / "pysrc" / "cnn_core" / "_native").glob(f"*/*{SUFFIX}")]
-    assert len(plain) == len(checked) == len(LEVELS) * len(DTYPES) * len(MODULES)
-    # It indexes memoryviews; the loops take pointers.
-    for module in ("engine",):
-        for path in checked:
-            if path.name == module + SUFFIX:
-                assert INDEX_CHECK in path.read_bytes()
-    for path in plain:
-        assert INDEX_CHECK not in path.read_bytes()
+def test_a_plain_build_has_nothing_of_a_sanitized_one(compiled_modules):
+    for path in compiled_modules:
+        assert not any(name in path.read_bytes() for name in SANITIZERS), path
+
+
+@pytest.mark.compiled
+def test_a_sanitized_build_takes_nothing_from_a_plain_one(wheel, unpacked, tmp_path):
+    tree = Path(shutil.copytree(unpacked, tmp_path / "tree"))
+    said = tmp_path / "said"
+    compiler = tmp_path / "cc"
+    # It says what it was asked for, and leaves an empty file in the place of what that would give.
+    compiler.write_text(
+        f"""#!/bin/sh
+echo "$*" >> '{said}'
+while [ "$1" != -o ]; do shift; done
+: > "$2"
+"""
+    )
+    compiler.chmod(0o755)
+    build_wheel(tree, tmp_path / "wheel", CC=str(compiler), CNN_CORE_SANITIZE="1")
+    calls = said.read_text().splitlines()
+    modules = len(COMMON) + len(LEVELS) * len(DTYPES) * len(MODULES)
+    assert len(calls) == 2 * modules
+    assert all(" -fsanitize=address,undefined" in call for call in calls)
 
 
 # --- NumPy alone

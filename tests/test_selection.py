@@ -403,6 +403,7 @@ def test_the_reference_knows_no_compiler_and_no_level():
     found = backends.backend_info("numpy")
     assert (found["compiler"], found["versions"]["cython"]) == (None, None)
     assert (found["isa"], found["isa_built"], found["isa_detected"]) == ("numpy", [], [])
+    assert not found["sanitized"]
 
 
 @pytest.mark.compiled

@@ -178,10 +178,10 @@ def backend_info(backend: str = "auto") -> dict[str, Any]:
     -------
     dict
         ``backend``, ``isa``, ``isa_built`` and ``isa_detected`` (lists in rising order),
-        ``threads`` (None where NumPy's BLAS decides), ``compiler``, ``index_checks`` (whether every
-        index is checked, as in a debug build), ``versions`` (of cnn_core,
-        Python, NumPy, Cython), ``modules`` (name to file of each module that computes) and
-        ``available`` (names of backends).
+        ``threads`` (None where NumPy's BLAS decides), ``compiler``, ``sanitized`` (whether it is a
+        build that checks each access to memory, slowly), ``versions`` (of cnn_core, Python, NumPy,
+        Cython), ``modules`` (name to file of each module that computes) and ``available`` (names of
+        backends).
 
     Raises
     ------
@@ -197,7 +197,7 @@ def backend_info(backend: str = "auto") -> dict[str, Any]:
         "isa_detected": list(compiled.isa_detected) if compiled else [],
         "threads": chosen.threads,
         "compiler": compiled.compiler if compiled else None,
-        "index_checks": compiled.checks_indices if compiled else True,
+        "sanitized": compiled.sanitized if compiled else False,
         "versions": {
             "cnn_core": __version__,
             "python": platform.python_version(),

@@ -64,7 +64,7 @@ class NativeBackend:
         )
         self.isa_detected: tuple[str, ...] = cpu.detected_levels()
         self.isa_built: tuple[str, ...] = cpu.built_levels()
-        self.checks_indices: bool = cpu.checks_indices()
+        self.sanitized: bool = cpu.is_sanitized()
         self.compiler: str = cpu.compiler()
         self.cython: str = cpu.cython_version()
         # Loaded here, so that a build that cannot be loaded is an error now and not in the middle.

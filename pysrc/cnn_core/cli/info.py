@@ -37,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _text(info: dict[str, Any]) -> str:
     versions = info["versions"]
     cython = versions["cython"]
-    is_debug_build = info["compiler"] and info["index_checks"]
     rows = [
         ("backend", info["backend"]),
         ("available", ", ".join(info["available"])),
@@ -46,7 +45,7 @@ def _text(info: dict[str, Any]) -> str:
         *([("processor has", ", ".join(info["isa_detected"]))] if info["isa_detected"] else []),
         ("threads", "as NumPy's BLAS decides" if info["threads"] is None else info["threads"]),
         ("compiler", info["compiler"] or "-"),
-        *([("debug build", "yes: every index is checked, slowly")] if is_debug_build else []),
+        *([("sanitized", "yes: every access to memory is checked, slowly")] * info["sanitized"]),
         ("cnn_core", versions["cnn_core"]),
         ("Python", f"{versions['python']} on {platform.platform()}"),
         ("NumPy", versions["numpy"]),
