@@ -45,7 +45,7 @@ cdef enum:
 # Nanoseconds that a thread waits awake. With less, and threads that take turns, as they do next to
 # busy neighbours, lose each other: who sleeps is woken on the waker's core and stays there.
 # docs/engine.md has the figures.
-cdef int64_t PATIENCE = 3_000_000
+cdef int64_t PATIENCE = 1_000_000
 
 
 cdef struct Sleeper:
