@@ -6,7 +6,7 @@ A new optimizer is a function here and a branch in `Optimizer`.
 cimport cython
 from libc.math cimport pow, sqrt
 
-from .scalar cimport real
+from .scalar cimport normal_or_zero, real
 
 cdef extern from "vector.h" nogil:
     real square_root(real x)
@@ -68,7 +68,7 @@ cdef void momentum(
     cdef Py_ssize_t i
     cdef real rate = step.rate, kept = step.momentum, velocity
     for i in range(size):
-        velocity = kept * first[i] + gradient[i]
+        velocity = normal_or_zero(kept * first[i] + gradient[i])
         first[i] = velocity
         parameters[i] = parameters[i] - rate * velocity
 
@@ -80,7 +80,7 @@ cdef void nesterov(
     cdef Py_ssize_t i
     cdef real rate = step.rate, kept = step.momentum, velocity
     for i in range(size):
-        velocity = kept * first[i] + gradient[i]
+        velocity = normal_or_zero(kept * first[i] + gradient[i])
         first[i] = velocity
         parameters[i] = parameters[i] - rate * (gradient[i] + kept * velocity)
 
@@ -94,8 +94,8 @@ cdef void adam(
     cdef real slope, mean, square
     for i in range(size):
         slope = gradient[i]
-        mean = s.beta_1 * first[i] + s.rest_1 * slope
-        square = s.beta_2 * second[i] + s.rest_2 * (slope * slope)
+        mean = normal_or_zero(s.beta_1 * first[i] + s.rest_1 * slope)
+        square = normal_or_zero(s.beta_2 * second[i] + s.rest_2 * (slope * slope))
         first[i] = mean
         second[i] = square
         parameters[i] = parameters[i] * s.decay - s.rate * mean / (

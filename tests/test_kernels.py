@@ -1006,3 +1006,15 @@ class TestRefusals:
         arguments[argument] = name
         with pytest.raises(ValueError, match=f"{argument}: expected .*'{name}'"):
             getattr(kernels, operation)(**arguments)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(momentum=0.9), Adam()], ids=["momentum", "Adam"])
+def test_what_is_left_of_a_moment_below_the_least_normal_number_is_0(kernels, dtype, optimizer):
+    least = np.finfo(dtype).tiny
+    parameters, gradient = np.ones(3, dtype), np.zeros(3, dtype)
+    moments = np.array([[least, 2 * least, np.nan]] * optimizer.n_moments, dtype)
+    moments[0, 0] = -least
+    kernels.update(optimizer, parameters, gradient, moments, 0.1, 5)
+    assert (moments[:, 0] == 0).all()
+    assert (moments[:, 1] >= least).all()
+    assert np.isnan(moments[:, 2]).all()

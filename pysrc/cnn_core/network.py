@@ -100,7 +100,8 @@ class Adam:
         parameters -= learning_rate * m / (1 - beta_1**t) / (sqrt(v / (1 - beta_2**t)) + epsilon)
 
     The decay is the decoupled one of Loshchilov and Hutter, "Decoupled weight decay
-    regularization", 2019; it takes in the biases.
+    regularization", 2019; it takes in the biases. What is left of an average below the least normal
+    number of the dtype counts as 0, here and in the velocity of `SGD`.
 
     Attributes
     ----------

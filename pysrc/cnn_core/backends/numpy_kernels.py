@@ -100,6 +100,7 @@ def _sgd(
     momentum = real(optimizer.momentum)
     velocity = moments[0]
     velocity[:] = momentum * velocity + g
+    _drop_subnormals(velocity)
     p -= real(rate) * (g + momentum * velocity if optimizer.nesterov else velocity)
 
 
@@ -111,10 +112,17 @@ def _adam(
     m, v = moments
     m[:] = real(beta_1) * m + real(1 - beta_1) * g
     v[:] = real(beta_2) * v + real(1 - beta_2) * g * g
+    _drop_subnormals(m)
+    _drop_subnormals(v)
     if optimizer.weight_decay:
         p *= real(1 - rate * optimizer.weight_decay)
     root = np.sqrt(v) * real((1 - beta_2**step) ** -0.5)
     p -= real(rate / (1 - beta_1**step)) * m / (root + real(optimizer.epsilon))
+
+
+def _drop_subnormals(moment: FloatArray) -> None:
+    """Set what is below the least normal number to 0: averages of nothing, slow to compute with."""
+    moment[np.abs(moment) < np.finfo(moment.dtype).tiny] = 0
 
 
 _UPDATE: dict[type, Callable[[Any, FloatArray, FloatArray, FloatArray, float, int], None]] = {
