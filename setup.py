@@ -29,6 +29,7 @@ MODULES = (
     "losses",
     "optimizers",
     "randomness",
+    "normalization",
     "step",
     "lookahead",
     "kernels",

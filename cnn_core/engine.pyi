@@ -1,5 +1,8 @@
 from typing import final
 
+import numpy as np
+import numpy.typing as npt
+
 from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
 
 @final
@@ -7,6 +10,10 @@ class Space: ...
 
 @final
 class Data: ...
+
+@final
+class LearningRates:
+    def __new__(cls, rates: float | npt.NDArray[np.float64], steps: int) -> LearningRates: ...
 
 @final
 class Predictor:
@@ -20,11 +27,17 @@ class Engine:
         parameters: FloatArray,
         *,
         moments: FloatArray | None = None,
+        statistics: FloatArray | None = None,
+        average: FloatArray | None = None,
         seed: int = 0,
         threads: int = 1,
     ) -> Engine: ...
     @property
     def moments(self) -> FloatArray: ...
+    @property
+    def statistics(self) -> FloatArray: ...
+    @property
+    def average(self) -> FloatArray | None: ...
     @property
     def steps(self) -> int: ...
     @steps.setter
@@ -35,8 +48,15 @@ class Engine:
         t: FloatArray,
         order: IndexArray | None,
         batch_size: int,
-        learning_rate: float,
+        learning_rate: float | npt.NDArray[np.float64],
+        weights: FloatArray | None = None,
     ) -> tuple[float, int]: ...
-    def gradient(self, x: FloatArray | ByteArray, t: FloatArray, out: FloatArray) -> float: ...
+    def gradient(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        out: FloatArray,
+        weights: FloatArray | None = None,
+    ) -> float: ...
     def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool: ...
     def predictor(self, rows: int) -> Predictor: ...

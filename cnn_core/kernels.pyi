@@ -1,7 +1,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import Activation, FloatArray, Loss, Optimizer
+from cnn_core.network import Activation, FloatArray, Loss, Normalization
+from cnn_core.optimizers import Optimizer
 
 def dense_forward(
     x: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray
@@ -16,11 +17,46 @@ def dense_backward(
 ) -> None: ...
 def activate(activation: Activation, z: FloatArray, out: FloatArray) -> None: ...
 def activation_backward(
-    activation: Activation, a: FloatArray, grad_a: FloatArray, out: FloatArray
+    activation: Activation, z: FloatArray, a: FloatArray, grad_a: FloatArray, out: FloatArray
 ) -> None: ...
-def loss(loss: Loss, z: FloatArray, y: FloatArray, t: FloatArray) -> float: ...
+def loss(
+    loss: Loss, z: FloatArray, y: FloatArray, t: FloatArray, weights: FloatArray | None = None
+) -> float: ...
 def output_delta(
-    loss: Loss, activation: Activation, y: FloatArray, t: FloatArray, out: FloatArray
+    loss: Loss,
+    activation: Activation,
+    z: FloatArray,
+    y: FloatArray,
+    t: FloatArray,
+    out: FloatArray,
+    weights: FloatArray | None = None,
+) -> None: ...
+def normalize(
+    normalization: Normalization,
+    u: FloatArray,
+    gain: FloatArray,
+    bias: FloatArray,
+    normal: FloatArray,
+    spread: FloatArray,
+    z: FloatArray,
+) -> None: ...
+def normalize_backward(
+    normalization: Normalization,
+    normal: FloatArray,
+    spread: FloatArray,
+    gain: FloatArray,
+    delta: FloatArray,
+    grad_gain: FloatArray,
+    grad_bias: FloatArray,
+    out: FloatArray,
+) -> None: ...
+def normalize_by(
+    mean: FloatArray,
+    variance: FloatArray,
+    gain: FloatArray,
+    bias: FloatArray,
+    u: FloatArray,
+    z: FloatArray,
 ) -> None: ...
 def update(
     optimizer: Optimizer,

@@ -8,10 +8,17 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from operator import index
 
-from . cimport dense, randomness
+from . cimport dense, normalization, randomness
 from .activations cimport Activation, activation_named
-from .losses cimport Loss, loss_named
+from .losses cimport LossFunction, loss_named
 from .matrix cimport Shape, shape_of
+from .normalization cimport (
+    add_products,
+    columns_backward,
+    normalize_columns,
+    normalize_rows,
+    rows_backward,
+)
 from .optimizers cimport Optimizer, Step
 from .randomness cimport Counter
 from .scalar cimport real
@@ -86,61 +93,187 @@ def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1
 
 def activation_backward(
     str activation not None,
+    const real[:, ::1] z not None,
     const real[:, ::1] a not None,
     const real[:, ::1] grad_a not None,
     real[:, ::1] out not None,
 ):
-    """``out`` = dloss/dz from ``a = activation(z)`` and dloss/da."""
+    """``out`` = dloss/dz from z, ``a = activation(z)`` and dloss/da."""
     cdef Activation chosen = activation_named(activation)
-    require_shape("grad_a", grad_a, a.shape[0], a.shape[1])
-    require_shape("out", out, a.shape[0], a.shape[1])
-    if is_empty(a):
+    require_shape("a", a, z.shape[0], z.shape[1])
+    require_shape("grad_a", grad_a, z.shape[0], z.shape[1])
+    require_shape("out", out, z.shape[0], z.shape[1])
+    if is_empty(z):
         return
     with nogil:
-        chosen.backward(&a[0, 0], &grad_a[0, 0], &out[0, 0], shape_of(a))
+        chosen.backward(&z[0, 0], &a[0, 0], &grad_a[0, 0], &out[0, 0], shape_of(z))
 
 
 def loss(
-    str loss not None,
+    loss,
     const real[:, ::1] z not None,
     const real[:, ::1] y not None,
     const real[:, ::1] t not None,
+    const real[::1] weights=None,
 ):
     """The loss, summed over outputs, averaged over samples, in float64."""
-    cdef Loss chosen = loss_named(loss)
+    cdef LossFunction chosen = loss_named(loss, z.shape[1])
     cdef Py_ssize_t i
-    cdef double of_row, total = 0
-    require_shape("y", y, z.shape[0], z.shape[1])
-    require_shape("t", t, z.shape[0], z.shape[1])
-    if is_empty(z):
+    cdef double of_row, losses = 0
+    cdef double total = total_of(z, y, t, weights)
+    if is_empty(z) or total == 0:
         return 0.0
     with nogil:
         for i in range(z.shape[0]):
-            chosen.of_rows(
-                &z[i, 0], &y[i, 0], &t[i, 0], Shape(1, z.shape[1], z.shape[1]), &of_row
+            chosen.value.of_rows(
+                &chosen.value, &z[i, 0], &y[i, 0], &t[i, 0], Shape(1, z.shape[1], z.shape[1]),
+                &of_row,
             )
-            total += of_row
-    return total / z.shape[0]
+            losses += of_row if weights is None else weights[i] * of_row
+    return losses / total
 
 
 def output_delta(
-    str loss not None,
+    loss,
     str activation not None,
+    const real[:, ::1] z not None,
     const real[:, ::1] y not None,
     const real[:, ::1] t not None,
     real[:, ::1] out not None,
+    const real[::1] weights=None,
 ):
     """``out`` = dloss/dz in the last layer."""
-    cdef Loss chosen = loss_named(loss)
+    cdef LossFunction chosen = loss_named(loss, z.shape[1])
     cdef Activation last = activation_named(activation)
-    require_shape("t", t, y.shape[0], y.shape[1])
-    require_shape("out", out, y.shape[0], y.shape[1])
-    if is_empty(y):
+    cdef Py_ssize_t i, j
+    cdef double total = total_of(z, y, t, weights)
+    require_shape("out", out, z.shape[0], z.shape[1])
+    if is_empty(z):
+        return
+    if total == 0:
+        out[:, :] = 0
         return
     if &out[0, 0] == &y[0, 0]:
         y = y.copy()
     with nogil:
-        chosen.delta(&last, &y[0, 0], &t[0, 0], <real>y.shape[0], shape_of(y), &out[0, 0])
+        chosen.value.delta(
+            &chosen.value, &last, &z[0, 0], &y[0, 0], &t[0, 0], <real>total, shape_of(z),
+            &out[0, 0],
+        )
+        if weights is not None:
+            for i in range(z.shape[0]):
+                for j in range(z.shape[1]):
+                    out[i, j] *= weights[i]
+
+
+cdef double total_of(
+    const real[:, ::1] z, const real[:, ::1] y, const real[:, ::1] t, const real[::1] weights
+) except? -1:
+    """What the samples count together; refuses arrays that do not fit each other."""
+    cdef Py_ssize_t i
+    cdef double total = 0
+    require_shape("y", y, z.shape[0], z.shape[1])
+    require_shape("t", t, z.shape[0], z.shape[1])
+    if weights is None:
+        return <double>z.shape[0]
+    require("weights", weights.shape[0], z.shape[0], "values")
+    for i in range(z.shape[0]):
+        total += weights[i]
+    return total
+
+
+def normalize(
+    str normalization not None,
+    const real[:, ::1] u not None,
+    const real[::1] gain not None,
+    const real[::1] bias not None,
+    real[:, ::1] normal not None,
+    real[::1] spread not None,
+    real[:, ::1] z not None,
+):
+    """Write ``normal = (u - mean) * spread`` and ``z = gain * normal + bias``."""
+    cdef bint over_batch = is_over_batch(normalization)
+    require("gain", gain.shape[0], u.shape[1], "values")
+    require("bias", bias.shape[0], u.shape[1], "values")
+    require_shape("normal", normal, u.shape[0], u.shape[1])
+    require("spread", spread.shape[0], u.shape[1] if over_batch else u.shape[0], "values")
+    require_shape("z", z, u.shape[0], u.shape[1])
+    if is_empty(u):
+        return
+    with nogil:
+        if over_batch:
+            normalize_columns(
+                &u[0, 0], &gain[0], &bias[0], shape_of(u), &normal[0, 0], &spread[0], &z[0, 0],
+                NULL, NULL,
+            )
+        else:
+            normalize_rows(
+                &u[0, 0], &gain[0], &bias[0], shape_of(u), &normal[0, 0], &spread[0], &z[0, 0]
+            )
+
+
+def normalize_backward(
+    str normalization not None,
+    const real[:, ::1] normal not None,
+    const real[::1] spread not None,
+    const real[::1] gain not None,
+    const real[:, ::1] delta not None,
+    real[::1] grad_gain not None,
+    real[::1] grad_bias not None,
+    real[:, ::1] out not None,
+):
+    """From dloss/dz, `delta`, the gradients and ``out`` = dloss/du."""
+    cdef bint over_batch = is_over_batch(normalization)
+    cdef Py_ssize_t units = normal.shape[1]
+    require("spread", spread.shape[0], units if over_batch else normal.shape[0], "values")
+    require("gain", gain.shape[0], units, "values")
+    require_shape("delta", delta, normal.shape[0], units)
+    require("grad_gain", grad_gain.shape[0], units, "values")
+    require("grad_bias", grad_bias.shape[0], units, "values")
+    require_shape("out", out, normal.shape[0], units)
+    grad_gain[:] = 0
+    grad_bias[:] = 0
+    if is_empty(normal):
+        return
+    with nogil:
+        add_products(&delta[0, 0], &normal[0, 0], shape_of(normal), &grad_gain[0])
+        dense.dense_bias_gradient(delta, grad_bias)
+        if over_batch:
+            columns_backward(
+                &normal[0, 0], &spread[0], &gain[0], &delta[0, 0], shape_of(normal), &out[0, 0]
+            )
+        else:
+            rows_backward(
+                &normal[0, 0], &spread[0], &gain[0], &delta[0, 0], shape_of(normal), &out[0, 0]
+            )
+
+
+def normalize_by(
+    const real[::1] mean not None,
+    const real[::1] variance not None,
+    const real[::1] gain not None,
+    const real[::1] bias not None,
+    const real[:, ::1] u not None,
+    real[:, ::1] z not None,
+):
+    """``z = gain * (u - mean) / sqrt(variance + EPSILON) + bias``."""
+    require("mean", mean.shape[0], u.shape[1], "values")
+    require("variance", variance.shape[0], u.shape[1], "values")
+    require("gain", gain.shape[0], u.shape[1], "values")
+    require("bias", bias.shape[0], u.shape[1], "values")
+    require_shape("z", z, u.shape[0], u.shape[1])
+    if is_empty(u):
+        return
+    with nogil:
+        normalization.normalize_by(
+            &mean[0], &variance[0], &gain[0], &bias[0], &u[0, 0], shape_of(u), &z[0, 0]
+        )
+
+
+cdef bint is_over_batch(str normalization) except -1:
+    if normalization not in ("batch", "layer"):
+        raise ValueError(f"normalization: expected batch or layer, found {normalization!r}")
+    return normalization == "batch"
 
 
 def update(

@@ -11,6 +11,8 @@ sum is made up step by step, and at the end the group's x.T @ delta goes into W 
 layers take their steps one by one. Only the order of roundings differs.
 """
 
+from libc.math cimport isfinite
+
 from .dense cimport Target, product
 from .matrix cimport Matrix
 from .scalar cimport real
@@ -19,12 +21,12 @@ from .step cimport (
     Net,
     Part,
     Room,
-    backward,
     gather_part,
+    go_down,
+    go_up,
     improve,
     judge,
-    pass_on,
-    pre_activations,
+    total_of,
     weigh,
 )
 
@@ -40,25 +42,29 @@ cdef Py_ssize_t group_of(const Net *net, Py_ssize_t batch) noexcept nogil:
     """Samples of as many whole batches as a group takes; 0 if it would be one, or does not apply."""
     cdef const Layer *layer = &net.layers[0]
     if (
-        not net.plain or net.article or 2 * batch > GROUP_ROWS
+        not net.plain or net.article or net.normalizes or 2 * batch > GROUP_ROWS
         or layer.fan_in * layer.fan_out < LEAST_WEIGHTS
     ):
         return 0
     return GROUP_ROWS // batch * batch
 
 
-cdef void take_steps(Part *part, Py_ssize_t rows, Py_ssize_t batch) noexcept nogil:
+cdef Py_ssize_t take_steps(
+    Part *part, Py_ssize_t rows, Py_ssize_t batch, double *total
+) noexcept nogil:
     """Take the steps of a group of `rows` samples, `batch` a step, the last one with what is left.
 
-    The part says where the group begins and what its first step is.
+    The part says where the group begins and what its first step is. No step is taken from one on
+    whose loss is not finite; how many samples were judged is returned, and what they count in `total`.
     """
     cdef const Net *net = part.net
     cdef const Room *room = part.room
     cdef const Layer *layer = &net.layers[0]
-    cdef real *z = pre_activations(net, room, 0)
+    cdef real *z = room.sheets[0].z
     cdef real gram[GROUP_ROWS * GROUP_ROWS]
     cdef real one[GROUP_ROWS]
-    cdef Py_ssize_t start = 0, unit
+    cdef Py_ssize_t start = 0, judged = 0, unit
+    cdef double loss = 0
     for unit in range(GROUP_ROWS):
         one[unit] = 1
     gather_part(part, 0, rows)
@@ -67,9 +73,11 @@ cdef void take_steps(Part *part, Py_ssize_t rows, Py_ssize_t batch) noexcept nog
         Matrix(room.x, room.input_row, 1), Matrix(room.x, 1, room.input_row),
         rows, rows, layer.fan_in, Target(&one[0], 0, 1, &gram[0], GROUP_ROWS), NULL,
     )
+    total[0] = 0
     while start < rows:
         part.top = start
         part.rows = part.batch = min(batch, rows - start)
+        part.total = total_of(part)
         if start > 0:
             product(
                 Matrix(&gram[start * GROUP_ROWS], GROUP_ROWS, 1),
@@ -79,15 +87,23 @@ cdef void take_steps(Part *part, Py_ssize_t rows, Py_ssize_t batch) noexcept nog
                        layer.row),
                 NULL,
             )
-        pass_on(part, 0, start, part.rows)
+        go_up(part, 0, start, part.rows)
         judge(part, start, part.rows)
-        backward(part, start, part.rows)
+        judged = start + part.rows
+        total[0] += part.total
+        for unit in range(start, judged):
+            loss += room.losses[unit]
+        if not isfinite(loss):
+            break
+        go_down(part, net.size - 1, start, part.rows)
         if net.size > 1:
             for unit in range(net.layers[1].first_unit, net.units):
                 improve(part, unit)
         part.number += 1
         start += part.rows
     part.top = 0
-    part.rows = rows
-    for unit in range(net.layers[1].first_unit if net.size > 1 else net.units):
-        improve(part, unit)
+    part.rows = start
+    if start > 0:
+        for unit in range(net.layers[1].first_unit if net.size > 1 else net.units):
+            improve(part, unit)
+    return judged

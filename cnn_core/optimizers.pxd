@@ -4,8 +4,11 @@ from .scalar cimport real
 
 
 cdef struct Step:
-    # What the formulas of one step need, worked out once for all parameters.
+    # What the formulas of one step need, worked out once for all parameters. The learning rate; how
+    # far a step goes along Adam's mean, corrected, and for Nadam along the gradient itself.
     real rate
+    real rate_of_mean
+    real rate_of_gradient
     real momentum
     real beta_1
     real beta_2
@@ -14,6 +17,12 @@ cdef struct Step:
     real root
     real epsilon
     real decay
+    # Rprop's factors and limits; whether its steps begin with this one.
+    real decrease
+    real increase
+    real least
+    real largest
+    bint first
 
 
 # parameters and gradient: `size` values; first and second: what the optimizer keeps of each, if so.
@@ -28,4 +37,10 @@ cdef class Optimizer:
     # Whether a step is parameters - rate * gradient and no more.
     cdef bint plain
     cdef double momentum, beta_1, beta_2, epsilon, weight_decay
+    # Nadam's: how its momentum rises, and whether it has any of it.
+    cdef double momentum_decay
+    cdef bint looks_ahead
+    cdef double decrease, increase, least, largest
     cdef Step step(self, double learning_rate, Py_ssize_t number) noexcept nogil
+    cdef double momentum_at(self, Py_ssize_t number) noexcept nogil
+    cdef double product_of_momenta(self, Py_ssize_t number) noexcept nogil

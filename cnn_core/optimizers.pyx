@@ -1,4 +1,4 @@
-"""Optimizers: loops over parameters; the formulas stand in `cnn_core.network`.
+"""Optimizers: loops over parameters; the formulas stand in `cnn_core.optimizers`.
 
 A new optimizer is a function here and a branch in `Optimizer`.
 """
@@ -6,7 +6,7 @@ A new optimizer is a function here and a branch in `Optimizer`.
 cimport cython
 from libc.math cimport pow, sqrt
 
-from .scalar cimport normal_or_zero, real
+from .scalar cimport at_least, at_most, normal_or_zero, real, sign_of
 
 cdef extern from "vector.h" nogil:
     real square_root(real x)
@@ -29,23 +29,69 @@ cdef class Optimizer:
             self.epsilon = settings.epsilon
             self.weight_decay = settings.weight_decay
             self.update = adam
+        elif name == "RMSprop":
+            self.beta_2, self.momentum = settings.rho, settings.momentum
+            self.epsilon = settings.epsilon
+            self.update = rmsprop_with_momentum if settings.momentum else rmsprop
+        elif name == "Nadam":
+            self.beta_1, self.beta_2 = settings.beta_1, settings.beta_2
+            self.epsilon = settings.epsilon
+            self.momentum_decay = settings.momentum_decay
+            self.looks_ahead = True
+            self.update = nadam
+        elif name == "Lion":
+            self.beta_1, self.beta_2 = settings.beta_1, settings.beta_2
+            self.weight_decay = settings.weight_decay
+            self.update = lion
+        elif name == "Rprop":
+            self.decrease, self.increase = settings.decrease, settings.increase
+            self.least, self.largest = settings.least_step, settings.largest_step
+            self.update = rprop
         else:
-            raise ValueError(f"optimizer: expected SGD or Adam, found {settings!r}")
+            raise ValueError(
+                "optimizer: expected one of SGD, Adam, RMSprop, Nadam, Lion, Rprop, "
+                f"found {settings!r}"
+            )
 
     cdef Step step(self, double learning_rate, Py_ssize_t number) noexcept nogil:
         """What step `number`, counted from 1, needs."""
         cdef Step step
-        # Adam starts from zeros, which its averages are corrected for.
+        # Averages that start from zeros are corrected for it.
         cdef double correction_1 = 1 - pow(self.beta_1, <double>number)
         cdef double correction_2 = 1 - pow(self.beta_2, <double>number)
-        step.rate = <real>(learning_rate / correction_1)
+        cdef double of_mean = 1 / correction_1
+        cdef double of_gradient = 0
+        if self.looks_ahead:
+            of_mean = self.momentum_at(number + 1) / (1 - self.product_of_momenta(number + 1))
+            of_gradient = (1 - self.momentum_at(number)) / (1 - self.product_of_momenta(number))
+        step.rate = <real>learning_rate
+        step.rate_of_mean = <real>(learning_rate * of_mean)
+        step.rate_of_gradient = <real>(learning_rate * of_gradient)
         step.momentum = <real>self.momentum
         step.beta_1, step.rest_1 = <real>self.beta_1, <real>(1 - self.beta_1)
         step.beta_2, step.rest_2 = <real>self.beta_2, <real>(1 - self.beta_2)
         step.root = <real>(1 / sqrt(correction_2))
         step.epsilon = <real>self.epsilon
         step.decay = <real>(1 - learning_rate * self.weight_decay)
+        step.decrease, step.increase = <real>self.decrease, <real>self.increase
+        step.least, step.largest = <real>self.least, <real>self.largest
+        step.first = number == 1
         return step
+
+    cdef double momentum_at(self, Py_ssize_t number) noexcept nogil:
+        """Nadam's mu of this step."""
+        return self.beta_1 * (1 - pow(0.96, number * self.momentum_decay) / 2)
+
+    cdef double product_of_momenta(self, Py_ssize_t number) noexcept nogil:
+        """mu(1) * ... * mu(number), or so much of it that the rest changes nothing."""
+        cdef double product = 1
+        cdef Py_ssize_t i
+        for i in range(1, number + 1):
+            product = product * self.momentum_at(i)
+            if product < 2.**-54:
+                # 1 - product is 1 from here on.
+                break
+        return product
 
 
 # The settings are taken into local variables, which no store into an array can change.
@@ -98,6 +144,88 @@ cdef void adam(
         square = normal_or_zero(s.beta_2 * second[i] + s.rest_2 * (slope * slope))
         first[i] = mean
         second[i] = square
-        parameters[i] = parameters[i] * s.decay - s.rate * mean / (
+        parameters[i] = parameters[i] * s.decay - s.rate_of_mean * mean / (
             square_root(square) * s.root + s.epsilon
         )
+
+
+cdef void rmsprop(
+    const Step *step, real *parameters, const real *gradient, real *first, real *second,
+    Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Step s = step[0]
+    cdef real slope, square
+    for i in range(size):
+        slope = gradient[i]
+        square = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * (slope * slope))
+        first[i] = square
+        parameters[i] = parameters[i] - s.rate * (slope / (square_root(square) + s.epsilon))
+
+
+cdef void rmsprop_with_momentum(
+    const Step *step, real *parameters, const real *gradient, real *first, real *second,
+    Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Step s = step[0]
+    cdef real slope, square, velocity
+    for i in range(size):
+        slope = gradient[i]
+        square = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * (slope * slope))
+        slope = slope / (square_root(square) + s.epsilon)
+        velocity = normal_or_zero(s.momentum * second[i] + slope)
+        first[i] = square
+        second[i] = velocity
+        parameters[i] = parameters[i] - s.rate * velocity
+
+
+cdef void nadam(
+    const Step *step, real *parameters, const real *gradient, real *first, real *second,
+    Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Step s = step[0]
+    cdef real slope, mean, square
+    for i in range(size):
+        slope = gradient[i]
+        mean = normal_or_zero(s.beta_1 * first[i] + s.rest_1 * slope)
+        square = normal_or_zero(s.beta_2 * second[i] + s.rest_2 * (slope * slope))
+        first[i] = mean
+        second[i] = square
+        parameters[i] = parameters[i] - (s.rate_of_mean * mean + s.rate_of_gradient * slope) / (
+            square_root(square) * s.root + s.epsilon
+        )
+
+
+cdef void lion(
+    const Step *step, real *parameters, const real *gradient, real *first, real *second,
+    Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Step s = step[0]
+    cdef real direction
+    for i in range(size):
+        direction = sign_of(s.beta_1 * first[i] + s.rest_1 * gradient[i])
+        parameters[i] = parameters[i] * s.decay - s.rate * direction
+        first[i] = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * gradient[i])
+
+
+cdef void rprop(
+    const Step *step, real *parameters, const real *gradient, real *first, real *second,
+    Py_ssize_t size,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Step s = step[0]
+    cdef real slope, kept, length
+    for i in range(size):
+        slope = gradient[i]
+        # 1 where the gradient has kept its sign, -1 where it has changed it.
+        kept = sign_of(slope) * sign_of(first[i])
+        length = s.rate if s.first else second[i]
+        length = length * (s.increase if kept > 0 else (s.decrease if kept < 0 else <real>1))
+        length = at_most(s.largest, at_least(s.least, length))
+        slope = normal_or_zero(<real>0 if kept < 0 else slope)
+        first[i] = slope
+        second[i] = length
+        parameters[i] = parameters[i] - sign_of(slope) * length

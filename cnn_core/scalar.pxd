@@ -9,18 +9,22 @@ cdef extern from "vector.h" nogil:
     real real_multiply_add(real a, real b, real c)
 
 
-cdef inline real exp_of_negative(real x) noexcept nogil:
-    """exp(x) for x <= 0, NaN for NaN; relative error about 1 unit in the last place.
-
-    x = n ln 2 + r with |r| <= ln 2 / 2; a polynomial (float32) or a quotient of polynomials
-    (float64) for exp(r); coefficients and the split of ln 2 from Cephes (S. Moshier, expf.c, exp.c).
-    Below the cut-off the result is 0: half the least subnormal is exp(-103.98) and exp(-745.13).
-    """
-    cdef real n, r, rr, p, q
+cdef inline real whole_powers(real x) noexcept nogil:
+    """The whole n that leaves the least r of x = n ln 2 + r: |r| <= ln 2 / 2."""
+    # Adding and taking away 1.5 * 2**23, or 2**52, rounds to the nearest whole number.
     if sizeof(real) == 4:
-        x = <real>-104 if x < <real>-104 else x
-        # Adding and taking away 1.5 * 2**23 rounds to the nearest whole number.
-        n = (x * <real>1.44269504088896341 + <real>12582912) - <real>12582912
+        return (x * <real>1.44269504088896341 + <real>12582912) - <real>12582912
+    return (x * <real>1.4426950408889634073599 + <real>6755399441055744) - <real>6755399441055744
+
+
+cdef inline real exp_less_1_of_rest(real x, real n) noexcept nogil:
+    """exp(r) - 1 for the r of `whole_powers`; relative error about 1 unit in the last place.
+
+    A polynomial (float32) or a quotient of polynomials (float64); coefficients and the split of
+    ln 2 from Cephes (S. Moshier, expf.c, exp.c).
+    """
+    cdef real r, rr, p, q
+    if sizeof(real) == 4:
         r = (x - n * <real>0.693359375) + n * <real>2.12194440e-4
         rr = r * r
         p = <real>1.9875691500e-4
@@ -29,21 +33,79 @@ cdef inline real exp_of_negative(real x) noexcept nogil:
         p = p * r + <real>4.1665795894e-2
         p = p * r + <real>1.6666665459e-1
         p = p * r + <real>5.0000001201e-1
-        p = (p * rr + r) + <real>1
-    else:
-        x = <real>-746 if x < <real>-746 else x
-        n = (x * <real>1.4426950408889634073599 + <real>6755399441055744) - <real>6755399441055744
-        r = (x - n * <real>6.93145751953125e-1) - n * <real>1.42860682030941723212e-6
-        rr = r * r
-        p = <real>1.26177193074810590878e-4
-        p = p * rr + <real>3.02994407707441961300e-2
-        p = r * (p * rr + <real>9.99999999999999999910e-1)
-        q = <real>3.00198505138664455042e-6
-        q = q * rr + <real>2.52448340349684104192e-3
-        q = q * rr + <real>2.27265548208155028766e-1
-        q = q * rr + <real>2
-        p = <real>1 + <real>2 * (p / (q - p))
-    return scale_by_power_of_two(p, <int>n)
+        return p * rr + r
+    r = (x - n * <real>6.93145751953125e-1) - n * <real>1.42860682030941723212e-6
+    rr = r * r
+    p = <real>1.26177193074810590878e-4
+    p = p * rr + <real>3.02994407707441961300e-2
+    p = r * (p * rr + <real>9.99999999999999999910e-1)
+    q = <real>3.00198505138664455042e-6
+    q = q * rr + <real>2.52448340349684104192e-3
+    q = q * rr + <real>2.27265548208155028766e-1
+    q = q * rr + <real>2
+    return <real>2 * (p / (q - p))
+
+
+cdef inline real at_least(real least, real x) noexcept nogil:
+    """The larger one; NaN if x is NaN."""
+    return least if x < least else x
+
+
+cdef inline real at_most(real most, real x) noexcept nogil:
+    """The smaller one; NaN if x is NaN."""
+    return most if x > most else x
+
+
+cdef inline real exp_end() noexcept nogil:
+    """Where exp(-x) is 0, below half the least subnormal, exp(-103.98), exp(-745.13), and exp(x) inf."""
+    return <real>104 if sizeof(real) == 4 else <real>746
+
+
+cdef inline real exp_of_negative(real x) noexcept nogil:
+    """exp(x) for x <= 0, NaN for NaN; relative error about 1 unit in the last place."""
+    x = at_least(-exp_end(), x)
+    cdef real n = whole_powers(x)
+    return scale_by_power_of_two(exp_less_1_of_rest(x, n) + <real>1, <int>n)
+
+
+cdef inline real exp_of(real x) noexcept nogil:
+    """exp(x), NaN for NaN."""
+    return exp_of_negative(at_most(exp_end(), x))
+
+
+cdef inline real exp_less_1_of_negative(real x) noexcept nogil:
+    """exp(x) - 1 for x <= 0, with all its digits near 0: 2**n * (exp(r) - 1) + (2**n - 1)."""
+    x = at_least(-exp_end(), x)
+    cdef real n = whole_powers(x)
+    cdef real rest = scale_by_power_of_two(exp_less_1_of_rest(x, n), <int>n)
+    return rest + (scale_by_power_of_two(<real>1, <int>n) - <real>1)
+
+
+cdef inline real log_of_1_plus(real e) noexcept nogil:
+    """log(1 + e) for e from 0 to 1: 2 artanh(s) for s = e / (2 + e), by its series.
+
+    With s up to 1/3 the first term left out is below a tenth of a unit in the last place.
+    """
+    cdef real s = e / (<real>2 + e)
+    cdef real ss = s * s
+    cdef real p = 0
+    if sizeof(real) == 8:
+        p = <real>(1. / 31)
+        p = p * ss + <real>(1. / 29)
+        p = p * ss + <real>(1. / 27)
+        p = p * ss + <real>(1. / 25)
+        p = p * ss + <real>(1. / 23)
+        p = p * ss + <real>(1. / 21)
+        p = p * ss + <real>(1. / 19)
+        p = p * ss + <real>(1. / 17)
+    p = p * ss + <real>(1. / 15)
+    p = p * ss + <real>(1. / 13)
+    p = p * ss + <real>(1. / 11)
+    p = p * ss + <real>(1. / 9)
+    p = p * ss + <real>(1. / 7)
+    p = p * ss + <real>(1. / 5)
+    p = p * ss + <real>(1. / 3)
+    return <real>2 * (s + s * ss * p)
 
 
 cdef inline real sigmoid_of(real z) noexcept nogil:
@@ -91,6 +153,11 @@ cdef inline real tanh_of(real z) noexcept nogil:
 cdef inline real tanh_slope(real a) noexcept nogil:
     """The derivative of tanh at the point where its value is a."""
     return (<real>1 - a) * (<real>1 + a)
+
+
+cdef inline real sign_of(real x) noexcept nogil:
+    """-1, 0 or 1; NaN for NaN."""
+    return <real>1 if x > 0 else (<real>-1 if x < 0 else x)
 
 
 cdef inline real normal_or_zero(real x) noexcept nogil:

@@ -11,13 +11,28 @@ from .optimizers cimport Step, Update
 from .scalar cimport real
 
 
+cdef enum:
+    # Samples that there is room for at once: their inputs and deltas stay in the L2 cache.
+    PART_ROWS = 256
+
+cdef enum Normalization:
+    NONE
+    # Each unit over the samples of the batch: no sample goes on before all have come as far.
+    BATCH
+    # Each sample over the units.
+    LAYER
+
 cdef struct Layer:
     Py_ssize_t fan_in
     Py_ssize_t fan_out
-    # Where the weights and the bias begin in the flat arrays.
+    # Where the weights, the bias and, if there is normalization, the gain begin in the flat arrays;
+    # and where the means begin in the array of statistics, the variances behind them.
     Py_ssize_t weights
     Py_ssize_t bias
+    Py_ssize_t gain
+    Py_ssize_t statistics
     Activation activation
+    Normalization normalization
     double dropout
     # Distance between the samples in the room of this layer.
     Py_ssize_t row
@@ -25,18 +40,27 @@ cdef struct Layer:
     Py_ssize_t first_unit
 
 cdef struct Sheet:
-    # What the samples of a batch leave behind in a layer, `Layer.row` values apart: what is
-    # activated, what goes up (another array only if some of it is dropped), and what comes down.
+    # What the samples of a batch leave behind in a layer, `Layer.row` values apart. On the way up:
+    # the inputs weighed and normalized, the pre-activation, the activation, what goes up (in an
+    # array of its own only if some of it is dropped). On the way down: dloss/dz, and the same with
+    # respect to what was weighed. Steps that change nothing have one array for both sides.
+    real *normal
+    real *z
     real *activation
     real *output
     real *delta
+    real *error
+    # 1 / standard deviation of each unit or of each sample; means and variances of the units.
+    real *spread
+    real *statistics
 
 cdef struct Samples:
-    # The caller's data, one of `reals` and `bytes`, without gaps; order NULL: as they stand; how
-    # many there are in all.
+    # The caller's data, one of `reals` and `bytes`, without gaps; weights NULL: all count 1; order
+    # NULL: as they stand; how many there are in all.
     const real *reals
     const unsigned char *bytes
     const real *targets
+    const real *weights
     const Py_ssize_t *order
     Py_ssize_t count
 
@@ -47,6 +71,9 @@ cdef struct Net:
     Py_ssize_t outputs
     # Units of `improve` in all layers.
     Py_ssize_t units
+    # Whether there is normalization anywhere; whether some of it is over the batch.
+    bint normalizes
+    bint normalizes_batches
     # Most samples of a block of `go_through`.
     Py_ssize_t block_rows
     Py_ssize_t parameters_size
@@ -55,10 +82,18 @@ cdef struct Net:
     real *gradient
     real *first_moment
     real *second_moment
+    # NULL where it is not kept; the running averages of batch normalization.
+    real *average
+    real *statistics
     double input_scale
+    double l2
+    # 0: no limit.
+    double clip_value
+    double clip_norm
+    double averaging
     Loss loss
     Update update
-    # Whether the update is parameters - rate * gradient and no more.
+    # Whether a step is parameters - rate * gradient and no more.
     bint plain
     uint64_t key
     # The article's rule: a bias for each sample, and its own way back.
@@ -67,15 +102,15 @@ cdef struct Net:
 
 cdef struct Room:
     Sheet *sheets
-    # The batch itself, its inputs `input_row` values apart.
+    # The batch itself, its inputs `input_row` values apart, its targets like the last sheet.
     real *x
     Py_ssize_t input_row
     real *targets
-    # Pre-activations of the last layer; targets and these are spaced like its sheet.
-    real *z
     # A value for each sample.
     double *losses
     unsigned char *hits
+    # Of each unit of `improve`: the sum of its squared gradient.
+    double *squares
 
 cdef struct Part:
     # Some consecutive samples of a batch, as many as there is room for.
@@ -89,14 +124,21 @@ cdef struct Part:
     Py_ssize_t first_in_batch
     Py_ssize_t rows
     Py_ssize_t batch
-    # Numbers of the step, from 0, and of the pieces that its samples are dealt out in.
+    # What the samples of the batch count together: as many, or the sum of their weights.
+    double total
+    # Number of the step, from 0; how many pieces its samples are dealt out in.
     Py_ssize_t number
     Py_ssize_t blocks
+    # The layer up to which all samples have come, -1 for none.
+    Py_ssize_t layer
     # Whether the gradient already holds that of the samples before; whether this part is the last
     # one of a step, which then is taken.
     bint adds
     bint steps
     Step step
+    # What a clipped gradient is multiplied by, and how far the average moves.
+    real scale
+    real pace
 
 
 cdef struct Prediction:
@@ -115,18 +157,31 @@ cdef struct Prediction:
 cdef Py_ssize_t block_rows_for(Py_ssize_t most_weights) noexcept nogil
 cdef Py_ssize_t blocks_of(const Net *net, Py_ssize_t rows, int threads) noexcept nogil
 cdef Py_ssize_t units_of(Py_ssize_t fan_in) noexcept nogil
+cdef Py_ssize_t column_blocks(const Layer *layer) noexcept nogil
 cdef Py_ssize_t spaced(Py_ssize_t columns) noexcept nogil
+cdef double total_of(const Part *part) noexcept nogil
+cdef Py_ssize_t next_to_wait(const Net *net, Py_ssize_t l) noexcept nogil
+cdef Py_ssize_t last_to_wait(const Net *net, Py_ssize_t l) noexcept nogil
+# Pieces of work, for `run`.
 cdef void go_through(void *part, Py_ssize_t block) noexcept nogil
+cdef void normalize_batch(void *part, Py_ssize_t columns) noexcept nogil
+cdef void normalize_batch_backward(void *part, Py_ssize_t columns) noexcept nogil
+cdef void go_back(void *part, Py_ssize_t block) noexcept nogil
+cdef void move_statistics(const Part *part) noexcept nogil
 cdef void improve(void *part, Py_ssize_t unit) noexcept nogil
+cdef void complete(void *part, Py_ssize_t unit) noexcept nogil
+cdef void take(void *part, Py_ssize_t unit) noexcept nogil
 cdef void answer(void *prediction, Py_ssize_t block) noexcept nogil
+# Parts of them, for lookahead.pyx.
 cdef void gather_part(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil
-cdef real *pre_activations(const Net *net, const Room *room, Py_ssize_t l) noexcept nogil
 cdef void weigh(
     const Net *net, const Room *room, Py_ssize_t l, const real *x, Py_ssize_t x_row,
     Py_ssize_t first, Py_ssize_t top, Py_ssize_t rows,
 ) noexcept nogil
-cdef void pass_on(
-    const Part *part, Py_ssize_t from_layer, Py_ssize_t top, Py_ssize_t rows
+cdef Py_ssize_t go_up(
+    const Part *part, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
 ) noexcept nogil
 cdef void judge(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil
-cdef void backward(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil
+cdef void go_down(
+    const Part *part, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+) noexcept nogil

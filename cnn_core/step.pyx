@@ -2,8 +2,9 @@
 
 A step has two parts, each a number of pieces that may be done in any order and by any thread:
 
-    go_through   for a block of samples: gather and convert them -> dense forward, activation,
-                 dropout, layer after layer -> loss and its delta -> the deltas of all layers below
+    go_through   for a block of samples: gather and convert them -> dense forward, normalization,
+                 activation, dropout, layer after layer -> loss and its delta -> the deltas of all
+                 layers below
     improve      for some rows of a layer's weights: their gradient over all samples of the batch,
                  and at once the step that it asks for, while both are in the nearest cache
 
@@ -11,18 +12,33 @@ In the first part every piece reads all weights and writes the rows of its own s
 every piece reads all those rows and writes weights of its own. So nothing is ever locked, and no sum
 depends on who computed it.
 
+Where a layer is normalized over the batch, all samples wait for each other, twice: go_through stops
+there, normalize_batch does some columns for all samples, and go_through goes on; on the way back
+go_down stops there, normalize_batch_backward does the columns, and go_back goes on.
+
+A gradient that is clipped by its norm is computed whole before any step: improve without steps, then
+complete (the norm), then take.
+
 A batch that is larger than the room goes through in parts; their gradients add up, and the last one
-takes the step.
+takes the step. With normalization over the batch there is room for all of it.
 """
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
-from .activations cimport Activation
 from .dense cimport Ahead, Target, product, sum_of_rows
 from .matrix cimport Matrix, Shape
+from .normalization cimport (
+    add_products,
+    columns_backward,
+    move_averages,
+    normalize_by,
+    normalize_columns,
+    normalize_rows,
+    rows_backward,
+)
 from .randomness cimport Counter, drop
-from .scalar cimport real, sigmoid_of, sigmoid_slope
+from .scalar cimport multiply_add, real, real_multiply_add, sigmoid_of, sigmoid_slope
 
 cdef extern from "threads.h" nogil:
     void shared_store(int64_t *at, int64_t value)
@@ -31,7 +47,6 @@ cdef extern from "vector.h" nogil:
     int is_strange(real x)
     enum:
         TILE_ROWS
-        VECTOR_LENGTH
 
 cdef enum:
     # Bytes of weights that may take their part of the L2 cache.
@@ -41,7 +56,6 @@ cdef enum:
     UNIT_COLUMNS = 64
     # Columns of a layer from which on its inputs are brought together before they are used so often.
     WIDE_COLUMNS = 256
-    MOST_ROWS = 256
     CACHE_LINE = 64
 
 
@@ -61,8 +75,46 @@ cdef Py_ssize_t blocks_of(const Net *net, Py_ssize_t rows, int threads) noexcept
 
 
 cdef Py_ssize_t units_of(Py_ssize_t fan_in) noexcept nogil:
-    """Pieces that a layer is improved in: its weights, and its bias."""
+    """Pieces that a layer is improved in: its weights, and its bias and gain."""
     return (fan_in + UNIT_ROWS - 1) // UNIT_ROWS + 1
+
+
+cdef Py_ssize_t column_blocks(const Layer *layer) noexcept nogil:
+    """Pieces that a layer is normalized over the batch in."""
+    return (layer.fan_out + UNIT_COLUMNS - 1) // UNIT_COLUMNS
+
+
+cdef Py_ssize_t next_to_wait(const Net *net, Py_ssize_t l) noexcept nogil:
+    """The first layer above `l` that is normalized over the batch; the number of layers if none."""
+    l += 1
+    while l < net.size and net.layers[l].normalization != BATCH:
+        l += 1
+    return l
+
+
+cdef Py_ssize_t last_to_wait(const Net *net, Py_ssize_t l) noexcept nogil:
+    """The first layer below `l` that is normalized over the batch; -1 if none."""
+    l -= 1
+    while l >= 0 and net.layers[l].normalization != BATCH:
+        l -= 1
+    return l
+
+
+cdef inline Py_ssize_t number_of(const Samples *samples, Py_ssize_t i) noexcept nogil:
+    """Number among the caller's samples of number `i` in their order."""
+    return i if samples.order == NULL else samples.order[i]
+
+
+cdef double total_of(const Part *part) noexcept nogil:
+    """What the samples of the batch that begins with this part count together."""
+    cdef const real *weights = part.samples.weights
+    cdef double total = 0
+    cdef Py_ssize_t i
+    if weights == NULL:
+        return <double>part.batch
+    for i in range(part.first + part.top, part.first + part.top + part.batch):
+        total += weights[number_of(&part.samples, i)]
+    return total
 
 
 cdef Py_ssize_t spaced(Py_ssize_t columns) noexcept nogil:
@@ -72,20 +124,41 @@ cdef Py_ssize_t spaced(Py_ssize_t columns) noexcept nogil:
     return columns
 
 
+cdef inline void own_rows(
+    const Part *part, Py_ssize_t block, Py_ssize_t *top, Py_ssize_t *rows
+) noexcept nogil:
+    """The rows of the room that a block of samples has."""
+    share(part.rows, part.blocks, block, top, rows)
+    rows[0] = rows[0] - top[0]
+    top[0] = top[0] + part.top
+
+
 cdef void go_through(void *context, Py_ssize_t block) noexcept nogil:
+    """From the layer that all have come up to, to the next that waits for all, or to the end."""
     cdef const Part *part = <const Part *>context
-    cdef Py_ssize_t top, end
-    share(part.rows, part.blocks, block, &top, &end)
-    top += part.top
-    end += part.top
-    gather_part(part, top, end - top)
-    weigh(
-        part.net, part.room, 0, part.room.x + top * part.room.input_row, part.room.input_row,
-        part.first, top, end - top,
-    )
-    pass_on(part, 0, top, end - top)
-    judge(part, top, end - top)
-    backward(part, top, end - top)
+    cdef const Room *room = part.room
+    cdef Py_ssize_t l = part.layer, top, rows
+    own_rows(part, block, &top, &rows)
+    if l < 0:
+        l = 0
+        gather_part(part, top, rows)
+        weigh(
+            part.net, room, 0, room.x + top * room.input_row, room.input_row, part.first, top, rows
+        )
+        if part.net.layers[0].normalization == BATCH:
+            return
+    if go_up(part, l, top, rows) == part.net.size:
+        judge(part, top, rows)
+        go_down(part, part.net.size - 1, top, rows)
+
+
+cdef void go_back(void *context, Py_ssize_t block) noexcept nogil:
+    """Down from the layer that all have come to, to the next that waits for all, or to the end."""
+    cdef const Part *part = <const Part *>context
+    cdef Py_ssize_t top, rows
+    own_rows(part, block, &top, &rows)
+    descend(part, part.layer, top, rows)
+    go_down(part, part.layer - 1, top, rows)
 
 
 cdef void gather_part(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
@@ -109,8 +182,7 @@ cdef void gather(
     cdef const unsigned char *bytes
     cdef real scale = <real>net.input_scale
     for i in range(rows):
-        source = first + i if samples.order == NULL else samples.order[first + i]
-        source = source * net.inputs
+        source = number_of(samples, first + i) * net.inputs
         if samples.bytes != NULL:
             bytes = samples.bytes + source
             for j in range(net.inputs):
@@ -126,24 +198,17 @@ cdef void gather_targets(
 ) noexcept nogil:
     cdef Py_ssize_t i, source, outputs = part.net.outputs
     for i in range(rows):
-        source = part.first + top + i
-        if part.samples.order != NULL:
-            source = part.samples.order[source]
+        source = number_of(&part.samples, part.first + top + i)
         memcpy(
             out + i * row, part.samples.targets + source * outputs, <size_t>outputs * sizeof(real)
         )
-
-
-cdef real *pre_activations(const Net *net, const Room *room, Py_ssize_t l) noexcept nogil:
-    """Where the pre-activations of a layer stand: in the way of its activations, but for the last."""
-    return room.z if l == net.size - 1 else room.sheets[l].activation
 
 
 cdef void weigh(
     const Net *net, const Room *room, Py_ssize_t l, const real *x, Py_ssize_t x_row,
     Py_ssize_t first, Py_ssize_t top, Py_ssize_t rows,
 ) noexcept nogil:
-    """Pre-activations of a layer for `rows` samples, into the room from row `top`.
+    """x @ weights, and the bias unless there is normalization, into the room from row `top`.
 
     The sample in row 0 of the room is the caller's sample number `first`.
     """
@@ -151,14 +216,29 @@ cdef void weigh(
     cdef const real *bias = net.parameters + layer.bias
     if net.article:
         bias += (first + top) * layer.fan_out
+    elif layer.normalization != NONE:
+        bias = NULL
     product(
         Matrix(x, x_row, 1), Matrix(net.parameters + layer.weights, layer.fan_out, 1),
         rows, layer.fan_out, layer.fan_in,
         Target(
             bias, layer.fan_out if net.article else 0, 1,
-            pre_activations(net, room, l) + top * layer.row, layer.row,
+            room.sheets[l].normal + top * layer.row, layer.row,
         ),
         NULL,
+    )
+
+
+cdef inline void normalize_samples(
+    const Net *net, const Room *room, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+) noexcept nogil:
+    """From what was weighed to the pre-activations, each sample by itself."""
+    cdef const Layer *layer = &net.layers[l]
+    cdef const Sheet *sheet = &room.sheets[l]
+    cdef Py_ssize_t at = top * layer.row
+    normalize_rows(
+        sheet.normal + at, net.parameters + layer.gain, net.parameters + layer.bias,
+        Shape(rows, layer.fan_out, layer.row), sheet.normal + at, sheet.spread + top, sheet.z + at,
     )
 
 
@@ -166,39 +246,100 @@ cdef inline void activate(
     const Net *net, const Room *room, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
 ) noexcept nogil:
     cdef const Layer *layer = &net.layers[l]
+    cdef const Sheet *sheet = &room.sheets[l]
     cdef Py_ssize_t at = top * layer.row
     layer.activation.forward(
-        pre_activations(net, room, l) + at, room.sheets[l].activation + at,
-        Shape(rows, layer.fan_out, layer.row),
+        sheet.z + at, sheet.activation + at, Shape(rows, layer.fan_out, layer.row)
     )
 
 
-cdef void pass_on(
-    const Part *part, Py_ssize_t from_layer, Py_ssize_t top, Py_ssize_t rows
+cdef Py_ssize_t go_up(
+    const Part *part, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
 ) noexcept nogil:
-    """From the pre-activations of a layer to the activations of the last one, with dropout."""
+    """From what was weighed in a layer to the activations of the last one, with dropout.
+
+    What is to be normalized over the batch has been, in this layer; the next such layer, which is
+    weighed and waits, is returned, or the number of layers.
+    """
     cdef const Net *net = part.net
     cdef const Layer *layer
     cdef const Sheet *sheet
-    cdef Py_ssize_t l, at
-    for l in range(from_layer, net.size):
+    cdef Py_ssize_t at
+    while True:
         layer = &net.layers[l]
         sheet = &part.room.sheets[l]
         at = top * layer.row
+        if layer.normalization == LAYER:
+            normalize_samples(net, part.room, l, top, rows)
         activate(net, part.room, l, top, rows)
         if layer.dropout > 0:
             drop(
                 layer.dropout, net.key, place(part, l, top), sheet.activation + at,
                 sheet.output + at, Shape(rows, layer.fan_out, layer.row),
             )
-        if l + 1 < net.size:
-            weigh(net, part.room, l + 1, sheet.output + at, layer.row, part.first, top, rows)
+        l += 1
+        if l == net.size:
+            return l
+        weigh(net, part.room, l, sheet.output + at, layer.row, part.first, top, rows)
+        if net.layers[l].normalization == BATCH:
+            return l
 
 
 cdef inline Counter place(const Part *part, Py_ssize_t layer, Py_ssize_t top) noexcept nogil:
     """Where the random numbers of a dropout begin."""
     return Counter(
         <uint32_t>(part.first_in_batch + top - part.top), <uint32_t>layer, <uint32_t>part.number
+    )
+
+
+cdef inline Shape columns_of_block(
+    const Part *part, Py_ssize_t block, Py_ssize_t *first
+) noexcept nogil:
+    """All the samples of the room, some columns of the layer that waits."""
+    cdef const Layer *layer = &part.net.layers[part.layer]
+    first[0] = block * UNIT_COLUMNS
+    return Shape(
+        part.rows, min(layer.fan_out - first[0], <Py_ssize_t>UNIT_COLUMNS), layer.row
+    )
+
+
+cdef void normalize_batch(void *context, Py_ssize_t block) noexcept nogil:
+    """From what was weighed to the pre-activations, some units over all the samples."""
+    cdef const Part *part = <const Part *>context
+    cdef const Net *net = part.net
+    cdef const Layer *layer = &net.layers[part.layer]
+    cdef const Sheet *sheet = &part.room.sheets[part.layer]
+    cdef Py_ssize_t j
+    cdef Shape shape = columns_of_block(part, block, &j)
+    cdef real *mean = sheet.statistics + j
+    normalize_columns(
+        sheet.normal + j, net.parameters + layer.gain + j, net.parameters + layer.bias + j, shape,
+        sheet.normal + j, sheet.spread + j, sheet.z + j, mean, mean + layer.fan_out,
+    )
+
+
+cdef void move_statistics(const Part *part) noexcept nogil:
+    """Let the running averages of batch normalization follow a batch that has gone through."""
+    cdef const Net *net = part.net
+    cdef Py_ssize_t l = next_to_wait(net, -1)
+    while l < net.size:
+        move_averages(
+            part.room.sheets[l].statistics, net.statistics + net.layers[l].statistics,
+            2 * net.layers[l].fan_out,
+        )
+        l = next_to_wait(net, l)
+
+
+cdef void normalize_batch_backward(void *context, Py_ssize_t block) noexcept nogil:
+    """From dloss/dz to the same with respect to what was weighed, some units over all the samples."""
+    cdef const Part *part = <const Part *>context
+    cdef const Layer *layer = &part.net.layers[part.layer]
+    cdef const Sheet *sheet = &part.room.sheets[part.layer]
+    cdef Py_ssize_t j
+    cdef Shape shape = columns_of_block(part, block, &j)
+    columns_backward(
+        sheet.normal + j, sheet.spread + j, part.net.parameters + layer.gain + j, sheet.delta + j,
+        shape, sheet.error + j,
     )
 
 
@@ -222,6 +363,7 @@ cdef void answer(void *context, Py_ssize_t block) noexcept nogil:
         shared_store(&asked.strange, 1)
     for l in range(net.size):
         weigh(net, room, l, x, x_row, asked.first, top, end - top)
+        normalize_by_what_was_learned(net, room, l, top, end - top)
         activate(net, room, l, top, end - top)
         x, x_row = room.sheets[l].activation + top * net.layers[l].row, net.layers[l].row
     for i in range(top, end):
@@ -229,6 +371,21 @@ cdef void answer(void *context, Py_ssize_t block) noexcept nogil:
             asked.out + (asked.first + i) * net.outputs,
             room.sheets[net.size - 1].activation + i * last.row,
             <size_t>net.outputs * sizeof(real),
+        )
+
+
+cdef inline void normalize_by_what_was_learned(
+    const Net *net, const Room *room, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+) noexcept nogil:
+    cdef const Layer *layer = &net.layers[l]
+    cdef const real *mean = net.statistics + layer.statistics
+    cdef real *z = room.sheets[l].z + top * layer.row
+    if layer.normalization == LAYER:
+        normalize_samples(net, room, l, top, rows)
+    elif layer.normalization == BATCH:
+        normalize_by(
+            mean, mean + layer.fan_out, net.parameters + layer.gain, net.parameters + layer.bias,
+            z, Shape(rows, layer.fan_out, layer.row), z,
         )
 
 
@@ -261,7 +418,7 @@ cdef void judge(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogi
     cdef Py_ssize_t i, at = top * last.row
     cdef Shape shape = Shape(rows, last.fan_out, last.row)
     net.loss.of_rows(
-        room.z + at, sheet.activation + at, room.targets + at, shape, room.losses + top
+        &net.loss, sheet.z + at, sheet.activation + at, room.targets + at, shape, room.losses + top
     )
     for i in range(rows):
         room.hits[top + i] = (
@@ -272,9 +429,25 @@ cdef void judge(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogi
         subtract(sheet.activation + at, room.targets + at, shape, sheet.delta + at)
     else:
         net.loss.delta(
-            &last.activation, sheet.activation + at, room.targets + at, <real>part.batch, shape,
-            sheet.delta + at,
+            &net.loss, &last.activation, sheet.z + at, sheet.activation + at, room.targets + at,
+            # If all weights are 0 so is the delta, whatever it is divided by.
+            <real>(part.total if part.total > 0 else 1), shape, sheet.delta + at,
         )
+    if part.samples.weights != NULL:
+        weight_samples(part, top, rows)
+
+
+cdef void weight_samples(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
+    """Let each sample count in loss and delta as much as its weight says."""
+    cdef const Layer *last = &part.net.layers[part.net.size - 1]
+    cdef real *delta = part.room.sheets[part.net.size - 1].delta
+    cdef real weight
+    cdef Py_ssize_t i, j
+    for i in range(top, top + rows):
+        weight = part.samples.weights[number_of(&part.samples, part.first + i)]
+        part.room.losses[i] *= weight
+        for j in range(last.fan_out):
+            delta[i * last.row + j] = weight * delta[i * last.row + j]
 
 
 cdef inline Py_ssize_t largest(const real *values, Py_ssize_t size) noexcept nogil:
@@ -286,51 +459,125 @@ cdef inline Py_ssize_t largest(const real *values, Py_ssize_t size) noexcept nog
     return found
 
 
-cdef void backward(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
-    """The deltas of all layers below the last one."""
+cdef void go_down(
+    const Part *part, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+) noexcept nogil:
+    """From dloss/dz of a layer to those of all below it, or down to one that waits for all."""
     cdef const Net *net = part.net
     cdef const Layer *layer
-    cdef const Layer *below
     cdef const Sheet *sheet
-    cdef Shape shape
-    cdef Py_ssize_t l, at
-    for l in range(net.size - 1, -1, -1):
+    cdef Py_ssize_t at
+    while True:
         layer = &net.layers[l]
+        sheet = &part.room.sheets[l]
         if net.article:
             article_gradient(part, l, top, rows)
+        if layer.normalization == BATCH:
+            return
+        if layer.normalization == LAYER:
+            at = top * layer.row
+            rows_backward(
+                sheet.normal + at, sheet.spread + top, net.parameters + layer.gain,
+                sheet.delta + at, Shape(rows, layer.fan_out, layer.row), sheet.error + at,
+            )
         if l == 0:
             return
-        below = &net.layers[l - 1]
-        sheet = &part.room.sheets[l - 1]
-        at = top * below.row
-        product(
-            Matrix(part.room.sheets[l].delta + top * layer.row, layer.row, 1),
-            Matrix(net.parameters + layer.weights, 1, layer.fan_out),
-            rows, layer.fan_in, layer.fan_out,
-            Target(NULL, 0, 1, sheet.delta + at, below.row), NULL,
+        descend(part, l, top, rows)
+        l -= 1
+
+
+cdef void descend(
+    const Part *part, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+) noexcept nogil:
+    """The delta of the layer below, of which there is one."""
+    cdef const Net *net = part.net
+    cdef const Layer *layer = &net.layers[l]
+    cdef const Layer *below = &net.layers[l - 1]
+    cdef const Sheet *sheet = &part.room.sheets[l - 1]
+    cdef Py_ssize_t at = top * below.row
+    cdef Shape shape = Shape(rows, below.fan_out, below.row)
+    product(
+        Matrix(part.room.sheets[l].error + top * layer.row, layer.row, 1),
+        Matrix(net.parameters + layer.weights, 1, layer.fan_out),
+        rows, layer.fan_in, layer.fan_out,
+        Target(NULL, 0, 1, sheet.delta + at, below.row), NULL,
+    )
+    if net.article:
+        return
+    if below.dropout > 0:
+        drop(
+            below.dropout, net.key, place(part, l - 1, top), sheet.delta + at, sheet.delta + at,
+            shape,
         )
-        if net.article:
-            continue
-        shape = Shape(rows, below.fan_out, below.row)
-        if below.dropout > 0:
-            drop(
-                below.dropout, net.key, place(part, l - 1, top), sheet.delta + at, sheet.delta + at,
-                shape,
-            )
-        below.activation.backward(sheet.activation + at, sheet.delta + at, sheet.delta + at, shape)
+    below.activation.backward(
+        sheet.z + at, sheet.activation + at, sheet.delta + at, sheet.delta + at, shape
+    )
+
+
+cdef inline Py_ssize_t layer_of(const Net *net, Py_ssize_t *unit) noexcept nogil:
+    """The layer that a unit belongs to; the unit becomes its number there."""
+    cdef Py_ssize_t l = 0
+    while l + 1 < net.size and net.layers[l + 1].first_unit <= unit[0]:
+        l += 1
+    unit[0] -= net.layers[l].first_unit
+    return l
 
 
 cdef void improve(void *context, Py_ssize_t unit) noexcept nogil:
     cdef const Part *part = <const Part *>context
-    cdef const Net *net = part.net
-    cdef Py_ssize_t l = 0
-    while l + 1 < net.size and net.layers[l + 1].first_unit <= unit:
-        l += 1
-    unit -= net.layers[l].first_unit
-    if unit * UNIT_ROWS < net.layers[l].fan_in:
+    cdef Py_ssize_t l = layer_of(part.net, &unit)
+    if unit * UNIT_ROWS < part.net.layers[l].fan_in:
         improve_weights(part, l, unit)
     else:
         improve_bias(part, l)
+
+
+cdef inline bint range_of(
+    const Net *net, Py_ssize_t unit, Py_ssize_t *start, Py_ssize_t *size
+) noexcept nogil:
+    """Where the parameters of a unit stand in the flat arrays; whether they are weights."""
+    cdef const Layer *layer = &net.layers[layer_of(net, &unit)]
+    cdef Py_ssize_t top = unit * UNIT_ROWS
+    if top < layer.fan_in:
+        start[0] = layer.weights + top * layer.fan_out
+        size[0] = min(<Py_ssize_t>UNIT_ROWS, layer.fan_in - top) * layer.fan_out
+        return True
+    start[0] = layer.bias
+    size[0] = biases_of(net, layer)
+    return False
+
+
+cdef inline Py_ssize_t biases_of(const Net *net, const Layer *layer) noexcept nogil:
+    """How many parameters follow the weights: the bias, or one for each sample, and the gain."""
+    if layer.normalization != NONE:
+        return 2 * layer.fan_out
+    return net.biases * layer.fan_out
+
+
+cdef void complete(void *context, Py_ssize_t unit) noexcept nogil:
+    """The share of the l2 term in a gradient that is there, and the sum of its squares."""
+    cdef const Part *part = <const Part *>context
+    cdef Py_ssize_t i, start, size
+    cdef bint are_weights = range_of(part.net, unit, &start, &size)
+    cdef real *gradient = part.net.gradient + start
+    cdef double square = 0
+    if are_weights:
+        decay(part, gradient, start, size)
+    for i in range(size):
+        square = multiply_add(gradient[i], gradient[i], square)
+    part.room.squares[unit] = square
+
+
+cdef void take(void *context, Py_ssize_t unit) noexcept nogil:
+    """The step of a unit, by a gradient that is there and scaled first."""
+    cdef const Part *part = <const Part *>context
+    cdef Py_ssize_t i, start, size
+    cdef real *gradient
+    range_of(part.net, unit, &start, &size)
+    gradient = part.net.gradient + start
+    for i in range(size):
+        gradient[i] = gradient[i] * part.scale
+    take_step(part, gradient, start, size)
 
 
 cdef inline Ahead rows_ahead(
@@ -346,7 +593,7 @@ cdef inline Ahead rows_ahead(
 cdef Ahead share_of_next(const Part *part, Py_ssize_t unit, Py_ssize_t tiles) noexcept nogil:
     """Those of the samples that come next which a unit of the first layer asks for meanwhile."""
     cdef Py_ssize_t units = units_of(part.net.layers[0].fan_in) - 1
-    cdef Py_ssize_t start = part.first + part.rows
+    cdef Py_ssize_t start = part.first + part.top + part.rows
     cdef Py_ssize_t rows = max(min(part.rows, part.samples.count - start), <Py_ssize_t>0)
     cdef Py_ssize_t first = rows * unit // units, end = rows * (unit + 1) // units
     cdef const void *data = part.samples.bytes
@@ -366,7 +613,7 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
     cdef const Net *net = part.net
     cdef const Layer *layer = &net.layers[l]
     cdef real room[UNIT_ROWS * UNIT_COLUMNS]
-    cdef real packed[UNIT_ROWS * MOST_ROWS]
+    cdef real packed[UNIT_ROWS * PART_ROWS]
     cdef const real *base
     cdef real *gradient
     cdef real *weights
@@ -391,7 +638,7 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
                 &packed[i * UNIT_ROWS], left.start + i * left.column, <size_t>rows * sizeof(real)
             )
         left = Matrix(&packed[0], 1, UNIT_ROWS)
-    right = Matrix(part.room.sheets[l].delta + part.top * layer.row, layer.row, 1)
+    right = Matrix(part.room.sheets[l].error + part.top * layer.row, layer.row, 1)
     if net.article:
         right = Matrix(
             net.gradient + layer.bias + part.first * layer.fan_out, layer.fan_out, 1
@@ -426,40 +673,71 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
             )
             if part.steps:
                 for i in range(rows):
+                    decay(part, gradient + i * row, at + i * layer.fan_out, columns)
                     take_step(part, gradient + i * row, at + i * layer.fan_out, columns)
         right.start += columns
         j += columns
 
 
 cdef void improve_bias(const Part *part, Py_ssize_t l) noexcept nogil:
+    """The gradient of a layer's bias and, with normalization, of its gain, and the step."""
     cdef const Net *net = part.net
     cdef const Layer *layer = &net.layers[l]
+    cdef const Sheet *sheet = &part.room.sheets[l]
+    cdef Py_ssize_t at = part.top * layer.row
+    cdef Py_ssize_t size = biases_of(net, layer)
     cdef real *gradient = net.gradient + layer.bias
-    cdef Py_ssize_t size = layer.fan_out
-    if net.article:
-        # On the way back every sample has filled its own.
-        size = layer.fan_out * net.biases
-    else:
+    # By the article's rule every sample has filled its own on the way back.
+    if not net.article:
         if not part.adds:
             memset(gradient, 0, <size_t>size * sizeof(real))
-        sum_of_rows(
-            part.room.sheets[l].delta + part.top * layer.row, layer.row, part.rows, size, gradient
-        )
+        sum_of_rows(sheet.delta + at, layer.row, part.rows, layer.fan_out, gradient)
+        if layer.normalization != NONE:
+            add_products(
+                sheet.delta + at, sheet.normal + at, Shape(part.rows, layer.fan_out, layer.row),
+                gradient + layer.fan_out,
+            )
     if part.steps:
         take_step(part, gradient, layer.bias, size)
 
 
+cdef inline void decay(
+    const Part *part, real *gradient, Py_ssize_t at, Py_ssize_t size
+) noexcept nogil:
+    """Add the gradient of the l2 term for `size` weights from number `at` on."""
+    cdef const real *weights = part.net.parameters + at
+    cdef real strength
+    cdef Py_ssize_t i
+    if part.net.l2 > 0 and part.total > 0:
+        strength = <real>(part.net.l2 / part.total)
+        for i in range(size):
+            gradient[i] = real_multiply_add(strength, weights[i], gradient[i])
+
+
 cdef inline void take_step(
-    const Part *part, const real *gradient, Py_ssize_t at, Py_ssize_t size
+    const Part *part, real *gradient, Py_ssize_t at, Py_ssize_t size
 ) noexcept nogil:
     """The step of `size` parameters from number `at` on."""
     cdef const Net *net = part.net
+    cdef real limit = <real>net.clip_value, value
+    cdef const real *parameters = net.parameters + at
+    cdef real *average
+    cdef Py_ssize_t i
+    if limit > 0:
+        for i in range(size):
+            value = gradient[i]
+            value = limit if value > limit else value
+            gradient[i] = -limit if value < -limit else value
     net.update(
         &part.step, net.parameters + at, gradient,
         net.first_moment + at if net.first_moment != NULL else NULL,
         net.second_moment + at if net.second_moment != NULL else NULL,
         size,
     )
+    if net.average != NULL:
+        average = net.average + at
+        for i in range(size):
+            average[i] = real_multiply_add(part.pace, parameters[i] - average[i], average[i])
 
 
 cdef void subtract(const real *y, const real *t, Shape shape, real *out) noexcept nogil:

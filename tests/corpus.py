@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import SGD, Adam
+from cnn_core.network import Huber, Pinball
+from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
 
 # (rows, fan_in, fan_out): empty, single, off every tile's edges, one panel, several, a long sum.
 DENSE_SHAPES = [
@@ -27,6 +28,18 @@ DENSE_SHAPES = [
     (2003, 6, 5),
 ]
 
+# Every loss, and what its settings change.
+LOSSES = [
+    "squared_error",
+    "absolute_error",
+    Huber(0.3),
+    Huber(1e6),
+    Pinball(0.8),
+    "poisson",
+    "binary_cross_entropy",
+    "cross_entropy",
+]
+
 # The activation of a last layer with each loss that it goes with.
 HEADS = [
     ("identity", "squared_error"),
@@ -34,17 +47,32 @@ HEADS = [
     ("tanh", "squared_error"),
     ("relu", "squared_error"),
     ("softmax", "squared_error"),
+    ("gelu", "squared_error"),
+    ("identity", "absolute_error"),
+    ("tanh", Huber(0.3)),
+    ("silu", Pinball(0.8)),
+    ("exp", "poisson"),
     ("sigmoid", "binary_cross_entropy"),
     ("softmax", "cross_entropy"),
 ]
 
-# Every way of an update; why this epsilon, see TRAJECTORY_EPS.
+# Every way of an update whose steps move with the gradient; why this epsilon, see TRAJECTORY_EPS.
 OPTIMIZERS = [
     SGD(),
     SGD(momentum=0.9),
     SGD(momentum=0.9, nesterov=True),
     Adam(epsilon=0.01),
     Adam(beta_1=0.8, beta_2=0.99, epsilon=0.01, weight_decay=0.1),
+    RMSprop(epsilon=0.1),
+    RMSprop(rho=0.9, momentum=0.8, epsilon=0.1),
+    Nadam(epsilon=0.01),
+]
+# Those that look at a gradient's sign alone: the rounding of one that is all but 0 can turn a step.
+SIGN_OPTIMIZERS = [
+    Lion(),
+    Lion(beta_1=0.8, beta_2=0.95, weight_decay=0.1),
+    Rprop(),
+    Rprop(decrease=0.7, increase=1.1, least_step=0.005, largest_step=0.02),
 ]
 
 # Two-dimensional layouts of the right values that a kernel has to refuse, not to misread.

@@ -135,16 +135,16 @@ def test_its_step_is_not_the_gradient_of_the_loss(backend, rng):
     parameters = np.concatenate(
         [
             np.concatenate([own.ravel(), np.zeros(bias.size)])
-            for (own, _), (_, bias) in zip(exact.unflatten(weights), ours, strict=True)
+            for (own, _, _), (_, bias, _) in zip(exact.unflatten(weights), ours, strict=True)
         ]
     )
-    for _, bias in exact.unflatten(weights):
+    for _, bias, _ in exact.unflatten(weights):
         bias[:] = 0
     gradient, direction = np.empty_like(weights), np.empty_like(parameters)
     exact_loss = backend.engine(exact, weights).gradient(x, t, gradient)
     article_loss = backend.engine(article, parameters).gradient(x, t, direction)
     assert article_loss == pytest.approx(exact_loss, rel=1e-12)
-    for (slope, _), (step, _) in zip(
+    for (slope, _, _), (step, _, _) in zip(
         exact.unflatten(gradient), article.unflatten(direction), strict=True
     ):
         cosine = (slope * step).sum() / np.linalg.norm(slope) / np.linalg.norm(step)

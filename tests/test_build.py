@@ -32,6 +32,7 @@ MODULES = (
     "losses",
     "optimizers",
     "randomness",
+    "normalization",
     "step",
     "lookahead",
     "kernels",

@@ -16,15 +16,28 @@ import pytest
 
 from cnn_core import backends
 from cnn_core.contracts import Engine
-from cnn_core.network import SGD, Adam, Dense, Network
-from corpus import HEADS, NOT_ARRAYS, OPTIMIZERS, REFUSED_LAYOUTS
-from tolerances import FINITE_DIFFERENCE, STEP_EPS, TRAJECTORY_EPS
+from cnn_core.network import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    STATISTICS_PACE,
+    Dense,
+    Huber,
+    Network,
+    Pinball,
+)
+from cnn_core.optimizers import SGD, Adam, Nadam, RMSprop, Rprop
+from corpus import HEADS, NOT_ARRAYS, OPTIMIZERS, REFUSED_LAYOUTS, SIGN_OPTIMIZERS
+from tolerances import FINITE_DIFFERENCE, NORMALIZED_EPS, STEP_EPS, TRAJECTORY_EPS
 
 AUTOGRAD = json.loads((Path(__file__).parent / "golden" / "autograd.json").read_text())
 GOLDEN = AUTOGRAD["cases"]
 SMALL = AUTOGRAD["networks"]
+RECIPES = AUTOGRAD["recipes"]
+LOSSES_WITH_SETTINGS = {"Huber(0.4)": Huber(0.4), "Pinball(0.8)": Pinball(0.8)}
 
-HIDDEN = ("identity", "sigmoid", "tanh", "relu")
+HIDDEN = tuple(name for name in ACTIVATIONS if name not in ("softmax", "exp"))
+# Every hidden activation with half the heads, every head with half the activations.
+PAIRS = [(HIDDEN[number % 10], *HEADS[number % 12]) for number in range(60)]
 
 # Units of each layer, samples, batch size: single, off every tile's edges, several layers, a batch
 # larger than the data, a long sum, wider than a panel.
@@ -51,17 +64,39 @@ SIZES = [
     ([6, 7, 6, 5], 30, 16, 0.3),
     ([13, 40, 17], 34, 7, 0.0),
 ]
+# What a step can have in addition.
+ADDITIONS = [
+    {},
+    {"l2": 0.3},
+    {"clip_value": 0.02},
+    {"clip_norm": 0.1, "l2": 0.3},
+    {"averaging": 0.9},
+]
 COMBINATIONS = [
-    (hidden, *head, optimizer, SIZES[number % len(SIZES)])
-    for number, (hidden, head, optimizer) in enumerate(itertools.product(HIDDEN, HEADS, OPTIMIZERS))
+    (
+        HIDDEN[number % 10],
+        *HEADS[(number + number // 60) % 12],
+        OPTIMIZERS[(number + number // 8) % 8],
+        SIZES[number % 9],
+        (None, "batch", "layer")[number // 2 % 3],
+        ADDITIONS[number // 3 % 5],
+    )
+    for number in range(120)
 ]
 
 
 def network(
-    units, hidden="sigmoid", output="sigmoid", loss="squared_error", dropout=0.0, **settings
+    units,
+    hidden="sigmoid",
+    output="sigmoid",
+    loss="squared_error",
+    dropout=0.0,
+    normalization=None,
+    **settings,
 ):
-    sizes = list(itertools.pairwise(units))
-    layers = [Dense(m, n, hidden, dropout) for m, n in sizes[:-1]] + [Dense(*sizes[-1], output)]
+    *below, last = itertools.pairwise(units)
+    layers = [Dense(*size, hidden, dropout, normalization) for size in below]
+    layers.append(Dense(*last, output))
     return Network(tuple(layers), loss, **settings)
 
 
@@ -80,17 +115,20 @@ def away_from_kinks(rng, net, samples, dtype):
     """Samples, targets and parameters at which no pre-activation comes near 0.
 
     The first feature is -1 or 1 and decides the sign in the first layer, unit by unit; in the
-    layers above the bias does. A ReLU whose z is all but 0 would let a gradient through in one
-    backend and not in the other.
+    layers above, and where what the bias is added to is normalized, the bias does. A ReLU whose z
+    is all but 0 would let a gradient through in one backend and not in the other.
     """
     x = rng.normal(size=(samples, net.n_inputs))
     x[:, 0] = rng.choice([-1.0, 1.0], samples)
     t = rng.random((samples, net.n_outputs))
     parameters = rng.normal(size=net.n_parameters())
-    for number, (weights, bias) in enumerate(net.unflatten(parameters)):
+    for number, (weights, bias, gain) in enumerate(net.unflatten(parameters)):
         weights *= 0.2 / len(weights) ** 0.5
         bias[:] = np.resize([1.0, -1.0], bias.shape)
-        if number == 0:
+        if gain is not None:
+            weights *= 5
+            gain *= 0.1
+        elif number == 0:
             weights[0] = bias
             bias[:] = rng.normal(size=bias.shape) * 0.1
     return x.astype(dtype), t.astype(dtype), parameters.astype(dtype)
@@ -122,6 +160,8 @@ class TestContract:
             ("network", inspect.Parameter.empty, False),
             ("parameters", inspect.Parameter.empty, False),
             ("moments", None, True),
+            ("statistics", None, True),
+            ("average", None, True),
             ("seed", 0, True),
             ("threads", None, True),
         ]
@@ -157,7 +197,8 @@ class TestAgainstAutograd:
         ids=lambda g: f"{g['hidden']}-{g['output']}-{g['loss']}",
     )
     def test_so_is_the_gradient_of_every_activation_and_loss(self, backend, golden):
-        net = network(SMALL["units"], golden["hidden"], golden["output"], golden["loss"])
+        loss = LOSSES_WITH_SETTINGS.get(golden["loss"], golden["loss"])
+        net = network(SMALL["units"], golden["hidden"], golden["output"], loss)
         engine = backend.engine(net, np.array(SMALL["parameters"]))
         gradient = np.empty(net.n_parameters())
         loss = engine.gradient(np.array(SMALL["x"]), np.array(SMALL["t"]), gradient)
@@ -170,7 +211,8 @@ class TestAgainstAutograd:
         ids=lambda g: f"{g['hidden']}-{g['loss']}-{g['optimizer']}-{g['settings']}",
     )
     def test_so_is_the_way_of_every_optimizer(self, backend, golden):
-        optimizer = {"SGD": SGD, "Adam": Adam}[golden["optimizer"]](**golden["settings"])
+        kinds = {kind.__name__: kind for kind in (SGD, Adam, RMSprop, Nadam, Rprop)}
+        optimizer = kinds[golden["optimizer"]](**golden["settings"])
         net = network(
             SMALL["units"],
             golden["hidden"],
@@ -185,35 +227,74 @@ class TestAgainstAutograd:
             engine.train_epoch(x, t, None, SMALL["batch_size"], SMALL["learning_rate"])
         np.testing.assert_allclose(parameters, golden["trained_parameters"], rtol=1e-10, atol=1e-13)
 
+    @pytest.mark.parametrize("case", RECIPES["cases"])
+    def test_so_is_all_that_a_recipe_adds(self, backend, case):
+        golden = RECIPES["cases"][case]
+        net = network(
+            RECIPES["units"],
+            "gelu",
+            "softmax",
+            "cross_entropy",
+            normalization=golden["normalization"],
+            **golden["settings"],
+        )
+        parameters, x, t = (np.array(golden[name]) for name in ("parameters", "x", "t"))
+        weights = None if golden["weights"] is None else np.array(golden["weights"])
+        engine = backend.engine(net, parameters)
+        gradient, outputs = np.empty_like(parameters), np.empty_like(t)
+        loss = engine.gradient(x, t, gradient, weights)
+        close = {"rtol": 1e-10, "atol": 1e-13}
+        np.testing.assert_allclose(loss, golden["loss"], rtol=1e-13)
+        np.testing.assert_allclose(gradient, golden["gradient"], **close)
+        batch_size, rates = RECIPES["batch_size"], np.array(golden["rates"])
+        for expected in golden["epoch_losses"]:
+            loss, _ = engine.train_epoch(x, t, None, batch_size, rates, weights)
+            assert loss == pytest.approx(expected, rel=1e-12)
+        engine.predict(x, outputs)
+        np.testing.assert_allclose(parameters, golden["trained_parameters"], **close)
+        np.testing.assert_allclose(engine.statistics, golden["statistics"], **close)
+        np.testing.assert_allclose(outputs, golden["outputs"], **close)
+        if net.averaging:
+            np.testing.assert_allclose(engine.average, golden["average"], **close)
+
 
 class TestAgainstFiniteDifferences:
     @pytest.mark.parametrize("units", [[3, 4, 2], [5, 17, 6, 3], [2, 1]], ids=str)
     def test_the_gradient_is_the_slope_of_the_loss(self, backend, rng, units):
         self.compare(backend, rng, network(units))
 
-    @pytest.mark.parametrize(("output", "loss"), HEADS)
-    @pytest.mark.parametrize("hidden", HIDDEN)
-    @pytest.mark.parametrize("dropout", [0.0, 0.4])
-    def test_so_it_is_for_every_activation_and_loss(
-        self, backend, rng, hidden, output, loss, dropout
-    ):
-        net = network([3, 5, 4, 3], hidden, output, loss, dropout, input_scale=-0.5)
+    @pytest.mark.parametrize(("hidden", "output", "loss"), PAIRS, ids=str)
+    def test_so_it_is_for_every_activation_and_loss(self, backend, rng, hidden, output, loss):
+        dropout = 0.4 if PAIRS.index((hidden, output, loss)) % 3 == 0 else 0.0
+        net = network([3, 4, 3, 3], hidden, output, loss, dropout, input_scale=-0.5)
         self.compare(backend, rng, net)
 
-    def compare(self, backend, rng, net):
+    @pytest.mark.parametrize("hidden", ["tanh", "gelu", "relu"])
+    @pytest.mark.parametrize("normalization", NORMALIZATIONS)
+    @pytest.mark.parametrize("dropout", [0.0, 0.4])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_so_it_is_with_normalization_weights_and_l2(
+        self, backend, rng, hidden, normalization, dropout, weighted
+    ):
+        head = ("softmax", "cross_entropy")
+        net = network([3, 4, 3, 3], hidden, *head, dropout, normalization, l2=0.3, clip_norm=1e-3)
+        self.compare(backend, rng, net, weighted)
+
+    def compare(self, backend, rng, net, weighted=False):
         x, t = data(rng, [net.n_inputs, net.n_outputs], 6, np.float64)
+        weights = rng.random(6) * 2 if weighted else None
         parameters = parameters_for(rng, net, np.float64)
         engine = backend.engine(net, parameters, seed=5)
         gradient, ignored = np.empty_like(parameters), np.empty_like(parameters)
-        engine.gradient(x, t, gradient)
+        engine.gradient(x, t, gradient, weights)
         for index in range(parameters.size):
             value = parameters[index]
-            parameters[index] = value + 1e-5
-            above = engine.gradient(x, t, ignored)
-            parameters[index] = value - 1e-5
-            below = engine.gradient(x, t, ignored)
+            parameters[index] = value + 1e-6
+            above = engine.gradient(x, t, ignored, weights)
+            parameters[index] = value - 1e-6
+            below = engine.gradient(x, t, ignored, weights)
             parameters[index] = value
-            assert gradient[index] == pytest.approx((above - below) / 2e-5, abs=FINITE_DIFFERENCE)
+            assert gradient[index] == pytest.approx((above - below) / 2e-6, abs=FINITE_DIFFERENCE)
 
 
 class TestTrajectories:
@@ -244,49 +325,88 @@ class TestTrajectories:
 
     @pytest.mark.compiled
     @pytest.mark.parametrize(
-        ("hidden", "output", "loss", "optimizer", "size"),
+        ("hidden", "output", "loss", "optimizer", "size", "normalization", "additions"),
         COMBINATIONS,
         ids=["-".join(map(str, combination)) for combination in COMBINATIONS],
     )
     def test_they_do_with_every_activation_loss_and_optimizer(
-        self, dtype, rng, hidden, output, loss, optimizer, size
+        self, dtype, rng, hidden, output, loss, optimizer, size, normalization, additions
     ):
         units, samples, batch_size, dropout = size
-        net = network(units, hidden, output, loss, dropout, optimizer=optimizer)
+        net = network(
+            units,
+            hidden,
+            output,
+            loss,
+            dropout,
+            normalization,
+            optimizer=optimizer,
+            **additions,
+        )
+        self.compare(dtype, rng, net, samples, batch_size)
+
+    @pytest.mark.compiled
+    @pytest.mark.parametrize("optimizer", SIGN_OPTIMIZERS, ids=str)
+    @pytest.mark.parametrize("size", SIZES[:5], ids=str)
+    def test_they_do_with_the_optimizers_that_go_by_the_sign(self, rng, optimizer, size):
+        # In float64 alone: no gradient comes so near 0 that its sign were a matter of rounding.
+        units, samples, batch_size, dropout = size
+        head = ("softmax", "cross_entropy")
+        net = network(units, "tanh", *head, dropout, l2=0.1, optimizer=optimizer)
+        self.compare(np.dtype(np.float64), rng, net, samples, batch_size)
+
+    def compare(self, dtype, rng, net, samples, batch_size):
+        """Train by both backends: as the samples stand, and weighted with a rate for each step."""
         x, t, start = away_from_kinks(rng, net, samples, dtype)
-        orders = [None, rng.permutation(samples).astype(np.intp)]
+        order = rng.permutation(samples).astype(np.intp)
+        weights = (rng.random(samples) * 2).astype(dtype)
+        rates = rng.random(-(-samples // batch_size)) * 0.02
         results = []
         for name in ("cython", "numpy"):
             parameters = start.copy()
             engine = backends.get(name).engine(net, parameters, seed=11)
-            losses = [engine.train_epoch(x, t, order, batch_size, 0.01)[0] for order in orders]
+            losses = [
+                engine.train_epoch(x, t, None, batch_size, 0.01)[0],
+                engine.train_epoch(x, t, order, batch_size, rates, weights)[0],
+            ]
             outputs = np.empty_like(t)
             engine.predict(x, outputs)
-            results.append((parameters, outputs, engine.moments, losses, engine.steps))
-        tolerance = TRAJECTORY_EPS * float(np.finfo(dtype).eps)
+            average = parameters if engine.average is None else engine.average
+            state = (parameters, average, engine.moments, engine.statistics)
+            results.append((*state, outputs, losses, engine.steps))
+        normalized = any(layer.normalization for layer in net.layers)
+        tolerance = NORMALIZED_EPS if normalized else TRAJECTORY_EPS
+        tolerance *= float(np.finfo(dtype).eps)
         for own, reference in zip(*results, strict=True):
             np.testing.assert_allclose(own, reference, rtol=tolerance, atol=tolerance)
         assert np.isfinite(results[1][0]).all()
         assert not np.array_equal(results[1][0], start)
 
-    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS + SIGN_OPTIMIZERS, ids=str)
+    @pytest.mark.parametrize("normalization", [None, *NORMALIZATIONS])
+    @pytest.mark.parametrize("weighted", [False, True])
     def test_a_step_is_the_optimizers_update_with_the_gradient(
-        self, backend, dtype, rng, optimizer
+        self, backend, dtype, rng, optimizer, normalization, weighted
     ):
         units = [9, 19, 3]
-        net = network(units, "tanh", "softmax", "cross_entropy", 0.2, optimizer=optimizer)
+        head = ("softmax", "cross_entropy")
+        net = network(units, "tanh", *head, 0.2, normalization, optimizer=optimizer, l2=0.1)
         x, t = data(rng, units, 12, dtype)
+        weights = rng.random(12).astype(dtype) if weighted else None
         parameters = parameters_for(rng, net, dtype)
         moments = rng.random((optimizer.n_moments, parameters.size)).astype(dtype)
         expected, expected_moments = parameters.copy(), moments.copy()
         engine = backend.engine(net, parameters, moments=moments, seed=3)
         engine.steps = 6
         gradient = np.empty_like(parameters)
-        loss = engine.gradient(x, t, gradient)
+        loss = engine.gradient(x, t, gradient, weights)
+        squares = sum((layer.weights.astype(float) ** 2).sum() for layer in net.unflatten(expected))
+        total = 12 if weights is None else weights.sum(dtype=float)
         kernels = backend.kernels(dtype)
         kernels.update(optimizer, expected, gradient, expected_moments, 0.1, 7)
         tolerance = STEP_EPS * float(np.finfo(dtype).eps)
-        assert engine.train_epoch(x, t, None, 12, 0.1)[0] == pytest.approx(loss, rel=tolerance)
+        found = engine.train_epoch(x, t, None, 12, 0.1, weights)[0]
+        assert found == pytest.approx(loss - 0.1 / 2 / total * squares, rel=tolerance)
         np.testing.assert_allclose(parameters, expected, rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(moments, expected_moments, rtol=tolerance, atol=tolerance)
 
@@ -346,8 +466,7 @@ class TestTrajectories:
         losses = [engine.train_epoch(x, t, None, 10, 2.0)[0] for _ in range(60)]
         assert losses[-1] < losses[0] / 3
 
-    @pytest.mark.parametrize("hidden", HIDDEN)
-    @pytest.mark.parametrize(("output", "loss"), HEADS)
+    @pytest.mark.parametrize(("hidden", "output", "loss"), PAIRS, ids=str)
     def test_a_training_that_diverges_says_so_in_its_loss_and_warns_of_nothing(
         self, backend, dtype, rng, hidden, output, loss
     ):
@@ -393,12 +512,15 @@ class TestTrajectories:
 
 
 class TestState:
-    @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS + SIGN_OPTIMIZERS, ids=str)
+    @pytest.mark.parametrize(
+        "more", [{}, {"normalization": "batch", "averaging": 0.9, "l2": 0.1}], ids=["", "more"]
+    )
     def test_an_engine_with_copies_of_it_goes_on_with_the_same_bits(
-        self, backend, dtype, rng, optimizer
+        self, backend, dtype, rng, optimizer, more
     ):
         units = [9, 21, 18, 4]
-        net = network(units, "relu", "softmax", "cross_entropy", 0.3, optimizer=optimizer)
+        net = network(units, "relu", "softmax", "cross_entropy", 0.3, optimizer=optimizer, **more)
         x, t = data(rng, units, 50, dtype)
         orders = [rng.permutation(50).astype(np.intp) for _ in range(4)]
         parameters = parameters_for(rng, net, dtype)
@@ -406,13 +528,19 @@ class TestState:
         for order in orders[:2]:
             engine.train_epoch(x, t, order, 7, 0.05)
         copy, moments = parameters.copy(), engine.moments.copy()
-        another = backend.engine(net, copy, moments=moments, seed=2**64 - 1)
+        statistics = engine.statistics.copy()
+        average = None if engine.average is None else engine.average.copy()
+        another = backend.engine(
+            net, copy, moments=moments, statistics=statistics, average=average, seed=2**64 - 1
+        )
         another.steps = engine.steps
         for order in orders[2:]:
             result = engine.train_epoch(x, t, order, 7, 0.05)
             assert another.train_epoch(x, t, order, 7, 0.05) == result
         assert np.array_equal(copy, parameters)
         assert np.array_equal(moments, engine.moments)
+        assert np.array_equal(statistics, engine.statistics)
+        assert average is None or np.array_equal(average, engine.average)
         assert another.steps == engine.steps
 
     def test_steps_count_batches_and_nothing_else(self, backend, dtype, rng):
@@ -448,12 +576,355 @@ class TestState:
         assert engine.moments.dtype == dtype
         assert not engine.moments.any()
 
+    def test_statistics_and_average_are_bound_likewise(self, backend, dtype, rng):
+        units = [4, 5, 2]
+        net = network(units, normalization="batch", averaging=0.9)
+        x, t = data(rng, units, 10, dtype)
+        parameters = parameters_for(rng, net, dtype)
+        statistics, average = net.first_statistics(dtype), parameters.copy()
+        engine = backend.engine(net, parameters, statistics=statistics, average=average)
+        assert np.shares_memory(engine.statistics, statistics)
+        assert np.shares_memory(engine.average, average)
+        engine.train_epoch(x, t, None, 4, 0.1)
+        assert (statistics != net.first_statistics(dtype)).all()
+        assert (average != parameters).any()
+
+    def test_statistics_and_average_that_are_not_given_are_those_of_the_first_step(
+        self, backend, dtype, rng
+    ):
+        net = network([4, 5, 2], normalization="batch", averaging=0.9)
+        parameters = parameters_for(rng, net, dtype)
+        engine = backend.engine(net, parameters)
+        assert np.array_equal(engine.statistics, net.first_statistics(dtype))
+        assert np.array_equal(engine.average, parameters)
+        assert not np.shares_memory(engine.average, parameters)
+        assert engine.statistics.dtype == engine.average.dtype == dtype
+
+    def test_where_there_are_none_they_are_nothing(self, backend, dtype):
+        net = network([4, 5, 2], normalization="layer")
+        engine = backend.engine(net, np.ones(net.n_parameters(), dtype))
+        assert engine.statistics.shape == (0,)
+        assert engine.average is None
+
     @pytest.mark.parametrize("steps", [0, 5, 2**32 - 1])
     def test_steps_can_be_set(self, backend, dtype, steps):
         net = network([4, 5, 2])
         engine = backend.engine(net, np.ones(net.n_parameters(), dtype))
         engine.steps = steps
         assert engine.steps == steps
+
+
+class TestNormalization:
+    def engine(self, backend, rng, dtype, normalization="batch", **settings):
+        net = network([4, 6, 3], "tanh", "identity", normalization=normalization, **settings)
+        parameters = parameters_for(rng, net, dtype)
+        return net, parameters, backend.engine(net, parameters)
+
+    @pytest.mark.parametrize("samples", [1, 2, 9])
+    def test_a_step_moves_the_running_averages_towards_the_batch(
+        self, backend, dtype, rng, samples
+    ):
+        net, parameters, engine = self.engine(backend, rng, dtype)
+        x, t = data(rng, [4, 3], samples, dtype)
+        engine.statistics[:] = rng.random(12)
+        before = net.unflatten_statistics(engine.statistics.copy())[0]
+        u = x.astype(float) @ net.unflatten(parameters)[0].weights.astype(float)
+        # A single sample tells nothing of the variance of others; that one is 0.
+        batch = u.mean(axis=0), u.var(axis=0, ddof=1 if samples > 1 else 0)
+        engine.train_epoch(x, t, None, samples, 0.1)
+        after = net.unflatten_statistics(engine.statistics)[0]
+        for old, new, now in zip(before, after, batch, strict=True):
+            expected = old + STATISTICS_PACE * (now - old)
+            np.testing.assert_allclose(new, expected, rtol=1e-5, atol=1e-6)
+
+    def test_neither_a_gradient_nor_a_prediction_moves_anything(self, backend, dtype, rng):
+        _, parameters, engine = self.engine(backend, rng, dtype, averaging=0.9)
+        x, t = data(rng, [4, 3], 9, dtype)
+        arrays = (parameters, engine.statistics, engine.average)
+        before = [array.copy() for array in arrays]
+        engine.gradient(x, t, np.empty_like(parameters))
+        engine.predict(x, t)
+        engine.predictor(9)(x)
+        assert all(map(np.array_equal, arrays, before))
+
+    @pytest.mark.parametrize("samples", [1, 5, 1300])
+    def test_a_prediction_goes_by_the_running_averages(self, backend, dtype, rng, samples):
+        net, parameters, engine = self.engine(backend, rng, dtype)
+        engine.statistics[:] = rng.random(12) + 0.1
+        x, out = data(rng, [4, 3], samples, dtype)
+        engine.predict(x, out)
+        first, second = net.unflatten(parameters.astype(float))
+        mean, variance = net.unflatten_statistics(engine.statistics.astype(float))[0]
+        normal = (x @ first.weights - mean) / np.sqrt(variance + 1e-5)
+        a = np.tanh(first.gain * normal + first.bias)
+        expected = a @ second.weights + second.bias
+        tolerance = STEP_EPS * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(out, expected, rtol=tolerance, atol=tolerance)
+        alone = [engine.predictor(1)(row).copy() for row in x[:50]]
+        np.testing.assert_allclose(np.concatenate(alone), out[:50], rtol=0, atol=tolerance)
+
+    def test_by_the_layer_each_sample_is_normalized_by_itself(self, backend, dtype, rng):
+        _, parameters, engine = self.engine(backend, rng, dtype, "layer")
+        x, t = data(rng, [4, 3], 7, dtype)
+        out, gradient, whole = (
+            np.empty_like(t),
+            np.empty_like(parameters),
+            np.empty_like(parameters),
+        )
+        engine.predict(x, out)
+        engine.gradient(x, t, whole)
+        total = np.zeros_like(parameters)
+        for row in range(7):
+            one = slice(row, row + 1)
+            alone = np.empty_like(t[one])
+            engine.predict(x[one], alone)
+            np.testing.assert_allclose(alone, out[one], rtol=1e-5, atol=1e-6)
+            engine.gradient(x[one], t[one], gradient)
+            total += gradient / 7
+        np.testing.assert_allclose(whole, total, rtol=1e-5, atol=1e-5)
+
+    def test_a_batch_of_one_sample_teaches_its_layer_nothing_but_the_bias(
+        self, backend, dtype, rng
+    ):
+        net, parameters, engine = self.engine(backend, rng, dtype)
+        x, t = data(rng, [4, 3], 1, dtype)
+        gradient = np.empty_like(parameters)
+        engine.gradient(x, t, gradient)
+        first = net.unflatten(gradient)[0]
+        assert not first.weights.any()
+        assert not first.gain.any()
+        assert first.bias.all()
+
+
+class TestWeights:
+    NETWORKS = (
+        {},
+        {"normalization": "layer"},
+        {"loss": Huber(0.2), "output": "identity", "l2": 0.7},
+        {"loss": "cross_entropy", "output": "softmax"},
+    )
+
+    @pytest.mark.parametrize("settings", NETWORKS, ids=str)
+    def test_are_the_numbers_of_times_that_samples_are_there(self, backend, dtype, rng, settings):
+        net = network([4, 6, 3], "tanh", **settings)
+        x, t = data(rng, [4, 3], 6, dtype)
+        times = np.array([1, 0, 3, 2, 0, 1])
+        parameters = parameters_for(rng, net, dtype)
+        engine = backend.engine(net, parameters)
+        found, expected = np.empty_like(parameters), np.empty_like(parameters)
+        loss = engine.gradient(x, t, found, times.astype(dtype))
+        wanted = engine.gradient(np.repeat(x, times, axis=0), np.repeat(t, times, axis=0), expected)
+        tolerance = STEP_EPS * float(np.finfo(dtype).eps)
+        assert loss == pytest.approx(wanted, rel=tolerance)
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+    @pytest.mark.parametrize("batch_size", [1, 4, 30])
+    def test_that_are_all_one_change_next_to_nothing(self, backend, dtype, rng, batch_size):
+        units = [4, 6, 3]
+        net = network(units, "relu", "softmax", "cross_entropy", l2=0.1)
+        x, t = data(rng, units, 13, dtype)
+        ways, losses = [], []
+        for weights in (None, np.ones(13, dtype)):
+            ways.append(parameters_for(np.random.default_rng(1), net, dtype))
+            engine = backend.engine(net, ways[-1])
+            losses.append(engine.train_epoch(x, t, None, batch_size, 0.1, weights))
+        tolerance = STEP_EPS * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(*ways, rtol=tolerance, atol=tolerance)
+        assert losses[0] == pytest.approx(losses[1], rel=tolerance)
+
+    def test_go_with_their_samples_in_any_order_and_weigh_the_loss_of_an_epoch(
+        self, backend, dtype, rng
+    ):
+        units = [4, 6, 3]
+        net = network(units)
+        x, t = data(rng, units, 10, dtype)
+        weights = rng.random(10).astype(dtype)
+        order = rng.permutation(10).astype(np.intp)[:8]
+        together = parameters_for(rng, net, dtype)
+        apart = together.copy()
+        loss, _ = backend.engine(net, together).train_epoch(x, t, order, 3, 0.7, weights)
+        engine = backend.engine(net, apart)
+        cost = 0.0
+        for rows in (order[:3], order[3:6], order[6:]):
+            part, _ = engine.train_epoch(x[rows], t[rows], None, 3, 0.7, weights[rows])
+            cost += part * weights[rows].sum(dtype=float)
+        assert np.array_equal(together, apart)
+        assert loss == pytest.approx(cost / weights[order].sum(dtype=float), rel=1e-12)
+
+    def test_that_are_all_zero_teach_nothing_and_cost_nothing(self, backend, dtype, rng):
+        units = [4, 6, 3]
+        net = network(units, l2=0.5)
+        x, t = data(rng, units, 10, dtype)
+        parameters = parameters_for(rng, net, dtype)
+        before, gradient = parameters.copy(), np.empty_like(parameters)
+        engine = backend.engine(net, parameters)
+        nothing = np.zeros(10, dtype)
+        assert engine.gradient(x, t, gradient, nothing) == 0
+        assert not gradient.any()
+        assert engine.train_epoch(x, t, None, 4, 0.7, nothing)[0] == 0
+        assert np.array_equal(parameters, before)
+        assert engine.steps == 3
+
+
+class TestAdditions:
+    """What a step can have beside the gradient of the loss and the optimizer's formula."""
+
+    UNITS = (4, 6, 5, 3)
+
+    def gradient_of(self, backend, dtype, **settings):
+        rng = np.random.default_rng(1)
+        net = network(self.UNITS, "tanh", "softmax", "cross_entropy", **settings)
+        x, t = data(rng, self.UNITS, 9, dtype)
+        parameters = parameters_for(rng, net, dtype)
+        engine = backend.engine(net, parameters)
+        gradient = np.empty_like(parameters)
+        loss = engine.gradient(x, t, gradient)
+        return net, parameters, gradient, loss, engine, (x, t)
+
+    @pytest.mark.parametrize("normalization", [None, *NORMALIZATIONS])
+    def test_l2_pulls_at_the_weights_and_at_nothing_else(self, backend, dtype, normalization):
+        net, parameters, plain, loss, *_ = self.gradient_of(
+            backend, dtype, normalization=normalization
+        )
+        _, _, found, with_term, *_ = self.gradient_of(
+            backend, dtype, normalization=normalization, l2=0.9
+        )
+        squares = 0.0
+        for layer in net.unflatten(parameters):
+            squares += (layer.weights.astype(float) ** 2).sum()
+        for layer, own in zip(net.unflatten(plain), net.unflatten(parameters), strict=True):
+            layer.weights[:] += dtype.type(0.1) * own.weights
+        tolerance = STEP_EPS * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(found, plain, rtol=tolerance, atol=tolerance)
+        assert with_term == pytest.approx(loss + 0.05 * squares, rel=1e-6)
+
+    def step_of(self, backend, dtype, **settings):
+        """How far a plain step with the rate 1 goes, and the gradient that it is made of."""
+        _, parameters, gradient, _, engine, (x, t) = self.gradient_of(backend, dtype, **settings)
+        before = parameters.copy()
+        engine.train_epoch(x, t, None, 9, 1.0)
+        return before - parameters, gradient
+
+    @pytest.mark.parametrize("l2", [0.0, 2.0])
+    def test_clip_value_limits_every_value_after_the_term_of_l2(self, backend, dtype, l2):
+        step, gradient = self.step_of(backend, dtype, l2=l2, clip_value=0.01)
+        assert (np.abs(gradient) > 0.02).any()
+        assert (np.abs(gradient) < 0.005).any()
+        tolerance = STEP_EPS * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(step, np.clip(gradient, -0.01, 0.01), rtol=0, atol=tolerance)
+
+    @pytest.mark.parametrize("l2", [0.0, 2.0])
+    @pytest.mark.parametrize("share", [0.3, 0.999, 1.001])
+    def test_clip_norm_limits_the_length_of_the_whole_gradient(self, backend, dtype, l2, share):
+        _, gradient = self.step_of(backend, dtype, l2=l2)
+        norm = float(np.linalg.norm(gradient.astype(float)))
+        step, _ = self.step_of(backend, dtype, l2=l2, clip_norm=share * norm)
+        tolerance = STEP_EPS * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(step, gradient * min(share, 1), rtol=0, atol=tolerance)
+
+    @pytest.mark.parametrize("settings", [{}, {"optimizer": Adam()}, {"l2": 0.1}], ids=str)
+    def test_the_average_follows_the_parameters(self, backend, dtype, rng, settings):
+        net = network(self.UNITS, averaging=0.3, **settings)
+        x, t = data(rng, self.UNITS, 20, dtype)
+        parameters = parameters_for(rng, net, dtype)
+        engine = backend.engine(net, parameters)
+        expected = parameters.astype(float)
+        for step in range(1, 11):
+            engine.train_epoch(x, t, None, 20, 0.5)
+            # 2 / 11, 3 / 12, then 0.3.
+            decay = min(0.3, (1 + step) / (10 + step))
+            expected += (1 - decay) * (parameters - expected)
+        tolerance = STEP_EPS * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(engine.average, expected, rtol=tolerance, atol=tolerance)
+
+    def test_averaging_does_not_change_the_way_of_the_parameters(self, backend, dtype, rng):
+        x, t = data(rng, self.UNITS, 20, dtype)
+        ways = []
+        for averaging in (0.0, 0.9):
+            net = network(self.UNITS, averaging=averaging, optimizer=Adam())
+            ways.append(parameters_for(np.random.default_rng(1), net, dtype))
+            backend.engine(net, ways[-1]).train_epoch(x, t, None, 3, 0.1)
+        assert np.array_equal(*ways)
+
+    @pytest.mark.parametrize("settings", [{}, {"optimizer": Adam()}, {"clip_norm": 0.1}], ids=str)
+    @pytest.mark.parametrize("batch_size", [1, 3, 32])
+    def test_every_step_can_have_its_own_rate(self, backend, dtype, rng, settings, batch_size):
+        net = network(self.UNITS, **settings)
+        x, t = data(rng, self.UNITS, 20, dtype)
+        order = rng.permutation(20).astype(np.intp)
+        rates = rng.random(-(-20 // batch_size))
+        together = parameters_for(rng, net, dtype)
+        apart = together.copy()
+        backend.engine(net, together).train_epoch(x, t, order, batch_size, rates)
+        engine = backend.engine(net, apart)
+        for step, rate in enumerate(rates):
+            rows = order[step * batch_size : (step + 1) * batch_size]
+            engine.train_epoch(x, t, rows, batch_size, float(rate))
+        assert np.array_equal(together, apart)
+
+    @pytest.mark.parametrize("batch_size", [1, 3, 32])
+    def test_rates_that_are_all_the_same_are_one_rate(self, backend, dtype, rng, batch_size):
+        net = network(self.UNITS, optimizer=Adam())
+        x, t = data(rng, self.UNITS, 20, dtype)
+        ways = []
+        for rates in (0.25, np.full(-(-20 // batch_size), 0.25)):
+            ways.append(parameters_for(np.random.default_rng(1), net, dtype))
+            backend.engine(net, ways[-1]).train_epoch(x, t, None, batch_size, rates)
+        assert np.array_equal(*ways)
+
+
+class TestDivergence:
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {},
+            {"optimizer": Adam(), "averaging": 0.9},
+            {"normalization": "batch", "averaging": 0.9},
+            {"normalization": "layer", "clip_norm": 1.0},
+            {"clip_value": 0.1, "dropout": 0.3},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize(("batch_size", "bad"), [(1, 7), (4, 9), (4, 0), (4, 39), (16, 20)])
+    @pytest.mark.parametrize("value", [np.inf, np.nan])
+    def test_the_first_batch_without_a_finite_loss_and_all_after_it_are_not_learnt(
+        self, backend, dtype, rng, settings, batch_size, bad, value
+    ):
+        units = [4, 6, 3]
+        net = network(units, "tanh", "identity", **settings)
+        x, t = data(rng, units, 40, dtype)
+        t[bad, 1] = value
+        steps = bad // batch_size
+        states = []
+        for rows in (40, steps * batch_size):
+            parameters = parameters_for(np.random.default_rng(1), net, dtype)
+            engine = backend.engine(net, parameters, seed=3)
+            loss, _ = engine.train_epoch(x[:rows], t[:rows], None, batch_size, 0.05)
+            assert np.isfinite(loss) == (rows != 40)
+            assert engine.steps == steps
+            average = parameters if engine.average is None else engine.average
+            states.append((parameters, average, engine.moments, engine.statistics))
+        for found, expected in zip(*states, strict=True):
+            assert np.array_equal(found, expected)
+            assert np.isfinite(found).all()
+
+    def test_what_is_returned_is_the_loss_that_is_not_finite(self, backend, dtype):
+        net = network([1, 1], output="identity")
+        for value in (np.inf, np.nan):
+            t = np.array([[0], [value], [0], [np.nan]], dtype)
+            engine = backend.engine(net, np.ones(2, dtype))
+            loss, _ = engine.train_epoch(np.ones((4, 1), dtype), t, None, 1, 0.1)
+            np.testing.assert_equal(loss, value)
+
+    def test_a_rate_that_is_too_high_leaves_finite_parameters(self, backend, dtype, rng):
+        # The loss overflows before the parameters do.
+        units = [4, 6, 3]
+        net = network(units, "relu", "identity")
+        x, t = data(rng, units, 400, dtype)
+        parameters = parameters_for(rng, net, dtype)
+        with np.errstate(all="raise"):
+            loss, _ = backend.engine(net, parameters).train_epoch(x, t, None, 4, 3.0)
+        assert not np.isfinite(loss)
 
 
 class TestBytes:
@@ -557,7 +1028,7 @@ class TestDropout:
         gradient = np.empty_like(parameters)
         loss = engine.gradient(x, t, gradient)
 
-        wide = [(w, b) for w, b in net.unflatten(parameters.astype(np.float64))]
+        wide = [(w, b) for w, b, _ in net.unflatten(parameters.astype(np.float64))]
         masks = masks_of(backend, net, 2**33 + 7, 5, 11, dtype)
         first = np.tanh(x @ wide[0][0] + wide[0][1])
         second = np.tanh(first * masks[0] @ wide[1][0] + wide[1][1])
@@ -571,7 +1042,7 @@ class TestDropout:
         tolerance = STEP_EPS * float(np.finfo(dtype).eps)
         assert loss == pytest.approx(((y - t) ** 2).sum() / 22, rel=tolerance)
         for found, layer in zip(net.unflatten(gradient), expected, strict=True):
-            for own, reference in zip(found, layer, strict=True):
+            for own, reference in zip(found[:2], layer, strict=True):
                 np.testing.assert_allclose(own, reference, rtol=tolerance, atol=tolerance)
 
     def dropped(self, backend, seed, step, rate=0.3, units=4000):
@@ -639,7 +1110,7 @@ class TestPredict:
         out = np.full((samples, 3), np.nan, dtype)
         backend.engine(net, parameters).predict(x, out)
         a = x.astype(np.float64)
-        for weights, bias in net.unflatten(parameters.astype(np.float64)):
+        for weights, bias, _ in net.unflatten(parameters.astype(np.float64)):
             a = 1 / (1 + np.exp(-(a @ weights + bias)))
         np.testing.assert_allclose(out, a, atol=50 * float(np.finfo(dtype).eps))
 
@@ -1075,6 +1546,86 @@ class TestRefusals:
         with pytest.raises(ValueError, match="read-only"):
             backend.engine(net, **arrays)
 
+    @pytest.mark.parametrize("array", ["statistics", "average"])
+    @pytest.mark.parametrize(
+        ("change", "error"),
+        [
+            (lambda a: a[:-1].copy(), ValueError),
+            (lambda a: np.append(a, a[:1]), ValueError),
+            (lambda a: a[np.newaxis], ValueError),
+            (lambda a: np.repeat(a, 2)[::2], ValueError),
+            (lambda a: a.astype(np.float16), ValueError),
+            (lambda a: a.astype(a.dtype.newbyteorder()), ValueError),
+            (lambda a: a.tolist(), TypeError),
+        ],
+        ids=["short", "long", "matrix", "strided", "float16", "byte-swapped", "list"],
+    )
+    def test_statistics_and_an_average_that_it_cannot_use(
+        self, backend, dtype, array, change, error
+    ):
+        net = network([4, 5, 2], normalization="batch", averaging=0.9)
+        parameters = np.ones(net.n_parameters(), dtype)
+        good = {"statistics": net.first_statistics(dtype), "average": parameters.copy()}
+        backend.engine(net, parameters, **good)
+        with pytest.raises(error):
+            backend.engine(net, parameters, **{**good, array: change(good[array])})
+
+    @pytest.mark.parametrize("array", ["statistics", "average"])
+    def test_statistics_and_an_average_that_are_read_only(self, backend, dtype, array):
+        net = network([4, 5, 2], normalization="batch", averaging=0.9)
+        parameters = np.ones(net.n_parameters(), dtype)
+        arrays = {"statistics": net.first_statistics(dtype), "average": parameters.copy()}
+        arrays[array].flags.writeable = False
+        with pytest.raises(ValueError, match="read-only"):
+            backend.engine(net, parameters, **arrays)
+
+    def test_an_average_for_a_network_without_averaging(self, backend, dtype):
+        with pytest.raises(ValueError, match="average: expected none, since"):
+            backend.engine(network([4, 5, 2]), np.ones(37, dtype), average=np.ones(37, dtype))
+
+    @pytest.mark.parametrize(
+        ("weights", "error"),
+        [
+            (np.ones(2), ValueError),
+            (np.ones(4), ValueError),
+            (np.ones((3, 1)), ValueError),
+            (np.ones(6)[::2], ValueError),
+            (np.ones(3, np.float16), ValueError),
+            (np.ones(3, ">f8"), ValueError),
+            (np.ones(3, np.intp), ValueError),
+            ([1.0, 1.0, 1.0], TypeError),
+            (1.0, TypeError),
+        ],
+        ids=repr,
+    )
+    def test_weights_that_it_cannot_use(self, backend, weights, error):
+        engine = backend.engine(network([4, 5, 2]), np.zeros(37))
+        x, t = np.zeros((3, 4)), np.zeros((3, 2))
+        with pytest.raises(error):
+            engine.train_epoch(x, t, None, 2, 0.1, weights)
+        with pytest.raises(error):
+            engine.gradient(x, t, np.empty(37), weights)
+
+    @pytest.mark.parametrize(
+        ("rates", "error"),
+        [
+            (np.ones(1), ValueError),
+            (np.ones(3), ValueError),
+            (np.ones((1, 2)), ValueError),
+            (np.ones(4)[::2], ValueError),
+            (np.ones(2, np.float32), ValueError),
+            (np.ones(2, ">f8"), ValueError),
+            ([0.1, 0.1], TypeError),
+            (None, TypeError),
+        ],
+        ids=repr,
+    )
+    def test_learning_rates_that_it_cannot_use(self, engine, dtype, rates, error):
+        x, t = np.zeros((3, 4), dtype), np.zeros((3, 2), dtype)
+        with pytest.raises(error):
+            engine.train_epoch(x, t, None, 2, rates)
+        assert engine.steps == 0
+
     @pytest.mark.parametrize("steps", [-1, 2**32, 2**70])
     def test_steps_beyond_32_bits(self, engine, steps):
         with pytest.raises(ValueError, match="steps"):
@@ -1135,5 +1686,9 @@ class TestRefusals:
             engine.train_epoch(x, t, None, 5, 0.1)
         with pytest.raises(ValueError, match="all samples in one step"):
             engine.train_epoch(x, t, np.arange(6, dtype=np.intp), 6, 0.1)
+        with pytest.raises(ValueError, match="weights"):
+            engine.train_epoch(x, t, None, 6, 0.1, np.ones(6, dtype))
+        with pytest.raises(ValueError, match="weights"):
+            engine.gradient(x, t, np.empty(net.n_parameters(6), dtype), np.ones(6, dtype))
         with pytest.raises(ValueError, match="6 samples"):
             engine.predict(x[:5], t[:5])

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from cnn_core import backends
-from cnn_core.network import SGD, Adam
+from cnn_core.network import Dense, Network
+from cnn_core.optimizers import SGD, Adam
 from corpus import HEADS, OPTIMIZERS
 from test_engine import HIDDEN, away_from_kinks, data, network, parameters_for
 from test_reproducibility import LEAST_SHARED_WORK
@@ -54,6 +55,13 @@ def compiled_engine(net, parameters, **settings):
 def parameters_and_samples(rng, net, samples, dtype):
     x, t = data(rng, [net.n_inputs, net.n_outputs], samples, dtype)
     return parameters_for(rng, net, dtype) * dtype.type(0.3), x, t
+
+
+def relative_to_largest(found, wanted):
+    """The largest error of each array of a layer, relative to the array's largest value."""
+    for own, other in zip(found, wanted, strict=True):
+        if own is not None:
+            yield np.abs(own - other).max() / max(np.abs(other).max(), 1e-30)
 
 
 class TestPlainDescent:
@@ -102,8 +110,8 @@ class TestParts:
         tolerance = GRADIENT_EPS * float(np.finfo(dtype).eps)
         assert loss == pytest.approx(expected_loss, rel=tolerance)
         for found, wanted in zip(net.unflatten(gradient), net.unflatten(expected), strict=True):
-            for own, other in zip(found, wanted, strict=True):
-                assert np.abs(own - other).max() <= tolerance * np.abs(other).max()
+            for error in relative_to_largest(found, wanted):
+                assert error <= tolerance
 
     @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
     def test_their_step_is_the_update_with_that_gradient(self, backend, dtype, rng, optimizer):
@@ -294,8 +302,8 @@ class TestOneRow:
             engine.gradient(x.astype(array.dtype), t.astype(array.dtype), gradients[-1])
         tolerance = GRADIENT_EPS * float(np.finfo(dtype).eps)
         for found, wanted in zip(*map(net.unflatten, gradients), strict=True):
-            for own, other in zip(found, wanted, strict=True):
-                assert np.abs(own - other).max() <= tolerance * np.abs(other).max()
+            for error in relative_to_largest(found, wanted):
+                assert error <= tolerance
 
 
 @pytest.mark.compiled
@@ -371,3 +379,132 @@ class TestSpacedRows:
         tolerance = TRAJECTORY_EPS * float(np.finfo(dtype).eps)
         for own, reference in zip(*results, strict=True):
             np.testing.assert_allclose(own, reference, rtol=tolerance, atol=tolerance)
+
+
+def normalized(units, normalization, **settings):
+    """A network whose hidden layers are normalized."""
+    sizes = list(itertools.pairwise(units))
+    layers = [Dense(m, n, "tanh", 0.2, normalization) for m, n in sizes[:-1]]
+    return Network((*layers, Dense(*sizes[-1], "softmax")), "cross_entropy", **settings)
+
+
+@pytest.mark.compiled
+class TestSamplesThatWait:
+    """Where a layer is normalized over the batch all its samples come together, twice a step."""
+
+    # Not two: normalized they are -1 and 1 whatever the weights, whose gradient is rounding alone.
+    @pytest.mark.parametrize("samples", [1, 7, 48, 256, 257, 900])
+    @pytest.mark.parametrize("units", [[30, 64, 5], [30, 70, 19, 65, 5]], ids=str)
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_have_the_references_gradient(self, dtype, rng, units, samples, threads):
+        net = normalized(units, "batch")
+        parameters, x, t = parameters_and_samples(rng, net, samples, dtype)
+        gradients, losses = [], []
+        for name, real in (("cython", dtype), ("numpy", np.float64)):
+            gradients.append(np.empty(parameters.size, real))
+            engine = backends.get(name).engine(
+                net, parameters.astype(real), seed=5, threads=threads
+            )
+            losses.append(engine.gradient(x.astype(real), t.astype(real), gradients[-1]))
+        tolerance = GRADIENT_EPS * float(np.finfo(dtype).eps)
+        assert losses[0] == pytest.approx(losses[1], rel=tolerance)
+        for found, wanted in zip(*map(net.unflatten, gradients), strict=True):
+            # What a bias before its normalization would get is nothing but rounding.
+            for error in relative_to_largest(found, wanted):
+                assert error <= tolerance
+
+    @pytest.mark.parametrize("batch_size", [33, 300])
+    def test_train_as_the_reference_does(self, dtype, rng, batch_size):
+        net = normalized([30, 64, 33, 5], "batch", optimizer=Adam(epsilon=0.01))
+        start, x, t = parameters_and_samples(rng, net, 700, dtype)
+        results = []
+        for name in ("cython", "numpy"):
+            parameters = start.copy()
+            engine = backends.get(name).engine(net, parameters, seed=5)
+            losses = [engine.train_epoch(x, t, None, batch_size, 0.005)[0] for _ in range(2)]
+            outputs = np.empty_like(t)
+            engine.predict(x, outputs)
+            results.append((parameters, engine.moments, engine.statistics, losses, outputs))
+        tolerance = TRAJECTORY_EPS * float(np.finfo(dtype).eps)
+        for own, reference in zip(*results, strict=True):
+            np.testing.assert_allclose(own, reference, rtol=tolerance, atol=tolerance)
+
+    def test_keep_their_averages_as_they_are_where_no_step_is_taken(self, dtype, rng):
+        net = normalized([30, 64, 5], "batch")
+        parameters, x, t = parameters_and_samples(rng, net, 40, dtype)
+        engine = compiled_engine(net, parameters)
+        engine.gradient(x, t, np.empty_like(parameters))
+        engine.predict(x, t)
+        assert np.array_equal(engine.statistics, net.first_statistics(dtype))
+
+
+class TestClippedByNorm:
+    """The whole gradient is there before the step, which otherwise it never is."""
+
+    NET = ([30, 64, 19, 5], "tanh", "softmax", "cross_entropy", 0.25)
+
+    @pytest.mark.parametrize("optimizer", [SGD(), Adam(epsilon=0.01)], ids=str)
+    @pytest.mark.parametrize("samples", [5, 300])
+    def test_a_gradient_that_is_shorter_is_left_alone(
+        self, backend, dtype, rng, optimizer, samples
+    ):
+        found = []
+        for limit in (None, 1e6):
+            net = network(*self.NET, optimizer=optimizer, clip_norm=limit, l2=0.3)
+            parameters, x, t = parameters_and_samples(np.random.default_rng(1), net, samples, dtype)
+            backend.engine(net, parameters, seed=5).train_epoch(x, t, None, 100, 0.1)
+            found.append(parameters)
+        tolerance = TRAJECTORY_EPS * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(*found, rtol=tolerance, atol=tolerance)
+
+    @pytest.mark.parametrize("samples", [5, 300])
+    def test_a_longer_one_is_brought_to_the_limit(self, backend, dtype, rng, samples):
+        net = network(*self.NET, clip_norm=1e-3, l2=0.3)
+        parameters, x, t = parameters_and_samples(rng, net, samples, dtype)
+        before, gradient = parameters.astype(np.float64), np.empty_like(parameters)
+        engine = backend.engine(net, parameters, seed=5)
+        engine.gradient(x, t, gradient)
+        engine.train_epoch(x, t, None, samples, 100.0)
+        wide = gradient.astype(np.float64)
+        expected = before - 100.0 * 1e-3 * wide / np.linalg.norm(wide)
+        tolerance = TRAJECTORY_EPS * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(parameters, expected, rtol=tolerance, atol=tolerance)
+
+
+class TestSettingsThatChangeNothing:
+    """What is general and what is fast meet where a setting has no effect."""
+
+    @pytest.mark.parametrize("batch_size", [1, 16, 300])
+    @pytest.mark.parametrize(
+        "way",
+        [
+            {"rates": True},
+            {"weights": 1.0},
+            # All weights together decide, not their size.
+            {"weights": 0.25},
+            {"clip_value": 1e9},
+            {"averaging": 0.5},
+            {"l2": 1e-30},
+        ],
+        ids=str,
+    )
+    def test_gives_what_is_given_without_it(self, backend, dtype, rng, batch_size, way):
+        results = []
+        for settings in ({}, dict(way)):
+            rng = np.random.default_rng(3)
+            rates, weights = settings.pop("rates", False), settings.pop("weights", None)
+            net = network([70, 60, 5], "tanh", "softmax", "cross_entropy", **settings)
+            parameters, x, t = parameters_and_samples(rng, net, 600, dtype)
+            order = rng.permutation(600).astype(np.intp)
+            epochs = backend.engine(net, parameters).train_epoch(
+                x,
+                t,
+                order,
+                batch_size,
+                np.full(-(-600 // batch_size), 0.01) if rates else 0.01,
+                None if weights is None else np.full(600, weights, dtype),
+            )
+            results.append((parameters, *epochs))
+        tolerance = TRAJECTORY_EPS * float(np.finfo(dtype).eps)
+        for own, other in zip(*results, strict=True):
+            np.testing.assert_allclose(own, other, rtol=tolerance, atol=tolerance)

@@ -137,6 +137,7 @@ class TestFit:
             "accuracy": 4,
             "validation_loss": 4,
             "validation_accuracy": 4,
+            "learning_rate": 4,
             "seconds": 4,
         }
         y = net.predict(x[40:]).astype(float)
@@ -147,7 +148,7 @@ class TestFit:
 
     def test_targets_that_are_not_classes_have_no_accuracy(self, name, rng):
         net = small_net(name).fit(rng.normal(size=(10, 6)), rng.random((10, 3)))
-        assert set(net.history) == {"loss", "seconds"}
+        assert set(net.history) == {"loss", "learning_rate", "seconds"}
 
     def test_one_output_takes_one_number_a_sample(self, name, rng):
         x, t = rng.normal(size=(20, 4)), rng.integers(0, 2, 20)
@@ -240,6 +241,24 @@ class TestFit:
         before = second.predict(data[0])
         first.fit(*data)
         assert np.array_equal(second.predict(data[0]), before)
+
+    def test_a_schedule_lowers_the_rate_in_the_course_of_a_fit(self, name, data):
+        net = small_net(name).fit(*data, schedule=cnn_core.schedules.Exponential(0.5))
+        assert net.history["learning_rate"] == [0.5, 0.25, 0.125]
+        constant = small_net(name).fit(*data)
+        assert constant.history["learning_rate"] == [0.5] * 3
+        assert not np.array_equal(net.predict(data[0]), constant.predict(data[0]))
+        with pytest.raises(ValueError, match="schedule: expected one of"):
+            net.fit(*data, schedule="slower")
+
+    def test_a_training_that_diverges_leaves_the_weights_from_before(self, name, data):
+        net = small_net(name, learning_rate=1e5)
+        before = net.predict(data[0])
+        huge = np.full((60, 3), 1e36)
+        with pytest.raises(cnn_core.DivergenceError, match="lower learning rate"):
+            net.fit(data[0], huge)
+        assert np.array_equal(net.predict(data[0]), before)
+        assert net.history == {}
 
     def test_a_loss_that_is_not_finite_stops_with_advice(self, name, data):
         net = small_net(name, dtype=np.float32)

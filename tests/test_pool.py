@@ -25,7 +25,8 @@ import numpy as np
 import pytest
 
 from cnn_core import NN, backends
-from cnn_core.network import SGD, Adam, Dense, Network
+from cnn_core.network import Dense, Network
+from cnn_core.optimizers import SGD, Adam
 
 pytestmark = pytest.mark.compiled
 

@@ -15,14 +15,15 @@ import mmap
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnn_core import NN, backends
-from cnn_core.network import SGD, Adam, Dense, Network, Optimizer
+from cnn_core.network import Dense, Network
+from cnn_core.optimizers import SGD, Adam, Nadam, Optimizer, RMSprop
 
 # Below so many multiply-adds nothing is shared; a step has three for each parameter and sample, a
 # prediction one. More samples than a part has are taken in several parts.
@@ -44,26 +45,33 @@ class Training:
     head: tuple[str, str] = ("sigmoid", "squared_error")
     optimizer: Optimizer = PLAIN
     dropout: float = 0.0
+    normalization: str | None = None
     learning_rate: float = 0.1
     of_bytes: bool = False
+    is_weighted: bool = False
+    # Further settings of the network.
+    settings: dict[str, float] = field(default_factory=dict)
     # Whether its steps are large enough for several threads.
     is_shared: bool = True
 
     @property
     def network(self) -> Network:
         sizes = list(zip(self.units, self.units[1:], strict=False))
-        layers = [Dense(m, n, self.hidden, self.dropout) for m, n in sizes[:-1]]
+        layers = [Dense(m, n, self.hidden, self.dropout, self.normalization) for m, n in sizes[:-1]]
         return Network(
             (*layers, Dense(*sizes[-1], self.head[0])),
             self.head[1],
             optimizer=self.optimizer,
             input_scale=1 / 255 if self.of_bytes else 1.0,
+            **self.settings,
         )
 
     @property
     def work(self) -> float:
         """Multiply-adds of the smallest part of a full batch."""
         parts = -(-self.batch_size // MOST_ROWS_OF_A_PART)
+        if self.normalization == "batch":
+            parts = 1
         return 3.0 * self.network.n_parameters() * (self.batch_size // parts)
 
     def run(self, dtype: str, threads: int, backend: str = "cython") -> dict[str, str]:
@@ -75,20 +83,25 @@ class Training:
         if self.of_bytes:
             x = rng.integers(0, 256, x.shape, np.uint8)
         t = np.eye(net.n_outputs, dtype=dtype)[rng.integers(0, net.n_outputs, self.samples)]
+        weights = rng.random(self.samples).astype(dtype) if self.is_weighted else None
         engine = backends.get(backend).engine(net, parameters, seed=2**40 + 9, threads=threads)
         orders = [rng.permutation(self.samples).astype(np.intp), None, np.arange(9, dtype=np.intp)]
         epochs = [
-            engine.train_epoch(x, t, order, self.batch_size, self.learning_rate) for order in orders
+            engine.train_epoch(x, t, order, self.batch_size, self.learning_rate, weights)
+            for order in orders
         ]
         gradient, outputs = np.empty_like(parameters), np.empty_like(t)
-        loss = engine.gradient(x, t, gradient)
+        loss = engine.gradient(x, t, gradient, weights)
         engine.predict(x, outputs)
+        average = parameters if engine.average is None else engine.average
         assert np.isfinite(outputs).all()
         return {
             "losses": " ".join(loss.hex() for loss in (*(loss for loss, _ in epochs), loss)),
             "hits": " ".join(str(hits) for _, hits in epochs),
             "parameters": checksum(parameters),
             "moments": checksum(engine.moments),
+            "statistics": checksum(engine.statistics),
+            "average": checksum(average),
             "gradient": checksum(gradient),
             "outputs": checksum(outputs),
         }
@@ -130,6 +143,34 @@ TRAININGS = {
     ),
     "descent with dropout": Training(
         (128, 256, 64, 32), 300, 40, "relu", ("sigmoid", "binary_cross_entropy"), dropout=0.5
+    ),
+    "batch normalization": Training(
+        (130, 96, 70, 10), 330, 64, "gelu", SOFTMAX, Adam(), 0.3, "batch", learning_rate=0.005
+    ),
+    "batch normalization, all at once": Training(
+        (120, 150, 11), 1100, 1100, "silu", SOFTMAX, normalization="batch", of_bytes=True
+    ),
+    "layer normalization, weights": Training(
+        (130, 97, 70, 10),
+        700,
+        300,
+        "elu",
+        SOFTMAX,
+        RMSprop(momentum=0.5),
+        normalization="layer",
+        learning_rate=0.001,
+        is_weighted=True,
+    ),
+    "clipped, averaged": Training(
+        (130, 96, 70, 10),
+        330,
+        64,
+        "softplus",
+        SOFTMAX,
+        Nadam(),
+        learning_rate=0.005,
+        is_weighted=True,
+        settings={"clip_norm": 0.5, "l2": 0.1, "averaging": 0.99},
     ),
     "one layer": Training((300, 70), 100, 20, head=("softmax", "squared_error")),
     "sums in several blocks": Training(

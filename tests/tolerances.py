@@ -17,13 +17,26 @@ SUM_SLACK = 2
 
 # A sigmoid is an exp, an addition and a division, half a unit in the last place for each of the
 # latter. Our exp is within 1 unit; NumPy's in float32 within 2.52, by its own documentation, and
-# its tanh within 4.
+# its tanh within 4. The exponential lines are exp(z) - 1 by a series of their own near 0, times a
+# rounded constant; a softplus is the logarithm of 1 plus an exp, by a quotient and a polynomial.
 ACTIVATION_ULPS = {
     "identity": {"cython": 0, "numpy": 0},
     "sigmoid": {"cython": 2, "numpy": 4},
     "tanh": {"cython": 4, "numpy": 4},
     "relu": {"cython": 0, "numpy": 0},
+    "leaky_relu": {"cython": 2, "numpy": 2},
+    "elu": {"cython": 3, "numpy": 3},
+    "selu": {"cython": 5, "numpy": 5},
+    "gelu": {"cython": 4, "numpy": 6},
+    "silu": {"cython": 4, "numpy": 6},
+    "softplus": {"cython": 3, "numpy": 4},
+    "exp": {"cython": 2, "numpy": 3},
 }
+# The exponent of gelu's sigmoid comes from five roundings, and an exp multiplies them by its size.
+GELU_EXPONENT_ULPS = 3
+# Where a sigmoid is below the least normal number it is rounded to a multiple of the least of all,
+# which silu and gelu multiply by z; beyond this z it is 0.
+LAST_Z = 1000
 
 # The same exp, above and below; a difference z - max, whose rounding an exp multiplies by its size,
 # and the rounding of a sum come in addition, in proportion to that difference and to the units.
@@ -44,6 +57,10 @@ LOSS_EXP_EPS = 4
 # A sum of a million such terms, one after the other in float64: half an eps for each.
 MILLION_RELATIVE = 1.2e-10
 
+# Sums of up to 300 terms of about 1, in float32 one after the other, and what a spread of up to
+# 316, one over the root of `EPSILON`, makes of their rounding: at most 50 eps on three ISA levels.
+NORMALIZATION_EPS = 200
+
 # Parameters of about 1 after six steps of an update: at most ten roundings each, constants
 # included, of values below 5.
 UPDATE_EPS = 50
@@ -52,11 +69,16 @@ UPDATE_EPS = 50
 # the networks and steps of test_engine.py came to at most 13 eps on three ISA levels, and about
 # eight times that is allowed. Two things would blow a difference of one rounding up, and are kept
 # out. Adam divides by sqrt(v), which magnifies the rounding of a gradient that stays all but 0 up
-# to the whole length of a step, unless epsilon is far above that rounding: 0.01 in place of 1e-8
-# (which is tested against formula and autograd). A ReLU whose pre-activation is all but 0 lets the
-# gradient through in one backend and stops it in the other: data and parameters are made so that
-# none comes near 0.
+# to the whole length of a step, unless epsilon is far above that rounding: 0.01 in place of 1e-8,
+# 0.1 for RMSprop, whose v is not corrected and so ten times nearer to 0 in its root at first (both
+# defaults are tested against formula and autograd). A ReLU whose pre-activation is all but 0 lets
+# the gradient through in one backend and stops it in the other: data and parameters are made so
+# that none comes near 0.
 TRAJECTORY_EPS = 100
+
+# The same with normalization, where a spread magnifies the rounding of sums by how far they are
+# above their own deviation: at most 60 eps on three ISA levels.
+NORMALIZED_EPS = 500
 
 # One step of a small network: its longest sum has 30 terms of about 1.
 STEP_EPS = 100
@@ -71,6 +93,8 @@ FUSED_STEP_ULPS = 2
 GRADIENT_EPS = 100
 
 # Central differences in float64 with a step of 1e-5: truncation about 1e-10, rounding about 1e-11.
+# Whole networks take 1e-6, with ten times the rounding and a hundredth of the truncation: samples
+# that are nearly alike are normalized along a sharp curve.
 FINITE_DIFFERENCE = 1e-8
 
 # The article's transcription takes its sums in another order and clips at 500.
@@ -116,3 +140,21 @@ def assert_terms_close(found, expected, magnitude, summed: int) -> None:
     """Assert equality within a few roundings of terms of that magnitude, `summed` of them added."""
     eps = np.finfo(found.dtype).eps
     assert_within(found, expected, (POINTWISE_ULPS + summed - 1) * eps * magnitude)
+
+
+def assert_activation_close(activation, backend, found, expected, z) -> None:
+    """Assert that `found` is `expected`, the exact value at `z`, as near as ACTIVATION_ULPS allows.
+
+    What is beyond the largest number of the dtype has to be infinite.
+    """
+    info = np.finfo(found.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        z, expected = np.float64(z), np.where(expected > info.max, np.inf, expected)
+        ulps = np.full(z.shape, float(ACTIVATION_ULPS[activation][backend]))
+        if activation == "gelu":
+            ulps += GELU_EXPONENT_ULPS * np.minimum(1.6 * np.abs(z + 0.045 * z**3), LAST_Z)
+        size = np.where(np.isinf(expected), 0, np.abs(expected))
+        allowed = ulps * info.eps * np.maximum(size, info.tiny)
+        if activation in ("gelu", "silu"):
+            allowed += np.minimum(np.abs(z), LAST_Z) * info.smallest_subnormal
+    assert_within(found, expected, np.where(np.isnan(allowed), 0, allowed))

@@ -11,15 +11,25 @@ array([0, 1, 1, 0])
 
 from __future__ import annotations
 
-from cnn_core import backends
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from cnn_core import backends, callbacks, schedules
 from cnn_core._version import __version__
 from cnn_core.arrays import one_hot
 from cnn_core.backends import backend_info
-from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
-from cnn_core.model_file import ModelFileError
-from cnn_core.network import SGD, Adam, Dense, Network
-from cnn_core.nn import NN, load
-from cnn_core.training import EpochRecord
+from cnn_core.model import Model
+from cnn_core.network import Dense, Huber, Network, Pinball
+from cnn_core.nn import NN
+from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
+from cnn_core.training import DivergenceError, EpochRecord, Recipe, Validation
+
+if TYPE_CHECKING:
+    from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
+    from cnn_core.estimators import MLPClassifier, MLPRegressor
+    from cnn_core.learning_rates import LearningRates, find_learning_rate
+    from cnn_core.model_file import ModelFileError
+    from cnn_core.saved_model import load
 
 __all__ = [
     "NN",
@@ -28,14 +38,55 @@ __all__ = [
     "DataError",
     "DataNotFoundError",
     "Dense",
+    "DivergenceError",
     "EpochRecord",
+    "Huber",
+    "LearningRates",
+    "Lion",
+    "MLPClassifier",
+    "MLPRegressor",
+    "Model",
     "ModelFileError",
+    "Nadam",
     "Network",
+    "Pinball",
+    "RMSprop",
+    "Recipe",
+    "Rprop",
+    "Validation",
     "__version__",
     "backend_info",
     "backends",
+    "callbacks",
+    "find_learning_rate",
     "load",
     "load_fashion_mnist",
     "one_hot",
     "read_idx",
+    "schedules",
 ]
+
+# Imported when they are asked for: they need more of the standard library, the estimators all of
+# scikit-learn, than whoever wants one row predicted at once should wait for.
+_LATER = {
+    "DataError": "data",
+    "DataNotFoundError": "data",
+    "LearningRates": "learning_rates",
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "ModelFileError": "model_file",
+    "find_learning_rate": "learning_rates",
+    "load": "saved_model",
+    "load_fashion_mnist": "data",
+    "read_idx": "data",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"cnn_core.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'cnn_core' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -312,5 +312,42 @@ def require_finite(converted: npt.NDArray[Any], original: npt.NDArray[Any], name
         raise ValueError(f"{name}: expected finite numbers, found {found} ({reason}) at {where}")
 
 
+def copy_into(target: FloatArray, value: npt.ArrayLike, name: str) -> None:
+    """Copy finite numbers into an array.
+
+    Parameters
+    ----------
+    target : array
+        Written to.
+    value : array-like of its shape
+    name : str
+        What the caller's user calls the array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything but finite numbers in the shape of the array, which then stays as it was.
+    """
+    found = as_numbers(value, name)
+    if found.shape != target.shape:
+        raise ValueError(f"{name}: expected the shape {target.shape}, found {found.shape}")
+    target[...] = as_finite(found, target.dtype, name)
+
+
+def copy_exactly(name: str, source: FloatArray, target: FloatArray) -> None:
+    """Copy what a file holds into an array, also where it is not finite.
+
+    Raises
+    ------
+    ValueError
+        If the shapes or dtypes differ.
+    """
+    if source.dtype != target.dtype:
+        raise ValueError(f"{name}: expected {target.dtype}, found {source.dtype}")
+    if source.shape != target.shape:
+        raise ValueError(f"{name}: expected the shape {target.shape}, found {source.shape}")
+    target[...] = source
+
+
 def _rows_are_one_hot(rows: FloatArray) -> bool:
     return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())

@@ -16,14 +16,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import (
-    Activation,
-    ByteArray,
-    FloatArray,
-    IndexArray,
-    Loss,
-    Optimizer,
-)
+from cnn_core.network import Activation, ByteArray, FloatArray, IndexArray, Loss, Normalization
+from cnn_core.optimizers import Optimizer
 
 
 class Kernels(Protocol):
@@ -68,51 +62,159 @@ class Kernels(Protocol):
 
         Shapes: z and out (n, units). The formulas::
 
-            identity   z
-            sigmoid    1 / (1 + exp(-z))
-            tanh       (exp(z) - exp(-z)) / (exp(z) + exp(-z))
-            relu       z where z > 0, else 0
-            softmax    exp(z) / sum of exp(z) over the units
+            identity     z
+            sigmoid      1 / (1 + exp(-z))
+            tanh         (exp(z) - exp(-z)) / (exp(z) + exp(-z))
+            relu         z where z > 0, else 0
+            leaky_relu   z where z > 0, else 0.01 * z            (Maas et al., 2013)
+            elu          z where z > 0, else exp(z) - 1           (Clevert et al., 2016)
+            selu         1.0507... * (z where z > 0, else 1.6733... * (exp(z) - 1))
+                                                                 (Klambauer et al., 2017)
+            gelu         z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 * z**3)))
+                                                                 (Hendrycks and Gimpel, 2016)
+            silu         z / (1 + exp(-z))                        (Elfwing et al., 2018)
+            softplus     log(1 + exp(z))                          (Dugas et al., 2001)
+            exp          exp(z)
+            softmax      exp(z) / sum of exp(z) over the units
 
-        NaN gives NaN, in a softmax for the whole sample.
+        NaN gives NaN, in a softmax for the whole sample. The exception to "no overflow" is ``exp``.
         """
 
     def activation_backward(
-        self, activation: Activation, a: FloatArray, grad_a: FloatArray, out: FloatArray
+        self,
+        activation: Activation,
+        z: FloatArray,
+        a: FloatArray,
+        grad_a: FloatArray,
+        out: FloatArray,
     ) -> None:
-        """``out`` = dloss/dz from ``a = activation(z)`` and dloss/da; it may be `grad_a` or `a`.
+        """``out`` = dloss/dz from z, ``a = activation(z)`` and dloss/da; it may be any of them.
 
-        Shapes: a, grad_a and out (n, units). The formulas::
+        Only ``gelu`` and ``silu`` look at z; for the others `z` may be `a`.
 
-            identity   grad_a
-            sigmoid    grad_a * a * (1 - a)
-            tanh       grad_a * (1 - a**2)
-            relu       grad_a where a > 0, else 0
-            softmax    a * (grad_a - sum of a * grad_a over the units)
+        Shapes: z, a, grad_a and out (n, units). The formulas::
+
+            identity     grad_a
+            sigmoid      grad_a * a * (1 - a)
+            tanh         grad_a * (1 - a**2)
+            relu         grad_a where a > 0, else 0
+            leaky_relu   grad_a where a > 0, else 0.01 * grad_a
+            elu          grad_a where a > 0, else grad_a * (a + 1)
+            selu         grad_a * (1.0507... where a > 0, else a + 1.0507... * 1.6733...)
+            gelu         grad_a * ((1 + w) / 2 + z / 2 * (1 - w**2) * dv), where
+                         v = sqrt(2 / pi) * (z + 0.044715 * z**3), w = tanh(v), dv = dv/dz
+            silu         grad_a * s * (1 + z * (1 - s)), where s = 1 / (1 + exp(-z))
+            softplus     grad_a * (1 - exp(-a))
+            exp          grad_a * a
+            softmax      a * (grad_a - sum of a * grad_a over the units)
         """
 
-    def loss(self, loss: Loss, z: FloatArray, y: FloatArray, t: FloatArray) -> float:
+    def loss(
+        self,
+        loss: Loss,
+        z: FloatArray,
+        y: FloatArray,
+        t: FloatArray,
+        weights: FloatArray | None = None,
+    ) -> float:
         """Return the loss, summed over outputs, averaged over samples; 0.0 for no samples.
 
-        Shapes: pre-activations z, outputs y and targets t (n, units). Summed in float64, each exp
-        in the arrays' dtype or better. The formulas, of which the cross-entropies work on z and so
-        lose nothing where y is all but 0 or 1::
+        With weights, one for each sample, the average is the weighted one, 0.0 if they are all 0.
+
+        Shapes: pre-activations z, outputs y and targets t (n, units), weights (n,). Summed in
+        float64, each exp in the arrays' dtype or better. The formulas, of which poisson and the
+        cross-entropies work on z and so lose nothing where y is all but 0 or 1::
 
             squared_error          (y - t)**2 / 2
+            absolute_error         abs(y - t)
+            Huber                  (y - t)**2 / 2 where abs(y - t) <= delta,
+                                   else delta * (abs(y - t) - delta / 2)
+            Pinball                quantile * (t - y) where y < t, else (1 - quantile) * (y - t)
+            poisson                y - t * z + t * log(t) - t, half the deviance, where t * log(t)
+                                   is 0 for t = 0 (McCullagh and Nelder, 1989, section 2.3)
             binary_cross_entropy   max(z, 0) - z * t + log(1 + exp(-abs(z)))
             cross_entropy          t * (log(sum of exp(z) over the units) - z)
         """
 
     def output_delta(
-        self, loss: Loss, activation: Activation, y: FloatArray, t: FloatArray, out: FloatArray
+        self,
+        loss: Loss,
+        activation: Activation,
+        z: FloatArray,
+        y: FloatArray,
+        t: FloatArray,
+        out: FloatArray,
+        weights: FloatArray | None = None,
     ) -> None:
         """``out`` = dloss/dz in the last layer; `out` may be `y`.
 
-        Shapes: y, t and out (n, units). The formulas, each divided by n::
+        Shapes: z, y, t and out (n, units), weights (n,). The formulas, each divided by n; with
+        weights each multiplied by that of its sample and divided by their sum, 0 if that is 0::
 
             squared_error          activation_backward of y - t
+            absolute_error         activation_backward of sign(y - t)
+            Huber                  activation_backward of y - t, limited to -delta and delta
+            Pinball                activation_backward of -quantile where y < t, 1 - quantile where
+                                   y > t, else 0
+            poisson                y - t
             binary_cross_entropy   y - t
             cross_entropy          y * (sum of t over the units) - t
+        """
+
+    def normalize(
+        self,
+        normalization: Normalization,
+        u: FloatArray,
+        gain: FloatArray,
+        bias: FloatArray,
+        normal: FloatArray,
+        spread: FloatArray,
+        z: FloatArray,
+    ) -> None:
+        """Normalize: ``normal = (u - mean) * spread`` and ``z = gain * normal + bias``.
+
+        ``spread = 1 / sqrt(variance + EPSILON)``; mean and variance, divided by the number of
+        values, are those of each column for ``"batch"`` and of each row for ``"layer"``. `normal`
+        may be `u`.
+
+        Shapes: u, normal and z (n, units), gain and bias (units,), spread (units,) or (n,).
+        """
+
+    def normalize_backward(
+        self,
+        normalization: Normalization,
+        normal: FloatArray,
+        spread: FloatArray,
+        gain: FloatArray,
+        delta: FloatArray,
+        grad_gain: FloatArray,
+        grad_bias: FloatArray,
+        out: FloatArray,
+    ) -> None:
+        """From dloss/dz, `delta`, the gradients and ``out`` = dloss/du; `out` may be `delta`.
+
+        ``grad_gain = (delta * normal).sum(axis=0)``, ``grad_bias = delta.sum(axis=0)``; with
+        ``g = gain * delta`` and averages over the columns for ``"batch"``, over the rows for
+        ``"layer"``::
+
+            out = spread * (g - average(g) - normal * average(g * normal))
+
+        Shapes: normal, delta and out (n, units), gain, grad_gain and grad_bias (units,), spread
+        (units,) or (n,).
+        """
+
+    def normalize_by(
+        self,
+        mean: FloatArray,
+        variance: FloatArray,
+        gain: FloatArray,
+        bias: FloatArray,
+        u: FloatArray,
+        z: FloatArray,
+    ) -> None:
+        """``z = gain * (u - mean) / sqrt(variance + EPSILON) + bias``; `z` may be `u`.
+
+        Shapes: mean, variance, gain and bias (units,), u and z (n, units).
         """
 
     def update(
@@ -124,7 +226,7 @@ class Kernels(Protocol):
         learning_rate: float,
         step: int,
     ) -> None:
-        """Take a step, in place, by the formulas of `cnn_core.network.SGD` or `Adam`.
+        """Take a step, in place, by the optimizer's formula in `cnn_core.optimizers`.
 
         Shapes: parameters and gradient (p,), moments (optimizer.n_moments, p): what the optimizer
         keeps from step to step, zeros at first. `step` counts from 1.
@@ -170,8 +272,10 @@ class Engine(Protocol):
 
     An engine is made from a `Network` and its flat parameter array, which it binds once and changes
     in place: whoever holds that array sees the network learn. So it is with `moments`,
-    (n_moments, n_parameters), what the optimizer keeps. Together with `steps` these arrays are the
-    state: an engine that is given copies of them goes on in the same way.
+    (n_moments, n_parameters), what the optimizer keeps, with `statistics`, (n_statistics,), the
+    running averages of batch normalization, and with `average`, that of the parameters. Together
+    with `steps` these arrays are the state: an engine that is given copies of them goes on in the
+    same way.
 
     Samples are of the parameters' dtype, or bytes (uint8); both are multiplied by the network's
     `input_scale`. It is not safe to train one engine from two threads at once; this is detected and
@@ -182,10 +286,15 @@ class Engine(Protocol):
     steps : int
         Steps taken so far; writable, from 0 to below ``2**32``.
     moments : array
+    statistics : array
+    average : array or None
+        (n_parameters,); None if the network's `averaging` is 0.
     """
 
     steps: int
     moments: FloatArray
+    statistics: FloatArray
+    average: FloatArray | None
 
     def train_epoch(
         self,
@@ -193,9 +302,12 @@ class Engine(Protocol):
         t: FloatArray,
         order: IndexArray | None,
         batch_size: int,
-        learning_rate: float,
+        learning_rate: float | npt.NDArray[np.float64],
+        weights: FloatArray | None = None,
     ) -> tuple[float, int]:
         """Train on every sample named by `order` once, `batch_size` samples a step.
+
+        If the loss of a batch is not finite, its step and those after it are not taken.
 
         Parameters
         ----------
@@ -206,12 +318,17 @@ class Engine(Protocol):
         batch_size : int
             At least 1; the last batch holds what is left. The article's rule takes all the samples
             in one step and refuses anything else.
-        learning_rate : float
+        learning_rate : float or array
+            One for all steps, or one for each, (ceil(m / batch_size),) in float64.
+        weights : (n,) array, optional
+            Of the parameters' dtype, finite, at least 0: what each sample counts in a loss.
+            Not for the article's rule.
 
         Returns
         -------
         loss : float
-            Mean over the samples, each as it was before its own batch's step.
+            Weighted mean over the samples, each as it was before its own batch's step, without the
+            term of `Network.l2`. Not finite if that of a batch was not.
         hits : int
             Samples whose largest output was the largest target, likewise.
 
@@ -221,16 +338,25 @@ class Engine(Protocol):
             For shapes that do not fit, an index outside the samples, a batch size below 1.
         """
 
-    def gradient(self, x: FloatArray | ByteArray, t: FloatArray, out: FloatArray) -> float:
+    def gradient(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        out: FloatArray,
+        weights: FloatArray | None = None,
+    ) -> float:
         """Write the next step's direction into `out`, flat like the parameters; return the loss.
 
-        For the exact rule this is the gradient of the loss over all of `x`, with the dropout of the
-        next step. The article's rule has no loss of which its direction would be the gradient; its
-        direction is written all the same.
+        For the exact rule this is the gradient of the loss over all of `x`, the term of
+        `Network.l2` included in both, with the dropout of the next step, not clipped. Running
+        averages stay as they are. The article's rule has no loss of which its direction would be
+        the gradient; its direction is written all the same.
         """
 
     def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool:
-        """Write the outputs for `x` (n, n_inputs) into `out` (n, n_outputs); without dropout.
+        """Write the outputs for `x` (n, n_inputs) into `out` (n, n_outputs).
+
+        There is no dropout, and batch normalization goes by its running averages.
 
         Returns
         -------

@@ -3,26 +3,114 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from cnn_core.optimizers import OPTIMIZERS, SGD, Optimizer
 
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 IndexArray: TypeAlias = npt.NDArray[np.intp]
 ByteArray: TypeAlias = npt.NDArray[np.uint8]
 Rule: TypeAlias = Literal["exact", "article"]
 RULES: tuple[Rule, ...] = ("exact", "article")
-Activation: TypeAlias = Literal["identity", "sigmoid", "tanh", "relu", "softmax"]
-ACTIVATIONS: tuple[Activation, ...] = ("identity", "sigmoid", "tanh", "relu", "softmax")
-Loss: TypeAlias = Literal["squared_error", "binary_cross_entropy", "cross_entropy"]
-# The activation that each loss needs in the last layer; None: any.
-LOSSES: dict[Loss, Activation | None] = {
-    "squared_error": None,
+Activation: TypeAlias = Literal[
+    "identity",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "softplus",
+    "exp",
+    "softmax",
+]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+Normalization: TypeAlias = Literal["batch", "layer"]
+NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
+LossName: TypeAlias = Literal[
+    "squared_error", "absolute_error", "poisson", "binary_cross_entropy", "cross_entropy"
+]
+
+
+@dataclass(frozen=True)
+class Huber:
+    """Half the squared error, beyond an error of `delta` a straight line (Huber, 1964).
+
+    Attributes
+    ----------
+    delta : float
+        Above 0, in the units of the outputs.
+
+    Raises
+    ------
+    ValueError
+        For a `delta` outside its range.
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.delta < math.inf:
+            raise ValueError(f"delta: expected a number above 0, found {self.delta!r}")
+
+
+@dataclass(frozen=True)
+class Pinball:
+    """The loss whose least is at a quantile (Koenker and Bassett, "Regression quantiles", 1978).
+
+    Attributes
+    ----------
+    quantile : float or tuple of float
+        Above 0 and below 1: one for all outputs, or one for each.
+
+    Raises
+    ------
+    ValueError
+        For a quantile outside its range.
+
+    Examples
+    --------
+    Three outputs learn the bounds of an interval that holds 80 % of the targets, and the median:
+
+    >>> Pinball((0.1, 0.5, 0.9)).quantiles(3)
+    (0.1, 0.5, 0.9)
+    >>> Pinball(0.5).quantiles(3)
+    (0.5, 0.5, 0.5)
+    """
+
+    quantile: float | tuple[float, ...] = 0.5
+
+    def __post_init__(self) -> None:
+        for quantile in self.quantiles(1):
+            if not 0 < quantile < 1:
+                raise ValueError(
+                    f"quantile: expected numbers above 0 and below 1, found {self.quantile!r}"
+                )
+
+    def quantiles(self, n_outputs: int) -> tuple[float, ...]:
+        """Return the quantile of each of `n_outputs` outputs, or those given, however many."""
+        if isinstance(self.quantile, tuple):
+            return self.quantile
+        return (self.quantile,) * n_outputs
+
+
+Loss: TypeAlias = LossName | Huber | Pinball
+LOSSES: tuple[LossName | type[Huber] | type[Pinball], ...] = (*get_args(LossName), Huber, Pinball)
+# The activation that a loss needs in the last layer; any for the others.
+NEEDED_ACTIVATION: dict[LossName, Activation] = {
+    "poisson": "exp",
     "binary_cross_entropy": "sigmoid",
     "cross_entropy": "softmax",
 }
+# Added to a variance before its root is taken.
+EPSILON = 1e-5
+STATISTICS_PACE = 0.1
 # An engine goes down and up the layers by recursion.
 MOST_LAYERS = 1000
 
@@ -31,22 +119,43 @@ MOST_LAYERS = 1000
 class Dense:
     """A dense layer: ``a = activation(x @ weights + bias)``.
 
+    With normalization it is ``a = activation(gain * normalized(x @ weights) + bias)``, where
+    ``normalized(u) = (u - mean) / sqrt(variance + EPSILON)``:
+
+    ``"batch"``
+        mean and variance of each unit over the samples of a batch (Ioffe and Szegedy, "Batch
+        normalization", 2015). Of both, the variance by ``n / (n - 1)`` larger, the engine keeps
+        a running average, which moves by `STATISTICS_PACE` of the way at each step; predictions
+        use that one.
+    ``"layer"``
+        mean and variance of each sample over the units (Ba, Kiros, Hinton, "Layer normalization",
+        2016).
+
     Attributes
     ----------
     fan_in, fan_out : int
         Numbers of inputs and of units; ``weights`` has the shape ``(fan_in, fan_out)``.
-    activation : {"sigmoid", "identity", "tanh", "relu", "softmax"}
-        ``"softmax"`` in the last layer only.
+    activation : str
+        One of `ACTIVATIONS`; ``"softmax"`` and ``"exp"`` in the last layer only.
     dropout : float
         Share of the activations that are 0 in a step of training, each chosen anew for every sample
         and step; the others are divided by ``1 - dropout`` (Srivastava et al., "Dropout", 2014, in
         its inverted form). From 0 to below 1; 0 in the last layer.
+    normalization : {"batch", "layer"}, optional
+        Not in the last layer.
+
+    Raises
+    ------
+    ValueError
+        For a size below 1 or not whole, a name that is not known, a share outside its range. What
+        belongs in the last layer alone, or not there, is refused by `Network`.
     """
 
     fan_in: int
     fan_out: int
     activation: Activation = "sigmoid"
     dropout: float = 0.0
+    normalization: Normalization | None = None
 
     def __post_init__(self) -> None:
         for name in ("fan_in", "fan_out"):
@@ -56,84 +165,25 @@ class Dense:
         _require_known("activation", self.activation, ACTIVATIONS)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: expected 0 up to below 1, found {self.dropout!r}")
+        if self.normalization is not None:
+            _require_known("normalization", self.normalization, NORMALIZATIONS)
 
 
-@dataclass(frozen=True)
-class SGD:
-    """Stochastic gradient descent, with momentum if asked for.
-
-    ``velocity = momentum * velocity + gradient``, then ``parameters -= learning_rate * velocity``;
-    Nesterov's form takes ``gradient + momentum * velocity`` in place of the velocity (Sutskever et
-    al., "On the importance of initialization and momentum in deep learning", 2013).
+class LayerArrays(NamedTuple):
+    """What a layer has in a flat array of parameters, or of gradients: views.
 
     Attributes
     ----------
-    momentum : float
-        From 0 to below 1.
-    nesterov : bool
-        Needs a momentum above 0.
+    weights : (fan_in, fan_out) array
+    bias : (fan_out,) array
+        For the article's rule (samples, fan_out).
+    gain : (fan_out,) array or None
+        None without normalization.
     """
 
-    momentum: float = 0.0
-    nesterov: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum: expected 0 up to below 1, found {self.momentum!r}")
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov: expected a momentum above 0 with it, found 0")
-
-    @property
-    def n_moments(self) -> int:
-        """Values kept for each parameter from step to step: the velocity, if there is momentum."""
-        return 1 if self.momentum else 0
-
-
-@dataclass(frozen=True)
-class Adam:
-    """Adam (Kingma and Ba, 2015, algorithm 1), and AdamW if there is weight decay.
-
-    With ``m = beta_1 * m + (1 - beta_1) * gradient``, ``v = beta_2 * v + (1 - beta_2) *
-    gradient**2`` and ``t`` the number of the step, from 1::
-
-        parameters *= 1 - learning_rate * weight_decay
-        parameters -= learning_rate * m / (1 - beta_1**t) / (sqrt(v / (1 - beta_2**t)) + epsilon)
-
-    The decay is the decoupled one of Loshchilov and Hutter, "Decoupled weight decay
-    regularization", 2019; it takes in the biases. What is left of an average below the least normal
-    number of the dtype counts as 0, here and in the velocity of `SGD`.
-
-    Attributes
-    ----------
-    beta_1, beta_2 : float
-        From 0 to below 1.
-    epsilon : float
-        Above 0.
-    weight_decay : float
-        At least 0.
-    """
-
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("beta_1", "beta_2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 0 up to below 1, found {getattr(self, name)!r}")
-        if not 0 < self.epsilon < math.inf:
-            raise ValueError(f"epsilon: expected a number above 0, found {self.epsilon!r}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay: expected at least 0, found {self.weight_decay!r}")
-
-    @property
-    def n_moments(self) -> int:
-        """Values kept for each parameter from step to step: ``m`` and ``v``, in this order."""
-        return 2
-
-
-Optimizer: TypeAlias = SGD | Adam
+    weights: FloatArray
+    bias: FloatArray
+    gain: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -141,30 +191,72 @@ class Network:
     """A chain of dense layers with its loss and its optimizer.
 
     All parameters live in one flat array, layer after layer, the weights of a layer (row by row)
-    before its bias, so that an update, a copy, a checksum or a comparison is one operation.
+    before its bias and that before its gain, so that an update, a copy, a checksum or a comparison
+    is one operation. The running averages of batch normalization are no parameters; they live in a
+    flat array of their own, the means of a layer before its variances.
 
     Attributes
     ----------
     layers : tuple of Dense
         From 1 to `MOST_LAYERS`; each layer's ``fan_in`` is the ``fan_out`` of the one before it.
-    loss : {"squared_error", "binary_cross_entropy", "cross_entropy"}
-        Summed over the outputs, averaged over the samples of a batch: half the squared error; or
-        the cross-entropy of sigmoid outputs, each a yes or no of its own; or that of softmax
-        outputs. Each cross-entropy needs its activation in the last layer.
-    optimizer : SGD or Adam
+    loss : str, Huber or Pinball
+        Summed over the outputs, averaged over the samples of a batch; `Kernels.loss` has the
+        formulas. ``"poisson"`` and the cross-entropies need the activation that
+        `NEEDED_ACTIVATION` names in the last layer.
+    optimizer : SGD, Adam, RMSprop, Nadam, Lion or Rprop
     rule : {"exact", "article"}
         ``"exact"``: the true gradient of the loss, one bias per unit. ``"article"``: the step that
         the article published, one bias per unit *and training sample*; for sigmoid layers without
         dropout, the squared error and plain `SGD` alone.
     input_scale : float
         Every input is multiplied by it first, so that bytes can stay bytes: ``1 / 255`` for images.
+    l2 : float
+        At least 0. The loss of a batch of n samples has ``l2 / (2 * n)`` times the sum of all
+        squared weights, biases and gains not included, in addition; with sample weights n is
+        their sum.
+    clip_value : float, optional
+        Above 0: every value of a gradient is brought to between ``-clip_value`` and ``clip_value``.
+    clip_norm : float, optional
+        Above 0: a gradient whose norm over all parameters is larger is scaled to this norm (Pascanu
+        et al., "On the difficulty of training recurrent neural networks", 2013).
+        At most one of the two.
+    averaging : float
+        From 0 to below 1. Above 0 the engine keeps an average of the parameters: at step t, from 1,
+        ``average += (1 - decay) * (parameters - average)`` with ``decay = min(averaging,
+        (1 + t) / (10 + t))`` (Polyak and Juditsky, 1992, in its exponential form).
+
+    Raises
+    ------
+    TypeError
+        For an optimizer of another kind.
+    ValueError
+        For layers that do not fit together or to the loss, a name that is not known, a number
+        outside its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> network = Network((Dense(4, 8, "relu"), Dense(8, 3, "softmax")), "cross_entropy")
+    >>> network.n_parameters()  # (4 + 1) * 8 + (8 + 1) * 3
+    67
+    >>> parameters = np.zeros(67)
+    >>> first, last = network.unflatten(parameters)
+    >>> last.weights.shape, last.bias.shape
+    ((8, 3), (3,))
+    >>> last.bias[:] = 1  # a view: the network's own bias
+    >>> parameters[-4:]
+    array([0., 1., 1., 1.])
     """
 
     layers: tuple[Dense, ...]
     loss: Loss = "squared_error"
-    optimizer: Optimizer = SGD()
+    optimizer: Optimizer = field(default_factory=SGD)
     rule: Rule = "exact"
     input_scale: float = 1.0
+    l2: float = 0.0
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    averaging: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.layers) <= MOST_LAYERS:
@@ -172,10 +264,10 @@ class Network:
                 f"a Network needs at least one layer and at most {MOST_LAYERS}, "
                 f"found {len(self.layers)}"
             )
-        _require_known("loss", self.loss, tuple(LOSSES))
         _require_known("rule", self.rule, RULES)
-        if not isinstance(self.optimizer, SGD | Adam):
-            raise TypeError(f"optimizer: expected SGD or Adam, found {self.optimizer!r}")
+        if not isinstance(self.optimizer, OPTIMIZERS):
+            known = ", ".join(kind.__name__ for kind in OPTIMIZERS)
+            raise TypeError(f"optimizer: expected one of {known}, found {self.optimizer!r}")
         if not (math.isfinite(self.input_scale) and self.input_scale):
             raise ValueError(
                 f"input_scale: expected a finite number other than 0, found {self.input_scale!r}"
@@ -186,14 +278,41 @@ class Network:
                     f"layer {number + 1} expects {above.fan_in} inputs, "
                     f"but layer {number} has {below.fan_out} units"
                 )
-            if below.activation == "softmax":
-                raise ValueError(f"layer {number}: softmax belongs in the last layer alone")
+            if below.activation in ("softmax", "exp"):
+                raise ValueError(
+                    f"layer {number}: {below.activation} belongs in the last layer alone"
+                )
+        self._check_loss()
         self._check_last_layer()
+        self._check_step()
         self._check_rule()
+
+    def _check_loss(self) -> None:
+        if isinstance(self.loss, Pinball):
+            found = len(self.loss.quantiles(self.n_outputs))
+            if found != self.n_outputs:
+                raise ValueError(
+                    f"quantile: expected one, or {self.n_outputs}, one for each output, "
+                    f"found {found}"
+                )
+        elif not isinstance(self.loss, Huber):
+            _require_known("loss", self.loss, get_args(LossName))
+
+    def _check_step(self) -> None:
+        if not 0 <= self.l2 < math.inf:
+            raise ValueError(f"l2: expected at least 0, found {self.l2!r}")
+        for name in ("clip_value", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name}: expected a number above 0, found {value!r}")
+        if self.clip_value is not None and self.clip_norm is not None:
+            raise ValueError("clip_value, clip_norm: expected at most one of them, found both")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging: expected 0 up to below 1, found {self.averaging!r}")
 
     def _check_last_layer(self) -> None:
         last = self.layers[-1]
-        needed = LOSSES[self.loss]
+        needed = NEEDED_ACTIVATION.get(self.loss) if isinstance(self.loss, str) else None
         if needed is not None and last.activation != needed:
             raise ValueError(
                 f"the loss {self.loss!r} needs {needed!r} in the last layer, "
@@ -201,15 +320,19 @@ class Network:
             )
         if last.dropout:
             raise ValueError(f"dropout: expected 0 in the last layer, found {last.dropout}")
+        if last.normalization:
+            raise ValueError(
+                f"normalization: expected none in the last layer, found {last.normalization!r}"
+            )
 
     def _check_rule(self) -> None:
         if self.rule == "exact":
             return
-        usual = all(layer.activation == "sigmoid" and not layer.dropout for layer in self.layers)
-        if not usual or self.loss != "squared_error" or self.optimizer != SGD():
+        usual = tuple(Dense(layer.fan_in, layer.fan_out) for layer in self.layers)
+        if replace(self, rule="exact") != Network(usual, input_scale=self.input_scale):
             raise ValueError(
-                "the article's rule is one for sigmoid layers without dropout, the squared error "
-                "and plain SGD"
+                "the article's rule is one for sigmoid layers alone, the squared error and plain "
+                "SGD, without anything in addition"
             )
 
     @property
@@ -231,7 +354,15 @@ class Network:
             Rows of each bias: 1 for the exact rule, the number of training samples for the
             article's.
         """
-        return sum(layer.fan_out * (layer.fan_in + bias_rows) for layer in self.layers)
+        return sum(
+            layer.fan_out * (layer.fan_in + bias_rows + (layer.normalization is not None))
+            for layer in self.layers
+        )
+
+    @property
+    def n_statistics(self) -> int:
+        """Length of the flat array of batch normalization's running averages."""
+        return sum(2 * layer.fan_out for layer in self.layers if layer.normalization == "batch")
 
     def bias_rows(self, n_parameters: int) -> int:
         """Rows of each bias in a flat array of `n_parameters` values.
@@ -250,11 +381,13 @@ class Network:
             )
         return rows
 
-    def unflatten(self, parameters: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-        """Return views ``(weights, bias)`` of each layer into the flat array `parameters`.
+    def unflatten(self, parameters: FloatArray) -> list[LayerArrays]:
+        """Return views of each layer's parameters into the flat array `parameters`.
 
-        ``weights`` is ``(fan_in, fan_out)``; ``bias`` is ``(fan_out,)`` for the exact rule and
-        ``(samples, fan_out)`` for the article's.
+        Raises
+        ------
+        ValueError
+            If the array is not as long as this network needs it.
         """
         rows = self.bias_rows(parameters.size)
         views = []
@@ -265,9 +398,50 @@ class Network:
             bias = parameters[middle:end]
             if self.rule == "article":
                 bias = bias.reshape(rows, layer.fan_out)
-            views.append((parameters[start:middle].reshape(layer.fan_in, layer.fan_out), bias))
+            weights = parameters[start:middle].reshape(layer.fan_in, layer.fan_out)
             start = end
+            gain = None
+            if layer.normalization is not None:
+                start += layer.fan_out
+                gain = parameters[end:start]
+            views.append(LayerArrays(weights, bias, gain))
         return views
+
+    def unflatten_statistics(
+        self, statistics: FloatArray
+    ) -> list[tuple[FloatArray, FloatArray] | None]:
+        """Return views (mean, variance), each (fan_out,), of each layer; None where it has none.
+
+        Raises
+        ------
+        ValueError
+            If the array is not as long as this network needs it.
+        """
+        if statistics.shape != (self.n_statistics,):
+            raise ValueError(
+                f"statistics: expected the shape ({self.n_statistics},), found {statistics.shape}"
+            )
+        views: list[tuple[FloatArray, FloatArray] | None] = []
+        start = 0
+        for layer in self.layers:
+            if layer.normalization == "batch":
+                middle, end = start + layer.fan_out, start + 2 * layer.fan_out
+                views.append((statistics[start:middle], statistics[middle:end]))
+                start = end
+            else:
+                views.append(None)
+        return views
+
+    def first_statistics(self, dtype: npt.DTypeLike) -> FloatArray:
+        """Return the running averages before the first step: means 0, variances 1.
+
+        Shape (n_statistics,), of the given `dtype`.
+        """
+        statistics: FloatArray = np.zeros(self.n_statistics, dtype)
+        for pair in self.unflatten_statistics(statistics):
+            if pair is not None:
+                pair[1][:] = 1
+        return statistics
 
 
 def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:

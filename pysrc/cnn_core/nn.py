@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core import backends
-from cnn_core.arrays import as_numbers, as_samples, as_targets, require_finite
-from cnn_core.contracts import Engine, Predictor
+from cnn_core.arrays import as_numbers, as_samples, as_targets, copy_into
+from cnn_core.callbacks import Callback, OnEpoch, PrintEpochs
+from cnn_core.contracts import Predictor
+from cnn_core.model import Model
 from cnn_core.network import RULES, ByteArray, Dense, FloatArray, Network, Rule
-from cnn_core.nn_file import SavedNetwork, blamed_on, read_network, write_network
-from cnn_core.parameters import Parameters
+from cnn_core.schedules import Schedule
 from cnn_core.settings import TrainingSettings, parameters_dtype, scale, whole
-from cnn_core.training import EpochRecord, train
-
-# As many as fit into a C int; the compiled backend starts no more than 255.
-MOST_THREADS = 2**31 - 1
+from cnn_core.training import EpochRecord, Recipe, Validation
 
 
 class NN(TrainingSettings):
@@ -81,8 +78,8 @@ class NN(TrainingSettings):
         Most threads in use; None where NumPy's BLAS decides.
     history : dict of str to list of float
         ``loss``, ``accuracy`` (if the targets are classes), ``validation_loss``,
-        ``validation_accuracy`` and ``seconds``, one value for each epoch that had one: those on
-        validation data only for epochs that were given some.
+        ``validation_accuracy``, ``learning_rate`` (of the last step) and ``seconds``, one value for
+        each epoch that had one: those on validation data only for epochs that were given some.
 
     Raises
     ------
@@ -104,22 +101,7 @@ class NN(TrainingSettings):
     """
 
     # So that a misspelt attribute is an error and not a setting that has no effect.
-    __slots__ = (
-        "__weakref__",
-        "_backend",
-        "_backend_wanted",
-        "_dtype",
-        "_engine",
-        "_epochs_done",
-        "_network",
-        "_parameters",
-        "_shuffle_key",
-        "_threads",
-        "_threads_wanted",
-        "_training",
-        "history",
-        "seed",
-    )
+    __slots__ = ("__weakref__", "_model", "seed")
 
     def __init__(
         self,
@@ -149,100 +131,112 @@ class NN(TrainingSettings):
         self.batch_size = batch_size
         if rule not in RULES:
             raise ValueError(f"rule: expected 'exact' or 'article', found {rule!r}")
-        self._dtype = parameters_dtype(dtype, rule)
+        real = parameters_dtype(dtype, rule)
         self.seed = _seed(seed)
         self.shuffle = shuffle
         self.verbose = verbose
-        self.history: dict[str, list[float]] = {}
-        self._network = Network(
+        network = Network(
             (Dense(*sizes[:2]), Dense(*sizes[1:])),
             rule=rule,
-            input_scale=scale("input_scale", input_scale, self._dtype),
+            input_scale=scale("input_scale", input_scale, real),
         )
-        self._training = threading.Lock()
-        self._backend_wanted = backend
-        self._backend = backends.get(backend)
-        self._threads_wanted = n_threads
-        self._epochs_done = 0
-        self._shuffle_key = 0
-        self._bind(Parameters.zeros(self._network, self._dtype))
-        self._draw_weights()
+        self._model = Model(network, dtype=real, backend=backend, n_threads=n_threads)
+        source = np.random if self.seed is None else np.random.RandomState(self.seed)
+        self._model.initialize("article", source)
+        if rule == "exact" and self.shuffle:
+            self._model.seed = int(source.randint(2**31 - 1))
+
+    @property
+    def model(self) -> Model:
+        """What is beneath: the network with all that it has learned, as every face holds one."""
+        return self._model
 
     @property
     def input_neurons(self) -> int:
         """Features of a sample."""
-        return self._network.n_inputs
+        return self._model.network.n_inputs
 
     @property
     def hidden_neurons(self) -> int:
         """Hidden units."""
-        return self._network.layers[0].fan_out
+        return self._model.network.layers[0].fan_out
 
     @property
     def output_neurons(self) -> int:
         """Outputs."""
-        return self._network.n_outputs
+        return self._model.network.n_outputs
 
     @property
     def rule(self) -> Rule:
         """The rule of learning, ``"exact"`` or ``"article"``."""
-        return self._network.rule
+        return self._model.network.rule
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of weights and outputs."""
-        return self._dtype
+        return self._model.dtype
 
     @property
     def backend(self) -> str:
         """The name of the backend in use."""
-        return self._backend.name
+        return self._model.backend
 
     @property
     def input_scale(self) -> float:
         """What every input is multiplied by."""
-        return self._network.input_scale
+        return self._model.network.input_scale
 
     @property
     def n_threads(self) -> int | None:
         """Most threads in use; None where NumPy's BLAS decides."""
-        return self._threads
+        return self._model.n_threads
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """What each epoch had, by its name."""
+        return self._model.history
+
+    @history.setter
+    def history(self, history: dict[str, list[float]]) -> None:
+        self._model.history = history
 
     @property
     def wih(self) -> FloatArray:
         """Weights from the inputs to the hidden units, (hidden, input): a view."""
-        return self._parameters.weights("wih")
+        weights: FloatArray = self._model.layers[0].weights.T
+        return weights
 
     @wih.setter
     def wih(self, value: npt.ArrayLike) -> None:
-        self._parameters.assign("wih", value)
+        copy_into(self.wih, value, "wih")
 
     @property
     def who(self) -> FloatArray:
         """Weights from the hidden units to the outputs, (output, hidden): a view."""
-        return self._parameters.weights("who")
+        weights: FloatArray = self._model.layers[1].weights.T
+        return weights
 
     @who.setter
     def who(self, value: npt.ArrayLike) -> None:
-        self._parameters.assign("who", value)
+        copy_into(self.who, value, "who")
 
     @property
     def bih(self) -> FloatArray | int:
         """Biases of the hidden units: a view."""
-        return self._parameters.bias("bih")
+        return self._bias(0)
 
     @bih.setter
     def bih(self, value: npt.ArrayLike) -> None:
-        self._parameters.assign("bih", value)
+        self._set_bias(0, value, "bih")
 
     @property
     def bho(self) -> FloatArray | int:
         """Biases of the outputs: a view."""
-        return self._parameters.bias("bho")
+        return self._bias(1)
 
     @bho.setter
     def bho(self, value: npt.ArrayLike) -> None:
-        self._parameters.assign("bho", value)
+        self._set_bias(1, value, "bho")
 
     def fit(
         self,
@@ -251,6 +245,8 @@ class NN(TrainingSettings):
         *,
         validation: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         on_epoch: Callable[[EpochRecord], None] | None = None,
+        schedule: Schedule | str = "constant",
+        callbacks: Iterable[Callback] = (),
     ) -> NN:
         """Train for `epochs` epochs, going on from where the network stands.
 
@@ -266,6 +262,11 @@ class NN(TrainingSettings):
             Data to measure loss and accuracy on after every epoch.
         on_epoch : callable, optional
             Called after every epoch with its `cnn_core.training.EpochRecord`.
+        schedule : Schedule or str
+            What becomes of the learning rate in the course of these epochs, as
+            `cnn_core.schedules` has it.
+        callbacks : iterable of Callback
+            See `cnn_core.callbacks`.
 
         Returns
         -------
@@ -276,29 +277,34 @@ class NN(TrainingSettings):
         ------
         TypeError, ValueError
             For data of another kind, shape or range, or with values that are not finite.
-        FloatingPointError
-            If the loss of an epoch is not finite.
+        DivergenceError
+            A `FloatingPointError`: the loss of an epoch exploded or is not finite. The last good
+            weights are put back.
         RuntimeError
             If this network is being trained already, by another thread or by the caller of
             `on_epoch`.
         """
         x, t, are_classes = self._as_data(X, T)
         validate = None if validation is None else self._validation(validation, len(x))
+        own = [PrintEpochs()] if self.verbose else []
+        last = [] if on_epoch is None else [OnEpoch(on_epoch)]
         article = self.rule == "article"
-        with self._exclusively():
-            train(
-                self._engine_for(len(x)),
-                x,
-                t,
-                first_epoch=self._epochs_done + 1,
-                last_epoch=self._epochs_done + self.epochs,
-                batch_size=len(x) if article else self.batch_size,
-                learning_rate=self.lr,
-                shuffle_key=self._shuffle_key if self.shuffle and not article else None,
-                are_classes=are_classes,
-                validate=validate,
-                on_epoch=self._recorder(on_epoch),
-            )
+        recipe = Recipe(
+            epochs=self.epochs,
+            batch_size=len(x) if article else self.batch_size,
+            learning_rate=self.lr,
+            schedule=schedule,
+            shuffle=self.shuffle and not article,
+        )
+        self._model_for(len(x)).train(
+            x,
+            t,
+            recipe,
+            are_classes=are_classes,
+            validation=validate,
+            callbacks=[*own, *callbacks, *last],
+            face=self,
+        )
         return self
 
     def backprop(self, X: npt.ArrayLike, T: npt.ArrayLike) -> float:
@@ -322,9 +328,7 @@ class NN(TrainingSettings):
             As `fit` does.
         """
         x, t, _ = self._as_data(X, T)
-        with self._exclusively():
-            loss, _ = self._engine_for(len(x)).train_epoch(x, t, None, len(x), self.lr)
-        return loss
+        return self._model_for(len(x)).step(x, t, self.lr)
 
     def predict(self, X: npt.ArrayLike) -> FloatArray:
         """Return the outputs, (n, output), each between 0 and 1.
@@ -343,14 +347,16 @@ class NN(TrainingSettings):
         --------
         predictor : for small numbers of samples at a time, with less ado.
         """
-        network = self._network
         x = as_samples(
-            X, network.n_inputs, self._dtype, empty_allowed=True, finite_unless_as_is=True
+            X, self.input_neurons, self.dtype, empty_allowed=True, finite_unless_as_is=True
         )
-        y: FloatArray = np.empty((len(x), network.n_outputs), self._dtype)
-        if not self._engine_to_predict(len(x)).predict(x, y):
-            require_finite(x, x, "X")
-        return y
+        model = self._model
+        if self.rule == "article" and not model.bias_rows:
+            # Not fitted yet: its biases are the number 0, which goes with any number of samples.
+            model = copy.copy(model)
+            model.take_bias_rows(len(x))
+            return model.predict(x)
+        return self._model_for(len(x)).predict(x)
 
     def predictor(self, rows: int = 1) -> Predictor:
         """Return a callable that predicts `rows` samples at a time, with everything laid out.
@@ -391,7 +397,7 @@ class NN(TrainingSettings):
         >>> predict(x).shape
         (1, 2)
         """
-        return self._engine.predictor(whole("rows", rows, 1))
+        return self._model.predictor(whole("rows", rows, 1))
 
     def forward(self, X: npt.ArrayLike) -> FloatArray:
         """Return the outputs with samples as columns, (output, n): ``predict(X).T``."""
@@ -413,17 +419,13 @@ class NN(TrainingSettings):
             values = values.astype(np.float64)
         rows = np.ascontiguousarray(values, values.dtype.newbyteorder("=")).reshape(1, -1)
         out = np.empty_like(rows)
-        self._backend.kernels(rows.dtype).activate("sigmoid", rows, out)
+        backends.get(self.backend).kernels(rows.dtype).activate("sigmoid", rows, out)
         return out.reshape(values.shape)
 
     def sigmoid_derivative(self, z: npt.ArrayLike) -> FloatArray:
         """Return ``activation(z) * (1 - activation(z))`` of each value, in the shape of `z`."""
         a = self.activation(z)
-        rows = a.reshape(1, -1)
-        out = np.empty_like(rows)
-        kernels = self._backend.kernels(rows.dtype)
-        kernels.activation_backward("sigmoid", rows, np.ones_like(rows), out)
-        return out.reshape(a.shape)
+        return np.asarray(a * (1 - a))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file that `cnn_core.load` reads.
@@ -436,26 +438,9 @@ class NN(TrainingSettings):
         OSError
             If the file cannot be written.
         """
-        write_network(
-            path,
-            SavedNetwork(
-                sizes=(self.input_neurons, self.hidden_neurons, self.output_neurons),
-                settings={
-                    "learning_rate": self.lr,
-                    "epochs": self.epochs,
-                    "batch_size": self.batch_size,
-                    "rule": self.rule,
-                    "dtype": self.dtype.name,
-                    "seed": self.seed,
-                    "shuffle": self.shuffle,
-                    "shuffle_key": self._shuffle_key,
-                    "epochs_done": self._epochs_done,
-                    "input_scale": self.input_scale,
-                },
-                tensors=self._parameters.tensors(),
-                history=self.history,
-            ),
-        )
+        from cnn_core import nn_file
+
+        nn_file.write(path, self)
 
     def __repr__(self) -> str:
         return (
@@ -467,75 +452,44 @@ class NN(TrainingSettings):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        made_anew = ("__weakref__", "_backend", "_engine", "_parameters", "_threads", "_training")
-        names = (*TrainingSettings.__slots__, *NN.__slots__)
-        state = {name: getattr(self, name) for name in names if name not in made_anew}
-        return {**state, "parameters": self._parameters.flat}
+        names = (*TrainingSettings.__slots__, "_model", "seed")
+        return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Copies, since `copy.copy` hands over the arrays and lists of the original.
-        parameters = state["parameters"].copy()
         for name, value in state.items():
-            if name != "parameters":
-                setattr(self, name, value)
-        self.history = {key: list(values) for key, values in self.history.items()}
-        self._backend = backends.get(self._backend_wanted)
-        self._training = threading.Lock()
-        self._bind(Parameters(self._network, parameters))
+            setattr(self, name, value)
+        # A copy, since `copy.copy` hands over the original's.
+        self._model = copy.copy(self._model)
 
-    def _bind(self, parameters: Parameters) -> None:
-        """Make `parameters` the network's own and give them an engine."""
-        self._threads = _threads(self._backend, self._threads_wanted)
-        self._parameters = parameters
-        self._engine = self._new_engine(parameters)
+    def as_model_data(
+        self, X: npt.ArrayLike, T: npt.ArrayLike
+    ) -> tuple[Model, FloatArray | ByteArray, FloatArray]:
+        """Return the model, and samples and targets as `fit` would give them to it."""
+        x, t, _ = self._as_data(X, T)
+        return self._model_for(len(x)), x, t
 
-    def _new_engine(self, parameters: Parameters) -> Engine:
-        return self._backend.engine(self._network, parameters.flat, threads=self._threads)
+    def _bias(self, layer: int) -> FloatArray | int:
+        """Return a layer's biases; before the article's rule has samples they are the number 0."""
+        return self._model.layers[layer].bias.T if self._model.bias_rows else 0
 
-    def _draw_weights(self) -> None:
-        source = np.random if self.seed is None else np.random.RandomState(self.seed)
-        self.wih = source.normal(0.0, self.input_neurons**-0.5, self.wih.shape)
-        self.who = source.normal(0.0, self.hidden_neurons**-0.5, self.who.shape)
-        if self.rule == "exact" and self.shuffle:
-            self._shuffle_key = int(source.randint(2**31 - 1))
+    def _set_bias(self, layer: int, value: npt.ArrayLike, name: str) -> None:
+        own = self._bias(layer)
+        if isinstance(own, np.ndarray):
+            copy_into(own, value, name)
+        else:
+            zero = np.zeros(())
+            copy_into(zero, value, name)
+            if zero != 0:
+                raise ValueError(f"{name}: the article's rule starts from 0, found {zero}")
 
-    def _restore(self, saved: SavedNetwork) -> None:
-        """Take over what a file holds beyond the arguments of the constructor."""
-        self.seed = _seed(saved.settings["seed"])
-        self._shuffle_key = whole("shuffle_key", saved.settings["shuffle_key"], 0)
-        self._epochs_done = whole("epochs_done", saved.settings["epochs_done"], 0)
-        self.history = saved.history
-        if self.rule == "article":
-            self._bind(self._parameters.with_bias_rows(saved.tensors["bih"].shape[-1]))
-        self._parameters.restore(saved.tensors)
-
-    @contextmanager
-    def _exclusively(self) -> Iterator[None]:
-        """Claim the network for a training."""
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError(
-                "this network is being trained already, by another thread or by whoever called "
-                "on_epoch; wait for it, or train a copy: copy.deepcopy(net)"
-            )
-        try:
-            yield
-        finally:
-            self._training.release()
-
-    def _engine_for(self, samples: int) -> Engine:
-        """Return the engine, after the article's rule has its biases for `samples` samples."""
-        fitted = self._parameters.bias_rows
-        if self._network.rule == "article" and samples != fitted:
+    def _model_for(self, samples: int) -> Model:
+        """Return the model, after the article's rule has its biases for `samples` samples."""
+        fitted = self._model.bias_rows
+        if self.rule == "article" and samples != fitted:
             if fitted:
                 raise ValueError(_other_samples(fitted, samples))
-            self._bind(self._parameters.with_bias_rows(samples))
-        return self._engine
-
-    def _engine_to_predict(self, samples: int) -> Engine:
-        if self._network.rule == "article" and not self._parameters.bias_rows:
-            # Not fitted yet: its biases are the number 0, which goes with any number of samples.
-            return self._new_engine(self._parameters.with_bias_rows(samples))
-        return self._engine_for(samples)
+            self._model.take_bias_rows(samples)
+        return self._model
 
     def _as_data(
         self, X: npt.ArrayLike, T: npt.ArrayLike, part: str = ""
@@ -545,8 +499,7 @@ class NN(TrainingSettings):
 
     def _validation(
         self, validation: tuple[npt.ArrayLike, npt.ArrayLike], samples: int
-    ) -> Callable[[], tuple[float, float | None]]:
-        """Return what measures loss and accuracy on the validation data."""
+    ) -> Validation:
         if not isinstance(validation, tuple | list) or len(validation) != 2:
             raise TypeError(
                 f"validation: expected a pair (X, T), found {type(validation).__name__}"
@@ -554,89 +507,7 @@ class NN(TrainingSettings):
         x, t, are_classes = self._as_data(*validation, part="validation ")
         if self.rule == "article" and len(x) != samples:
             raise ValueError(f"validation: {_other_samples(samples, len(x))}")
-        y = np.empty_like(t)
-        kernels = self._backend.kernels(self.dtype)
-
-        def measure() -> tuple[float, float | None]:
-            self._engine_for(len(x)).predict(x, y)
-            hits = np.count_nonzero(y.argmax(axis=1) == t.argmax(axis=1))
-            # The squared error looks at the outputs alone, so that they can stand for z as well.
-            loss = kernels.loss("squared_error", y, y, t)
-            return loss, hits / len(x) if are_classes else None
-
-        return measure
-
-    def _recorder(
-        self, on_epoch: Callable[[EpochRecord], None] | None
-    ) -> Callable[[EpochRecord], None]:
-        def record_epoch(record: EpochRecord) -> None:
-            self._epochs_done = record.epoch
-            for key in ("loss", "accuracy", "validation_loss", "validation_accuracy", "seconds"):
-                value = getattr(record, key)
-                if value is not None:
-                    self.history.setdefault(key, []).append(value)
-            if self.verbose:
-                print(record)
-            if on_epoch is not None:
-                on_epoch(record)
-
-        return record_epoch
-
-
-def load(
-    path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
-) -> NN:
-    """Return the network that `NN.save` wrote. Nothing in the file can run.
-
-    Parameters
-    ----------
-    path : path-like
-    backend : {"auto", "cython", "numpy"}
-        See `cnn_core.backends.get`.
-    n_threads : int, optional
-        As for `NN`: it belongs to the machine and is not kept in the file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    cnn_core.model_file.ModelFileError
-        If the file is damaged, truncated, of a later version or not a model of ours.
-    """
-    # What is wrong with these must not be blamed on the file.
-    _threads(backends.get(backend), n_threads)
-    saved = read_network(path)
-    with blamed_on(path):
-        return _restored(saved, backend, n_threads)
-
-
-def _restored(saved: SavedNetwork, backend: str, n_threads: int | None) -> NN:
-    settings = saved.settings
-    net = NN(
-        *saved.sizes,
-        learning_rate=settings["learning_rate"],
-        epochs=settings["epochs"],
-        batch_size=settings["batch_size"],
-        rule=settings["rule"],
-        dtype=settings["dtype"],
-        # Any seed: the weights are replaced, and NumPy's global generator is left alone.
-        seed=0,
-        shuffle=settings["shuffle"],
-        backend=backend,
-        # Files of the first version have none.
-        input_scale=settings.get("input_scale", 1.0),
-        n_threads=n_threads,
-    )
-    net._restore(saved)
-    return net
-
-
-def _threads(backend: backends.Backend, wanted: int | None) -> int | None:
-    """Return the threads that were asked for, else those that the backend uses by default."""
-    if wanted is None:
-        return backend.threads
-    threads = whole("n_threads", wanted, 1, MOST_THREADS)
-    return None if backend.name == "numpy" else threads
+        return Validation(x, t, are_classes=are_classes)
 
 
 def _seed(seed: int | None) -> int | None:

@@ -1,47 +1,32 @@
-"""How an `NN` is kept in a model file: its settings as text, its arrays and history as tensors."""
+"""How an `NN` is kept in a model file: its settings as text, its arrays by the article's names.
+
+The metadata ``network`` hold the class, the sizes and the settings; the tensors are ``wih``,
+``bih``, ``who`` and ``bho`` in the shapes of the attributes, and the history.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
+from cnn_core.arrays import copy_exactly
+from cnn_core.model_file import write_tensors
 from cnn_core.network import FloatArray
-from cnn_core.parameters import NAMES
+from cnn_core.nn import NN
+from cnn_core.saved_model import (
+    ModelFile,
+    blamed_on,
+    history_from_tensors,
+    history_to_tensors,
+    without_history,
+)
+from cnn_core.settings import whole
 
 _CLASS = "NN"
-# Before the name of a tensor of the history.
-_HISTORY = "history."
 
 
-@dataclass(frozen=True, eq=False)
-class SavedNetwork:
-    """What a file holds of a network.
-
-    Attributes
-    ----------
-    sizes : tuple of int
-        Inputs, hidden units, outputs.
-    settings : dict
-        The other settings, by their names: what JSON can hold.
-    tensors : dict of str to array
-        The arrays that `cnn_core.parameters.NAMES` names.
-    history : dict of str to list of float
-    """
-
-    sizes: tuple[int, int, int]
-    settings: dict[str, Any]
-    tensors: dict[str, FloatArray]
-    history: dict[str, list[float]]
-
-
-def write_network(path: str | os.PathLike[str], network: SavedNetwork) -> None:
+def write(path: str | os.PathLike[str], net: NN) -> None:
     """Write a network to a file, as a whole or not at all.
 
     Raises
@@ -49,68 +34,88 @@ def write_network(path: str | os.PathLike[str], network: SavedNetwork) -> None:
     OSError
         If the file cannot be written.
     """
-    tensors: dict[str, FloatArray] = dict(network.tensors)
-    for key, values in network.history.items():
-        tensors[_HISTORY + key] = np.array(values, np.float64)
-    settings = {"class": _CLASS, "network": list(network.sizes), **network.settings}
+    settings = {
+        "class": _CLASS,
+        "network": [net.input_neurons, net.hidden_neurons, net.output_neurons],
+        "learning_rate": net.lr,
+        "epochs": net.epochs,
+        "batch_size": net.batch_size,
+        "rule": net.rule,
+        "dtype": net.dtype.name,
+        "seed": net.seed,
+        "shuffle": net.shuffle,
+        "shuffle_key": net._model.seed,
+        "epochs_done": net._model.epochs_done,
+        "input_scale": net.input_scale,
+    }
+    tensors = {**_tensors(net), **history_to_tensors(net.history)}
     write_tensors(path, tensors, {"network": json.dumps(settings, allow_nan=False)})
 
 
-def read_network(path: str | os.PathLike[str]) -> SavedNetwork:
-    """Read a file that `write_network` wrote.
-
-    The arrays have the sizes that the settings say; whether the settings make sense is for the
-    network to find out, inside of `blamed_on`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    cnn_core.model_file.ModelFileError
-        If the file is damaged, truncated, of a later version or not a network of ours.
-    """
-    tensors, metadata = read_tensors(path)
-    with blamed_on(path):
-        return _network(tensors, json.loads(metadata["network"]))
-
-
-@contextmanager
-def blamed_on(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn the errors of settings and arrays that do not go together into one about the file.
+def read(file: ModelFile) -> NN:
+    """Return the network that `write` wrote.
 
     Raises
     ------
     cnn_core.model_file.ModelFileError
-        In their place.
+        If the file's settings, arrays and sizes do not go together.
     """
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ModelFileError(
-            f"{os.fspath(path)}: expected the settings and weights of an NN, "
-            f"found something else ({error})"
-        ) from error
+    with blamed_on(file.path, "an NN"):
+        settings = json.loads(file.metadata["network"])
+        tensors = without_history(file.tensors)
+        if settings["class"] != _CLASS:
+            raise ValueError(f"a {settings['class']!r} with {', '.join(sorted(tensors))}")
+        _require_sizes(settings["network"], tensors)
+        inputs, hidden, outputs = settings["network"]
+        net = NN(
+            inputs,
+            hidden,
+            outputs,
+            learning_rate=settings["learning_rate"],
+            epochs=settings["epochs"],
+            batch_size=settings["batch_size"],
+            rule=settings["rule"],
+            dtype=settings["dtype"],
+            # Any seed: the weights are replaced, and NumPy's global generator is left alone.
+            seed=0,
+            shuffle=settings["shuffle"],
+            backend=file.backend,
+            # Files of the first version have none.
+            input_scale=settings.get("input_scale", 1.0),
+            n_threads=file.n_threads,
+        )
+        net.seed = None if settings["seed"] is None else whole("seed", settings["seed"], 0)
+        net.history = history_from_tensors(file.tensors)
+        model = net._model
+        model.seed = whole("shuffle_key", settings["shuffle_key"], 0)
+        model.epochs_done = whole("epochs_done", settings["epochs_done"], 0)
+        if net.rule == "article":
+            model.take_bias_rows(tensors["bih"].shape[-1])
+        for name, array in _tensors(net).items():
+            copy_exactly(name, tensors[name], array)
+        return net
 
 
-def _network(tensors: Mapping[str, FloatArray], settings: dict[str, Any]) -> SavedNetwork:
-    arrays = {name: array for name, array in tensors.items() if not name.startswith(_HISTORY)}
-    if settings["class"] != _CLASS or set(arrays) != set(NAMES):
-        raise ValueError(f"a {settings['class']!r} with {', '.join(sorted(tensors))}")
-    inputs, hidden, outputs = settings["network"]
-    # Before memory is taken for a network of the sizes that the settings claim.
-    for name, shape in (("wih", (hidden, inputs)), ("who", (outputs, hidden))):
-        if arrays[name].shape != shape:
-            raise ValueError(f"{name}: expected the shape {shape}, found {arrays[name].shape}")
+def _tensors(net: NN) -> dict[str, FloatArray]:
+    """Return views of the arrays, transposed as the attributes are."""
+    hidden, output = net._model.layers
+    return {
+        "wih": hidden.weights.T,
+        "bih": hidden.bias.T,
+        "who": output.weights.T,
+        "bho": output.bias.T,
+    }
+
+
+def _require_sizes(sizes: Any, tensors: dict[str, FloatArray]) -> None:
+    """Compare the arrays with the sizes, before memory is taken for a network of these."""
+    inputs, hidden, outputs = sizes
+    expected = {"wih": (hidden, inputs), "who": (outputs, hidden)}
+    if set(tensors) != {*expected, "bih", "bho"}:
+        raise ValueError(f"the arrays {', '.join(sorted(tensors))}")
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise ValueError(f"{name}: expected the shape {shape}, found {tensors[name].shape}")
     for name, units in (("bih", hidden), ("bho", outputs)):
-        if arrays[name].shape[:1] != (units,):
-            raise ValueError(f"{name}: expected {units} rows, found {arrays[name].shape}")
-    return SavedNetwork(
-        sizes=(inputs, hidden, outputs),
-        settings={key: settings[key] for key in settings if key not in ("class", "network")},
-        tensors=arrays,
-        history={
-            name.removeprefix(_HISTORY): values.tolist()
-            for name, values in tensors.items()
-            if name.startswith(_HISTORY)
-        },
-    )
+        if tensors[name].shape[:1] != (units,):
+            raise ValueError(f"{name}: expected {units} rows, found {tensors[name].shape}")

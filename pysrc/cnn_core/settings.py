@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from cnn_core.network import Rule
 
+# As many as fit into a C int; the compiled backend starts no more than 255.
+MOST_THREADS = 2**31 - 1
+
 _DTYPES: tuple[np.dtype[Any], ...] = (np.dtype(np.float32), np.dtype(np.float64))
 
 

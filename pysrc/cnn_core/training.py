@@ -1,16 +1,43 @@
-"""The training loop: epochs, the order of the samples and what is reported. No arithmetic."""
+"""The training loop: epochs, order, rates, what is measured and when to stop. No arithmetic."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cnn_core.callbacks import Callback, EarlyStopping
 from cnn_core.contracts import Engine
 from cnn_core.network import ByteArray, FloatArray, IndexArray
+from cnn_core.pace import Budget, Clock, Pace, pace_for
+from cnn_core.schedules import Rates, Schedule, Steps, as_schedule
+from cnn_core.settings import number, whole
+
+if TYPE_CHECKING:
+    from cnn_core.model import Model
+
+# What can be monitored, and whether more of it is better.
+MONITORED = {
+    "loss": False,
+    "accuracy": True,
+    "validation_loss": False,
+    "validation_accuracy": True,
+    "validation_score": True,
+}
+# What the history holds of an epoch, as far as it was measured.
+HISTORY = (*MONITORED, "learning_rate", "seconds")
+# A loss so many times that of the first epoch, or of any epoch of an earlier training, has
+# exploded, unless it is below 1.
+EXPLODED = 1000
+
+
+class DivergenceError(FloatingPointError, ValueError):
+    """The loss exploded or was not finite; the last good weights were put back."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +51,9 @@ class EpochRecord:
     last_epoch : int
         Number of the last epoch of this call.
     loss : float
-        Mean over the samples of half the squared error summed over the outputs, each sample as it
-        was before its own batch's step.
+        Weighted mean over the samples of the network's loss, each sample as it was before its own
+        batch's step, without the term of `Network.l2`. For L-BFGS that of all samples after the
+        iteration, with this term.
     accuracy : float or None
         Share of samples whose largest output was their class, likewise; None if the targets are
         not classes.
@@ -35,6 +63,10 @@ class EpochRecord:
         Samples trained on in this epoch.
     seconds : float
         Time spent training in this epoch, validation not included.
+    validation_score : float or None
+        What `Validation.score` gave after the epoch.
+    learning_rate : float or None
+        That of the epoch's last step; None for L-BFGS.
     """
 
     epoch: int
@@ -45,6 +77,8 @@ class EpochRecord:
     validation_accuracy: float | None
     samples: int
     seconds: float
+    validation_score: float | None = None
+    learning_rate: float | None = None
 
     def __str__(self) -> str:
         """Return the line that ``verbose=1`` prints."""
@@ -55,8 +89,204 @@ class EpochRecord:
             parts.append(f"validation loss {self.validation_loss:.5f}")
         if self.validation_accuracy is not None:
             parts.append(f"validation accuracy {self.validation_accuracy:.4f}")
+        if self.validation_score is not None:
+            parts.append(f"validation score {self.validation_score:.4f}")
         parts.append(f"{self.samples / max(self.seconds, 1e-9):,.0f} samples/s")
         return "  ".join(parts)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the data, at least 0; with a time budget at most so many.
+    batch_size : int
+        Samples of one step, at least 1; the last batch of an epoch holds what is left.
+    learning_rate : float
+        Above 0: the base of the schedule.
+    schedule : Schedule or str
+        See `cnn_core.schedules.as_schedule`.
+    shuffle : bool
+        Whether every epoch sees the samples in another order, by the model's seed.
+    patience : int, optional
+        The training ends after more than so many epochs in a row without an improvement of more
+        than `tol`, as scikit-learn's ``n_iter_no_change``; None: it does not.
+    tol : float
+        At least 0; for L-BFGS the largest derivative at which it has converged.
+    monitor : str
+        What should improve: ``"loss"``, ``"accuracy"``, ``"validation_loss"``,
+        ``"validation_accuracy"`` or ``"validation_score"``.
+    restore_best : bool
+        Whether the model is given back, in the end, its state after the best epoch.
+    time_budget : float, optional
+        Seconds, above 0, which the training is to take: the schedule is stretched so that it ends
+        with them, in the middle of an epoch if need be. What is learned depends on the machine's
+        speed then. At least one step is taken.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a value of another kind or outside its range.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule | str = "constant"
+    shuffle: bool = True
+    patience: int | None = None
+    tol: float = 0.0
+    monitor: str = "loss"
+    restore_best: bool = False
+    time_budget: float | None = None
+
+    def __post_init__(self) -> None:
+        whole("epochs", self.epochs, 0)
+        whole("batch_size", self.batch_size, 1)
+        if self.patience is not None:
+            whole("patience", self.patience, 0)
+        for name in ("learning_rate", "time_budget"):
+            value = getattr(self, name)
+            if value is not None and number(name, value) <= 0:
+                raise ValueError(f"{name}: expected a finite number above 0, found {value}")
+        if not self.tol >= 0:
+            raise ValueError(f"tol: expected at least 0, found {self.tol!r}")
+        require_monitored(self.monitor)
+        object.__setattr__(self, "schedule", as_schedule(self.schedule))
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """What is measured after every epoch, on data that is not trained on.
+
+    Attributes
+    ----------
+    x : (n, n_inputs) array
+    t : (n, n_outputs) array
+    weights : (n,) array, optional
+        What each sample counts in the loss.
+    are_classes : bool
+        Whether the targets are rows of classes: the share of samples whose largest output is
+        their class is measured then.
+    score : callable, optional
+        Gives a number, the more the better, for the outputs (n, n_outputs), an array that the next
+        epoch overwrites.
+    """
+
+    x: FloatArray | ByteArray
+    t: FloatArray
+    weights: FloatArray | None = None
+    are_classes: bool = False
+    score: Callable[[FloatArray], float] | None = None
+
+
+class TrainingState:
+    """A training that goes on, as callbacks see it and may act on it, and as it is left in the end.
+
+    Attributes
+    ----------
+    model : Model
+    face : object
+        What the user trains: an `NN`, an estimator, or the model itself. It has a `save`.
+    recipe : Recipe
+    epoch : int
+        Number of the epoch that goes on or has ended, from 1, counted over all trainings of the
+        model; before the first epoch that of the one before.
+    last_epoch : int
+        Number of the last epoch that is planned.
+    learning_rate : float
+        Base of the schedule; a callback may set it for the epochs to come.
+    record : EpochRecord or None
+        Of the epoch that ended last; None before the first one.
+    history : dict of str to list of float
+        The model's, with that epoch as its last values.
+    best_epoch : int or None
+        Number of the epoch of this training in which what the recipe monitors was best.
+    best_value : float or None
+        Its value there.
+    improved : bool
+        Whether that is the epoch that ended last.
+    stopped_because : str or None
+        Why the training ended before its last epoch; None if it did not.
+    converged : bool
+        Whether that is because nothing improved any more, or L-BFGS has found a minimum.
+    """
+
+    def __init__(self, model: Model, face: Any, recipe: Recipe) -> None:
+        self.model = model
+        self.face = model if face is None else face
+        self.recipe = recipe
+        self.epoch = model.epochs_done
+        self.last_epoch = self.epoch + recipe.epochs
+        self.learning_rate = float(recipe.learning_rate)
+        self.record: EpochRecord | None = None
+        self.best_epoch: int | None = None
+        self.best_value: float | None = None
+        self.stopped_because: str | None = None
+        self.converged = False
+        self._least: float | None = None
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The model's history."""
+        return self.model.history
+
+    @property
+    def improved(self) -> bool:
+        """Whether the last epoch was the best one of this training."""
+        return self.record is not None and self.record.epoch == self.best_epoch
+
+    def see_whether_it_is_best(self) -> None:
+        """Compare the last epoch with the best one before."""
+        value = self.badness()
+        if self._least is None or value < self._least:
+            self._least = value
+            self.best_epoch = self.epoch
+            self.best_value = getattr(self.record, self.recipe.monitor)
+
+    def stop(self, reason: str, *, converged: bool = False) -> None:
+        """Let no further epoch begin; the first reason is kept."""
+        if self.stopped_because is None:
+            self.stopped_because = reason
+            self.converged = converged
+
+    def monitored(self, monitor: str | None = None) -> str:
+        """Return the name of what is monitored: `monitor`, by default what the recipe says."""
+        return self.recipe.monitor if monitor is None else require_monitored(monitor)
+
+    def badness(self, monitor: str | None = None) -> float:
+        """Return the last epoch's value of what is monitored, so that less is better.
+
+        Raises
+        ------
+        ValueError
+            If it was not measured.
+        """
+        name = self.monitored(monitor)
+        value = getattr(self.record, name)
+        if value is None:
+            raise ValueError(
+                f"monitor: {name!r} was not measured; it needs "
+                + ("validation data" if name.startswith("validation") else "classes as targets")
+            )
+        return -float(value) if MONITORED[name] else float(value)
+
+
+def require_monitored(name: str) -> str:
+    """Return the name of something that can be monitored.
+
+    Raises
+    ------
+    ValueError
+        For any other.
+    """
+    if name not in MONITORED:
+        known = ", ".join(map(repr, MONITORED))
+        raise ValueError(f"monitor: expected one of {known}, found {name!r}")
+    return name
 
 
 def shuffled_order(key: int, epoch: int, samples: int) -> IndexArray:
@@ -70,64 +300,383 @@ def shuffled_order(key: int, epoch: int, samples: int) -> IndexArray:
     return generator.permutation(samples).astype(np.intp, copy=False)
 
 
-def train(
-    engine: Engine,
-    x: FloatArray | ByteArray,
-    t: FloatArray,
-    *,
-    first_epoch: int,
-    last_epoch: int,
-    batch_size: int,
-    learning_rate: float,
-    shuffle_key: int | None,
-    are_classes: bool,
-    validate: Callable[[], tuple[float, float | None]] | None,
-    on_epoch: Callable[[EpochRecord], None],
-) -> None:
-    """Run the epochs `first_epoch` to `last_epoch`, both counted from 1 and included.
+class Session:
+    """What every loop over epochs has in common: hooks, measurements, history.
 
     Parameters
     ----------
-    engine : Engine
-    x : (n, n_inputs) array
-    t : (n, n_outputs) array
-    first_epoch, last_epoch : int
-    batch_size : int
-    learning_rate : float
-    shuffle_key : int or None
-        Key of `shuffled_order`; None: the samples as they stand.
+    model : Model
+    recipe : Recipe
     are_classes : bool
-        Whether an accuracy makes sense.
-    validate : callable, optional
-        Gives loss and accuracy on data that is not trained on.
-    on_epoch : callable
-        Called after every epoch with its `EpochRecord`.
+        Whether there will be an accuracy.
+    validation : Validation, optional
+    callbacks : iterable of Callback
+    face : object, optional
+
+    Attributes
+    ----------
+    state : TrainingState
 
     Raises
     ------
-    FloatingPointError
-        If the loss of an epoch is not finite.
+    ValueError
+        If the recipe monitors something that will not be measured.
     """
-    for epoch in range(first_epoch, last_epoch + 1):
-        order = None if shuffle_key is None else shuffled_order(shuffle_key, epoch, len(x))
-        start = time.perf_counter()
-        loss, hits = engine.train_epoch(x, t, order, batch_size, learning_rate)
-        seconds = time.perf_counter() - start
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss became {loss} in epoch {epoch}: the weights have left the range of "
-                f"their dtype; start again with a lower learning rate (it was {learning_rate:g})"
+
+    def __init__(
+        self,
+        model: Model,
+        recipe: Recipe,
+        *,
+        are_classes: bool,
+        validation: Validation | None,
+        callbacks: Iterable[Callback],
+        face: Any,
+    ) -> None:
+        self.state = TrainingState(model, face, recipe)
+        self._validation = validation
+        self._outputs = None if validation is None else np.empty_like(validation.t)
+        self._callbacks = list(callbacks)
+        if recipe.patience is not None or recipe.restore_best:
+            # The last one, so that the others find the best weights in their `on_train_end`.
+            self._callbacks.append(
+                EarlyStopping(None, recipe.patience, recipe.tol, recipe.restore_best)
             )
-        validation_loss, validation_accuracy = validate() if validate else (None, None)
-        on_epoch(
-            EpochRecord(
-                epoch=epoch,
-                last_epoch=last_epoch,
-                loss=loss,
-                accuracy=hits / len(x) if are_classes else None,
-                validation_loss=validation_loss,
-                validation_accuracy=validation_accuracy,
-                samples=len(x),
-                seconds=seconds,
-            )
+        _require_measured(recipe.monitor, are_classes, validation)
+
+    @contextmanager
+    def running(self) -> Iterator[TrainingState]:
+        """Call the hooks around a training."""
+        with ExitStack() as ends:
+            for callback in self._callbacks:
+                callback.on_train_begin(self.state)
+                ends.callback(callback.on_train_end, self.state)
+            yield self.state
+
+    def epoch_begins(self) -> bool:
+        """Call the hooks before an epoch; tell whether there is to be one."""
+        state = self.state
+        if state.stopped_because is not None or state.epoch >= state.last_epoch:
+            return False
+        state.epoch += 1
+        for callback in self._callbacks:
+            callback.on_epoch_begin(state)
+        if state.stopped_because is not None:
+            state.epoch -= 1
+            return False
+        return True
+
+    def epoch_ends(
+        self,
+        *,
+        loss: float,
+        accuracy: float | None,
+        samples: int,
+        seconds: float,
+        learning_rate: float | None,
+    ) -> None:
+        """Measure what the epoch has brought, put it down and call the hooks after it."""
+        state = self.state
+        state.model.epochs_done = state.epoch
+        state.model.samples_done += samples
+        measured = self._measure()
+        state.record = EpochRecord(
+            epoch=state.epoch,
+            last_epoch=state.last_epoch,
+            loss=loss,
+            accuracy=accuracy,
+            samples=samples,
+            seconds=seconds,
+            learning_rate=learning_rate,
+            validation_loss=measured.loss,
+            validation_accuracy=measured.accuracy,
+            validation_score=measured.score,
         )
+        for name in HISTORY:
+            value = getattr(state.record, name)
+            if value is not None:
+                state.history.setdefault(name, []).append(value)
+        state.see_whether_it_is_best()
+        for callback in self._callbacks:
+            callback.on_epoch_end(state)
+
+    def rehearse(self) -> None:
+        """Do what takes the time of a measurement."""
+        validation = self._validation
+        if validation is not None:
+            self.state.model.evaluate(validation.x, validation.t, validation.weights, self._outputs)
+
+    def _measure(self) -> _Measured:
+        validation = self._validation
+        if validation is None:
+            return _Measured(None, None, None)
+        t = validation.t
+        loss, y = self.state.model.evaluate(validation.x, t, validation.weights, self._outputs)
+        accuracy = score = None
+        if validation.are_classes:
+            hits = int(np.count_nonzero(y.argmax(axis=1) == t.argmax(axis=1)))
+            accuracy = hits / len(t)
+        if validation.score is not None:
+            score = float(validation.score(y))
+        return _Measured(loss, accuracy, score)
+
+
+class _Measured(NamedTuple):
+    """What the validation data have given."""
+
+    loss: float | None
+    accuracy: float | None
+    score: float | None
+
+
+def train(
+    model: Model,
+    x: FloatArray | ByteArray,
+    t: FloatArray,
+    recipe: Recipe,
+    *,
+    weights: FloatArray | None = None,
+    are_classes: bool = False,
+    validation: Validation | None = None,
+    callbacks: Iterable[Callback] = (),
+    face: Any = None,
+    clock: Clock = time.perf_counter,
+) -> TrainingState:
+    """Train a model by a recipe; see `cnn_core.model.Model.train`.
+
+    Parameters
+    ----------
+    clock : callable
+        Gives the time in seconds.
+    """
+    session = Session(
+        model,
+        recipe,
+        are_classes=are_classes,
+        validation=validation,
+        callbacks=callbacks,
+        face=face,
+    )
+    with model.exclusively() as engine, session.running() as state:
+        data = _Data(x, t, weights, recipe.batch_size)
+        guard = _Guard(model)
+        pace = pace_for(recipe.time_budget, recipe.epochs * data.steps, clock)
+        if isinstance(pace, Budget):
+            session.rehearse()
+            pace.has_rehearsed()
+        schedule = as_schedule(recipe.schedule)
+        done = 0
+        while not pace.is_over(done) and session.epoch_begins():
+            guard.keep()
+            data.shuffle(model.seed if recipe.shuffle else None, state.epoch)
+            epoch = _Epoch(data)
+            for count, total in epoch.parts(pace, done):
+                steps = Steps(done, count, data.steps, total, model.samples_done)
+                epoch.take(engine, count, schedule.rates(state.learning_rate, steps), clock)
+                done += count
+            guard.check(engine, data, epoch.loss, state)
+            ended = clock()
+            session.epoch_ends(
+                loss=epoch.loss,
+                accuracy=epoch.hits / epoch.samples if are_classes else None,
+                samples=epoch.samples,
+                seconds=epoch.seconds,
+                learning_rate=epoch.last_rate,
+            )
+            schedule = schedule.after_epoch(state.badness())
+            if schedule.is_over(state.learning_rate):
+                state.stop(
+                    f"the learning rate fell to {epoch.last_rate:g}, and "
+                    f"{recipe.monitor.replace('_', ' ')} did not improve",
+                    converged=True,
+                )
+            pace.overhead = clock() - ended
+        if pace.is_over(done) and state.epoch < state.last_epoch:
+            state.stop(f"the {recipe.time_budget:g} seconds of its budget are over")
+    return state
+
+
+class _Data:
+    """The samples of a training, and their order in the epoch that goes on."""
+
+    def __init__(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        weights: FloatArray | None,
+        batch_size: int,
+    ) -> None:
+        self.x, self.t, self.weights = x, t, weights
+        self.batch_size = min(batch_size, max(len(x), 1))
+        self.steps = -(-len(x) // self.batch_size)
+        self.order: IndexArray | None = None
+
+    def shuffle(self, key: int | None, epoch: int) -> None:
+        self.order = None if key is None else shuffled_order(key, epoch, len(self.x))
+
+    def rows(self, first: int, count: int) -> slice:
+        """Return where the samples of `count` steps from the step `first` stand in the order."""
+        return slice(first * self.batch_size, min((first + count) * self.batch_size, len(self.x)))
+
+    def weight(self, rows: slice) -> float:
+        """Return what these samples count."""
+        if self.weights is None:
+            return float(rows.stop - rows.start)
+        chosen = self.weights[rows if self.order is None else self.order[rows]]
+        return float(chosen.sum(dtype=np.float64))
+
+
+class _Epoch:
+    """An epoch that goes on, part by part."""
+
+    def __init__(self, data: _Data) -> None:
+        self._data = data
+        self._shares: list[float] = []
+        self.losses: list[float] = []
+        self.steps = 0
+        self.samples = 0
+        self.hits = 0
+        self.seconds = 0.0
+        self.last_rate = 0.0
+
+    def parts(self, pace: Pace, done: int) -> Iterator[tuple[int, int]]:
+        """Give the steps of each part and those of the training, as `Steps.total` has them.
+
+        Parameters
+        ----------
+        pace : Pace
+        done : int
+            Steps of the training before this epoch.
+        """
+        while self.steps < self._data.steps and self._is_good:
+            count, total = pace.part(done + self.steps, self._data.steps - self.steps)
+            if not count and self.steps:
+                return
+            yield max(count, 1), total
+
+    @property
+    def _is_good(self) -> bool:
+        return not self.losses or math.isfinite(self.losses[-1])
+
+    def take(self, engine: Engine, count: int, rates: Rates, clock: Clock) -> None:
+        """Take `count` steps."""
+        data = self._data
+        rows = data.rows(self.steps, count)
+        x, t, weights, order = data.x, data.t, data.weights, data.order
+        if order is None:
+            x, t, weights = x[rows], t[rows], None if weights is None else weights[rows]
+        else:
+            order = order[rows]
+        start = clock()
+        loss, hits = engine.train_epoch(x, t, order, data.batch_size, rates, weights)
+        self.seconds += clock() - start
+        self.losses.append(loss)
+        # What is the whole epoch needs no share in it.
+        self._shares.append(1.0 if count == data.steps else data.weight(rows))
+        self.steps += count
+        self.samples += rows.stop - rows.start
+        self.hits += hits
+        self.last_rate = rates if isinstance(rates, float) else float(rates[-1])
+
+    @property
+    def loss(self) -> float:
+        """The mean over the samples so far."""
+        if len(self.losses) == 1:
+            return self.losses[0]
+        total = math.fsum(self._shares)
+        parts = zip(self.losses, self._shares, strict=True)
+        return math.fsum(loss * share for loss, share in parts) / total if total else 0.0
+
+
+class _Guard:
+    """Keeps the last good weights, and puts them back when a training diverges."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        # Of the trainings before this one, then of its first epoch as well.
+        self._largest = max(model.history.get("loss", ()), default=0.0)
+        self._is_first = True
+        self._newest: dict[str, FloatArray] = {}
+        self._older: dict[str, FloatArray] = {}
+
+    def keep(self) -> None:
+        """Copy the weights before an epoch."""
+        self._newest, self._older = self._older, self._newest
+        for name, array in self._model.weights().items():
+            if name in self._newest:
+                self._newest[name][...] = array
+            else:
+                self._newest[name] = array.copy()
+
+    def check(self, engine: Engine, data: _Data, loss: float, state: TrainingState) -> None:
+        """See whether an epoch has gone well.
+
+        Raises
+        ------
+        DivergenceError
+            If it has not.
+        """
+        if self._is_good(loss) and self._model.is_finite():
+            if self._is_first:
+                self._largest = max(self._largest, loss)
+                self._is_first = False
+            return
+        happened = self._what_happened(loss)
+        kept = state.epoch - 1
+        self._model.put_back(self._newest)
+        if self._older and not self._is_good(self._loss_of_first_batch(engine, data)):
+            # The last step of the epoch before had led astray already.
+            kept -= 1
+            self._model.put_back(self._older)
+        raise DivergenceError(_advice(happened, kept, state))
+
+    def _what_happened(self, loss: float) -> str:
+        if not math.isfinite(loss):
+            return f"the loss became {loss}"
+        if self._model.is_finite():
+            return f"the loss grew to {loss:g}"
+        return f"the weights have left the range of {self._model.dtype}"
+
+    def _is_good(self, loss: float) -> bool:
+        if not math.isfinite(loss):
+            return False
+        return loss < 1 or not self._largest or loss <= EXPLODED * self._largest
+
+    def _loss_of_first_batch(self, engine: Engine, data: _Data) -> float:
+        rows = data.rows(0, 1)
+        batch = rows if data.order is None else data.order[rows]
+        weights = None if data.weights is None else data.weights[batch]
+        slope = np.empty_like(self._model.parameters)
+        return engine.gradient(data.x[batch], data.t[batch], slope, weights)
+
+
+def _advice(happened: str, kept: int, state: TrainingState) -> str:
+    """Return what happened, what was done about it and what to change."""
+    if state.recipe.restore_best and state.best_epoch is not None:
+        kept = state.best_epoch
+    first = state.last_epoch - state.recipe.epochs
+    where = f"after epoch {kept}" if kept > first else "before this training"
+    return (
+        f"{happened} in epoch {state.epoch}; the weights are again those {where}. Train with a "
+        f"lower learning rate (it was {state.learning_rate:g}), with inputs scaled to about "
+        "[-1, 1], or with a clipped gradient (clip_norm)"
+    )
+
+
+def _require_measured(monitor: str, are_classes: bool, validation: Validation | None) -> None:
+    needs = {
+        "loss": (True, "nothing"),
+        "accuracy": (are_classes, "targets that are classes"),
+        "validation_loss": (validation is not None, "validation data"),
+        "validation_accuracy": (
+            validation is not None and validation.are_classes,
+            "validation data whose targets are classes",
+        ),
+        "validation_score": (
+            validation is not None and validation.score is not None,
+            "validation data and a score",
+        ),
+    }
+    measured, needed = needs[monitor]
+    if not measured:
+        raise ValueError(f"monitor: {monitor!r} needs {needed}, found none")

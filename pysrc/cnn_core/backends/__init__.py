@@ -67,6 +67,8 @@ class Backend(Protocol):
         parameters: FloatArray,
         *,
         moments: FloatArray | None = None,
+        statistics: FloatArray | None = None,
+        average: FloatArray | None = None,
         seed: int = 0,
         threads: int | None = None,
     ) -> Engine:
@@ -78,6 +80,12 @@ class Backend(Protocol):
         parameters : (n_parameters,) array, float32 or float64
         moments : (network.optimizer.n_moments, n_parameters) array, optional
             What the optimizer keeps, bound like the parameters; by default the engine's own zeros.
+        statistics : (network.n_statistics,) array, optional
+            Running averages of batch normalization, bound likewise; by default the engine's own
+            `Network.first_statistics`.
+        average : (n_parameters,) array, optional
+            The average of the parameters, bound likewise; by default, if the network's `averaging`
+            is above 0, the engine's own copy of the parameters. Not allowed if it is 0.
         seed : int
             From 0 to below ``2**64``: the key of the dropout's random numbers.
         threads : int, optional
@@ -107,19 +115,47 @@ class NumpyBackend:
         parameters: FloatArray,
         *,
         moments: FloatArray | None = None,
+        statistics: FloatArray | None = None,
+        average: FloatArray | None = None,
         seed: int = 0,
         threads: int | None = None,
     ) -> Engine:
         """Return an engine that trains `parameters` in place; its threads are those of the BLAS."""
         from cnn_core.backends.numpy_engine import NumpyEngine
 
-        return NumpyEngine(network, parameters, moments=moments, seed=seed)
+        return NumpyEngine(
+            network,
+            parameters,
+            moments=moments,
+            statistics=statistics,
+            average=average,
+            seed=seed,
+        )
 
     def module_paths(self) -> dict[str, str]:
         """Return the files of the kernels and of the engine."""
-        from cnn_core.backends import numpy_engine, numpy_kernels
+        from cnn_core.backends import (
+            numpy_activations,
+            numpy_engine,
+            numpy_kernels,
+            numpy_layers,
+            numpy_losses,
+            numpy_normalization,
+            numpy_optimizers,
+            numpy_random,
+        )
 
-        return {module.__name__: str(module.__file__) for module in (numpy_kernels, numpy_engine)}
+        modules = (
+            numpy_kernels,
+            numpy_activations,
+            numpy_losses,
+            numpy_normalization,
+            numpy_optimizers,
+            numpy_random,
+            numpy_layers,
+            numpy_engine,
+        )
+        return {module.__name__: str(module.__file__) for module in modules}
 
 
 def get(name: str = "auto") -> Backend:

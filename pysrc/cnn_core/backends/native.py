@@ -27,6 +27,7 @@ PARTS = (
     "losses",
     "optimizers",
     "randomness",
+    "normalization",
     "step",
     "lookahead",
     "kernels",
@@ -91,6 +92,8 @@ class NativeBackend:
         parameters: FloatArray,
         *,
         moments: FloatArray | None = None,
+        statistics: FloatArray | None = None,
+        average: FloatArray | None = None,
         seed: int = 0,
         threads: int | None = None,
     ) -> Engine:
@@ -103,7 +106,15 @@ class NativeBackend:
         threads = self.threads if threads is None else threads
         return cast(
             Engine,
-            module.Engine(network, parameters, moments=moments, seed=seed, threads=threads),
+            module.Engine(
+                network,
+                parameters,
+                moments=moments,
+                statistics=statistics,
+                average=average,
+                seed=seed,
+                threads=threads,
+            ),
         )
 
     def module_paths(self) -> dict[str, str]:

@@ -5,12 +5,14 @@ What each method does, with shapes and errors, stands in `cnn_core.contracts.Eng
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 
 from cnn_core.backends import numpy_kernels as kernels
 from cnn_core.backends.numpy_checks import (
@@ -19,85 +21,12 @@ from cnn_core.backends.numpy_checks import (
     require_vector,
     require_whole,
 )
+from cnn_core.backends.numpy_layers import layers_of
 from cnn_core.contracts import Predictor
-from cnn_core.network import ByteArray, Dense, FloatArray, IndexArray, Network
+from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
 
 # Rows that `predict` takes at once: few enough that their activations stay in the caches.
 _PREDICTED_AT_ONCE = 1024
-
-
-class _Layer:
-    """A dense layer: its parameters, their gradients, and the way through it and back."""
-
-    def __init__(
-        self,
-        number: int,
-        description: Dense,
-        parameters: tuple[FloatArray, FloatArray],
-        gradients: tuple[FloatArray, FloatArray],
-    ) -> None:
-        self.number = number
-        self.activation = description.activation
-        self.rate = description.dropout
-        self.weights, self.bias = parameters
-        self.grad_weights, self.grad_bias = gradients
-
-    def forward(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the pre-activation and the activation for `x`."""
-        z = np.empty((len(x), self.weights.shape[1]), x.dtype)
-        kernels.dense_forward(x, self.weights, self.bias, z)
-        a = np.empty_like(z)
-        kernels.activate(self.activation, z, a)
-        return z, a
-
-    def drop(self, seed: int, step: int, values: FloatArray) -> FloatArray:
-        """Return what the dropout of this step leaves of an activation or of its gradient."""
-        if not self.rate:
-            return values
-        left = np.empty_like(values)
-        kernels.dropout(self.rate, seed, step, self.number, values, left)
-        return left
-
-    def signal(self, a: FloatArray, grad_a: FloatArray) -> FloatArray:
-        """Return what this layer learns from, dloss/dz, from its activation and dloss/da."""
-        delta = np.empty_like(a)
-        kernels.activation_backward(self.activation, a, grad_a, delta)
-        return delta
-
-    def backward(
-        self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
-    ) -> None:
-        """Fill the gradients of the parameters and, if asked for, the one with respect to `x`."""
-        kernels.dense_backward(x, self.weights, signal, self.grad_weights, self.grad_bias, grad_x)
-
-
-class _ArticleLayer(_Layer):
-    """The article's layer: a bias for each training sample, and its own way back.
-
-    There the sigmoid is taken a second time, of what is an activation already, and it is the error
-    that goes down to the layer below, not the delta.
-    """
-
-    def forward(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        z = np.empty((len(x), self.weights.shape[1]), x.dtype)
-        kernels.dense_forward(x, self.weights, np.zeros_like(z, shape=z.shape[1]), z)
-        z += self.bias
-        a = np.empty_like(z)
-        kernels.activate(self.activation, z, a)
-        return z, a
-
-    def signal(self, a: FloatArray, grad_a: FloatArray) -> FloatArray:
-        return grad_a
-
-    def backward(
-        self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
-    ) -> None:
-        twice = np.empty_like(a)
-        kernels.activate(self.activation, a, twice)
-        delta = self.grad_bias
-        kernels.activation_backward(self.activation, twice, signal, delta)
-        kernels.dense_backward(x, self.weights, delta, self.grad_weights)
-        kernels.dense_backward(x, self.weights, signal, grad_x=grad_x)
 
 
 class NumpyEngine:
@@ -111,6 +40,10 @@ class NumpyEngine:
     moments : array, optional
         What the optimizer keeps, ``(n_moments, n_parameters)``; bound and changed in place.
         Zeros of the engine's own by default.
+    statistics : array, optional
+        Running averages, ``(n_statistics,)``, likewise; `Network.first_statistics` by default.
+    average : array, optional
+        The average of the parameters, likewise; a copy of them by default, None if there is none.
     seed : int
         Key of the dropout's random numbers, from 0 to below ``2**64``.
     """
@@ -121,6 +54,8 @@ class NumpyEngine:
         parameters: FloatArray,
         *,
         moments: FloatArray | None = None,
+        statistics: FloatArray | None = None,
+        average: FloatArray | None = None,
         seed: int = 0,
     ) -> None:
         require("parameters", parameters, (np.size(parameters),), parameters, written=True)
@@ -128,24 +63,23 @@ class NumpyEngine:
         if moments is None:
             moments = np.zeros_like(parameters, shape=shape)
         require("moments", moments, shape, parameters, written=True)
+        if statistics is None:
+            statistics = network.first_statistics(parameters.dtype)
+        require("statistics", statistics, (network.n_statistics,), parameters, written=True)
+        if network.averaging:
+            average = parameters.copy() if average is None else average
+            require("average", average, parameters.shape, parameters, written=True)
+        elif average is not None:
+            raise ValueError("average: expected none, since the network's averaging is 0")
         self.moments = moments
+        self.statistics = statistics
+        self.average = average
         self.steps = 0
         self._seed = require_whole("seed", seed, 0, 2**64)
         self._network = network
         self._parameters = parameters
         self._gradient = np.zeros_like(parameters)
-        layer = _ArticleLayer if network.rule == "article" else _Layer
-        self._layers = [
-            layer(number, *parts)
-            for number, parts in enumerate(
-                zip(
-                    network.layers,
-                    network.unflatten(parameters),
-                    network.unflatten(self._gradient),
-                    strict=True,
-                )
-            )
-        ]
+        self._layers = layers_of(network, parameters, self._gradient, statistics)
         self._training = threading.Lock()
 
     @property
@@ -163,40 +97,49 @@ class NumpyEngine:
         t: FloatArray,
         order: IndexArray | None,
         batch_size: int,
-        learning_rate: float,
+        learning_rate: float | npt.NDArray[np.float64],
+        weights: FloatArray | None = None,
     ) -> tuple[float, int]:
         """Train on every sample named by `order` once; return the mean loss and the hits."""
         self._check(x, t)
-        if order is not None:
-            require_vector("order", order, np.intp)
-        samples = len(x) if order is None else len(order)
-        if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-        if order is not None and samples and not (order.min() >= 0 and order.max() < len(x)):
-            raise ValueError(f"order: expected indices from 0 to {len(x) - 1}")
-        if self._network.rule == "article" and (order is not None or batch_size < samples):
-            raise ValueError("the article's rule takes all samples in one step, as they stand")
-        loss = 0.0
-        hits = 0
+        self._check_weights(x, weights)
+        samples = self._check_order(x, order, batch_size)
+        rates = _rates(learning_rate, -(-samples // batch_size))
+        losses, totals, hits = 0.0, 0.0, 0
         with self._exclusively():
-            for start in range(0, samples, batch_size):
+            for number, start in enumerate(range(0, samples, batch_size)):
                 rows = slice(start, start + batch_size)
                 batch = rows if order is None else order[rows]
-                xb, tb = x[batch], t[batch]
-                batch_loss, batch_hits = self._backpropagate(xb, tb)
-                loss += batch_loss * len(xb)
-                hits += batch_hits
-                self._update(learning_rate)
-        return loss / max(samples, 1), hits
+                weights_of_batch = None if weights is None else weights[batch]
+                loss, total, hits_of_batch = self._backpropagate(
+                    x[batch], t[batch], weights_of_batch
+                )
+                if not math.isfinite(loss):
+                    return loss, hits
+                losses += loss * total
+                totals += total
+                hits += hits_of_batch
+                self._take_step(float(rates[number]))
+        return losses / totals if totals else 0.0, hits
 
-    def gradient(self, x: FloatArray | ByteArray, t: FloatArray, out: FloatArray) -> float:
+    def gradient(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        out: FloatArray,
+        weights: FloatArray | None = None,
+    ) -> float:
         """Write the step's direction for all of `x` into `out`; return the loss."""
         self._check(x, t)
+        self._check_weights(x, weights)
         require("out", out, self._parameters.shape, self._parameters, written=True)
         with self._exclusively():
-            loss, _ = self._backpropagate(x, t)
+            loss, total, _ = self._backpropagate(x, t, weights)
             out[:] = self._gradient
-        return loss
+            squares = sum(
+                np.sum(np.square(layer.weights, dtype=np.float64)) for layer in self._layers
+            )
+            return loss + self._share_of_l2(total) / 2 * float(squares)
 
     def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool:
         """Write the outputs for `x` into `out`; return whether all of `x` is finite."""
@@ -211,7 +154,7 @@ class NumpyEngine:
                 a = self._scaled(x[rows])
                 finite = finite and bool(np.isfinite(a).all())
                 for layer in self._layers:
-                    _, a = layer.forward(a)
+                    a = layer.activate(layer.weigh_new(a))
                 out[rows] = a
         return finite
 
@@ -249,6 +192,28 @@ class NumpyEngine:
         if network.rule == "article" and len(x) != rows:
             raise ValueError(f"x: expected the {rows} samples of the biases, found {len(x)}")
 
+    def _check_weights(self, x: FloatArray | ByteArray, weights: FloatArray | None) -> None:
+        if weights is None:
+            return
+        if self._network.rule == "article":
+            raise ValueError("weights: expected none, since the article's rule takes none")
+        require("weights", weights, (len(x),), self._parameters)
+
+    def _check_order(
+        self, x: FloatArray | ByteArray, order: IndexArray | None, batch_size: int
+    ) -> int:
+        """Return the number of samples of an epoch."""
+        if order is not None:
+            require_vector("order", order, np.intp)
+        samples = len(x) if order is None else len(order)
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
+        if order is not None and samples and not (order.min() >= 0 and order.max() < len(x)):
+            raise ValueError(f"order: expected indices from 0 to {len(x) - 1}")
+        if self._network.rule == "article" and (order is not None or batch_size < samples):
+            raise ValueError("the article's rule takes all samples in one step, as they stand")
+        return samples
+
     def _scaled(self, x: FloatArray | ByteArray) -> FloatArray:
         """Return the samples as the first layer takes them."""
         real = self._parameters.dtype.type
@@ -256,43 +221,95 @@ class NumpyEngine:
         values: FloatArray = x.astype(real, copy=False)
         return values if scale == 1 else values * real(scale)
 
-    def _backpropagate(self, x: FloatArray | ByteArray, t: FloatArray) -> tuple[float, int]:
-        """Fill the gradients from one batch; return its mean loss and its hits."""
+    def _backpropagate(
+        self, x: FloatArray | ByteArray, t: FloatArray, weights: FloatArray | None
+    ) -> tuple[float, float, int]:
+        """Fill the gradients from one batch.
+
+        Returns
+        -------
+        loss : float
+            Mean over the batch, without the term of l2; the gradients have it.
+        total : float
+            What the batch's samples count together: their number, or the sum of their weights.
+        hits : int
+        """
         step = self._steps
-        inputs = [self._scaled(x)]
-        activations = []
+        inputs, pre_activations, activations = [self._scaled(x)], [], []
         for layer in self._layers:
-            z, a = layer.forward(inputs[-1])
+            z = layer.weigh(inputs[-1])
+            a = layer.activate(z)
+            pre_activations.append(z)
             activations.append(a)
             inputs.append(layer.drop(self._seed, step, a))
-        y = activations[-1]
-        signal = self._signal_of_loss(y, t)
+        signal = self._signal_of_loss(z, a, t, weights)
         for number in range(len(self._layers) - 1, -1, -1):
-            x_layer, a = inputs[number], activations[number]
+            x_layer = inputs[number]
             grad_x = np.empty_like(x_layer) if number else None
-            self._layers[number].backward(x_layer, a, signal, grad_x)
+            self._layers[number].backward(x_layer, activations[number], signal, grad_x)
             if grad_x is not None:
                 below = self._layers[number - 1]
                 grad_a = below.drop(self._seed, step, grad_x)
-                signal = below.signal(activations[number - 1], grad_a)
-        hits = np.count_nonzero(y.argmax(axis=1) == t.argmax(axis=1))
-        return kernels.loss(self._network.loss, z, y, t), int(hits)
+                signal = below.signal(pre_activations[number - 1], activations[number - 1], grad_a)
+        total = float(len(x) if weights is None else weights.sum(dtype=np.float64))
+        self._add_l2(total)
+        hits = np.count_nonzero(a.argmax(axis=1) == t.argmax(axis=1))
+        return kernels.loss(self._network.loss, z, a, t, weights), total, int(hits)
 
-    def _signal_of_loss(self, y: FloatArray, t: FloatArray) -> FloatArray:
+    def _signal_of_loss(
+        self, z: FloatArray, y: FloatArray, t: FloatArray, weights: FloatArray | None
+    ) -> FloatArray:
         """Return what the last layer learns from."""
         if self._network.rule == "article":
             return np.subtract(y, t)
         delta = np.empty_like(y)
-        kernels.output_delta(self._network.loss, self._layers[-1].activation, y, t, delta)
+        activation = self._layers[-1].activation
+        kernels.output_delta(self._network.loss, activation, z, y, t, delta, weights)
         return delta
 
-    def _update(self, learning_rate: float) -> None:
+    def _share_of_l2(self, total: float) -> float:
+        """Return what the weights are multiplied by in the gradient of the term of l2."""
+        return self._network.l2 / total if total else 0.0
+
+    def _add_l2(self, total: float) -> None:
+        if self._network.l2:
+            share = self._parameters.dtype.type(self._share_of_l2(total))
+            for layer in self._layers:
+                layer.grad_weights += share * layer.weights
+
+    def _take_step(self, learning_rate: float) -> None:
+        self._clip()
+        number = self._steps + 1
         kernels.update(
             self._network.optimizer,
             self._parameters,
             self._gradient,
             self.moments,
             learning_rate,
-            self._steps + 1,
+            number,
         )
-        self._steps += 1
+        if self.average is not None:
+            decay = min(self._network.averaging, (1 + number) / (10 + number))
+            self.average += self.average.dtype.type(1 - decay) * (self._parameters - self.average)
+        for layer in self._layers:
+            layer.move_statistics()
+        self._steps = number
+
+    def _clip(self) -> None:
+        network, gradient = self._network, self._gradient
+        if network.clip_value is not None:
+            np.clip(gradient, -network.clip_value, network.clip_value, out=gradient)
+        if network.clip_norm is not None:
+            norm = math.sqrt(np.sum(np.square(gradient, dtype=np.float64)))
+            if norm > network.clip_norm:
+                gradient *= gradient.dtype.type(network.clip_norm / norm)
+
+
+def _rates(learning_rate: float | npt.NDArray[np.float64], steps: int) -> npt.NDArray[np.float64]:
+    """Return the learning rate of each step."""
+    if not isinstance(learning_rate, np.ndarray):
+        return np.full(steps, float(learning_rate))
+    require_vector("learning_rate", learning_rate, np.float64)
+    if len(learning_rate) != steps:
+        raise ValueError(f"learning_rate: expected {steps} values, found {len(learning_rate)}")
+    return learning_rate

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from cnn_core.backends import NAMES
 from cnn_core.cli.console import CommandError, show
-from cnn_core.nn import MOST_THREADS
+from cnn_core.settings import MOST_THREADS
 
 if TYPE_CHECKING:
     Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 __all__ = [
+    "TRAINING_DATA_HELP",
     "Parser",
     "Subcommands",
     "Whole",
+    "add_arithmetic",
     "add_backend",
     "add_data",
     "add_out",
@@ -26,13 +30,50 @@ __all__ = [
     "add_seed",
     "add_table_layout",
     "add_threads",
+    "at_least_0",
+    "below_1",
     "positive",
     "share",
+    "widths",
 ]
+
+TRAINING_DATA_HELP = """\
+fashion-mnist (the default), digits (8 x 8 images, part of scikit-learn), or a file of your own:
+.npz (X and y, or x_train, y_train, x_test, y_test), .npy (with --labels) or .csv. A file without a
+test part of its own has a random 20%% of its samples held out. Bytes and images are divided by
+their largest value, values from 0 to 1 stay as they are, other features are standardised"""
+
+
+class _Help(argparse.HelpFormatter):
+    """Fills paragraphs of text, and leaves those alone that are indented: they are tables."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            paragraph if paragraph.startswith("  ") else textwrap.fill(paragraph, width)
+            for paragraph in text.strip("\n").split("\n\n")
+        )
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are exceptions of one line; see `cnn_core.cli.main`."""
+    """A parser whose errors are exceptions of one line; see `cnn_core.cli.main`.
+
+    Parameters
+    ----------
+    late_epilog : callable, optional
+        Gives the text below the help, when it is asked for and not before.
+    **options
+        Those of `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, *, late_epilog: Callable[[], str] | None = None, **options: Any) -> None:
+        super().__init__(formatter_class=_Help, **options)
+        self._late_epilog = late_epilog
+
+    def format_help(self) -> str:
+        """Return the help."""
+        if self._late_epilog is not None:
+            self.epilog = self._late_epilog()
+        return super().format_help()
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # What is printed is the help or the version; argparse would ignore that it cannot be.
@@ -133,6 +174,51 @@ def share(text: str) -> float:
     return value
 
 
+def at_least_0(text: str) -> float:
+    """Return the finite number of at least 0 that was typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    value = _number(text)
+    if not (value >= 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, found {text!r}")
+    return value
+
+
+def below_1(text: str) -> float:
+    """Return the number from 0 to below 1 that was typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    value = _number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to below 1, found {text!r}")
+    return value
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Return the numbers of units that were typed with commas between them, at least one.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If one of them is no whole number above 0.
+    """
+    try:
+        return tuple(Whole(1)(part) for part in text.split(","))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            "expected the units of each hidden layer, whole numbers of at least 1 with commas "
+            f"between them such as 512,256, found {text!r}"
+        ) from None
+
+
 def add_data(parser: Parser, *, default: str | None, help: str) -> None:
     """Add the arguments that say which data are meant."""
     group = parser.add_argument_group("data")
@@ -183,14 +269,26 @@ def add_threads(group: argparse._ActionsContainer) -> None:
     )
 
 
+def add_arithmetic(group: argparse._ActionsContainer) -> None:
+    """Add what settles how it is computed: precision, backend, threads."""
+    group.add_argument(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="precision of the arithmetic (default: float32)",
+    )
+    add_backend(group)
+    add_threads(group)
+
+
 def add_seed(group: argparse._ActionsContainer) -> None:
-    """Add the seed of the first weights and of the order of the samples."""
+    """Add the seed of all that is random."""
     group.add_argument(
         "--seed",
         metavar="N",
         type=Whole(0, 2**32 - 1),
         default=0,
-        help="fixes the first weights and the order of the samples (default: 0)",
+        help="fixes the first weights, the order of the samples and the dropout (default: 0)",
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from .dataset import Dataset
+from .splits import shuffled_by_class
 
 __all__ = ["load_digits"]
 
 _TEST_EVERY = 5
-_SEED = 0
 
 
 def load_digits() -> Dataset:
@@ -39,11 +39,8 @@ def load_digits() -> Dataset:
     images = digits.images.astype(np.uint8)
     labels = digits.target.astype(np.uint8)
 
-    # RandomState, unlike Generator, promises the same numbers in every version of NumPy.
-    shuffled = np.random.RandomState(_SEED).permutation(labels.size)
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     is_test = np.zeros(labels.size, dtype=bool)
-    is_test[by_class[::_TEST_EVERY]] = True
+    is_test[shuffled_by_class(labels)[::_TEST_EVERY]] = True
     return Dataset(
         name="digits",
         x_train=images[~is_test],

@@ -12,7 +12,8 @@ import numpy as np
 from jax import lax
 
 from cnn_core.cli.contenders.work import Samples, Weights, Work
-from cnn_core.network import Adam, FloatArray, IndexArray
+from cnn_core.network import FloatArray, IndexArray
+from cnn_core.optimizers import Adam
 
 __all__ = ["Jax"]
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from cnn_core.cli.contenders.work import Samples, Weights, Work
-from cnn_core.network import Activation, Adam, FloatArray, IndexArray
+from cnn_core.network import Activation, FloatArray, IndexArray
+from cnn_core.optimizers import Adam
 
 __all__ = ["NumpyLoop"]
 

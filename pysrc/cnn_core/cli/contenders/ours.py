@@ -25,8 +25,8 @@ class _Engine:
         self.title = _title(self.backend)
         network = work.network(self.input_scale)
         parameters = np.empty(network.n_parameters(), work.dtype)
-        for (w, b), (own_w, own_b) in zip(weights, network.unflatten(parameters), strict=True):
-            own_w[:], own_b[:] = w, b
+        for (w, b), own in zip(weights, network.unflatten(parameters), strict=True):
+            own.weights[:], own.bias[:] = w, b
         # Its threads are those of the process, by CNN_CORE_NUM_THREADS, as for a user.
         self._engine = backends.get(self.backend).engine(network, parameters)
 

@@ -15,7 +15,8 @@ import sklearn
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from cnn_core.cli.contenders.work import Samples, Weights, Work
-from cnn_core.network import Adam, FloatArray, IndexArray
+from cnn_core.network import FloatArray, IndexArray
+from cnn_core.optimizers import Adam
 
 __all__ = ["ScikitLearn"]
 

@@ -9,17 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import (
-    SGD,
-    Activation,
-    Adam,
-    ByteArray,
-    Dense,
-    FloatArray,
-    IndexArray,
-    Loss,
-    Network,
-)
+from cnn_core.network import Activation, ByteArray, Dense, FloatArray, IndexArray, Loss, Network
+from cnn_core.optimizers import SGD, Adam
 
 __all__ = ["Samples", "Weights", "Work", "start_weights"]
 

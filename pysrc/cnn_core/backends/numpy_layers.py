@@ -1,0 +1,186 @@
+"""Layers as the formulas are written: a way through them and the way back.
+
+A batch x has the shape (n, fan_in); pre-activations z, activations a and what a layer learns from,
+its signal, (n, fan_out).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnn_core.backends import numpy_kernels as kernels
+from cnn_core.backends.numpy_normalization import AXIS
+from cnn_core.network import STATISTICS_PACE, Dense, FloatArray, LayerArrays, Network
+
+
+class Layer:
+    """A dense layer: its parameters, their gradients, and the way through it and back."""
+
+    def __init__(
+        self, number: int, description: Dense, parameters: LayerArrays, gradients: LayerArrays
+    ) -> None:
+        self.number = number
+        self.activation = description.activation
+        self.rate = description.dropout
+        self.weights, self.bias, _ = parameters
+        self.grad_weights, self.grad_bias, _ = gradients
+
+    def weigh(self, x: FloatArray) -> FloatArray:
+        """Return the pre-activation for `x` in a step of training."""
+        return self.weigh_new(x)
+
+    def weigh_new(self, x: FloatArray) -> FloatArray:
+        """Return the pre-activation for `x` in a prediction."""
+        z = np.empty((len(x), self.weights.shape[1]), x.dtype)
+        kernels.dense_forward(x, self.weights, self.bias, z)
+        return z
+
+    def activate(self, z: FloatArray) -> FloatArray:
+        """Return the activation."""
+        a = np.empty_like(z)
+        kernels.activate(self.activation, z, a)
+        return a
+
+    def drop(self, seed: int, step: int, values: FloatArray) -> FloatArray:
+        """Return what the dropout of this step leaves of an activation or of its gradient."""
+        if not self.rate:
+            return values
+        left = np.empty_like(values)
+        kernels.dropout(self.rate, seed, step, self.number, values, left)
+        return left
+
+    def signal(self, z: FloatArray, a: FloatArray, grad_a: FloatArray) -> FloatArray:
+        """Return what this layer learns from: dloss/dz, from what it made of `x` and dloss/da."""
+        delta = np.empty_like(a)
+        kernels.activation_backward(self.activation, z, a, grad_a, delta)
+        return delta
+
+    def backward(
+        self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
+    ) -> None:
+        """Fill the gradients of the parameters and, if asked for, the one with respect to `x`."""
+        kernels.dense_backward(x, self.weights, signal, self.grad_weights, self.grad_bias, grad_x)
+
+    def move_statistics(self) -> None:
+        """Move what predictions go by towards the batch of the last `weigh`."""
+
+
+class NormalizedLayer(Layer):
+    """A layer whose pre-activations are normalized, by the batch or by the layer.
+
+    It keeps what the last `weigh` left for the way back.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        description: Dense,
+        parameters: LayerArrays,
+        gradients: LayerArrays,
+        statistics: tuple[FloatArray, FloatArray] | None,
+    ) -> None:
+        super().__init__(number, description, parameters, gradients)
+        assert description.normalization is not None
+        assert parameters.gain is not None
+        assert gradients.gain is not None
+        self._normalization = description.normalization
+        self._statistics = statistics
+        self._gain, self._grad_gain = parameters.gain, gradients.gain
+
+    def weigh(self, x: FloatArray) -> FloatArray:
+        """Return the pre-activation, normalized by the batch or by the layer."""
+        self._u = x @ self.weights
+        z, self._normal, self._spread = self._normalize(self._u)
+        return z
+
+    def weigh_new(self, x: FloatArray) -> FloatArray:
+        """Return the pre-activation, normalized by the running averages or by the layer."""
+        u = x @ self.weights
+        if self._statistics is None:
+            return self._normalize(u)[0]
+        kernels.normalize_by(*self._statistics, self._gain, self.bias, u, u)
+        return u
+
+    def backward(
+        self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
+    ) -> None:
+        """Fill the gradients, that of the gain among them."""
+        grad_u = np.empty_like(signal)
+        kernels.normalize_backward(
+            self._normalization,
+            self._normal,
+            self._spread,
+            self._gain,
+            signal,
+            self._grad_gain,
+            self.grad_bias,
+            grad_u,
+        )
+        kernels.dense_backward(x, self.weights, grad_u, self.grad_weights, grad_x=grad_x)
+
+    def move_statistics(self) -> None:
+        """Move the running averages towards mean and variance of the last `weigh`."""
+        if self._statistics is None:
+            return
+        mean, variance = self._statistics
+        # What a sample of n values tells of the variance is by n / (n - 1) more than its own.
+        rest = min(len(self._u) - 1, 1)
+        mean += STATISTICS_PACE * (self._u.mean(axis=0, dtype=np.float64) - mean)
+        variance += STATISTICS_PACE * (self._u.var(axis=0, dtype=np.float64, ddof=rest) - variance)
+
+    def _normalize(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        normal, z = np.empty_like(u), np.empty_like(u)
+        spread = np.empty_like(u, shape=u.shape[1 - AXIS[self._normalization]])
+        kernels.normalize(self._normalization, u, self._gain, self.bias, normal, spread, z)
+        return z, normal, spread
+
+
+class ArticleLayer(Layer):
+    """The article's layer: a bias for each training sample, and its own way back.
+
+    There the sigmoid is taken a second time, of what is an activation already, and it is the error
+    that goes down to the layer below, not the delta.
+    """
+
+    def weigh_new(self, x: FloatArray) -> FloatArray:
+        """Return the pre-activation, with the bias of each sample."""
+        z = np.empty((len(x), self.weights.shape[1]), x.dtype)
+        kernels.dense_forward(x, self.weights, np.zeros_like(z, shape=z.shape[1]), z)
+        z += self.bias
+        return z
+
+    def signal(self, z: FloatArray, a: FloatArray, grad_a: FloatArray) -> FloatArray:
+        """Return the error as it is."""
+        return grad_a
+
+    def backward(
+        self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
+    ) -> None:
+        """Fill the gradients with the article's directions."""
+        twice = self.activate(a)
+        delta = self.grad_bias
+        kernels.activation_backward(self.activation, a, twice, signal, delta)
+        kernels.dense_backward(x, self.weights, delta, self.grad_weights)
+        kernels.dense_backward(x, self.weights, signal, grad_x=grad_x)
+
+
+def layers_of(
+    network: Network, parameters: FloatArray, gradient: FloatArray, statistics: FloatArray
+) -> list[Layer]:
+    """Return the layers; their arrays are views into the flat ones."""
+    parts = zip(
+        network.layers,
+        network.unflatten(parameters),
+        network.unflatten(gradient),
+        network.unflatten_statistics(statistics),
+        strict=True,
+    )
+    layers: list[Layer] = []
+    for number, (description, arrays, gradients, averages) in enumerate(parts):
+        if network.rule == "article":
+            layers.append(ArticleLayer(number, description, arrays, gradients))
+        elif description.normalization is not None:
+            layers.append(NormalizedLayer(number, description, arrays, gradients, averages))
+        else:
+            layers.append(Layer(number, description, arrays, gradients))
+    return layers

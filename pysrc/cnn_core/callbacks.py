@@ -1,0 +1,300 @@
+"""Callbacks: what is told of a training while it goes on, and may change its course.
+
+A callback derives from `Callback` and writes the hooks that it needs. Each hook gets the
+`cnn_core.training.TrainingState`. For each training the hooks are called in this order::
+
+    on_train_begin
+        on_epoch_begin
+        on_epoch_end        once the epoch is measured and stands in the history
+        ...
+    on_train_end            in any case, also after an error or Ctrl-C
+
+Callbacks are called in the order in which they were given, at the end of the training in the
+opposite one, like nested ``with`` statements. What a hook raises ends the training and gets out;
+the network is then as the last step left it, and may be used and trained on.
+
+Nothing that a callback reads, and none of those below, changes a bit of what is learned, but for
+those that end a training earlier.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cnn_core.schedules import Watch
+
+if TYPE_CHECKING:
+    from cnn_core.model import Snapshot
+    from cnn_core.training import EpochRecord, TrainingState
+
+
+class Callback:
+    """Hooks of a training, all of them empty."""
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Do something before the first epoch; ``state.stop`` prevents it."""
+
+    def on_epoch_begin(self, state: TrainingState) -> None:
+        """Do something before the steps of an epoch; ``state.stop`` prevents them."""
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Do something after an epoch; ``state.record`` and ``state.history`` have it."""
+
+    def on_train_end(self, state: TrainingState) -> None:
+        """Do something after the last epoch, or in place of it if something was raised."""
+
+
+class OnEpoch(Callback):
+    """Calls a function after every epoch.
+
+    Parameters
+    ----------
+    function : callable
+        Called with the `cnn_core.training.EpochRecord`.
+    """
+
+    def __init__(self, function: Callable[[EpochRecord], Any]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Call it."""
+        assert state.record is not None
+        self.function(state.record)
+
+
+class EarlyStopping(Callback):
+    """Ends a training that does not get better any more.
+
+    That is after more than `patience` epochs in a row without an improvement of more than `tol`
+    over the best one before: scikit-learn's rule.
+
+    Parameters
+    ----------
+    monitor : str, optional
+        See `cnn_core.training.Recipe`; by default what the recipe says.
+    patience : int, optional
+        None: it ends nothing and is there for `restore_best`.
+    tol : float
+    restore_best : bool
+        Whether the network is given back, in the end, what it had after its best epoch: weights,
+        running averages, the optimizer's state and its count of steps, bit for bit. Also after an
+        error.
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = None,
+        patience: int | None = 10,
+        tol: float = 0.0,
+        restore_best: bool = False,
+    ) -> None:
+        self.monitor = monitor
+        self.patience = patience
+        self.tol = tol
+        self.restore_best = restore_best
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Forget a training before this one."""
+        self._watch = Watch()
+        self._best: Snapshot | None = None
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Compare the epoch with the best one."""
+        value = state.badness(self.monitor)
+        if self.restore_best and (self._best is None or value < self._watch.best):
+            self._best = state.model.snapshot()
+        self._watch = self._watch.after(value, self.tol)
+        if self.patience is not None and self._watch.waited > self.patience:
+            state.stop(
+                f"{state.monitored(self.monitor).replace('_', ' ')} did not improve by more than "
+                f"{self.tol:g} for {self._watch.waited} epochs in a row",
+                converged=True,
+            )
+
+    def on_train_end(self, state: TrainingState) -> None:
+        """Put the best weights back if that was asked for."""
+        if self._best is not None:
+            state.model.restore(self._best)
+            self._best = None
+
+
+class TimeBudget(Callback):
+    """Ends a training after the epoch in which its time is up.
+
+    ``Recipe(time_budget=...)`` is the other one, whose schedule ends with the budget.
+
+    Parameters
+    ----------
+    seconds : float
+        Above 0.
+    clock : callable
+        Gives the time in seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"seconds: expected a number above 0, found {seconds!r}")
+        self.seconds = seconds
+        self.clock = clock
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Look at the clock."""
+        self._end = self.clock() + self.seconds
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Look at it again."""
+        if self.clock() >= self._end:
+            state.stop(f"the {self.seconds:g} seconds of its budget are over")
+
+
+class PrintEpochs(Callback):
+    """Prints a line after every epoch.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        By default what is ``sys.stdout`` then.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Print it."""
+        print(state.record, file=self.stream)
+
+
+class ProgressBar(Callback):
+    """Shows on a terminal how far a training is, in one line; elsewhere about ten lines in all.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        By default what is ``sys.stderr`` when the training begins.
+    width : int
+        Characters of the bar.
+    """
+
+    def __init__(self, stream: TextIO | None = None, width: int = 20) -> None:
+        self.stream = stream
+        self.width = width
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """See where to write."""
+        self._out = sys.stderr if self.stream is None else self.stream
+        self._in_place = self._out.isatty()
+        self._first = state.epoch
+        self._shown = 0
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Show the epoch."""
+        done, total = state.epoch - self._first, state.last_epoch - self._first
+        if self._in_place:
+            filled = self.width * done // total
+            line = f"[{'#' * filled}{'.' * (self.width - filled)}] {state.record}"
+            # Blanks over what a longer line before has left.
+            print(f"\r{line.ljust(self._shown)}", end="", file=self._out, flush=True)
+            self._shown = len(line)
+        elif done in (1, total) or done % max(total // 10, 1) == 0:
+            print(state.record, file=self._out, flush=True)
+
+    def on_train_end(self, state: TrainingState) -> None:
+        """End the line."""
+        if self._in_place and self._shown:
+            print(file=self._out, flush=True)
+
+
+class CSVLog(Callback):
+    """Adds a line to a table after every epoch, so that it can be watched while it grows.
+
+    The columns are those of the `cnn_core.training.EpochRecord`; what was not measured is empty. A
+    file that is there already is added to.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Write the header, unless the file has one.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            If it holds something else.
+        """
+        header = ",".join(_columns())
+        path = Path(self.path)
+        if path.exists() and path.stat().st_size:
+            with path.open(encoding="utf-8") as stream:
+                found = stream.readline().rstrip("\n")
+            if found != header:
+                raise ValueError(
+                    f"{path}: expected an empty file or one with the columns {header}, "
+                    f"found {found[:80]!r}"
+                )
+        else:
+            self._add(header)
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Add the epoch's line."""
+        values = (getattr(state.record, name) for name in _columns())
+        self._add(",".join("" if value is None else repr(value) for value in values))
+
+    def _add(self, line: str) -> None:
+        with open(self.path, "a", encoding="utf-8", newline="") as stream:
+            stream.write(line + "\n")
+
+
+class Checkpoint(Callback):
+    """Saves what is trained, a network or an estimator, so that a crash costs little.
+
+    Every file is complete or not there, and is read by `cnn_core.load`.
+
+    Parameters
+    ----------
+    path : path-like
+        ``{epoch}`` in it stands for the number of the epoch; without it each file takes the place
+        of the one before.
+    every : int
+        A file after so many epochs, at least 1, counted over all trainings.
+    best_only : bool
+        Whether an epoch that was not the best so far, by what the recipe monitors, is left out.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], every: int = 1, best_only: bool = False
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"every: expected at least 1, found {every!r}")
+        self.path = path
+        self.every = every
+        self.best_only = best_only
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Write the file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        if state.epoch % self.every == 0 and (state.improved or not self.best_only):
+            state.face.save(os.fspath(self.path).replace("{epoch}", str(state.epoch)))
+
+
+def _columns() -> list[str]:
+    from cnn_core.training import EpochRecord
+
+    return list(EpochRecord.__dataclass_fields__)

@@ -1,0 +1,347 @@
+"""`MLPClassifier`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.callbacks import Callback
+from cnn_core.estimators import presets
+from cnn_core.estimators.base import BaseMLP, EvalSet, keep
+from cnn_core.estimators.compat import ClassifierMixin, available_if, with_callbacks
+from cnn_core.estimators.documentation import documented
+from cnn_core.estimators.labels import Classification, Labels, as_labels
+from cnn_core.estimators.parameters import share
+from cnn_core.estimators.task import Task
+from cnn_core.network import FloatArray
+from cnn_core.optimizers import Optimizer
+from cnn_core.schedules import Schedule
+
+
+def _partial_fit_is_there(estimator: BaseMLP) -> None:
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is there for solvers that take steps on batches, and 'lbfgs' is none"
+        )
+
+
+@documented
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """A classifier: a dense network that learns classes from samples.
+
+    Its parameters, attributes and methods are those of ``sklearn.neural_network.MLPClassifier``,
+    with the same meaning, and some more. It minimizes the cross-entropy: of a softmax over all
+    classes; of a sigmoid if there are two, and for each label if there are several per sample.
+
+    Parameters
+    ----------
+    {parameters}
+    class_weight : dict, "balanced" or None, default=None
+        What the samples of each class count, in addition to `sample_weight`. ``"balanced"``: all
+        classes count alike. Classes that a dict leaves out count 1. Not for several labels per
+        sample, "balanced" not for `partial_fit`.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread evenly over all classes, from 0 to below 1 (Szegedy et
+        al., 2016). `loss_` is that for the smoothed targets.
+    {more_parameters}
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) array
+        The classes, in rising order; for several labels per sample the numbers of the columns.
+    {attributes}
+
+    See Also
+    --------
+    MLPRegressor : Predicts numbers.
+    cnn_core.NN : A network of one hidden layer, small enough to remember.
+
+    {notes}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cnn_core import MLPClassifier
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
+    >>> y = ["same", "different", "different", "same"]
+    >>> classifier = MLPClassifier((8,), learning_rate_init=0.05, random_state=0, tol=0)
+    >>> classifier.set_params(max_iter=100, schedule="cosine").fit(X, y).predict(X).tolist()
+    ['same', 'different', 'different', 'same']
+    >>> print(classifier.summary())
+    layer  inputs  units  activation  normalization  dropout  parameters
+        1       2      8        relu              -        -          24
+        2       8      1     sigmoid              -        -           9
+                                                       total          33
+    """
+
+    _kind = "classifier"
+    _own_scoring = "accuracy"
+    # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
+    score = BaseMLP.score
+
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None
+    label_smoothing: float
+    classes_: Labels
+    _task: Classification
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: str | Optimizer = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        label_smoothing: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        normalization: str | Sequence[str | None] | None = None,
+        initializer: str | Sequence[str] = "auto",
+        weight_decay: float | None = None,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        averaging: float = 0.0,
+        schedule: str | Schedule | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        time_budget: float | None = None,
+        input_scale: float = 1.0,
+        dtype: npt.DTypeLike | None = None,
+        backend: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        keep(self, locals())
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> MLPClassifier:
+        """Return an estimator with settings proven on images like those of Fashion-MNIST.
+
+        They are for bytes from 0 to 255, 784 of them for an image, and about 60,000 images. What
+        they are, `get_params` shows.
+
+        Parameters
+        ----------
+        name : {"fast", "balanced", "best"}
+            ``"fast"`` trains for a second or two, ``"best"`` some ten times as long.
+        **overrides
+            Parameters that are to be other than in the preset.
+
+        Raises
+        ------
+        ValueError
+            For another name.
+
+        Examples
+        --------
+        >>> MLPClassifier.preset("fast", random_state=0).hidden_layer_sizes
+        (128,)
+        """
+        return cls(**{**presets.settings_of(name), **overrides})
+
+    @with_callbacks
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: EvalSet = None
+    ) -> MLPClassifier:
+        """Learn the classes of samples; with `warm_start` go on from the fit before.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix, (n, n_features)
+            Real numbers. C-contiguous float32, float64 and bytes (uint8) are taken as they are,
+            without a copy; sparse matrices are made dense, which takes ``n * n_features`` numbers
+            of memory.
+        y : array-like, (n,) or (n, n_labels)
+            Classes, numbers or text; for several labels per sample 0 and 1.
+        sample_weight : array-like, (n,), optional
+            What each sample counts, at least 0.
+        eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
+            Samples to measure loss and score on after every epoch: `validation_loss_curve_`,
+            `validation_scores_` and, if there are several, `evals_result_`. The last one decides
+            about `early_stopping`, for which no samples are set aside then.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For parameters and data of another kind, shape or range. The estimator is then as it was
+            before.
+        DivergenceError
+            If the loss explodes or is not finite; the last good weights are kept. It is a
+            ``ValueError``. With `early_stopping` a warning takes its place.
+        RuntimeError
+            If it is being fitted already, by another thread or one of its callbacks.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` epochs were not enough.
+        """
+        return self._fit(X, y, sample_weight, eval_set, incremental=False)
+
+    @available_if(_partial_fit_is_there)
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        classes: Any = None,
+        *,
+        eval_set: EvalSet = None,
+    ) -> MLPClassifier:
+        """Train for one epoch on samples, going on from where the estimator stands.
+
+        The optimizer, the running averages and the order of the samples go on as well: n calls with
+        the same samples learn what one `fit` of n epochs does. With `early_stopping` the score is
+        measured on `eval_set`, or on the same part of the samples in each call; once it has not
+        improved for too long, `stopped_because_` says so and the best weights are put back.
+
+        Parameters
+        ----------
+        X, y, sample_weight, eval_set
+            As for `fit`.
+        classes : array-like, (n_classes,), optional
+            All classes that will ever come. Needed in the first call alone.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError, DivergenceError, RuntimeError
+            As for `fit`; for a first call without `classes`, and classes that were not named.
+        """
+        self._require_classes(classes)
+        return self._fit(X, y, sample_weight, eval_set, incremental=True, classes=classes)
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Return the probability of each class for samples.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix, (n, n_features)
+
+        Returns
+        -------
+        (n, n_classes) array
+            In the order of `classes_`, each row with the sum 1; for several labels per sample the
+            probability of each label.
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `predict` does.
+        """
+        outputs = self._outputs(X)
+        return self._task.probabilities(outputs)
+
+    def predict_log_proba(self, X: Any) -> FloatArray:
+        """Return the natural logarithm of each class's probability; minus infinity for 0.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix, (n, n_features)
+
+        Returns
+        -------
+        (n, n_classes) array
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `predict` does.
+        """
+        probabilities = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(probabilities, out=probabilities)
+
+    def _task_of(
+        self, y: Any, n_samples: int, *, first: bool, incremental: bool, classes: Any
+    ) -> tuple[Task, Labels]:
+        estimator = type(self).__name__
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight: expected a dict or None in partial_fit, which does not know how "
+                f"many samples of each class will come, found {self.class_weight!r}"
+            )
+        labels = as_labels(y, n_samples, estimator)
+        task = Classification.of(labels) if first else self._task
+        if first and incremental and labels.ndim == 1:
+            task = Classification.of_classes(np.asarray(classes))
+        if not incremental and not first:
+            _require_same_classes(self.classes_, Classification.of(labels).classes)
+        task = self._with_settings(task)
+        return task, task.read(labels, n_samples, estimator, "y")
+
+    def _require_classes(self, classes: Any) -> None:
+        """Refuse a first call of partial_fit without classes, and other ones later.
+
+        Raises
+        ------
+        ValueError
+            In these cases.
+        """
+        if not self.__sklearn_is_fitted__():
+            if classes is None:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit: all that will ever "
+                    "come, in any order"
+                )
+            return
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes: expected those of the first call to partial_fit or fit, {self.classes_},"
+                f" found {np.unique(classes)}; leave them out in later calls"
+            )
+
+    def _become(self, model: Any, task: Any) -> None:
+        super()._become(model, task)
+        self.classes_ = task.classes
+
+    def _with_settings(self, task: Classification) -> Classification:
+        smoothing = share("label_smoothing", self.label_smoothing)
+        return replace(task, smoothing=smoothing, class_weight=self.class_weight)
+
+    def _task_from_json(self, values: Any) -> Task:
+        return self._with_settings(Classification.from_json(values))
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what the estimator can take."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _require_same_classes(known: Labels, found: Labels) -> None:
+    if not np.array_equal(known, found):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the previous call "
+            f"to fit. Previously got {known}, `y` has {found}"
+        )

@@ -1,0 +1,175 @@
+"""What the docstrings of the two estimators have in common, written once."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TypeVar
+
+Class = TypeVar("Class", bound=type)
+
+_TEXTS = {
+    "parameters": """
+hidden_layer_sizes : int or sequence of int, default=(100,)
+    Units of each hidden layer; none for ``()``.
+activation : str or sequence of str, default="relu"
+    Activation of the hidden layers, one for all or one for each: "identity", "logistic" (or
+    "sigmoid"), "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus". Formulas
+    and sources stand at `cnn_core.contracts.Kernels.activate`.
+solver : str or optimizer, default="adam"
+    "sgd", "adam", "adamw", "nadam", "rmsprop", "lion", "rprop", or an optimizer of
+    `cnn_core.optimizers` with settings of its own; "lbfgs" for L-BFGS by SciPy, on all samples at
+    once, which suits small data.
+alpha : float, default=0.0001
+    Strength of the L2 term, ``alpha / 2`` times the sum of all squared weights, divided by the
+    number of samples of a batch.
+batch_size : int or "auto", default="auto"
+    Samples of a step; "auto" stands for 200, or all if there are fewer, and for all with "rprop".
+learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+    For "sgd". "invscaling": in each epoch `learning_rate_init` divided by
+    ``(samples seen before + 1) ** power_t``. "adaptive": divided by 5 whenever there was no
+    improvement for `n_iter_no_change` epochs, and the end of the training at 1e-6.
+learning_rate_init : float, default=0.001
+    The learning rate, or what the schedule makes its rates of.
+power_t : float, default=0.5
+    For "invscaling".
+max_iter : int, default=200
+    Most epochs, or iterations of "lbfgs".
+shuffle : bool, default=True
+    Whether every epoch sees the samples in another order.
+random_state : int, RandomState or None, default=None
+    Draws first weights, the order of the samples, the samples set aside and dropout. The same int
+    gives the same results, with the compiled backend bit for bit and with any number of threads;
+    None gives others each time.
+tol : float, default=1e-4
+    What counts as an improvement, of the loss or with `early_stopping` of the score; for "lbfgs"
+    the largest derivative at which it has converged.
+verbose : bool or int, default=False
+    Whether to print a line for each epoch.
+warm_start : bool, default=False
+    Whether `fit` goes on from the fit before, with a new optimizer.
+momentum : float, default=0.9
+    For "sgd", from 0 to below 1.
+nesterovs_momentum : bool, default=True
+    For "sgd" with momentum: whether it is Nesterov's.
+early_stopping : bool, default=False
+    Whether samples are set aside, and the training ends once their score has not improved for
+    `n_iter_no_change` epochs; the best weights are put back in any case. Classes give their share
+    each. Not for "lbfgs".
+validation_fraction : float, default=0.1
+    Share of the samples to set aside.
+beta_1, beta_2 : float, default=0.9, 0.999
+    For "adam", "adamw" and "nadam", from 0 to below 1.
+epsilon : float, default=1e-8
+    For these and "rmsprop", above 0.
+n_iter_no_change : int or inf, default=10
+    More epochs in a row than this without an improvement end the training.
+max_fun : int, default=15000
+    For "lbfgs": most evaluations of the loss.
+""",
+    "more_parameters": """
+dropout : float or sequence of float, default=0.0
+    Share of the units of each hidden layer that are left out in a step, one for all layers or one
+    for each, from 0 to below 1 (Srivastava et al., 2014).
+normalization : {None, "batch", "layer"} or sequence of them, default=None
+    Normalization of the hidden layers before their activation (Ioffe and Szegedy, 2015; Ba et al.,
+    2016).
+initializer : str or sequence of str, default="auto"
+    First weights, for all layers or for each, the last one included: see
+    `cnn_core.initializers.initialize`. "auto" is scikit-learn's, to the last bit.
+weight_decay : float, optional
+    For "adamw", by default 0.01, and "lion", by default 0: decoupled weight decay (Loshchilov and
+    Hutter, 2019). Other than `alpha` it is multiplied by the learning rate and takes in the biases.
+clip_value, clip_norm : float, optional
+    Largest absolute value in a gradient, or largest norm of all of it (Pascanu et al., 2013). At
+    most one of them.
+averaging : float, default=0.0
+    Above 0 and below 1: predictions go by a running average of the weights with this decay.
+schedule : str or Schedule, optional
+    Of the learning rate, for every solver but "lbfgs": "constant", "step", "exponential",
+    "inverse_scaling", "cosine", "one_cycle", "plateau", or one of `cnn_core.schedules`. It takes
+    the place of `learning_rate`. A training with a schedule is one of `max_iter` epochs, which
+    brings no ConvergenceWarning.
+scoring : str or callable, optional
+    Score of the validation samples: "accuracy" for classes, "r2" for numbers, "loss" for the loss
+    with its sign changed, any name that scikit-learn's ``get_scorer`` knows, or a function of
+    (estimator, X, y), which is given `sample_weight` as well if the samples have weights.
+callbacks : sequence of Callback, optional
+    See `cnn_core.callbacks`. Those of scikit-learn are for `set_callbacks`.
+time_budget : float, optional
+    Seconds that the training is to take, with at most `max_iter` epochs; the schedule ends with
+    them. What is learned depends on the speed of the machine then.
+input_scale : float, default=1.0
+    Every feature is multiplied by it. For bytes ``1 / 255`` is usual: they stay bytes in memory.
+dtype : {None, "float32", "float64"}, default=None
+    Of weights and outputs. None: float32 for samples in float32, float16 and bytes, else float64.
+backend : {"auto", "cython", "numpy"}, default="auto"
+    See `cnn_core.backends.get`.
+n_threads : int, optional
+    At most so many threads take part, by default as many as the process may use cores.
+""",
+    "attributes": """
+loss_ : float
+    The loss of the last epoch, with the term of `alpha`, each sample as it was before its own
+    batch's step.
+best_loss_ : float or None
+    The least loss of an epoch; None with `early_stopping`.
+loss_curve_ : list of float
+    The loss of each epoch.
+validation_scores_ : list of float or None
+    The score on validation samples after each epoch; None without such samples.
+validation_loss_curve_ : list of float or None
+    The loss there, without the term of `alpha`.
+best_validation_score_ : float or None
+    The best of the scores; None without `early_stopping`.
+evals_result_ : dict
+    For each set of `eval_set` ("eval_0", ...) its "loss" and "score" after each epoch.
+n_iter_ : int
+    Epochs, or iterations of "lbfgs", of the last fit; of all calls of `partial_fit` together.
+t_ : int
+    Samples trained on, counted in every epoch.
+coefs_ : list of (fan_in, fan_out) arrays
+    Weights of each layer: views, so that writing into them changes the network. Set before the
+    first fit they are its first weights.
+intercepts_ : list of (fan_out,) arrays
+    Biases of each layer, likewise.
+n_features_in_ : int
+    Features of a sample.
+feature_names_in_ : (n_features_in_,) array of str
+    Names of the features, if the samples had any.
+n_layers_ : int
+    Layers, that of the inputs included.
+n_outputs_ : int
+    Outputs of the network.
+out_activation_ : str
+    Activation of the last layer.
+stopped_because_ : str or None
+    Why the training ended before `max_iter`; None if it did not.
+model_ : cnn_core.model.Model
+    The network with all that it has learned.
+""",
+    "notes": """
+Notes
+-----
+What is other than in scikit-learn: a split for validation is stratified for any number of classes;
+`partial_fit` goes with `early_stopping`; a loss that explodes or is not finite is noticed in the
+epoch where it happens; weights of samples are at least 0. With momentum another learning rate
+takes effect at once, and Adam's `epsilon` stands where its authors have it.
+
+References
+----------
+Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 323,
+1986. Kingma and Ba, "Adam: a method for stochastic optimization", 2015. Glorot and Bengio,
+"Understanding the difficulty of training deep feedforward neural networks", 2010.
+""",
+}
+
+
+def documented(kind: Class) -> Class:
+    """Put the common texts into a class's docstring, in place of their names in braces."""
+    # There are no docstrings with ``python -OO``.
+    if kind.__doc__:
+        text = inspect.cleandoc(kind.__doc__)
+        for name, common in _TEXTS.items():
+            text = text.replace(f"{{{name}}}", common.strip("\n"))
+        kind.__doc__ = text
+    return kind

@@ -1,0 +1,304 @@
+"""The labels of a classifier: classes of any kind become targets, and outputs become classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.estimators.scoring import accuracy
+from cnn_core.estimators.task import Task, as_target_array
+from cnn_core.network import Activation, FloatArray, IndexArray, Loss
+
+Kind: TypeAlias = Literal["one", "binary", "multiclass", "multilabel"]
+Labels: TypeAlias = npt.NDArray[Any]
+ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Classification(Task):
+    """How the classes of a problem are written as targets of a network, and read from its outputs.
+
+    Attributes
+    ----------
+    classes : (n_classes,) array
+        In rising order. For several labels per sample, the numbers of the columns.
+    kind : {"one", "binary", "multiclass", "multilabel"}
+        ``"one"`` is the problem of a single class. One and two classes have one output, the
+        probability of the second class; the others have an output for each class.
+    smoothing : float
+        From 0 to below 1: the share of each target that is spread evenly over all classes, for one
+        output over its two values (Szegedy et al., "Rethinking the Inception architecture for
+        computer vision", 2016, section 7).
+    class_weight : dict, "balanced" or None
+        See `class_weights`.
+    """
+
+    classes: Labels
+    kind: Kind
+    smoothing: float = 0.0
+    class_weight: ClassWeight = None
+
+    @classmethod
+    def of(cls, labels: Labels) -> Classification:
+        """Return the task of labels as `as_labels` gives them."""
+        if labels.ndim == 2:
+            return cls(np.arange(labels.shape[1]), "multilabel")
+        return cls.of_classes(labels)
+
+    @classmethod
+    def of_classes(cls, classes: Labels) -> Classification:
+        """Return the task of one label per sample from such classes, in any order."""
+        try:
+            classes = np.unique(classes)
+        except TypeError as error:
+            raise ValueError(
+                f"y: expected labels of one kind, all text or all numbers ({error})"
+            ) from None
+        kinds: dict[int, Kind] = {1: "one", 2: "binary"}
+        return cls(classes, kinds.get(len(classes), "multiclass"))
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network."""
+        return 1 if self.kind in ("one", "binary") else len(self.classes)
+
+    @property
+    def activation(self) -> Activation:
+        """Activation of the last layer."""
+        return "softmax" if self.kind == "multiclass" else "sigmoid"
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of the network."""
+        return "cross_entropy" if self.kind == "multiclass" else "binary_cross_entropy"
+
+    @property
+    def has_class_outputs(self) -> bool:
+        """Whether each class has an output, the largest of which is the answer."""
+        return self.kind == "multiclass"
+
+    def unknown(self, labels: Labels) -> Labels:
+        """Return the classes among the labels that are none of this task's."""
+        if self.kind == "multilabel":
+            return self.classes[:0]
+        return np.setdiff1d(labels, self.classes)
+
+    def read(
+        self, values: Any, n_samples: int, estimator: str, name: str, *, to_score: bool = False
+    ) -> Labels:
+        """Return labels of this task, (n_samples,) or (n_samples, n_labels); see `as_labels`.
+
+        Raises
+        ------
+        ValueError
+            For what `as_labels` refuses, another number of labels per sample, and unknown classes.
+        """
+        labels = as_labels(values, n_samples, estimator, name)
+        columns = len(self.classes) if self.kind == "multilabel" else None
+        if (labels.shape[1] if labels.ndim == 2 else None) != columns:
+            expected = "one label" if columns is None else f"{columns} labels"
+            raise ValueError(
+                f"{name}: expected {expected} per sample, as in the fit before, "
+                f"found the shape {labels.shape}"
+            )
+        unknown = self.classes[:0] if to_score else self.unknown(labels)
+        if len(unknown):
+            raise ValueError(
+                f"{name}: expected classes among {self.classes}, those of the fit before, "
+                f"found {unknown}"
+            )
+        return labels
+
+    def positions(self, labels: Labels) -> IndexArray | None:
+        """Return the number of each label's class, (n,); None for several labels per sample."""
+        if self.kind == "multilabel":
+            return None
+        return np.searchsorted(self.classes, labels).astype(np.intp, copy=False)
+
+    def name_of(self, position: int) -> Any:
+        """Return the class of a number."""
+        return self.classes[position]
+
+    def targets(self, labels: Labels, dtype: np.dtype[Any]) -> FloatArray:
+        """Return the targets, (n, n_outputs)."""
+        rows: FloatArray
+        positions = self.positions(labels)
+        if positions is None:
+            rows = labels.astype(dtype)
+        elif self.n_outputs == 1:
+            rows = positions.reshape(-1, 1).astype(dtype)
+        else:
+            rows = np.zeros((len(labels), self.n_outputs), dtype)
+            rows[np.arange(len(labels)), positions] = 1
+        if self.smoothing:
+            choices = len(self.classes) if self.kind == "multiclass" else 2
+            rows *= dtype.type(1 - self.smoothing)
+            rows += dtype.type(self.smoothing / choices)
+        return rows
+
+    def weights(self, labels: Labels) -> FloatArray | None:
+        """Return the weight of each sample that its class gives it."""
+        return class_weights(self.class_weight, self, labels)
+
+    def decode(self, outputs: FloatArray) -> Labels:
+        """Return the likeliest label of each sample, (n,), or (n, n_labels) of 0 and 1.
+
+        A label of two, or one of several, is chosen if its probability is above 0.5.
+        """
+        if self.kind == "multilabel":
+            several: Labels = (outputs > 0.5).astype(int)
+            return several
+        if self.kind == "multiclass":
+            chosen: Labels = self.classes[outputs.argmax(axis=1)]
+            return chosen
+        if self.kind == "one":
+            return np.repeat(self.classes, len(outputs))
+        return self.classes[(outputs[:, 0] > 0.5).astype(np.intp)]
+
+    def probabilities(self, outputs: FloatArray) -> FloatArray:
+        """Return the probability of each class, (n, n_classes)."""
+        if self.kind == "one":
+            return np.ones_like(outputs)
+        if self.kind == "binary":
+            return np.hstack([1 - outputs, outputs])
+        return outputs
+
+    def score(self, labels: Labels, outputs: FloatArray, weights: FloatArray | None) -> float:
+        """Return the accuracy; NaN if the outputs are not finite."""
+        if not np.isfinite(outputs).all():
+            return float("nan")
+        return accuracy(labels, self.decode(outputs), weights)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the classes."""
+        classes = {"values": self.classes.tolist(), "dtype": self.classes.dtype.str}
+        return {"kind": self.kind, "classes": classes}
+
+    @classmethod
+    def from_json(cls, values: Any) -> Classification:
+        """Return the task of classes that `to_json` gave.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            For anything else.
+        """
+        dtype = np.dtype(values["classes"]["dtype"])
+        if dtype.kind not in "biufUO":
+            raise ValueError(f"classes: expected numbers or text, found {dtype}")
+        known = values["classes"]["values"]
+        if any(isinstance(value, str) != (dtype.kind in "UO") for value in known):
+            raise ValueError(f"classes: expected {dtype}, found {known!r:.80}")
+        task = cls.of_classes(np.array(known, dtype))
+        kinds = ("multilabel",) if values["kind"] == "multilabel" else (task.kind,)
+        if values["kind"] not in kinds:
+            raise ValueError(f"{len(task.classes)} classes, and a task {values['kind']!r}")
+        return replace(task, kind=values["kind"])
+
+
+def as_labels(values: Any, n_samples: int, estimator: str, name: str = "y") -> Labels:
+    """Return labels as an array (n_samples,), or (n_samples, n_labels) of True and False.
+
+    Parameters
+    ----------
+    values : array-like
+        One label per sample, numbers or text, (n_samples,); a column of them is taken too. For
+        several labels per sample 0 and 1, (n_samples, n_labels), dense or sparse.
+    n_samples : int
+    estimator : str
+        Name of the class, for the errors.
+    name : str
+        What the user calls the argument.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Warns
+    -----
+    DataConversionWarning
+        For a column.
+    """
+    array = as_target_array(values, n_samples, estimator, name)
+    if array.ndim == 2:
+        if not np.isin(array, (0, 1)).all():
+            raise ValueError(
+                f"{name}: Unknown label type: multiclass-multioutput, found {array.shape[1]} "
+                "columns with other values than 0 and 1: fit one estimator for each column"
+            )
+        return array.astype(bool)
+    if array.dtype.kind == "f" and (array != np.trunc(array)).any():
+        first = int(np.flatnonzero(array != np.trunc(array))[0])
+        raise ValueError(
+            f"{name}: Unknown label type: continuous, found {array[first]} at index {first}: "
+            "expected classes; fit an MLPRegressor to numbers"
+        )
+    if array.dtype.kind == "O":
+        return _of_one_kind(array, name)
+    return array
+
+
+def _of_one_kind(array: Labels, name: str) -> Labels:
+    """Return an array of objects if they are all text, else as the numbers that they stand for."""
+    if all(isinstance(label, str) for label in array):
+        return array
+    kinds = sorted({type(label).__name__ for label in array})
+    numbers = np.array(array.tolist())
+    if "str" in kinds or numbers.dtype.kind not in "iub":
+        raise ValueError(
+            f"{name}: Unknown label type: expected text alone or whole numbers alone, "
+            f"found objects of the types {', '.join(kinds)}"
+        )
+    return numbers
+
+
+def class_weights(wish: ClassWeight, task: Classification, labels: Labels) -> FloatArray | None:
+    """Return the weight of each sample that its class gives it, (n,), or None for 1 throughout.
+
+    Parameters
+    ----------
+    wish : dict, "balanced" or None
+        ``"balanced"`` weighs each class by ``n / (n_classes * samples of the class)``, so that all
+        count alike (King and Zeng, "Logistic regression in rare events data", 2001). A dict says
+        the weight of each class; those that it leaves out have 1.
+    task : Classification
+    labels : (n,) or (n, n_classes) array
+
+    Raises
+    ------
+    ValueError
+        For another wish, a class that is not there, a weight below 0, several labels per sample.
+    """
+    if wish is None:
+        return None
+    positions = task.positions(labels)
+    if positions is None:
+        raise ValueError(
+            "class_weight: expected None for several labels per sample, "
+            f"found {wish!r}; weigh the samples instead: pass sample_weight"
+        )
+    if isinstance(wish, str) and wish == "balanced":
+        counts = np.bincount(positions, minlength=len(task.classes))
+        present = np.maximum(counts, 1)
+        weights: FloatArray = len(labels) / (np.count_nonzero(counts) * present)
+        return weights[positions]
+    if not isinstance(wish, Mapping):
+        raise ValueError(
+            f"class_weight: expected None, 'balanced' or a dict of class to weight, found {wish!r}"
+        )
+    known = task.classes.tolist()
+    weights = np.ones(len(known))
+    for label, weight in wish.items():
+        if label not in known:
+            raise ValueError(f"class_weight: expected classes among {known}, found {label!r}")
+        if not 0 <= weight < np.inf:
+            raise ValueError(
+                f"class_weight: expected numbers of at least 0, found {weight!r} for {label!r}"
+            )
+        weights[known.index(label)] = weight
+    return weights[positions]

@@ -1,0 +1,89 @@
+"""The model of an estimator: a new one, or one that goes on from what was learned before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cnn_core.estimators.views import write
+from cnn_core.initializers import initialize
+from cnn_core.model import Model
+from cnn_core.network import Network
+
+
+def first_model(
+    estimator: Any, network: Network, dtype: np.dtype[Any], random: np.random.RandomState
+) -> Model:
+    """Return a model with first weights: those drawn from `random`, or set by hand before.
+
+    The weights are drawn first, so that they are those of scikit-learn's MLP for the same
+    `random_state`; then the key of the order of the samples, of the dropout and of the split for
+    validation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown initializer, backend or number of threads, and for weights set by hand that
+        do not fit.
+    """
+    parameters = np.zeros(network.n_parameters(), dtype)
+    initialize(network, parameters, estimator.initializer, random)
+    seed = int(random.randint(0, 2**32, dtype=np.uint64))
+    model = _model(estimator, network, dtype, seed)
+    model.parameters[...] = parameters
+    for name, views in (
+        ("coefs_", [layer.weights for layer in model.layers]),
+        ("intercepts_", [layer.bias for layer in model.layers]),
+    ):
+        given = vars(estimator).get(f"_given_{name}")
+        if given is not None:
+            write(views, given, name)
+    if model.average is not None:
+        model.average[...] = model.parameters
+    return model
+
+
+def model_going_on(estimator: Any, network: Network, before: Model, incremental: bool) -> Model:
+    """Return the model for a fit that goes on from another one.
+
+    For `partial_fit`, as long as no parameter has been changed that it was made with, it is the
+    model itself; the optimizer goes on as well. A `fit` with `warm_start` has a new optimizer.
+
+    Raises
+    ------
+    ValueError
+        If the layers are others than before.
+    """
+    sizes = [(layer.fan_in, layer.fan_out, layer.normalization) for layer in network.layers]
+    known = [(layer.fan_in, layer.fan_out, layer.normalization) for layer in before.network.layers]
+    if sizes != known:
+        raise ValueError(
+            "hidden_layer_sizes, normalization: expected the layers of the fit before, (inputs, "
+            f"units, normalization) {known}, found {sizes}; set warm_start=False to start anew"
+        )
+    if incremental and network == before.network:
+        return before
+    model = _model(estimator, network, before.dtype, before.seed)
+    model.parameters[...] = before.parameters
+    model.statistics[...] = before.statistics
+    if model.average is not None:
+        model.average[...] = before.parameters if before.average is None else before.average
+    if incremental and type(network.optimizer) is type(before.network.optimizer):
+        if model.moments.shape == before.moments.shape:
+            model.moments[...] = before.moments
+        model.steps = before.steps
+    model.epochs_done = before.epochs_done
+    model.samples_done = before.samples_done
+    model.history = {key: list(values) for key, values in before.history.items()}
+    return model
+
+
+def _model(estimator: Any, network: Network, dtype: np.dtype[Any], seed: int) -> Model:
+    return Model(
+        network,
+        dtype=dtype,
+        seed=seed,
+        backend=estimator.backend,
+        n_threads=estimator.n_threads,
+    )

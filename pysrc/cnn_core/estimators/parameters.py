@@ -1,0 +1,364 @@
+"""What the parameters of an estimator say: a network, its optimizer and its schedule.
+
+An estimator keeps its parameters as they were passed; they are looked at when it is fitted.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+import numpy as np
+
+from cnn_core.estimators.task import Task
+from cnn_core.lbfgs import scipy_minimize
+from cnn_core.network import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    Activation,
+    Dense,
+    Network,
+    Normalization,
+)
+from cnn_core.optimizers import (
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    Lion,
+    Nadam,
+    Optimizer,
+    RMSprop,
+    Rprop,
+)
+from cnn_core.schedules import Constant, InverseScaling, Schedule, as_schedule
+from cnn_core.settings import number, whole
+
+SOLVERS = ("sgd", "adam", "adamw", "nadam", "rmsprop", "lion", "rprop", "lbfgs")
+# scikit-learn's names of what has another one here.
+_ACTIVATIONS: dict[str, Activation] = {
+    "logistic": "sigmoid",
+    **{name: name for name in ACTIVATIONS if name not in ("softmax", "exp")},
+}
+_OUT_ACTIVATIONS: dict[str, Activation] = {**_ACTIVATIONS, "exp": "exp"}
+_LEARNING_RATES = ("constant", "invscaling", "adaptive")
+# The weight decay of AdamW where none is asked for (Loshchilov and Hutter's, and PyTorch's).
+ADAMW_DECAY = 0.01
+
+
+def name_of(activation: Activation) -> str:
+    """Return scikit-learn's name of an activation."""
+    return "logistic" if activation == "sigmoid" else activation
+
+
+def hidden_sizes(value: Any) -> list[int]:
+    """Return the units of each hidden layer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything but whole numbers above 0, or one of them.
+    """
+    sizes = list(value) if isinstance(value, Iterable) else [value]
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, numbers.Integral):
+            raise TypeError(f"hidden_layer_sizes: expected whole numbers, found {value!r}")
+        if size <= 0:
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]
+
+
+def out_activation(name: Any) -> Activation:
+    """Return the activation of a regressor's last layer by its name.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known.
+    """
+    return _known("out_activation", name, _OUT_ACTIVATIONS)
+
+
+def network_of(estimator: Any, n_inputs: int, task: Task) -> Network:
+    """Return the network that an estimator's parameters describe.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    n_inputs : int
+    task : Task
+        What the last layer is for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a parameter of another kind or outside its range, and for those that do not go together.
+    """
+    sizes = hidden_sizes(estimator.hidden_layer_sizes)
+    activations = _each("activation", estimator.activation, len(sizes))
+    dropouts = _each("dropout", estimator.dropout, len(sizes))
+    normalizations = _each("normalization", estimator.normalization, len(sizes))
+    layers = [
+        Dense(
+            fan_in,
+            fan_out,
+            _known("activation", activations[number_], _ACTIVATIONS),
+            number("dropout", dropouts[number_]),
+            _normalization(normalizations[number_]),
+        )
+        for number_, (fan_in, fan_out) in enumerate(zip([n_inputs, *sizes], sizes, strict=False))
+    ]
+    layers.append(Dense([n_inputs, *sizes][-1], task.n_outputs, task.activation))
+    network = Network(
+        tuple(layers),
+        task.loss,
+        optimizer_of(estimator),
+        input_scale=number("input_scale", estimator.input_scale),
+        l2=_at_least_0("alpha", estimator.alpha),
+        clip_value=_or_none("clip_value", estimator.clip_value),
+        clip_norm=_or_none("clip_norm", estimator.clip_norm),
+        averaging=number("averaging", estimator.averaging),
+    )
+    if estimator.solver == "lbfgs":
+        _require_deterministic(network)
+    return network
+
+
+def optimizer_of(estimator: Any) -> Optimizer:
+    """Return the optimizer that `solver` names; for ``"lbfgs"`` one that takes no part.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown solver, settings outside its range, and a weight decay that it has not.
+    """
+    solver = estimator.solver
+    decay = _or_none("weight_decay", estimator.weight_decay)
+    if isinstance(solver, OPTIMIZERS):
+        if decay is not None:
+            raise ValueError(
+                f"weight_decay: expected None with an optimizer as the solver, found {decay}; "
+                "say it to the optimizer"
+            )
+        return solver
+    if solver not in SOLVERS:
+        raise ValueError(
+            f"solver: expected one of {', '.join(map(repr, SOLVERS))}, or an optimizer of "
+            f"cnn_core.optimizers, found {solver!r}"
+        )
+    if decay is not None and solver not in ("adamw", "lion"):
+        raise ValueError(
+            f"weight_decay: expected None for the solver {solver!r}, which has none, found "
+            f"{decay}; 'adamw' and 'lion' have one"
+        )
+    betas = (
+        number("beta_1", estimator.beta_1),
+        number("beta_2", estimator.beta_2),
+        number("epsilon", estimator.epsilon),
+    )
+    if solver == "adam":
+        return Adam(*betas)
+    if solver == "adamw":
+        return Adam(*betas, weight_decay=ADAMW_DECAY if decay is None else decay)
+    if solver == "nadam":
+        return Nadam(*betas)
+    if solver == "rmsprop":
+        return RMSprop(epsilon=betas[2])
+    if solver == "lion":
+        return Lion(weight_decay=decay or 0.0)
+    if solver == "rprop":
+        return Rprop()
+    momentum = number("momentum", estimator.momentum)
+    return SGD(momentum, bool(estimator.nesterovs_momentum) and momentum > 0)
+
+
+def schedule_of(estimator: Any) -> Schedule:
+    """Return the schedule: `schedule` if there is one, for "sgd" else what `learning_rate` names.
+
+    The rates of "adaptive" are constant; it is the monitor of the training that divides them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown name.
+    """
+    name = estimator.learning_rate
+    if name not in _LEARNING_RATES:
+        raise ValueError(
+            f"learning_rate: expected one of {', '.join(map(repr, _LEARNING_RATES))}, found "
+            f"{name!r}; the number is learning_rate_init, other schedules are for schedule"
+        )
+    if estimator.schedule is not None:
+        return as_schedule(estimator.schedule)
+    if estimator.solver == "sgd" and name == "invscaling":
+        return InverseScaling(_at_least_0("power_t", estimator.power_t))
+    return Constant()
+
+
+def rate_of(estimator: Any) -> float:
+    """Return `learning_rate_init`, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    rate = number("learning_rate_init", estimator.learning_rate_init)
+    if rate <= 0:
+        raise ValueError(f"learning_rate_init: expected a number above 0, found {rate}")
+    return rate
+
+
+def patience_of(estimator: Any) -> Any:
+    """Return `n_iter_no_change`: a whole number of at least 1, or infinity.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    value = estimator.n_iter_no_change
+    if isinstance(value, float) and value == math.inf:
+        return value
+    return whole("n_iter_no_change", value, 1)
+
+
+def batch_size_of(estimator: Any, n_samples: int) -> int:
+    """Return the samples of a step: those asked for, though at most all of them.
+
+    ``"auto"`` stands for 200, for Rprop, which needs the true gradient, for all.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything but ``"auto"`` and a whole number of at least 1.
+    """
+    value = estimator.batch_size
+    if isinstance(value, str):
+        if value != "auto":
+            raise ValueError(f"batch_size: expected 'auto' or a whole number, found {value!r}")
+        whole_data = estimator.solver == "rprop" or isinstance(estimator.solver, Rprop)
+        return n_samples if whole_data else min(200, n_samples)
+    return min(whole("batch_size", value, 1), n_samples)
+
+
+def check_training(estimator: Any) -> None:
+    """Refuse what a training cannot be told by, whether or not it would come to be used.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a parameter of another kind or outside its range.
+    ImportError
+        If the solver is "lbfgs" and SciPy is not installed.
+    """
+    whole("max_iter", estimator.max_iter, 1)
+    whole("max_fun", estimator.max_fun, 1)
+    _at_least_0("tol", estimator.tol)
+    _at_least_0("power_t", estimator.power_t)
+    rate_of(estimator)
+    patience_of(estimator)
+    batch_size_of(estimator, 1)
+    budget = _or_none("time_budget", estimator.time_budget)
+    if budget is not None and budget <= 0:
+        raise ValueError(f"time_budget: expected a number of seconds above 0, found {budget}")
+    share("validation_fraction", estimator.validation_fraction)
+    for name in ("shuffle", "early_stopping", "warm_start", "nesterovs_momentum"):
+        value = getattr(estimator, name)
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name}: expected True or False, found {value!r}")
+    schedule_of(estimator)
+    if estimator.solver == "lbfgs":
+        scipy_minimize()
+
+
+def random_state(value: Any) -> np.random.RandomState:
+    """Return the generator that `random_state` stands for.
+
+    Parameters
+    ----------
+    value : None, int or RandomState
+        None is NumPy's global generator, an int from 0 to below ``2**32`` the seed of a new one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    if value is None or value is np.random:
+        # The one object that functions like `numpy.random.rand` draw from.
+        found: np.random.RandomState = np.random.mtrand._rand
+        return found
+    if isinstance(value, np.random.RandomState):
+        return value
+    return np.random.RandomState(whole("random_state", value, 0, 2**32 - 1))
+
+
+def _each(name: str, value: Any, n_layers: int) -> list[Any]:
+    """Return a setting of each hidden layer, from one for all or a sequence."""
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+        return [value] * n_layers
+    if len(value) != n_layers:
+        raise ValueError(
+            f"{name}: expected one, or {n_layers}, one for each hidden layer, found {len(value)}"
+        )
+    return list(value)
+
+
+def _known(name: str, value: Any, table: dict[str, Activation]) -> Activation:
+    if not isinstance(value, str) or value not in table:
+        known = ", ".join(map(repr, table))
+        raise ValueError(f"{name}: expected one of {known}, found {value!r}")
+    return table[value]
+
+
+def _normalization(value: Any) -> Normalization | None:
+    if value is None:
+        return None
+    if value not in get_args(Normalization):
+        known = ", ".join(map(repr, NORMALIZATIONS))
+        raise ValueError(f"normalization: expected None or one of {known}, found {value!r}")
+    found: Normalization = value
+    return found
+
+
+def share(name: str, value: Any) -> float:
+    """Return a number from 0 to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    found = number(name, value)
+    if not 0 <= found < 1:
+        raise ValueError(f"{name}: expected 0 up to below 1, found {found}")
+    return found
+
+
+def _at_least_0(name: str, value: Any) -> float:
+    found = number(name, value)
+    if found < 0:
+        raise ValueError(f"{name}: expected at least 0, found {found}")
+    return found
+
+
+def _or_none(name: str, value: Any) -> float | None:
+    return None if value is None else number(name, value)
+
+
+def _require_deterministic(network: Network) -> None:
+    """Refuse what L-BFGS, which compares the loss of whole data from step to step, cannot do."""
+    for hidden in network.layers:
+        if hidden.dropout or hidden.normalization == "batch":
+            found = "dropout" if hidden.dropout else "batch normalization"
+            raise ValueError(
+                f"solver: 'lbfgs' needs a loss that is the same at each look, found {found}; "
+                "choose another solver, such as 'adam'"
+            )
+    if network.averaging or network.clip_value is not None or network.clip_norm is not None:
+        raise ValueError(
+            "solver: 'lbfgs' has neither averaging nor clip_value nor clip_norm; leave them out or "
+            "choose another solver, such as 'adam'"
+        )

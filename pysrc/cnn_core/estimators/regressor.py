@@ -1,0 +1,261 @@
+"""`MLPRegressor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.callbacks import Callback
+from cnn_core.estimators.base import BaseMLP, EvalSet, keep
+from cnn_core.estimators.classifier import _partial_fit_is_there
+from cnn_core.estimators.compat import RegressorMixin, available_if, with_callbacks
+from cnn_core.estimators.documentation import documented
+from cnn_core.estimators.parameters import out_activation
+from cnn_core.estimators.targets import Regression, as_numbers
+from cnn_core.estimators.task import Task
+from cnn_core.network import FloatArray, Huber, Loss, Pinball
+from cnn_core.optimizers import Optimizer
+from cnn_core.schedules import Schedule
+from cnn_core.settings import number
+
+LOSSES = ("squared_error", "absolute_error", "huber", "pinball", "poisson")
+
+
+@documented
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """A regressor: a dense network that learns numbers from samples.
+
+    Its parameters, attributes and methods are those of ``sklearn.neural_network.MLPRegressor``,
+    with the same meaning, and some more.
+
+    Parameters
+    ----------
+    loss : str, default="squared_error"
+        What is minimized, with y the number and p its prediction; of several numbers per sample
+        the mean, for Poisson the sum:
+
+        - ``"squared_error"``: half of ``(y - p)**2``; p becomes the mean;
+        - ``"absolute_error"``: ``abs(y - p)``; the median;
+        - ``"huber"``: half the square up to an error of `huber_delta`, beyond it a straight line
+          (Huber, 1964);
+        - ``"pinball"``: the loss of a `quantile` (Koenker and Bassett, 1978);
+        - ``"poisson"``: half the deviance of Poisson's distribution; y is at least 0, and the
+          output is the exponential of the last layer.
+    {parameters}
+    quantile : float or list of float, default=0.5
+        For the loss "pinball", above 0 and below 1. A list predicts all of these quantiles of one
+        number at once, a column for each: ``[0.05, 0.5, 0.95]`` is a median with an interval of
+        90%. `score` then judges the one nearest to 0.5.
+    huber_delta : float, default=1.0
+        For the loss "huber", in units of y.
+    out_activation : str, optional
+        Activation of the last layer, by default the identity, for "poisson" the exponential.
+        "logistic" keeps predictions between 0 and 1, "softplus" and "exp" above 0.
+    {more_parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    MLPClassifier : Predicts classes.
+
+    {notes}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cnn_core import MLPRegressor
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> y = np.sin(3 * X[:, 0])
+    >>> regressor = MLPRegressor(activation="tanh", solver="lbfgs", random_state=0, tol=1e-5)
+    >>> round(regressor.fit(X, y).score(X, y), 2)
+    1.0
+    """
+
+    _kind = "regressor"
+    _own_scoring = "r2"
+    # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
+    score = BaseMLP.score
+
+    loss: str
+    quantile: float | Sequence[float]
+    huber_delta: float
+    out_activation: str | None
+    _task: Regression
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: str | Optimizer = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        quantile: float | Sequence[float] = 0.5,
+        huber_delta: float = 1.0,
+        out_activation: str | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        normalization: str | Sequence[str | None] | None = None,
+        initializer: str | Sequence[str] = "auto",
+        weight_decay: float | None = None,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        averaging: float = 0.0,
+        schedule: str | Schedule | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        time_budget: float | None = None,
+        input_scale: float = 1.0,
+        dtype: npt.DTypeLike | None = None,
+        backend: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        keep(self, locals())
+
+    @with_callbacks
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: EvalSet = None
+    ) -> MLPRegressor:
+        """Learn numbers from samples; with `warm_start` go on from the fit before.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix, (n, n_features)
+            Real numbers. C-contiguous float32, float64 and bytes (uint8) are taken as they are,
+            without a copy; sparse matrices are made dense, which takes ``n * n_features`` numbers
+            of memory.
+        y : array-like, (n,) or (n, n_targets)
+            Numbers.
+        sample_weight : array-like, (n,), optional
+            What each sample counts, at least 0.
+        eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
+            Samples to measure loss and score on after every epoch: `validation_loss_curve_`,
+            `validation_scores_` and, if there are several, `evals_result_`. The last one decides
+            about `early_stopping`, for which no samples are set aside then.
+
+        Returns
+        -------
+        MLPRegressor
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For parameters and data of another kind, shape or range. The estimator is then as it was
+            before.
+        DivergenceError
+            If the loss explodes or is not finite; the last good weights are kept. It is a
+            ``ValueError``. With `early_stopping` a warning takes its place.
+        RuntimeError
+            If it is being fitted already, by another thread or one of its callbacks.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` epochs were not enough.
+        """
+        return self._fit(X, y, sample_weight, eval_set, incremental=False)
+
+    @available_if(_partial_fit_is_there)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: EvalSet = None
+    ) -> MLPRegressor:
+        """Train for one epoch on samples, going on from where the estimator stands.
+
+        The optimizer, the running averages and the order of the samples go on as well: n calls with
+        the same samples learn what one `fit` of n epochs does. With `early_stopping` the score is
+        measured on `eval_set`, or on the same part of the samples in each call; once it has not
+        improved for too long, `stopped_because_` says so and the best weights are put back.
+
+        Parameters
+        ----------
+        X, y, sample_weight, eval_set
+            As for `fit`.
+
+        Returns
+        -------
+        MLPRegressor
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError, DivergenceError, RuntimeError
+            As for `fit`.
+        """
+        return self._fit(X, y, sample_weight, eval_set, incremental=True)
+
+    def _task_of(
+        self, y: Any, n_samples: int, *, first: bool, incremental: bool, classes: Any
+    ) -> tuple[Task, FloatArray]:
+        estimator = type(self).__name__
+        numbers = as_numbers(y, n_samples, estimator)
+        n_targets = numbers.shape[1] if numbers.ndim == 2 else None
+        if not first:
+            n_targets = self._task.n_targets
+        task = self._regression(n_targets)
+        return task, task.read(numbers, n_samples, estimator, "y")
+
+    def _regression(self, n_targets: int | None) -> Regression:
+        """Return the task that the parameters describe.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For an unknown loss or activation, and settings that do not go together.
+        """
+        loss = self._network_loss()
+        name = self.out_activation
+        if name is None:
+            name = "exp" if loss == "poisson" else "identity"
+        if isinstance(loss, Pinball) and isinstance(loss.quantile, tuple) and n_targets:
+            raise ValueError(
+                f"quantile: expected one for {n_targets} targets per sample, found "
+                f"{self.quantile!r}: several quantiles are for one target"
+            )
+        return Regression(n_targets, loss, out_activation(name))
+
+    def _network_loss(self) -> Loss:
+        name = self.loss
+        if name == "huber":
+            return Huber(number("huber_delta", self.huber_delta))
+        if name == "pinball":
+            if isinstance(self.quantile, Iterable):
+                return Pinball(tuple(number("quantile", value) for value in self.quantile))
+            return Pinball(number("quantile", self.quantile))
+        if name in ("squared_error", "absolute_error", "poisson"):
+            return name  # type: ignore[return-value]
+        raise ValueError(f"loss: expected one of {', '.join(map(repr, LOSSES))}, found {name!r}")
+
+    def _task_from_json(self, values: Any) -> Task:
+        n_targets = values["n_targets"]
+        return self._regression(None if n_targets is None else int(n_targets))
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what the estimator can take."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,238 @@
+"""The samples that an estimator is given: arrays, data frames and sparse matrices become one array.
+
+Everything here raises ``ValueError`` or ``TypeError`` that says what was expected, what was found
+and what to do, in words that scikit-learn's own checks of estimators look for where they do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.arrays import as_finite
+from cnn_core.network import ByteArray, FloatArray
+
+_BYTES = np.dtype(np.uint8)
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+# Values of a sparse matrix that are converted together.
+_AT_ONCE = 2**20
+_NAMES_IN_AN_ERROR = 5
+
+
+def as_table(values: Any, estimator: str, name: str = "X") -> npt.NDArray[Any]:
+    """Return samples as an array of real numbers of two dimensions, neither of them empty.
+
+    Parameters
+    ----------
+    values : array-like, data frame or sparse matrix, (n, n_features)
+        A sparse matrix is converted row block by row block, so that besides itself only the dense
+        array takes memory: ``n * n_features`` values of its dtype.
+    estimator : str
+        Name of the class, for the errors.
+    name : str
+        What the user calls the argument.
+
+    Raises
+    ------
+    TypeError
+        For values that are no real numbers.
+    ValueError
+        For another number of dimensions, and if there are no samples or no features.
+    """
+    array = _dense(values) if hasattr(values, "tocsr") else np.asarray(values)
+    if array.dtype.kind == "c":
+        raise ValueError(
+            f"{name}: Complex data not supported: expected real numbers, found {array.dtype}; "
+            f"pass {name}.real and {name}.imag as features of their own"
+        )
+    if array.dtype.kind not in "fiub":
+        array = _as_float64(array, name)
+    if array.ndim != 2:
+        raise ValueError(_about_dimensions(array, name))
+    samples, features = array.shape
+    if not samples:
+        raise ValueError(
+            f"{name}: expected at least one sample, found 0 sample(s) (shape={array.shape}) "
+            f"while a minimum of 1 is required by {estimator}."
+        )
+    if not features:
+        raise ValueError(
+            f"{name}: expected at least one feature, found 0 feature(s) (shape={array.shape}) "
+            f"while a minimum of 1 is required. {estimator} learns from features."
+        )
+    return array
+
+
+def as_samples(
+    table: npt.NDArray[Any], dtype: np.dtype[Any], estimator: str, name: str = "X"
+) -> FloatArray | ByteArray:
+    """Return a table as what an engine takes: C-contiguous, of `dtype` and finite, or bytes.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not finite or does not fit into `dtype`.
+    """
+    if table.dtype == _BYTES:
+        return np.ascontiguousarray(table, _BYTES)
+    try:
+        return as_finite(table, dtype, name)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; {estimator} takes no NaN and no infinity (inf): leave such samples out or "
+            "fill the gaps first"
+        ) from None
+
+
+def dtype_for(table: npt.NDArray[Any], wanted: npt.DTypeLike | None) -> np.dtype[Any]:
+    """Return the dtype of a network for such samples, unless the user wants another one.
+
+    It is float32 for float32 and whatever fits into it without loss that is stored shorter (float16
+    and bytes), float64 for the rest.
+
+    Raises
+    ------
+    ValueError
+        For a wish other than float32 and float64.
+    """
+    if wanted is None:
+        short = table.dtype in (_FLOAT32, np.dtype(np.float16), _BYTES)
+        return _FLOAT32 if short else _FLOAT64
+    try:
+        dtype = np.dtype(wanted)
+    except TypeError:
+        dtype = None
+    if dtype not in (_FLOAT32, _FLOAT64):
+        raise ValueError(f"dtype: expected None, float32 or float64, found {wanted!r}")
+    return dtype
+
+
+def _dense(matrix: Any) -> npt.NDArray[Any]:
+    rows = matrix.tocsr()
+    dtype = rows.dtype
+    dense: npt.NDArray[Any] = np.zeros(rows.shape, dtype)
+    step = max(1, _AT_ONCE // max(1, rows.shape[1]))
+    for start in range(0, rows.shape[0], step):
+        rows[start : start + step].toarray(out=dense[start : start + step])
+    return dense
+
+
+def _as_float64(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Convert objects and text that stand for numbers."""
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        advice = f"encode what is text as numbers first, or leave those columns out of {name}"
+        raise type(error)(
+            f"{name}: expected real numbers, found {array.dtype} ({error}); {advice}"
+        ) from None
+
+
+def _about_dimensions(array: npt.NDArray[Any], name: str) -> str:
+    expected = f"{name}: expected 2 dimensions, (samples, features), found the shape {array.shape}"
+    if array.ndim < 2:
+        return (
+            f"{expected}. Reshape your data: pass {name}.reshape(-1, 1) if it has one feature or "
+            f"{name}.reshape(1, -1) if it is one sample"
+        )
+    return f"{expected}; flatten each sample: pass {name}.reshape(len({name}), -1)"
+
+
+# Names of features
+
+
+def names_of(values: Any) -> npt.NDArray[np.object_] | None:
+    """Return the names of the columns of a data frame if all of them are text, else None.
+
+    Raises
+    ------
+    TypeError
+        If only some of them are text.
+    """
+    columns = getattr(values, "columns", None)
+    if columns is None or not hasattr(values, "shape"):
+        return None
+    names = list(columns)
+    texts = sum(isinstance(name, str) for name in names)
+    if not texts:
+        return None
+    if texts < len(names):
+        kinds = sorted({type(name).__name__ for name in names})
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, "
+            f"found {', '.join(kinds)}; pass X with X.columns = X.columns.astype(str)"
+        )
+    array = np.empty(len(names), object)
+    array[:] = names
+    return array
+
+
+def require_features(
+    table: npt.NDArray[Any],
+    names: npt.NDArray[np.object_] | None,
+    fitted: int,
+    fitted_names: npt.NDArray[np.object_] | None,
+    estimator: str,
+) -> None:
+    """Refuse samples with other features than those that the estimator was fitted with.
+
+    Parameters
+    ----------
+    table : (n, n_features) array
+    names : (n_features,) array of str, optional
+    fitted : int
+        Number of features that it was fitted with.
+    fitted_names : (fitted,) array of str, optional
+    estimator : str
+        Name of the class.
+
+    Raises
+    ------
+    ValueError
+        For other names, another order of them, or another number.
+
+    Warns
+    -----
+    UserWarning
+        If only one side has names.
+    """
+    if names is not None and fitted_names is not None:
+        if names.tolist() != fitted_names.tolist():
+            raise ValueError(_about_names(names.tolist(), fitted_names.tolist()))
+    elif names is not None:
+        warnings.warn(
+            f"X has feature names, but {estimator} was fitted without feature names",
+            UserWarning,
+            stacklevel=5,
+        )
+    elif fitted_names is not None:
+        warnings.warn(
+            f"X does not have valid feature names, but {estimator} was fitted with feature names",
+            UserWarning,
+            stacklevel=5,
+        )
+    if table.shape[1] != fitted:
+        raise ValueError(
+            f"X has {table.shape[1]} features, but {estimator} is expecting {fitted} features "
+            "as input: pass the features that it was fitted with"
+        )
+
+
+def _about_names(found: list[str], expected: list[str]) -> str:
+    message = "The feature names should match those that were passed during fit.\n"
+    unseen = sorted(set(found) - set(expected))
+    missing = sorted(set(expected) - set(found))
+    for title, names in (
+        ("Feature names unseen at fit time", unseen),
+        ("Feature names seen at fit time, yet now missing", missing),
+    ):
+        if names:
+            shown = [f"- {name}\n" for name in names[:_NAMES_IN_AN_ERROR]]
+            more = ["- ...\n"] if len(names) > _NAMES_IN_AN_ERROR else []
+            message += f"{title}:\n" + "".join(shown + more)
+    if not unseen and not missing:
+        message += "Feature names must be in the same order as they were in fit.\n"
+    return message

@@ -1,0 +1,83 @@
+"""scikit-learn's own callbacks (``sklearn.callback``, since its version 1.9) in our trainings.
+
+They are set by an estimator's ``set_callbacks``. A fit is a task of theirs, with a subtask for each
+epoch or iteration of L-BFGS.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from cnn_core.callbacks import Callback
+from cnn_core.estimators.compat import HAS_CALLBACKS
+from cnn_core.training import TrainingState
+
+if TYPE_CHECKING:
+    from cnn_core.estimators.base import BaseMLP
+
+
+class SklearnCallbacks(Callback):
+    """Tells scikit-learn's callbacks of each epoch.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    X, y, sample_weight
+        As they were passed to ``fit``.
+    """
+
+    def __init__(self, estimator: BaseMLP, X: Any, y: Any, sample_weight: Any) -> None:
+        self._estimator = estimator
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+        self._fit.call_on_fit_task_begin(**self._data)
+
+    def on_epoch_begin(self, state: TrainingState) -> None:
+        """Begin a subtask."""
+        self._epoch = self._fit.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._data)
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """End it, and the training if a callback wants that."""
+        if self._epoch.call_on_fit_task_end(
+            **self._data, reconstruction_attributes=self._as_fitted
+        ):
+            state.stop("a callback of scikit-learn's asked for it")
+
+    def ends(self) -> None:
+        """End the task."""
+        self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes=self._as_fitted)
+
+    def _as_fitted(self) -> dict[str, Any]:
+        """Return what a copy of the estimator needs to predict as this one would now."""
+        return {"model_": copy.deepcopy(self._estimator.model_)}
+
+
+def for_fit(estimator: BaseMLP, X: Any, y: Any, sample_weight: Any) -> SklearnCallbacks | None:
+    """Return the bridge for a fit; None where scikit-learn has no callbacks."""
+    return SklearnCallbacks(estimator, X, y, sample_weight) if HAS_CALLBACKS else None
+
+
+def require_own(callbacks: Any) -> list[Callback]:
+    """Return the callbacks of the parameter `callbacks` as a list.
+
+    Raises
+    ------
+    TypeError
+        For what is no `cnn_core.callbacks.Callback`.
+    """
+    found = [] if callbacks is None else list(callbacks)
+    for callback in found:
+        if not isinstance(callback, Callback):
+            advice = (
+                "; one of scikit-learn's own is for set_callbacks"
+                if hasattr(callback, "on_fit_task_end")
+                else ""
+            )
+            raise TypeError(
+                "callbacks: expected objects that derive from cnn_core.callbacks.Callback, "
+                f"found {callback!r}{advice}"
+            )
+    return found

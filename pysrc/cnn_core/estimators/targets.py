@@ -1,0 +1,138 @@
+"""The targets of a regressor: numbers, one or several for each sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnn_core.arrays import as_finite
+from cnn_core.estimators.scoring import r2
+from cnn_core.estimators.task import Task, as_target_array
+from cnn_core.network import Activation, FloatArray, Loss, Pinball
+
+
+@dataclass(frozen=True, eq=False)
+class Regression(Task):
+    """How numbers are predicted.
+
+    Attributes
+    ----------
+    n_targets : int or None
+        Numbers to be predicted for each sample, None for one that is not in a list of its own.
+    network_loss : str, Huber or Pinball
+        The loss of the network. One that has several quantiles predicts each of them for one
+        number.
+    out_activation : str
+        Activation of the last layer.
+    """
+
+    n_targets: int | None
+    network_loss: Loss
+    out_activation: Activation
+
+    @property
+    def n_quantiles(self) -> int:
+        """Quantiles that are predicted, 0 if none are, or one alone."""
+        loss = self.network_loss
+        several = isinstance(loss, Pinball) and isinstance(loss.quantile, tuple)
+        return len(loss.quantiles(1)) if several and isinstance(loss, Pinball) else 0
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network."""
+        return self.n_quantiles or self.n_targets or 1
+
+    @property
+    def activation(self) -> Activation:
+        """Activation of the last layer."""
+        return self.out_activation
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of the network."""
+        return self.network_loss
+
+    @property
+    def loss_parts(self) -> int:
+        """The losses of all outputs are averaged by scikit-learn, those of Poisson's added up."""
+        return 1 if self.network_loss == "poisson" else self.n_outputs
+
+    def read(
+        self, values: Any, n_samples: int, estimator: str, name: str, *, to_score: bool = False
+    ) -> FloatArray:
+        """Return targets of this task, (n_samples,) or (n_samples, n_targets); see `as_numbers`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what `as_numbers` refuses, another number of targets, and targets below 0 for the
+            loss ``"poisson"``.
+        """
+        y = as_numbers(values, n_samples, estimator, name)
+        columns = y.shape[1] if y.ndim == 2 else None
+        if columns != self.n_targets:
+            raise ValueError(
+                f"{name}: expected {self.n_targets or 'one number'} per sample, as in the fit "
+                f"before, found the shape {y.shape}"
+            )
+        if self.network_loss == "poisson" and not to_score:
+            _require_counts(y, name)
+        return y
+
+    def targets(self, y: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
+        """Return the targets, (n, n_outputs): a number once for each of its quantiles."""
+        columns = as_finite(y, dtype, "y").reshape(len(y), -1)
+        return np.ascontiguousarray(np.broadcast_to(columns, (len(y), self.n_outputs)))
+
+    def decode(self, outputs: FloatArray) -> FloatArray:
+        """Return predictions, (n,) for one number, else (n, n_outputs)."""
+        return outputs if outputs.shape[1] > 1 or self.n_targets else outputs[:, 0]
+
+    def score(self, y: FloatArray, outputs: FloatArray, weights: FloatArray | None) -> float:
+        """Return R2; that of the quantile nearest to 0.5, if several are predicted."""
+        if self.n_quantiles:
+            assert isinstance(self.network_loss, Pinball)
+            quantiles = np.array(self.network_loss.quantiles(1))
+            return r2(y, outputs[:, np.abs(quantiles - 0.5).argmin()], weights)
+        return r2(y, self.decode(outputs), weights)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the number of targets."""
+        return {"n_targets": self.n_targets}
+
+
+def as_numbers(values: Any, n_samples: int, estimator: str, name: str = "y") -> FloatArray:
+    """Return numbers as an array of floats, (n_samples,) or (n_samples, n_targets), all finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything that is not made of real numbers, and for another number of samples.
+
+    Warns
+    -----
+    DataConversionWarning
+        For a column, which becomes one dimension.
+    """
+    array = as_target_array(values, n_samples, estimator, name)
+    if array.dtype.kind not in "fiub":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"{name}: expected real numbers, found {array.dtype} ({error}); "
+                "fit an MLPClassifier to classes"
+            ) from None
+    return as_finite(array, array.dtype if array.dtype == np.float32 else np.float64, name)
+
+
+def _require_counts(y: FloatArray, name: str) -> None:
+    below = np.argwhere(y < 0)
+    if len(below):
+        index = tuple(int(i) for i in below[0])
+        raise ValueError(
+            f"{name}: expected numbers of at least 0 for the loss 'poisson', found {y[index]} "
+            f"at index {index[0] if len(index) == 1 else index}"
+        )

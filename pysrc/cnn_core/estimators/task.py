@@ -1,0 +1,138 @@
+"""What is to be learned: between the words of a user and the numbers of a network."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.estimators.compat import DataConversionWarning
+from cnn_core.network import Activation, FloatArray, IndexArray, Loss
+
+
+class Task(ABC):
+    """What is to be learned: `Classification` or `Regression`."""
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Outputs of the network."""
+
+    @property
+    @abstractmethod
+    def activation(self) -> Activation:
+        """Activation of its last layer."""
+
+    @property
+    @abstractmethod
+    def loss(self) -> Loss:
+        """Its loss."""
+
+    @property
+    def has_class_outputs(self) -> bool:
+        """Whether each class has an output, the largest of which is the answer."""
+        return False
+
+    @property
+    def loss_parts(self) -> int:
+        """What the loss of the network is divided by to give that of scikit-learn."""
+        return 1
+
+    @abstractmethod
+    def read(
+        self, values: Any, n_samples: int, estimator: str, name: str, *, to_score: bool = False
+    ) -> npt.NDArray[Any]:
+        """Return what a user wants to be predicted, checked.
+
+        Parameters
+        ----------
+        values : array-like
+        n_samples : int
+        estimator : str
+            Name of the class, for the errors.
+        name : str
+            What the user calls the values.
+        to_score : bool
+            Whether they are only compared with predictions, so that what is never predicted is
+            merely wrong.
+        """
+
+    @abstractmethod
+    def targets(self, y: npt.NDArray[Any], dtype: np.dtype[Any]) -> FloatArray:
+        """Return the targets of the network, (n, n_outputs), for what `read` gave."""
+
+    @abstractmethod
+    def decode(self, outputs: FloatArray) -> npt.NDArray[Any]:
+        """Return predictions in the user's terms for outputs of the network."""
+
+    @abstractmethod
+    def score(self, y: npt.NDArray[Any], outputs: FloatArray, weights: FloatArray | None) -> float:
+        """Return how good outputs are, the more the better; NaN if they are not finite."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Return what a file has to hold of it beside the estimator's parameters."""
+
+    def positions(self, y: npt.NDArray[Any]) -> IndexArray | None:
+        """Return the class of each sample, from 0; None if it has none."""
+        return None
+
+    def name_of(self, position: int) -> Any:
+        """Return the user's name of a class."""
+        return position
+
+    def weights(self, y: npt.NDArray[Any]) -> FloatArray | None:
+        """Return the weight of each sample that comes from what it is; None for 1 throughout."""
+        return None
+
+
+def as_target_array(
+    values: Any, n_samples: int, estimator: str, name: str = "y"
+) -> npt.NDArray[Any]:
+    """Return what is to be learned as an array of one or two dimensions and finite, if numbers.
+
+    Raises
+    ------
+    ValueError
+        For None, complex numbers, another number of samples or of dimensions.
+
+    Warns
+    -----
+    DataConversionWarning
+        For a column, which becomes one dimension.
+    """
+    if values is None:
+        raise ValueError(f"{estimator} requires {name} to be passed, but the target {name} is None")
+    try:
+        array = values.toarray() if hasattr(values, "tocsr") else np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected rows of equal length ({error})") from None
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name}: Complex data not supported: expected classes or real numbers")
+    if array.ndim not in (1, 2) or 0 in array.shape[1:]:
+        raise ValueError(
+            f"{name}: expected the shape (samples,) or (samples, outputs), found {array.shape}"
+        )
+    if len(array) != n_samples:
+        raise ValueError(
+            f"{name}: expected one for each of the {n_samples} samples, found {len(array)}: "
+            "inconsistent numbers of samples"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(
+            f"{name}: expected finite numbers, found {array[index]} at index "
+            f"{index[0] if len(index) == 1 else index}: Input {name} contains NaN or infinity"
+        )
+    if array.ndim == 2 and array.shape[1] == 1:
+        warnings.warn(
+            f"A column-vector {name} was passed when a 1d array was expected: "
+            f"pass {name}.ravel() to be free of this warning",
+            DataConversionWarning,
+            stacklevel=7,
+        )
+        array = array.ravel()
+    return array

@@ -1,0 +1,63 @@
+"""What each sample counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cnn_core.arrays import as_finite, as_numbers
+from cnn_core.network import FloatArray
+
+
+def as_weights(
+    values: Any, n_samples: int, dtype: np.dtype[Any], name: str = "sample_weight"
+) -> FloatArray | None:
+    """Return the weights of samples as an array (n_samples,) of `dtype`; None stays None.
+
+    Parameters
+    ----------
+    values : array-like (n_samples,), number or None
+    n_samples : int
+    dtype : dtype of float32 or float64
+    name : str
+        What the user calls them.
+
+    Raises
+    ------
+    TypeError
+        For what is not made of real numbers.
+    ValueError
+        For another shape, a weight below 0 or not finite, and if all of them are zero.
+    """
+    if values is None:
+        return None
+    array = as_numbers(values, name)
+    if array.ndim == 0:
+        array = np.full(n_samples, array)
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"{name}: expected one weight for each of the {n_samples} samples, "
+            f"({n_samples},), found the shape {array.shape}"
+        )
+    weights = as_finite(array, dtype, name)
+    below = np.flatnonzero(weights < 0)
+    if below.size:
+        first = int(below[0])
+        raise ValueError(
+            f"{name}: expected weights of at least 0, found {weights[first]} at index {first}"
+        )
+    require_weight(weights, name)
+    return weights
+
+
+def require_weight(weights: FloatArray, name: str = "sample_weight") -> None:
+    """Refuse weights that are all 0: there would be nothing to learn from.
+
+    Raises
+    ------
+    ValueError
+        If they are.
+    """
+    if not weights.any():
+        raise ValueError(f"{name}: expected at least one weight above 0, found all of them zero")

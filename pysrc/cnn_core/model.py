@@ -1,0 +1,526 @@
+"""`Model`: a network and all that it has learned; every face of the library holds one."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core import backends, initializers, training
+from cnn_core.arrays import require_finite
+from cnn_core.callbacks import Callback
+from cnn_core.contracts import Engine, Predictor
+from cnn_core.initializers import Initializer, Random
+from cnn_core.network import NEEDED_ACTIVATION, ByteArray, FloatArray, LayerArrays, Network
+from cnn_core.optimizers import SGD
+from cnn_core.settings import MOST_THREADS, parameters_dtype, whole
+from cnn_core.training import Recipe, TrainingState, Validation
+
+
+class Snapshot(NamedTuple):
+    """A copy of what a model's steps change.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        As `Model.arrays` names them.
+    steps : int
+    """
+
+    arrays: dict[str, FloatArray]
+    steps: int
+
+
+class Model:
+    """A network with its parameters, its optimizer's state, its history and its engine.
+
+    Here and below, samples and targets are arrays that were checked at the edge (`cnn_core.arrays`,
+    or an estimator's own checks): C-contiguous, the samples in the model's dtype or uint8, the
+    targets in the model's dtype.
+
+    Parameters
+    ----------
+    network : Network
+    dtype : numpy.float32 or numpy.float64
+        Of the parameters and outputs.
+    seed : int
+        From 0 to below ``2**64``: the key of the dropout and of the order of the samples.
+    backend : {"auto", "cython", "numpy"}
+        See `cnn_core.backends.get`.
+    n_threads : int, optional
+        At most so many threads take part in a step; by default `CNN_CORE_NUM_THREADS`, else as
+        many as the process may use cores. They change no bit of any result.
+    bias_rows : int, optional
+        Rows of each bias; by default 1 for the exact rule and 0 for the article's.
+
+    Attributes
+    ----------
+    network, dtype, seed
+        What the model was made with.
+    backend : str
+        The name of the one that computes.
+    n_threads : int or None
+        Most threads in use; None where NumPy's BLAS decides.
+    parameters : (n_parameters,) array
+        All weights, biases and gains, zeros at first; see `initialize`. Whoever writes into it
+        changes the network.
+    layers : list of LayerArrays
+        Views of `parameters`.
+    statistics : (n_statistics,) array
+        The running averages of batch normalization.
+    moments : (n_moments, n_parameters) array
+        What the optimizer keeps from step to step.
+    average : (n_parameters,) array or None
+        The average of the parameters, which predictions go by; None if `Network.averaging` is 0.
+    steps : int
+        Steps taken by the optimizer: its formulas, the dropout and the average count them.
+    epochs_done, samples_done : int
+        Epochs, and samples trained on in them, over all trainings.
+    history : dict of str to list of float
+        What each epoch had of ``loss``, ``accuracy``, ``validation_loss``,
+        ``validation_accuracy``, ``validation_score``, ``learning_rate`` and ``seconds``.
+
+    Raises
+    ------
+    TypeError, ValueError, BackendUnavailableError
+        For an argument of another kind or outside its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cnn_core.network import Dense, Network
+    >>> from cnn_core.optimizers import Adam
+    >>> network = Network(
+    ...     (Dense(2, 16, "tanh"), Dense(16, 1, "sigmoid")), "binary_cross_entropy", Adam()
+    ... )
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+    >>> t = np.array([[0], [1], [1], [0]], np.float32)
+    >>> model = Model(network).initialize("auto", np.random.RandomState(0))
+    >>> state = model.train(x, t, Recipe(epochs=300, batch_size=4, learning_rate=0.05))
+    >>> model.predict(x).round().ravel()
+    array([0., 1., 1., 0.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        seed: int = 0,
+        backend: str = "auto",
+        n_threads: int | None = None,
+        bias_rows: int | None = None,
+    ) -> None:
+        self.network = network
+        self.dtype = parameters_dtype(dtype, network.rule)
+        self.seed = whole("seed", seed, 0, 2**64 - 1)
+        self.epochs_done = 0
+        self.samples_done = 0
+        self.history: dict[str, list[float]] = {}
+        self._backend_wanted = backend
+        self._threads_wanted = n_threads
+        if bias_rows is None:
+            bias_rows = 1 if network.rule == "exact" else 0
+        self._bind(self._first(bias_rows))
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend that computes."""
+        return self._backend.name
+
+    @property
+    def steps(self) -> int:
+        """Steps taken by the optimizer."""
+        return self._engine.steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._engine.steps = steps
+
+    @property
+    def layers(self) -> list[LayerArrays]:
+        """Views of `parameters`, layer by layer."""
+        return self.network.unflatten(self.parameters)
+
+    @property
+    def predicting_layers(self) -> list[LayerArrays]:
+        """Views of what predictions go by: `average` if there is one, else `parameters`."""
+        return self.network.unflatten(self.parameters if self.average is None else self.average)
+
+    def initialize(self, names: Initializer | Sequence[Initializer], random: Random) -> Model:
+        """Fill the parameters with first values, and the average with the same; return the model.
+
+        Parameters
+        ----------
+        names : str or sequence of str
+            See `cnn_core.initializers.initialize`.
+        random : numpy.random.RandomState or numpy.random
+
+        Raises
+        ------
+        ValueError
+            For a name that is not known.
+        """
+        initializers.initialize(self.network, self.parameters, names, random)
+        if self.average is not None:
+            self.average[...] = self.parameters
+        return self
+
+    # Training
+
+    def train(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        recipe: Recipe,
+        *,
+        weights: FloatArray | None = None,
+        are_classes: bool = False,
+        validation: Validation | None = None,
+        callbacks: Iterable[Callback] = (),
+        face: Any = None,
+    ) -> TrainingState:
+        """Train by a recipe, going on from where the model stands.
+
+        Parameters
+        ----------
+        x : (n, n_inputs) array
+        t : (n, n_outputs) array
+        recipe : Recipe
+        weights : (n,) array, optional
+            Of the model's dtype, at least 0: what each sample counts.
+        are_classes : bool
+            Whether the targets are rows of classes, whose largest output is the answer: there is
+            an accuracy then.
+        validation : Validation, optional
+            What is measured after every epoch.
+        callbacks : iterable of Callback
+        face : object, optional
+            What callbacks are to see as the one that is trained, with a `save` method; by default
+            the model.
+
+        Returns
+        -------
+        TrainingState
+            As the training left it.
+
+        Raises
+        ------
+        ValueError
+            If the recipe monitors something that is not measured.
+        DivergenceError
+            If the loss explodes or is not finite; the last good weights are put back.
+        RuntimeError
+            If the model is being trained already, by another thread or by its caller's callback.
+        """
+        return training.train(
+            self,
+            x,
+            t,
+            recipe,
+            weights=weights,
+            are_classes=are_classes,
+            validation=validation,
+            callbacks=callbacks,
+            face=face,
+        )
+
+    def minimize(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        recipe: Recipe,
+        *,
+        max_evaluations: int = 15_000,
+        weights: FloatArray | None = None,
+        validation: Validation | None = None,
+        callbacks: Iterable[Callback] = (),
+        face: Any = None,
+    ) -> TrainingState:
+        """Train by L-BFGS on all the samples at once; see `cnn_core.lbfgs.minimize`."""
+        from cnn_core import lbfgs
+
+        return lbfgs.minimize(
+            self,
+            x,
+            t,
+            recipe,
+            max_evaluations=max_evaluations,
+            weights=weights,
+            validation=validation,
+            callbacks=callbacks,
+            face=face,
+        )
+
+    def step(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        learning_rate: float,
+        weights: FloatArray | None = None,
+    ) -> float:
+        """Take one step on all the samples given; return the loss before it.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is being trained already.
+        """
+        with self.exclusively():
+            loss, _ = self._engine.train_epoch(x, t, None, len(x), learning_rate, weights)
+        return loss
+
+    @contextmanager
+    def exclusively(self) -> Iterator[Engine]:
+        """Claim the model for a training and give its engine.
+
+        Raises
+        ------
+        RuntimeError
+            If it is being trained already.
+        """
+        if not self._training.acquire(blocking=False):
+            raise RuntimeError(
+                "this network is being trained already, by another thread or by whoever called "
+                "on_epoch or a callback; wait for it, or train a copy: copy.deepcopy(net)"
+            )
+        try:
+            yield self._engine
+        finally:
+            self._training.release()
+
+    # Using it
+
+    def predict(self, x: FloatArray | ByteArray, out: FloatArray | None = None) -> FloatArray:
+        """Return the outputs, (n, n_outputs), by the average of the parameters if there is one.
+
+        Parameters
+        ----------
+        x : (n, n_inputs) array
+        out : (n, n_outputs) array, optional
+            Written to and returned.
+
+        Raises
+        ------
+        ValueError
+            For a value of `x` that is not finite, the only thing that need not be checked before.
+        """
+        if out is None:
+            out = np.empty((len(x), self.network.n_outputs), self.dtype)
+        if not self._predicting.predict(x, out):
+            require_finite(x, x, "X")
+        return out
+
+    def predictor(self, rows: int) -> Predictor:
+        """Return a predictor of `rows` samples at a time; see `cnn_core.contracts.Predictor`."""
+        return self._predicting.predictor(rows)
+
+    def evaluate(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        weights: FloatArray | None = None,
+        out: FloatArray | None = None,
+    ) -> tuple[float, FloatArray]:
+        """Return the loss, without the term of `Network.l2`, and the outputs.
+
+        A loss that looks at the pre-activations of the last layer is given the true ones: it is as
+        exact as that of a training.
+
+        Parameters
+        ----------
+        x : (n, n_inputs) array
+        t : (n, n_outputs) array
+        weights : (n,) array, optional
+        out : (n, n_outputs) array, optional
+            The outputs are written to it.
+        """
+        if out is None:
+            out = np.empty_like(t)
+        kernels, network = self._backend.kernels(self.dtype), self.network
+        z = out
+        if network.loss in NEEDED_ACTIVATION:
+            z = np.empty_like(out)
+            self._pre_activations(x, z)
+            kernels.activate(network.layers[-1].activation, z, out)
+        else:
+            self._predicting.predict(x, out)
+        return kernels.loss(network.loss, z, out, t, weights), out
+
+    # What it consists of
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return the arrays that steps change, themselves, by the names of the attributes."""
+        return {
+            "parameters": self.parameters,
+            "statistics": self.statistics,
+            "moments": self.moments,
+            **({} if self.average is None else {"average": self.average}),
+        }
+
+    def weights(self) -> dict[str, FloatArray]:
+        """Return the arrays that outputs depend on: `arrays` without `moments` and empty ones."""
+        return {name: a for name, a in self.arrays().items() if name != "moments" and a.size}
+
+    def is_finite(self) -> bool:
+        """Tell whether all weights are finite."""
+        return all(np.isfinite(array).all() for array in self.weights().values())
+
+    def put_back(self, weights: dict[str, FloatArray]) -> None:
+        """Write a copy of `weights` back; the optimizer starts anew."""
+        for name, array in self.weights().items():
+            array[...] = weights[name]
+        self.moments[...] = 0
+        self._engine.steps = 0
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all that steps change."""
+        return Snapshot({name: a.copy() for name, a in self.arrays().items()}, self.steps)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Write a snapshot back: the model is as it was, its history excepted."""
+        for name, array in self.arrays().items():
+            array[...] = snapshot.arrays[name]
+        self._engine.steps = snapshot.steps
+
+    @property
+    def bias_rows(self) -> int:
+        """Rows of each bias: 1 but for the article's rule."""
+        return self.network.bias_rows(self.parameters.size)
+
+    def take_bias_rows(self, rows: int) -> None:
+        """Give each bias `rows` rows, zeros, for the article's rule; the weights stay."""
+        layers = self.layers
+        self._bind(self._first(rows))
+        for old, new in zip(layers, self.layers, strict=True):
+            new.weights[...] = old.weights
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file that `cnn_core.load` reads.
+
+        The layout is that of safetensors, which holds numbers and text and nothing that could run.
+        The file is complete or not there: a file that it replaces stays until the new one is whole.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        from cnn_core import saved_model
+
+        saved_model.write_model(path, self)
+
+    def __repr__(self) -> str:
+        network = self.network
+        sizes = "-".join(str(size) for size in (network.n_inputs, *_units(network)))
+        return (
+            f"<Model {sizes}, {network.loss}, {network.optimizer}, {self.dtype}, "
+            f"{self.steps} steps, backend {self.backend!r}>"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**{name: getattr(self, name) for name in _KEPT}, "snapshot": self.snapshot()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name in _KEPT:
+            setattr(self, name, state[name])
+        # Copies, since `copy.copy` hands over what the original's attributes hold.
+        self.history = {key: list(values) for key, values in self.history.items()}
+        snapshot: Snapshot = state["snapshot"]
+        # joblib may hand over maps of files, which cannot be written to.
+        arrays = {
+            name: a if a.flags.writeable and type(a) is np.ndarray else np.array(a)
+            for name, a in snapshot.arrays.items()
+        }
+        self._bind(snapshot._replace(arrays=arrays))
+
+    def _first(self, bias_rows: int) -> Snapshot:
+        """Return the state before the first step, all parameters 0."""
+        network = self.network
+        n_parameters = network.n_parameters(bias_rows)
+        arrays: dict[str, FloatArray] = {
+            "parameters": np.zeros(n_parameters, self.dtype),
+            "statistics": network.first_statistics(self.dtype),
+            "moments": np.zeros((network.optimizer.n_moments, n_parameters), self.dtype),
+        }
+        if network.averaging:
+            arrays["average"] = np.zeros(n_parameters, self.dtype)
+        return Snapshot(arrays, 0)
+
+    def _bind(self, state: Snapshot) -> None:
+        """Make these arrays the model's own and give them engines."""
+        self._backend = backends.get(self._backend_wanted)
+        self.n_threads = threads_in_use(self._backend, self._threads_wanted)
+        self.parameters = state.arrays["parameters"]
+        self.statistics = state.arrays["statistics"]
+        self.moments = state.arrays["moments"]
+        self.average = state.arrays.get("average")
+        self._engine = self._backend.engine(
+            self.network,
+            self.parameters,
+            moments=self.moments,
+            statistics=self.statistics,
+            average=self.average,
+            seed=self.seed,
+            threads=self.n_threads,
+        )
+        self._engine.steps = state.steps
+        self._predicting = self._engine
+        if self.average is not None:
+            self._predicting = self._engine_to_predict(self.network)
+        self._pre_activating: Engine | None = None
+        self._training = threading.Lock()
+
+    def _engine_to_predict(self, network: Network) -> Engine:
+        """Return an engine over what predictions go by; no step will be taken with it."""
+        return self._backend.engine(
+            replace(network, optimizer=SGD(), averaging=0.0),
+            self.parameters if self.average is None else self.average,
+            statistics=self.statistics,
+            threads=self.n_threads,
+        )
+
+    def _pre_activations(self, x: FloatArray | ByteArray, out: FloatArray) -> None:
+        """Write those of the last layer into `out`."""
+        if self._pre_activating is None:
+            *others, last = self.network.layers
+            layers = (*others, replace(last, activation="identity"))
+            network = replace(self.network, layers=layers, loss="squared_error")
+            self._pre_activating = self._engine_to_predict(network)
+        self._pre_activating.predict(x, out)
+
+
+_KEPT = (
+    "network",
+    "dtype",
+    "seed",
+    "epochs_done",
+    "samples_done",
+    "history",
+    "_backend_wanted",
+    "_threads_wanted",
+)
+
+
+def threads_in_use(backend: backends.Backend, wanted: int | None) -> int | None:
+    """Return the threads that were asked for, else those that the backend uses by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `wanted` is no whole number of at least 1.
+    """
+    if wanted is None:
+        return backend.threads
+    threads = whole("n_threads", wanted, 1, MOST_THREADS)
+    return None if backend.name == "numpy" else threads
+
+
+def _units(network: Network) -> list[int]:
+    return [layer.fan_out for layer in network.layers]

@@ -1,0 +1,84 @@
+"""A network's description as JSON: what a model file says of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+
+from cnn_core.network import Dense, Huber, Loss, Network, Pinball
+from cnn_core.optimizers import OPTIMIZERS
+
+# Descriptions that stand where several kinds may: each is written with its name.
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (*OPTIMIZERS, Huber, Pinball)}
+
+
+def network_to_json(network: Network) -> dict[str, Any]:
+    """Return a dictionary of what JSON can hold.
+
+    Examples
+    --------
+    >>> network_to_json(Network((Dense(4, 3),)))["optimizer"]
+    {'kind': 'SGD', 'momentum': 0.0, 'nesterov': False}
+    """
+    values = _fields_of(network)
+    values["layers"] = [_fields_of(layer) for layer in network.layers]
+    for name in ("loss", "optimizer"):
+        value = values[name]
+        if not isinstance(value, str):
+            values[name] = {"kind": type(value).__name__, **_fields_of(value)}
+    return values
+
+
+def network_from_json(values: Any) -> Network:
+    """Return the network that `network_to_json` described.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        For anything else.
+    """
+    known = {**values, "layers": tuple(_made(Dense, layer) for layer in values["layers"])}
+    known["optimizer"] = _made_by_kind(values["optimizer"])
+    loss: Loss | dict[str, Any] = values["loss"]
+    if not isinstance(loss, str):
+        known["loss"] = _made_by_kind(loss)
+    network: Network = _made(Network, known)
+    return network
+
+
+def _fields_of(description: Any) -> dict[str, Any]:
+    return {field.name: getattr(description, field.name) for field in fields(description)}
+
+
+def _made_by_kind(values: Any) -> Any:
+    kind = values["kind"]
+    if kind not in _KINDS:
+        raise ValueError(f"kind: expected {', '.join(map(repr, _KINDS))}, found {kind!r}")
+    return _made(_KINDS[kind], {name: value for name, value in values.items() if name != "kind"})
+
+
+def _made(kind: type[Any], values: dict[str, Any]) -> Any:
+    """Return a description made of `values`, each of the kind that its field has by default."""
+    types = {field.name: str(field.type) for field in fields(kind)}
+    for name, value in values.items():
+        if name not in types:
+            raise ValueError(f"{kind.__name__} has no {name!r}; a newer cnn_core may read it")
+        _require_type(name, value, types[name])
+    return kind(**{name: _as_tuple(value) for name, value in values.items()})
+
+
+def _require_type(name: str, value: Any, annotation: str) -> None:
+    """Refuse what would be taken without an error and fail much later."""
+    if value is None and "None" in annotation:
+        return
+    if "float" in annotation:
+        for number in value if isinstance(value, list) else [value]:
+            if type(number) not in (int, float) or not math.isfinite(number):
+                raise TypeError(f"{name}: expected a finite number, found {value!r}")
+    if annotation == "bool" and not isinstance(value, bool):
+        raise TypeError(f"{name}: expected true or false, found {value!r}")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

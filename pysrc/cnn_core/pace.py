@@ -1,0 +1,83 @@
+"""The pace of a training: how many steps are taken before the clock and the schedule are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+Clock: TypeAlias = Callable[[], float]
+
+# Share of a time budget after which the clock is looked at and the rates are made anew.
+_PART = 0.01
+
+
+class Whole:
+    """The pace of a training that takes whole epochs, `total` steps in all."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self.overhead = 0.0
+
+    def is_over(self, done: int) -> bool:
+        """Tell that no clock ends it."""
+        return False
+
+    def part(self, done: int, left: int) -> tuple[int, int]:
+        """Return all the steps that are left of the epoch, and those of the training."""
+        return left, self._total
+
+
+class Budget:
+    """The pace of a training that ends with its time: in parts, each a small share of it.
+
+    Parameters
+    ----------
+    seconds : float
+        From now on.
+    most : int
+        Steps that are not exceeded, however fast they are.
+    clock : callable
+
+    Attributes
+    ----------
+    overhead : float
+        Seconds that the end of an epoch takes; so much is left for it.
+    """
+
+    def __init__(self, seconds: float, most: int, clock: Clock) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._clock = clock
+        self._start = clock()
+        self.overhead = 0.0
+
+    def has_rehearsed(self) -> None:
+        """Take the time since the beginning for that of an epoch's end, and begin anew."""
+        self.overhead = self._clock() - self._start
+        self._seconds -= self.overhead
+        self._start += self.overhead
+
+    def is_over(self, done: int) -> bool:
+        """Tell whether no step fits into what is left."""
+        return done > 0 and self.part(done, 1)[0] == 0
+
+    def part(self, done: int, left: int) -> tuple[int, int]:
+        """Return how many steps to take next, at most `left`, and how many there will be in all."""
+        if not done:
+            return 1, self._most
+        elapsed = self._clock() - self._start
+        step = max(elapsed / done, 1e-9)
+        remaining = self._seconds - self.overhead - elapsed
+        if remaining < step / 2:
+            return 0, done
+        fitting = max(round(remaining / step), 1)
+        count = max(round(self._seconds * _PART / step), 1)
+        return min(count, fitting, left), min(done + fitting, self._most)
+
+
+Pace: TypeAlias = Whole | Budget
+
+
+def pace_for(seconds: float | None, most: int, clock: Clock) -> Pace:
+    """Return the pace of a training of at most `most` steps, with a time budget or without."""
+    return Whole(most) if seconds is None else Budget(seconds, most, clock)
