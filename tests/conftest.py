@@ -8,6 +8,7 @@ CNN_CORE_TEST_SANITIZED=1 it has to be a build that checks every access to memor
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 import cnn_core
 from cnn_core import backends
+from command_line import succeed
 
 PURE = os.environ.get("CNN_CORE_TEST_PURE", "0") not in ("", "0")
 SANITIZED = os.environ.get("CNN_CORE_TEST_SANITIZED", "0") not in ("", "0")
@@ -67,6 +69,38 @@ def dtype(request: pytest.FixtureRequest) -> np.dtype:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20260101)
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with the default preset."""
+    folder = tmp_path_factory.mktemp("digits") / "run"
+    succeed("train", "--data", "digits", "--epochs", 40, "--out", folder, "--quiet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nn_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run whose model is an `NN`."""
+    folder = tmp_path_factory.mktemp("nn") / "run"
+    arguments = ("--data", "digits", "--preset", "nn", "--epochs", 40, "--no-plots")
+    succeed("train", *arguments, "--out", folder, "--quiet")
+    return folder
+
+
+@pytest.fixture
+def flowers(tmp_path: Path) -> Path:
+    """A table with named columns and named classes, its features on very different scales."""
+    rng = np.random.default_rng(5)
+    path = tmp_path / "flowers.csv"
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["length", "kind", "weight"])
+        for number in range(60):
+            kind = ("lily", "rose", "tulip")[number % 3]
+            at = number % 3
+            writer.writerow([1000 + 10 * at + rng.normal(), kind, 0.01 * at + 1e-3 * rng.normal()])
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,30 @@ def test_curves_fit_into_their_picture(tmp_path, epochs, measured):
     assert has_white_frame(pixels)
 
 
+def test_a_learning_rate_that_changes_is_drawn_below(tmp_path):
+    values = history(9)
+    plot_curves(tmp_path / "constant.png", {**values, "learning_rate": [0.5] * 9}, "a", "test")
+    changing = {**values, "learning_rate": values["loss"]}
+    plot_curves(tmp_path / "changing.png", changing, "a", "test")
+    constant, below = pixels_of(tmp_path / "constant.png"), pixels_of(tmp_path / "changing.png")
+    plot_curves(tmp_path / "none.png", values, "a", "test")
+    np.testing.assert_array_equal(constant, pixels_of(tmp_path / "none.png"))
+    assert below.shape[0] > constant.shape[0]
+    assert below.shape[1] == 1200
+    assert has_white_frame(below)
+
+
+def test_the_epoch_that_was_kept_is_marked_in_both_curves(tmp_path):
+    values = history(9)
+    del values["accuracy"]
+    plot_curves(tmp_path / "plain.png", values, "a", "validation")
+    plot_curves(tmp_path / "marked.png", values, "a", "validation", kept_epoch=4)
+    plain, marked = pixels_of(tmp_path / "plain.png"), pixels_of(tmp_path / "marked.png")
+    assert marked.shape == plain.shape
+    for half in (np.s_[:, :600], np.s_[:, 600:]):
+        assert (marked[half] != plain[half]).any(axis=2).sum() > 100
+
+
 @pytest.mark.parametrize("classes", [2, 10, 20, 60, 100])
 def test_a_confusion_matrix_fits_into_its_picture(tmp_path, classes):
     confusion = np.random.default_rng(0).poisson(3, (classes, classes))

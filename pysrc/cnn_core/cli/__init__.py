@@ -90,12 +90,12 @@ def _as_options(argv: list[str]) -> list[str]:
 
 def _parser() -> tuple[Parser, dict[str, Parser]]:
     """Return the parser and those of the commands, by their names."""
-    from cnn_core.cli import article, bench, data, evaluate, info, train
+    from cnn_core.cli import article, bench, data, evaluate, find_lr, info, train
 
     parser = Parser(prog="cnn-core", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cnn-core {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (train, article, evaluate, data, info, bench):
+    for module in (train, find_lr, evaluate, article, data, info, bench):
         module.add_parser(commands)
     return parser, dict(commands.choices)
 

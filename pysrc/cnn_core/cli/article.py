@@ -26,7 +26,7 @@ from cnn_core.cli.plots import plot_gallery
 from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.report import Evaluation, evaluate
 from cnn_core.cli.sources import find_fashion_mnist
-from cnn_core.cli.train import describe_backend
+from cnn_core.cli.trained import Trained, describe_backend, weights_sha256
 from cnn_core.network import Rule
 
 __all__ = ["add_parser", "run"]
@@ -144,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
         for experiment in _EXPERIMENTS:
             for name in names:
                 net = _trained(experiment, name, x, y, arguments)
-                outcome = evaluate(net, x_test, y_test, dataset.class_names)
+                outcome = evaluate(Trained.of(net), x_test, y_test, dataset.class_names)
                 results.append(_Result(experiment, net, backend_info(net.backend), outcome))
         table = _table([result.row() for result in results])
         _write(folder.path, table, results, arguments)
@@ -233,14 +233,14 @@ def _write(folder: Path, table: str, results: list[_Result], arguments: argparse
     ]
     (folder / "report.txt").write_text("\n\n".join(reports), encoding="utf-8")
     record = {
-        **run_folder.record_head("cnn-core article", arguments.argv),
+        **run_folder.record_head("cnn-core article", 1, arguments.argv),
         "images": {"training": IMAGES, "test": IMAGES},
         "seed": arguments.seed,
         "published_accuracy": PUBLISHED_ACCURACY,
         "results": [
             {
                 **{key.replace(" ", "_"): value for key, value in result.row().items()},
-                "weights_sha256": run_folder.weights_sha256(result.net),
+                "weights_sha256": weights_sha256(result.net.model),
                 "backend_info": result.backend,
             }
             for result in results

@@ -13,13 +13,13 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core import backend_info
 from cnn_core.cli import arguments as args
 from cnn_core.cli.console import CommandError, note, require, show
 from cnn_core.cli.report import evaluate
 from cnn_core.cli.run_folder import Run, read_run
-from cnn_core.cli.sources import Source, read_features, read_test_part
-from cnn_core.cli.train import describe_backend
+from cnn_core.cli.sources import Source, read_test_part
+from cnn_core.cli.tables import read_features
+from cnn_core.cli.trained import describe_network
 from cnn_core.files import atomic_write
 from cnn_core.network import ByteArray, FloatArray
 
@@ -63,8 +63,8 @@ def add_parser(commands: args.Subcommands) -> None:
     parser.add_argument(
         "--outputs",
         action="store_true",
-        help="add the network's output for each class: from 0 to 1, no probabilities, they need "
-        "not add up to 1",
+        help="add the network's output for each class: its probability; with the preset nn a "
+        "number from 0 to 1, and they need not add up to 1",
     )
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help="file to write (default: standard output)"
@@ -89,13 +89,14 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         note,
         asked_for=arguments.data is not None,
     )
-    result = evaluate(run.net, _scaled(run, part.x), part.y, run.class_names)
+    result = evaluate(run.trained, _scaled(run, part.x), part.y, run.class_names)
     show(
         f"{result.report}\n"
         f"accuracy  {result.accuracy:.4f}  (loss {result.loss:.4f}, {len(part.x):,} samples: "
         f"{part.description})\n"
         f"recorded  {run.accuracy:.4f}  on the test part after training\n"
-        f"computed  by {describe_backend(backend_info(run.net.backend))}"
+        f"network   {describe_network(run.trained.model.network)}\n"
+        f"computed  by {run.trained.computed_by}"
     )
     return 0
 
@@ -109,8 +110,8 @@ def run_predict(arguments: argparse.Namespace) -> int:
     header = arguments.header
     if header is None and arguments.file.suffix.lower() == ".csv":
         header = run.source.header
-    x = read_features(arguments.file, run.net.input_neurons, run.feature_names, header)
-    text = _table(run, run.net.predict(_scaled(run, x)), arguments.outputs)
+    x = read_features(arguments.file, run.trained.n_features, run.feature_names, header)
+    text = _table(run, run.trained.outputs(_scaled(run, x)), arguments.outputs)
     if out is None:
         show(text, end="")
     else:
@@ -158,9 +159,9 @@ def _laid_out_alike(source: Source, trained_on: Source) -> Source:
 def _scaled(run: Run, x: npt.NDArray[Any]) -> FloatArray | ByteArray:
     """Return samples as the network of a run takes them."""
     features = int(np.prod(x.shape[1:]))
-    if features != run.net.input_neurons:
+    if features != run.trained.n_features:
         raise CommandError(
-            f"expected samples of {run.net.input_neurons} features, as the run was trained on, "
+            f"expected samples of {run.trained.n_features} features, as the run was trained on, "
             f"found {features}"
         )
     trained = np.dtype(run.scaling.dtype)
@@ -169,7 +170,7 @@ def _scaled(run: Run, x: npt.NDArray[Any]) -> FloatArray | ByteArray:
             f"the model was trained on {trained} values, {run.scaling.description}; "
             f"these are {x.dtype} values from {x.min():g} to {x.max():g} and are scaled alike"
         )
-    return run.scaling.apply(x, run.net.dtype)
+    return run.scaling.apply(x, run.trained.model.dtype)
 
 
 def _table(run: Run, outputs: FloatArray, with_outputs: bool) -> str:

@@ -53,23 +53,47 @@ _ANNOTATED_CLASSES = 20
 _LABELLED_CLASSES = 60
 
 
-def plot_curves(path: Path, history: dict[str, list[float]], title: str, measured: str) -> None:
-    """Draw loss and accuracy over the epochs, side by side.
+def plot_curves(
+    path: Path,
+    history: dict[str, list[float]],
+    title: str,
+    measured: str,
+    *,
+    loss: str = "loss",
+    kept_epoch: int | None = None,
+) -> None:
+    """Draw loss and accuracy over the epochs, and a learning rate that changes below them.
 
     Parameters
     ----------
     path : pathlib.Path
         PNG to write, 1200 pixels wide.
     history : dict of str to list of float
-        `NN.history`.
+        What each epoch had; that in training may be missing.
     title : str
     measured : str
         What the validation data are: ``"test"`` or ``"validation"``.
+    loss : str
+        What the loss is called.
+    kept_epoch : int, optional
+        Number of the epoch, from 1, whose weights were kept as the best ones; it is marked.
     """
-    with _figure(path, height=4.6) as figure:
+    rates = history.get("learning_rate", [])
+    changing = len(set(rates)) > 1
+    layout = "AB;CC" if changing else "AB"
+    with _figure(path, height=6.4 if changing else 4.6) as figure:
         figure.suptitle(title, fontsize=12)
-        for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        drawn = figure.subplot_mosaic(layout, height_ratios=[3, 1] if changing else [1])
+        for place, quantity in (("A", "loss"), ("B", "accuracy")):
+            axes = drawn[place]
             _plot_quantity(axes, history, quantity, measured)
+            axes.set_title(loss if quantity == "loss" else quantity)
+            if kept_epoch is not None:
+                axes.axvline(kept_epoch, color=_FAINT, linestyle=":", label="the epoch kept")
+            axes.legend(loc="best")
+        if changing:
+            _plot_over_epochs(drawn["C"], rates, "-", color=_FAINT)
+            drawn["C"].set_title("learning rate, at the end of the epoch")
         if measured == "test":
             figure.supxlabel(
                 "The test data are shown, not used: nothing was selected on them.",
@@ -81,25 +105,26 @@ def plot_curves(path: Path, history: dict[str, list[float]], title: str, measure
 def _plot_quantity(
     axes: Axes, history: dict[str, list[float]], quantity: str, measured: str
 ) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     lines = (
         (quantity, "training, as seen during the epoch", _TRAIN, "-"),
         (f"validation_{quantity}", f"{measured}, after the epoch", _MEASURED, "--"),
     )
     for key, label, colour, style in lines:
-        values = history[key]
-        epochs = np.arange(1, len(values) + 1)
-        marker = "o" if len(values) <= 40 else ""
-        axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
-    axes.set_title(quantity)
+        if key in history:
+            _plot_over_epochs(axes, history[key], style, color=colour, label=label)
+
+
+def _plot_over_epochs(axes: Axes, values: list[float], style: str, **how: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    marker = "o" if len(values) <= 40 else ""
+    axes.plot(np.arange(1, len(values) + 1), values, style, marker=marker, markersize=4, **how)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     # Half an epoch beside the first and the last, also if they are one and the same.
     beside = max(0.5, 0.02 * len(values))
     axes.set_xlim(1 - beside, len(values) + beside)
     axes.margins(y=0.08)
-    axes.legend(loc="best")
 
 
 def plot_confusion(path: Path, confusion: Array, class_names: tuple[str, ...], title: str) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core import NN, backends
-from cnn_core.arrays import as_targets
+from cnn_core.cli.trained import Trained
 from cnn_core.network import ByteArray, FloatArray
 
 __all__ = ["Evaluation", "evaluate"]
@@ -26,7 +25,7 @@ class Evaluation:
     accuracy : float
         Share of the samples whose largest output is their class.
     loss : float
-        Mean over the samples of half the squared error summed over the outputs.
+        See `cnn_core.cli.trained.Trained.measure`.
     predicted : numpy.ndarray, (n,)
         Class of each sample according to the network.
     confusion : numpy.ndarray, (classes, classes)
@@ -43,13 +42,13 @@ class Evaluation:
 
 
 def evaluate(
-    net: NN, x: FloatArray | ByteArray, y: Array, class_names: tuple[str, ...]
+    trained: Trained, x: FloatArray | ByteArray, y: Array, class_names: tuple[str, ...]
 ) -> Evaluation:
     """Compare the predictions of a network with the truth.
 
     Parameters
     ----------
-    net : NN
+    trained : Trained
     x : numpy.ndarray, (n, features)
         Samples as the network takes them.
     y : numpy.ndarray, (n,)
@@ -58,11 +57,8 @@ def evaluate(
     """
     from sklearn.metrics import classification_report, confusion_matrix
 
-    outputs = net.predict(x)
+    loss, outputs = trained.measure(x, y)
     predicted = outputs.argmax(axis=1)
-    targets, _ = as_targets(y, len(outputs), len(class_names), outputs.dtype)
-    # The squared error looks at the outputs alone, so that they can stand for z as well.
-    kernels = backends.get(net.backend).kernels(outputs.dtype)
     labels = np.arange(len(class_names))
     report: str = classification_report(
         y_true=y,
@@ -74,7 +70,7 @@ def evaluate(
     )
     return Evaluation(
         accuracy=float(np.mean(predicted == y)),
-        loss=kernels.loss("squared_error", outputs, outputs, targets),
+        loss=loss,
         predicted=predicted,
         confusion=np.asarray(confusion_matrix(y_true=y, y_pred=predicted, labels=labels)),
         report=report,

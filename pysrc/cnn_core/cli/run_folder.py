@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import hashlib
 import json
 import os
 import re
@@ -16,15 +15,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cnn_core import NN, load
+from cnn_core import load
 from cnn_core.cli.console import CommandError, note, short_path
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.sources import Source
+from cnn_core.cli.trained import Trained
 
 __all__ = [
     "FORMAT",
+    "FORMAT_VERSION",
     "MODEL",
     "RECORD",
     "NewFolder",
@@ -33,7 +32,6 @@ __all__ = [
     "read_run",
     "record_head",
     "source_to_json",
-    "weights_sha256",
     "write_history",
     "write_json",
 ]
@@ -41,7 +39,9 @@ __all__ = [
 MODEL = "model.safetensors"
 RECORD = "run.json"
 FORMAT = "cnn-core run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# The first version knew the model of an `NN` alone.
+_READABLE_VERSIONS = (1, FORMAT_VERSION)
 
 _RUNS = Path("runs")
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", -1)}
@@ -192,7 +192,7 @@ def write_history(path: Path, history: dict[str, list[float]], measured: str) ->
     ----------
     path : pathlib.Path
     history : dict of str to list of float
-        `NN.history`.
+        What each epoch had.
     measured : str
         What the validation data were: ``"test"`` or ``"validation"``.
     """
@@ -204,22 +204,13 @@ def write_history(path: Path, history: dict[str, list[float]], measured: str) ->
             writer.writerow([epoch, *row])
 
 
-def weights_sha256(net: NN) -> str:
-    """Return the SHA-256 of a network's weights: wih, bih, who, bho, row by row, little-endian."""
-    digest = hashlib.sha256()
-    for values in (net.wih, net.bih, net.who, net.bho):
-        array = np.asarray(values, net.dtype.newbyteorder("<"))
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def record_head(kind: str, argv: list[str]) -> dict[str, Any]:
-    """Return what every record begins with: what kind it is, what was run, by what, when."""
+def record_head(kind: str, version: int, argv: list[str]) -> dict[str, Any]:
+    """Return what every record begins with: of what kind it is, what was run, by what, when."""
     from cnn_core import __version__
 
     return {
         "format": kind,
-        "format_version": FORMAT_VERSION,
+        "format_version": version,
         "cnn_core": __version__,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": ["cnn-core", *argv],
@@ -235,7 +226,7 @@ class Run:
 
     Attributes
     ----------
-    net : NN
+    trained : Trained
     source : Source
         The data that it was trained on.
     hashes : dict of str to str
@@ -247,7 +238,7 @@ class Run:
         Accuracy on the test part, as recorded.
     """
 
-    net: NN
+    trained: Trained
     source: Source
     hashes: dict[str, str]
     class_names: tuple[str, ...]
@@ -289,20 +280,24 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise CommandError(f"{path}: not the record of a run, or damaged ({reason})") from error
-    net = load(folder / MODEL, backend=backend)
-    has = (net.input_neurons, net.output_neurons, net.input_scale)
+    face = load(folder / MODEL, backend=backend)
+    try:
+        trained = Trained.of(face)
+    except TypeError as error:
+        raise CommandError(f"{folder / MODEL}: {error}") from error
+    has = (trained.n_features, trained.n_classes, trained.model.network.input_scale)
     needs = (values.pop("features"), len(values["class_names"]), values["scaling"].input_scale)
     if has != needs:
         raise CommandError(f"{folder}: {RECORD} and {MODEL} do not belong together")
-    return Run(net=net, **values)
+    return Run(trained=trained, **values)
 
 
 def _values(record: dict[str, Any]) -> dict[str, Any]:
     """Return what a `Run` is made of, and the number of features."""
-    if record["format"] != FORMAT or record["format_version"] != FORMAT_VERSION:
+    if record["format"] != FORMAT or record["format_version"] not in _READABLE_VERSIONS:
         raise ValueError(
             f"format {record['format']!r}, version {record['format_version']!r}; "
-            f"expected {FORMAT!r}, version {FORMAT_VERSION}"
+            f"expected {FORMAT!r}, version {' or '.join(map(str, _READABLE_VERSIONS))}"
         )
     data = record["data"]
     names = data["feature_names"]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +13,17 @@ import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError, short_path
 from cnn_core.cli.scaling import Scaling
-from cnn_core.data import (
-    DataError,
-    DataNotFoundError,
-    Dataset,
-    Table,
-    load_digits,
-    load_fashion_mnist,
-    load_file,
-    read_idx,
-)
+from cnn_core.cli.tables import KNOWN, classes_of, file_hashes, in_order, listed, read_table
+from cnn_core.data import DataNotFoundError, Dataset, load_digits, load_fashion_mnist
 from cnn_core.data.fashion_mnist import FILES
-from cnn_core.data.tables import ENDINGS
+from cnn_core.data.splits import shuffled_by_class
 
 __all__ = [
     "Samples",
     "Source",
     "TestPart",
     "find_fashion_mnist",
-    "read_features",
+    "image_shape",
     "read_samples",
     "read_test_part",
     "split_off",
@@ -43,8 +33,6 @@ Array = npt.NDArray[Any]
 IndexArray = npt.NDArray[np.intp]
 
 TEST_SHARE = 0.2
-_SPLIT_SEED = 0
-_KNOWN = ("fashion-mnist", "digits")
 
 
 @dataclass(frozen=True)
@@ -94,7 +82,7 @@ class Source:
     @property
     def is_file(self) -> bool:
         """Whether the data are a file of the user's."""
-        return self.data not in _KNOWN
+        return self.data not in KNOWN
 
     def absolute(self) -> Source:
         """Return a source that means the same from any folder."""
@@ -248,10 +236,10 @@ def read_test_part(
         dataset = _known_dataset(source, report)
         y = _translated(dataset.y_test, dataset.class_names, class_names, dataset.name)
         return TestPart(dataset.x_test, y, _test_part_of(dataset))
-    table = _in_order(_read_table(source), feature_names)
-    own_names, y, y_test = _classes(table)
+    table = in_order(read_table(source), feature_names)
+    own_names, y, y_test = classes_of(table)
     place = short_path(table.source)
-    is_unchanged = sorted(_file_hashes(source).values()) == sorted(known_hashes.values())
+    is_unchanged = sorted(file_hashes(source).values()) == sorted(known_hashes.values())
     remark = ""
     if table.X_test is not None and y_test is not None:
         if not is_unchanged and not asked_for:
@@ -277,53 +265,6 @@ def read_test_part(
     if remark:
         report(remark)
     return part
-
-
-def read_features(
-    path: Path,
-    n_features: int,
-    feature_names: tuple[str, ...] | None,
-    header: bool | None = None,
-) -> Array:
-    """Read samples to predict the classes of.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        IDX file, ``.npz`` (its test part, if it has one), ``.npy`` or ``.csv``. A ``.csv`` with a
-        header may hold one more column than the features, such as the target; it is left out.
-    n_features : int
-        Number of the features that the run knows.
-    feature_names : tuple of str or None
-        Their names; the columns of a ``.csv`` with a header are put into their order.
-    header : bool, optional
-        Whether a ``.csv`` begins with a header.
-
-    Returns
-    -------
-    numpy.ndarray, (n, features) or (n, height, width)
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such file, or it does not hold what the run needs.
-    """
-    ending = path.suffix.lower()
-    if header is not None and ending != ".csv":
-        raise CommandError(f"--header and --no-header belong to a .csv file, not to {path}")
-    if ending not in ENDINGS:
-        images = read_idx(path)
-        if images.ndim not in (2, 3) or images.size == 0:
-            raise DataError(
-                path,
-                "samples of shape (n, features) or (n, height, width)",
-                f"shape {images.shape}",
-            )
-        return images
-    if ending == ".csv":
-        return _csv_features(path, n_features, feature_names, header)
-    table = _loaded(path, has_target=False)
-    return table.X if table.X_test is None else table.X_test
 
 
 def split_off(
@@ -355,9 +296,7 @@ def split_off(
                 f"class {name!r} has one sample only, which cannot be both trained and tested on; "
                 "add samples of it, or leave it out"
             )
-    # RandomState, unlike Generator, promises the same numbers in every version of NumPy.
-    shuffled = np.random.RandomState(_SPLIT_SEED).permutation(len(y))
-    by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
+    by_class = shuffled_by_class(y)
     steps = np.floor(np.arange(len(y) + 1) * fraction + 1e-9)
     chosen = np.diff(steps) > 0
     if not chosen.any():
@@ -432,8 +371,8 @@ def _translated(y: Array, names: tuple[str, ...], wanted: tuple[str, ...], where
     unknown = [name for name in names if name not in wanted]
     if unknown:
         raise CommandError(
-            f"{where}: expected the classes that the run knows, {_listed(wanted)}, "
-            f"found also {_listed(unknown)}"
+            f"{where}: expected the classes that the run knows, {listed(wanted)}, "
+            f"found also {listed(unknown)}"
         )
     positions: Array = np.array([wanted.index(name) for name in names], np.intp)[y]
     return positions
@@ -443,9 +382,10 @@ def _translated(y: Array, names: tuple[str, ...], wanted: tuple[str, ...], where
 
 
 def _own_samples(source: Source) -> Samples:
-    table = _read_table(source)
-    class_names, y, y_test = _classes(table)
+    table = read_table(source)
+    class_names, y, y_test = classes_of(table)
     if table.X_test is not None and y_test is not None:
+        _require_all_classes(table.source, class_names, y)
         x_train, y_train, x_test = table.X, y, table.X_test
         test_part = "the file's own test part"
     else:
@@ -463,180 +403,16 @@ def _own_samples(source: Source) -> Samples:
         class_names=class_names,
         feature_names=table.feature_names,
         scaling=Scaling.fixed_on(x_train),
-        hashes=_file_hashes(source),
+        hashes=file_hashes(source),
         test_part=test_part,
     )
 
 
-def _read_table(source: Source) -> Table:
-    path = Path(source.data)
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        likely = get_close_matches(source.data, _KNOWN, n=1)
-        hint = f"; did you mean {likely[0]}?" if likely else ""
-        kind = "a folder" if path.is_dir() else repr(source.data)
+def _require_all_classes(where: str, names: tuple[str, ...], y: Array) -> None:
+    counts = np.bincount(y, minlength=len(names))
+    missing = [name for name, count in zip(names, counts, strict=True) if not count]
+    if missing:
         raise CommandError(
-            f"--data: expected {', '.join(_KNOWN)} or a file whose name ends in "
-            f"{', '.join(ENDINGS)}, found {kind}{hint}"
+            f"{where}: expected training samples of each class, found none of {listed(missing)}; "
+            "add some, or leave their test samples out"
         )
-    if ending == ".npy" and source.labels is None:
-        raise CommandError(
-            f"--data {path}: an .npy file holds samples only; name the file of their classes with "
-            "--labels"
-        )
-    return _loaded(path, target=source.target, labels=source.labels, header=source.header)
-
-
-def _loaded(path: Path, **arguments: Any) -> Table:
-    """Read a file; what to do about an error is said in the words of the command line."""
-    try:
-        return load_file(path, **arguments)
-    except DataError as error:
-        hint = error.hint.replace("pass header=True or header=False", "add --header or --no-header")
-        hint = hint.replace("pass has_target=False if there is no target", "")
-        if path.suffix.lower() == ".csv":
-            hint = _csv_hint(path, error, arguments) or hint
-        raise DataError(error.path, error.expected, error.found, hint) from error
-
-
-def _csv_hint(path: Path, error: DataError, arguments: dict[str, Any]) -> str:
-    """Return what to do about a table that cannot be read, '' if there is nothing to add."""
-    separator = _other_separator(path)
-    if separator:
-        return f"its columns are separated by {separator}; write the file with commas"
-    if error.expected != "a finite number" or error.found.startswith("an empty cell"):
-        return ""
-    hint = "text columns cannot be features"
-    if arguments.get("target") is None and arguments.get("has_target", True):
-        first = _first_line(path)
-        if arguments.get("header") is False or not first:
-            return f"target: the last column; {hint}"
-        return f"target: {first[-1]}, the last column; name another one with --target; {hint}"
-    return hint
-
-
-def _other_separator(path: Path) -> str:
-    """Return what stands between the columns instead of commas, '' if it is commas."""
-    cells = _first_line(path)
-    if len(cells) == 1:
-        for character, name in ((";", "semicolons"), ("\t", "tabs")):
-            if character in cells[0]:
-                return name
-    return ""
-
-
-def _file_hashes(source: Source) -> dict[str, str]:
-    files = [path for path in (source.data, source.labels) if path is not None]
-    return {Path(path).name: _file_hash(Path(path)) for path in files}
-
-
-def _file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while piece := stream.read(2**20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _classes(table: Table) -> tuple[tuple[str, ...], Array, Array | None]:
-    """Return the names of the classes, and the targets of both parts as positions in them."""
-    if table.y is None:
-        raise CommandError(f"{table.source}: expected a class for each sample, found none")
-    y = _class_column(table.source, table.y)
-    y_test = None if table.y_test is None else _class_column(table.source, table.y_test)
-    if table.class_names is not None:
-        names = table.class_names
-    else:
-        both = y if y_test is None else np.concatenate([y, y_test])
-        numbers, positions = np.unique(both, return_inverse=True)
-        names = tuple(str(number) for number in numbers)
-        y, y_test = positions[: len(y)], positions[len(y) :] if y_test is not None else None
-    if len(names) < 2:
-        raise CommandError(f"{table.source}: expected at least two classes, found {names[0]!r}")
-    if len(names) > max(2, len(y) // 2):
-        raise CommandError(
-            f"{table.source}: expected classes, found {len(names)} different targets for {len(y)} "
-            "samples; numbers that are not classes cannot be learned by this command"
-        )
-    return names, y, y_test
-
-
-def _class_column(source: str, y: Array) -> Array:
-    """Return one whole number per sample for targets in any usual form."""
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim == 2:
-        one_hot = ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all()
-        if not one_hot:
-            raise CommandError(
-                f"{source}: expected one class per sample, as a number, a name or a row of one 1 "
-                f"and zeros, found targets of shape {y.shape}"
-            )
-        classes: Array = y.argmax(axis=1)
-        return classes
-    whole = y.astype(np.int64)
-    if not (whole == y).all():
-        first = int(np.argmax(whole != y))
-        raise CommandError(
-            f"{source}: expected classes, whole numbers or names, "
-            f"found {y[first]} for sample {first}; other numbers cannot be learned by this command"
-        )
-    return whole
-
-
-def _in_order(table: Table, feature_names: tuple[str, ...] | None) -> Table:
-    """Return a table whose columns, if they have names, stand as they did in training."""
-    found = table.feature_names
-    if found is None or feature_names is None or found == feature_names:
-        return table
-    if set(found) != set(feature_names):
-        raise DataError(
-            table.source,
-            f"the columns that the run was trained on, {_listed(feature_names)}",
-            _listed(found),
-        )
-    order = [found.index(name) for name in feature_names]
-    values = {**vars(table), "X": table.X[:, order], "feature_names": feature_names}
-    return Table(**values)
-
-
-def _csv_features(
-    path: Path, n_features: int, feature_names: tuple[str, ...] | None, header: bool | None
-) -> Array:
-    first = _first_line(path)
-    if feature_names is None or header is False or not set(feature_names) & set(first):
-        if first and len(first) != n_features and not _other_separator(path):
-            raise DataError(
-                path,
-                f"a column for each of the {n_features} features that the run knows",
-                f"{len(first)} columns",
-                "leave the column of the target out" if len(first) == n_features + 1 else "",
-            )
-        return _in_order(_loaded(path, has_target=False, header=header), feature_names).X
-    missing = [name for name in feature_names if name not in first]
-    others = [name for name in first if name not in feature_names]
-    if missing or len(others) > 1:
-        raise DataError(
-            path,
-            f"the columns {_listed(feature_names)} and at most one other",
-            f"{_listed(missing)} missing" if missing else f"also {_listed(others)}",
-        )
-    if others:
-        table = _loaded(path, target=others[0], header=True)
-    else:
-        table = _loaded(path, has_target=False, header=True)
-    return _in_order(table, feature_names).X
-
-
-def _first_line(path: Path) -> list[str]:
-    """Return the cells of the first line; an unreadable file is left to the strict reader."""
-    if not path.is_file():
-        return []
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as stream:
-        return [cell.strip() for cell in next(csv.reader([stream.readline(2**20)]), [])]
-
-
-def _listed(names: tuple[str, ...] | list[str], most: int = 8) -> str:
-    """Return names with commas, the first of them if there are many."""
-    listed = ", ".join(repr(name) for name in names[:most])
-    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"

@@ -1,0 +1,91 @@
+"""``cnn-core find-lr``: try learning rates, each in one step, and suggest one."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from cnn_core.cli import arguments as args
+from cnn_core.cli import options, run_folder
+from cnn_core.cli.console import note, require, short_path, show_result
+from cnn_core.cli.sources import Source, read_samples
+from cnn_core.cli.trained import describe_network
+from cnn_core.cli.training import plan_and_parts
+from cnn_core.learning_rates import LearningRates, find_learning_rate
+
+__all__ = ["add_parser", "run"]
+
+STEPS = 200
+
+DESCRIPTION = """\
+Tries learning rates, from a small one to a large one, each in one step of a network that begins to
+learn, and suggests the one at which the loss falls fastest. Writes a folder with the losses as a
+table and as a picture. The test part is not looked at.
+"""
+
+
+def add_parser(commands: args.Subcommands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "find-lr",
+        help="try learning rates for a network, and suggest one",
+        description=DESCRIPTION,
+        late_epilog=options.presets,
+        allow_abbrev=False,
+    )
+    args.add_data(parser, default="fashion-mnist", help=args.TRAINING_DATA_HELP)
+    network = parser.add_argument_group("network")
+    options.add_network(network)
+    args.add_seed(network)
+    args.add_arithmetic(parser.add_argument_group("arithmetic"))
+    output = parser.add_argument_group("output")
+    args.add_out(output, "DATA-rates")
+    output.add_argument("--no-plots", action="store_true", help="draw no picture")
+    args.add_quiet(output, "one line with the suggestion")
+    # What settles how long a network is trained is nothing that could be typed here.
+    nothing = ("epochs", "learning_rate", "schedule", "time_budget", "patience", "validation_share")
+    parser.set_defaults(run=run, **dict.fromkeys(nothing))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the command out; the exit code is 0."""
+    require("find-lr", *(() if arguments.no_plots else ("matplotlib",)))
+    options.check(arguments)
+    samples = read_samples(Source.from_arguments(arguments), None if arguments.quiet else note)
+    wanted, parts = plan_and_parts(arguments, samples)
+    with run_folder.new_folder(arguments.out, f"{samples.name}-rates") as folder:
+        found = find_learning_rate(
+            wanted.face,
+            *parts.train,
+            least=wanted.least_rate,
+            most=wanted.largest_rate,
+            steps=STEPS,
+            batch_size=wanted.batch_size,
+        )
+        _write_table(folder.path / "rates.csv", found)
+        if not arguments.no_plots:
+            found.plot(folder.path / "rates.png")
+        files = sorted(path.name for path in folder.path.iterdir())
+    if arguments.quiet:
+        text = f"learning rate {found.suggestion:.2g}  {short_path(folder.final)}"
+    else:
+        text = (
+            f"network     {describe_network(wanted.network)} (preset {wanted.preset})\n"
+            f"tried       {len(found.rates)} learning rates from {found.rates[0]:.2g} to "
+            f"{found.rates[-1]:.2g} on {samples.name}, in batches of {wanted.batch_size}\n"
+            f"suggestion  --learning-rate {found.suggestion:.2g}, where the loss falls fastest; a "
+            "schedule may rise to several times that\n"
+            f"preset      {wanted.learning_rate:g}\n"
+            f"folder      {short_path(folder.final)}\n"
+            f"            {'  '.join(files)}"
+        )
+    show_result(text, folder.final)
+    return 0
+
+
+def _write_table(path: Path, found: LearningRates) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["learning_rate", "loss", "smoothed"])
+        writer.writerows(zip(found.rates, found.losses, found.smoothed, strict=True))

@@ -1,0 +1,219 @@
+"""What may be typed of the network and its training, and which presets there are.
+
+The presets are those of `cnn_core.MLPClassifier.preset`, made for images like those of
+Fashion-MNIST, and ``nn``: plain gradient descent on the squared error of sigmoid units, by
+`cnn_core.NN`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cnn_core.cli import arguments as args
+from cnn_core.cli import plan_nn
+from cnn_core.cli.console import CommandError
+from cnn_core.network import ACTIVATIONS, NORMALIZATIONS
+from cnn_core.schedules import SCHEDULES
+
+__all__ = ["NN_PRESET", "OPTIMIZER_RATES", "add_network", "add_training", "check", "presets"]
+
+DEFAULT_PRESET = "fast"
+NN_PRESET = "nn"
+
+# How long the steps of an optimizer should be if those of "adamw" are 1, found on held-out training
+# images of Fashion-MNIST.
+OPTIMIZER_RATES = {
+    "adamw": 1.0,
+    "adam": 1.0,
+    "nadam": 1.0,
+    "rmsprop": 0.5,
+    "lion": 0.1,
+    "sgd": 15.0,
+}
+_WITH_DECAY = ("adamw", "lion")
+_HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in ("softmax", "exp"))
+# What `NN` has not, by its name among the arguments.
+_NOT_OF_NN = (
+    "activation",
+    "dropout",
+    "normalization",
+    "optimizer",
+    "weight_decay",
+    "clip_norm",
+    "label_smoothing",
+    "schedule",
+    "time_budget",
+    "patience",
+)
+
+
+def add_network(group: argparse._ActionsContainer) -> None:
+    """Add the preset, and what it says of the network and its steps."""
+    group.add_argument(
+        "--preset",
+        metavar="NAME",
+        type=_preset,
+        default=DEFAULT_PRESET,
+        help=f"a network and its training, listed below (default: {DEFAULT_PRESET}); the other "
+        "arguments replace parts of it",
+    )
+    group.add_argument(
+        "--hidden",
+        metavar="N,N,...",
+        type=args.widths,
+        help="units of each hidden layer, such as 512,256",
+    )
+    group.add_argument(
+        "--activation",
+        choices=_HIDDEN_ACTIVATIONS,
+        metavar="NAME",
+        help=f"of the hidden units: {', '.join(_HIDDEN_ACTIVATIONS)}",
+    )
+    group.add_argument(
+        "--dropout",
+        metavar="X",
+        type=args.below_1,
+        help="share of the hidden units that each step leaves out",
+    )
+    group.add_argument(
+        "--normalization",
+        choices=("none", *NORMALIZATIONS),
+        help="of the hidden layers, over the batch or over the layer",
+    )
+    group.add_argument(
+        "--optimizer",
+        choices=tuple(OPTIMIZER_RATES),
+        metavar="NAME",
+        help=f"what makes steps of gradients: {', '.join(OPTIMIZER_RATES)}",
+    )
+    group.add_argument(
+        "--weight-decay",
+        metavar="X",
+        type=args.at_least_0,
+        help="share of the weights, times the learning rate, that each step of "
+        f"{' and '.join(_WITH_DECAY)} takes from them",
+    )
+    group.add_argument(
+        "--clip-norm",
+        metavar="X",
+        type=args.positive,
+        help="longest gradient; longer ones are shortened to it",
+    )
+    group.add_argument(
+        "--label-smoothing",
+        metavar="X",
+        type=args.below_1,
+        help="share of each label that is spread over all classes",
+    )
+    group.add_argument("--batch-size", metavar="N", type=args.Whole(1), help="samples of one step")
+
+
+def add_training(group: argparse._ActionsContainer) -> None:
+    """Add what settles how long the network is trained, and in steps of which length."""
+    group.add_argument(
+        "--epochs",
+        metavar="N",
+        type=args.Whole(1),
+        help="passes over the data (default: the preset's, more for small data; with a time "
+        "budget as many as fit)",
+    )
+    group.add_argument(
+        "--learning-rate",
+        metavar="X",
+        type=args.positive,
+        help="length of a step, of the longest one if it has a schedule (default: the preset's, "
+        "adapted to the optimizer)",
+    )
+    group.add_argument(
+        "--schedule",
+        choices=tuple(SCHEDULES),
+        metavar="NAME",
+        help=f"what becomes of the learning rate: {', '.join(SCHEDULES)}",
+    )
+    group.add_argument(
+        "--time-budget",
+        metavar="SECONDS",
+        type=args.positive,
+        help="end after so many seconds, the measuring after each epoch included, and the schedule "
+        "with them; what is learned then depends on the machine's speed",
+    )
+    group.add_argument(
+        "--patience",
+        metavar="N",
+        type=args.Whole(1),
+        help="end after more than N epochs without a better accuracy on validation samples, and "
+        "keep the weights of the best epoch; holds a tenth of the training samples out, or "
+        "--validation-share",
+    )
+
+
+def check(wanted: argparse.Namespace) -> None:
+    """Refuse what would have no effect, before anything is read.
+
+    Parameters
+    ----------
+    wanted : argparse.Namespace
+        With the arguments of `add_network` and `add_training`.
+
+    Raises
+    ------
+    CommandError
+        If something was typed that the preset has no use for.
+    """
+    if wanted.preset == NN_PRESET:
+        _check_nn(wanted)
+    elif wanted.weight_decay is not None and wanted.optimizer not in (None, *_WITH_DECAY):
+        raise CommandError(
+            f"--weight-decay has no effect on {wanted.optimizer}; leave it out, or choose the "
+            f"--optimizer {' or '.join(_WITH_DECAY)}"
+        )
+
+
+def _check_nn(wanted: argparse.Namespace) -> None:
+    for name in _NOT_OF_NN:
+        if getattr(wanted, name) is not None:
+            raise CommandError(
+                f"--{name.replace('_', '-')} has no effect on the preset {NN_PRESET}, which is a "
+                "network of sigmoid units and plain gradient descent; choose another --preset"
+            )
+    if wanted.hidden is not None and len(wanted.hidden) > 1:
+        raise CommandError(
+            f"--hidden: expected one number for the preset {NN_PRESET}, which has one hidden "
+            f"layer, found {len(wanted.hidden)}; choose another --preset"
+        )
+
+
+def presets() -> str:
+    """Return the presets as a table, a line for each."""
+    from cnn_core.estimators.presets import PRESETS
+
+    rows = [(name, _line_of(settings)) for name, settings in PRESETS.items()]
+    rows.append(
+        (NN_PRESET, f"{plan_nn.HIDDEN}, sigmoid; plain gradient descent, {plan_nn.EPOCHS} epochs")
+    )
+    lines = (f"  {name:<9} {line}" for name, line in rows)
+    return "\n".join(["  preset    hidden layers and training", *lines])
+
+
+def _preset(text: str) -> str:
+    """Return the name of a preset that was typed."""
+    from cnn_core.estimators.presets import PRESETS
+
+    if text not in (*PRESETS, NN_PRESET):
+        raise argparse.ArgumentTypeError(
+            f"expected {', '.join(PRESETS)} or {NN_PRESET}, found {text!r}"
+        )
+    return text
+
+
+def _line_of(settings: dict[str, Any]) -> str:
+    """Return a preset of the library's in a line."""
+    widths = "-".join(str(units) for units in settings["hidden_layer_sizes"])
+    words = [
+        widths,
+        settings.get("activation", "relu"),
+        *([f"{settings['normalization']} normalization"] if settings.get("normalization") else []),
+        *([f"dropout {settings['dropout']:g}"] if settings.get("dropout") else []),
+    ]
+    return f"{', '.join(words)}; {settings['solver']}, {settings['max_iter']} epochs"

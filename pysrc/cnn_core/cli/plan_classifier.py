@@ -1,0 +1,146 @@
+"""The plan of a preset of the library: `cnn_core.MLPClassifier`."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnn_core.callbacks import Callback
+from cnn_core.cli.console import note
+from cnn_core.cli.options import OPTIMIZER_RATES
+from cnn_core.cli.plan import ENDLESS, Data, Part, Plan
+from cnn_core.network import Network
+from cnn_core.training import DivergenceError
+
+if TYPE_CHECKING:
+    from cnn_core.estimators import MLPClassifier
+
+__all__ = ["ClassifierPlan"]
+
+
+class ClassifierPlan(Plan):
+    """A preset of the library's classifier."""
+
+    face: MLPClassifier
+
+    def __init__(self, wanted: argparse.Namespace, data: Data) -> None:
+        from cnn_core.estimators import MLPClassifier
+        from cnn_core.estimators.presets import settings_of
+
+        self.preset = wanted.preset
+        usual = settings_of(wanted.preset)
+        self.time_budget = wanted.time_budget
+        self.patience = wanted.patience
+        self.epochs = wanted.epochs or (
+            data.epochs(usual["max_iter"]) if self.time_budget is None else ENDLESS
+        )
+        self.batch_size = min(wanted.batch_size or usual["batch_size"], data.n_samples)
+        self.learning_rate = wanted.learning_rate or _default_rate(usual, wanted.optimizer)
+        self.face = MLPClassifier.preset(
+            wanted.preset,
+            **_network_overrides(wanted),
+            **_training_overrides(wanted),
+            max_iter=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate_init=self.learning_rate,
+            input_scale=data.input_scale,
+            random_state=wanted.seed,
+            dtype=wanted.dtype,
+            backend=wanted.backend,
+            n_threads=wanted.threads,
+        )
+        self.network = _network_of(self.face, data)
+        self.smoothing = self.face.label_smoothing
+
+    def fit(self, train: Part, watched: Part, callbacks: list[Callback]) -> bool:
+        """Train; see `Plan.fit`."""
+        face = self.face.set_params(callbacks=callbacks)
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.filterwarnings("always", "Training interrupted|Solver produced")
+                face.fit(*train, eval_set=watched)
+        finally:
+            face.set_params(callbacks=None)
+        done = len(face.model_.history.get("loss", ()))
+        # An epoch in which it diverged is counted, but is no part of the history.
+        diverged = face.n_iter_ > done
+        if not done:
+            raise DivergenceError(face.stopped_because_) if diverged else KeyboardInterrupt
+        for warning in caught:
+            text = str(warning.message)
+            # The command says in its own words that it was interrupted.
+            if not text.startswith("Training interrupted"):
+                note(text)
+        return diverged or done >= self.epochs or face.stopped_because_ is not None
+
+    @property
+    def _steps(self) -> str:
+        return f"{self.face.solver}, {self.face.schedule}"
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the record keeps of it."""
+        face = self.face
+        return {
+            "preset": self.preset,
+            "hidden": self.hidden,
+            "activation": face.activation,
+            "dropout": face.dropout,
+            "normalization": face.normalization,
+            "label_smoothing": self.smoothing,
+            "optimizer": str(face.solver),
+            "weight_decay": face.weight_decay,
+            "clip_norm": face.clip_norm,
+            "epochs": None if self.epochs == ENDLESS else self.epochs,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "schedule": str(face.schedule),
+            "time_budget": self.time_budget,
+            "patience": self.patience,
+        }
+
+
+def _default_rate(usual: dict[str, Any], optimizer: str | None) -> float:
+    """Return the learning rate of a preset, adapted to another optimizer than its own."""
+    rate: float = usual["learning_rate_init"]
+    if optimizer is None:
+        return rate
+    return rate * OPTIMIZER_RATES[optimizer] / OPTIMIZER_RATES[usual["solver"]]
+
+
+def _network_overrides(wanted: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "hidden_layer_sizes": wanted.hidden,
+        "activation": wanted.activation,
+        "dropout": wanted.dropout,
+        "solver": wanted.optimizer,
+        "label_smoothing": wanted.label_smoothing,
+        "clip_norm": wanted.clip_norm,
+    }
+    overrides = {name: value for name, value in found.items() if value is not None}
+    if wanted.normalization is not None:
+        none = wanted.normalization == "none"
+        overrides["normalization"] = None if none else wanted.normalization
+    if wanted.weight_decay is not None or wanted.optimizer not in (None, "adamw"):
+        # The preset's is that of "adamw"; the others have none, or another one.
+        overrides["weight_decay"] = wanted.weight_decay
+    return overrides
+
+
+def _training_overrides(wanted: argparse.Namespace) -> dict[str, Any]:
+    overrides: dict[str, Any] = {"time_budget": wanted.time_budget}
+    if wanted.schedule is not None:
+        overrides["schedule"] = wanted.schedule
+    if wanted.patience is not None:
+        overrides |= {"early_stopping": True, "n_iter_no_change": wanted.patience, "tol": 0.0}
+    return overrides
+
+
+def _network_of(face: MLPClassifier, data: Data) -> Network:
+    from cnn_core.estimators.labels import Classification
+    from cnn_core.estimators.parameters import network_of
+
+    task = Classification.of_classes(np.arange(data.n_classes))
+    return network_of(face, data.n_features, task)

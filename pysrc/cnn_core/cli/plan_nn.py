@@ -1,0 +1,90 @@
+"""The plan of the preset ``nn``: plain gradient descent by `cnn_core.NN`.
+
+The settings (batches of 16, learning rate 1, 20 epochs) were chosen on Fashion-MNIST's
+training images alone: 50,000 were trained on and the 10,000 others measured. Learning rates from
+0.3 to 1.5 with batches of 4, 8 and 16 came within about half a percentage point of each other;
+batches of 16 take the least time of them, and after 20 epochs three seeds had reached 0.889 to
+0.892. The command repeats such an experiment with ``--validation-share 0.1667``.
+
+A step moves an output's sum by an amount that grows with the number of hidden units, all of which
+feed it: at learning rate 1 a sigmoid network of 1,000 of them learns nothing. Beyond 128 hidden
+units the default is therefore 128 / N for N of them. With it, 8 epochs of that experiment
+brought 128, 256, 512 and 1,000 units to 0.881, 0.864, 0.856 and 0.842: wide networks learn safely,
+and take more epochs. Twice that rate brought 512 and 1,000 a percentage point further.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cnn_core import NN
+from cnn_core.callbacks import Callback
+from cnn_core.cli.plan import Data, Part, Plan
+
+__all__ = ["EPOCHS", "HIDDEN", "NNPlan", "default_learning_rate"]
+
+HIDDEN = 128
+EPOCHS = 20
+_BATCH_SIZE = 16
+_LEARNING_RATE = 1.0
+_WIDEST_AT_FULL_RATE = 128
+
+
+class NNPlan(Plan):
+    """Plain gradient descent on the squared error."""
+
+    face: NN
+    least_rate = 1e-3
+    largest_rate = 1e3
+
+    def __init__(self, wanted: argparse.Namespace, data: Data) -> None:
+        self.preset = wanted.preset
+        hidden = HIDDEN if wanted.hidden is None else wanted.hidden[0]
+        self.epochs = wanted.epochs or data.epochs(EPOCHS)
+        self.batch_size = wanted.batch_size or _BATCH_SIZE
+        self.learning_rate = wanted.learning_rate or default_learning_rate(hidden)
+        self.face = NN(
+            data.n_features,
+            hidden,
+            data.n_classes,
+            learning_rate=self.learning_rate,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            dtype=wanted.dtype,
+            seed=wanted.seed,
+            backend=wanted.backend,
+            input_scale=data.input_scale,
+            n_threads=wanted.threads,
+        )
+        self.network = self.face.model.network
+
+    def fit(self, train: Part, watched: Part, callbacks: list[Callback]) -> bool:
+        """Train; see `Plan.fit`."""
+        try:
+            self.face.fit(*train, validation=watched, callbacks=callbacks)
+        except KeyboardInterrupt:
+            if not self.face.history.get("loss"):
+                raise
+            return False
+        return True
+
+    @property
+    def _steps(self) -> str:
+        return "plain gradient descent"
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the record keeps of it."""
+        return {
+            "preset": self.preset,
+            "hidden": self.hidden,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "rule": self.face.rule,
+        }
+
+
+def default_learning_rate(hidden: int) -> float:
+    """Return 1 for up to 128 hidden units, and 128 / `hidden` for more of them."""
+    return _LEARNING_RATE * min(1.0, _WIDEST_AT_FULL_RATE / hidden)

@@ -1,0 +1,180 @@
+"""What is told of a training: at its beginning, at its end, in its record and in pictures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from cnn_core.cli import run_folder
+from cnn_core.cli.console import short_path
+from cnn_core.cli.plan import counted
+from cnn_core.cli.plots import plot_confusion, plot_curves, plot_gallery
+from cnn_core.cli.sources import image_shape
+from cnn_core.cli.trained import describe_backend, describe_network, weights_sha256
+from cnn_core.cli.training import Training, validation_share
+
+__all__ = ["introduction", "nothing_learned", "record", "summary", "write"]
+
+GALLERY_ROWS, GALLERY_COLUMNS = 4, 8
+
+
+def introduction(training: Training) -> str:
+    """Return what is about to be done."""
+    samples, parts, plan, wanted = training.samples, training.parts, training.plan, training.wanted
+    shape = samples.image_shape
+    kind = f"images of {shape[0]} x {shape[1]}" if shape else f"rows of {samples.n_features}"
+    counts = f"{len(parts.train.y):,} training"
+    watching = "the test part after every epoch, for the curve: nothing is selected on it"
+    if parts.measured == "validation":
+        counts += f", {len(parts.watched.y):,} validation"
+        watching = "the validation samples after every epoch, the test part at the end"
+    return (
+        f"data      {samples.name} from {samples.source}\n"
+        f"          {counts} and {len(samples.x_test):,} test "
+        f"{kind}, {len(samples.class_names)} classes\n"
+        f"scaling   {samples.scaling.description}\n"
+        f"network   {describe_network(plan.network)}, {wanted.dtype}, on "
+        f"{describe_backend(training.backend)}\n"
+        f"training  {plan.description}, seed {wanted.seed}\n"
+        f"measured  {watching}"
+    )
+
+
+def summary(training: Training, final: Path, files: list[str]) -> str:
+    """Return the result at a glance."""
+    result, parts, plan = training.result, training.parts, training.plan
+    lines = [
+        f"test accuracy  {result.accuracy:.4f}  (loss {result.loss:.4f}, "
+        f"{len(parts.test.y):,} samples: {training.samples.test_part})",
+    ]
+    if training.interrupted:
+        planned = f" of {plan.length}" if plan.time_budget is None else f", {plan.length} planned"
+        done = training.epochs_done if plan.time_budget is None else counted(training.epochs_done)
+        lines.insert(0, f"interrupted after {done}{planned}")
+    if parts.measured == "validation":
+        lines.append(
+            f"validation     {training.watched.accuracy:.4f}  "
+            f"(loss {training.watched.loss:.4f}, {len(parts.watched.y):,} samples held out of "
+            "the training part)"
+        )
+    if plan.patience is not None:
+        lines.append(f"kept           the weights of epoch {training.kept_epoch}, the best one")
+    lines += [
+        f"network        {describe_network(plan.network)} (preset {plan.preset})",
+        f"training       {training.seconds:.2f} s for {counted(training.epochs_done)}, "
+        f"{training.samples_per_second:,.0f} samples/s, {describe_backend(training.backend)}",
+        f"run folder     {short_path(final)}",
+        f"               {'  '.join(files)}",
+    ]
+    if not training.wanted.no_plots and not image_shape(training.samples.x_test):
+        lines.append("               (no gallery: the samples are no images)")
+    return "\n".join(lines)
+
+
+def nothing_learned(training: Training) -> str:
+    """Return what to tell of a training that came to nothing."""
+    return (
+        "the network has learned nothing that tells the classes apart: its accuracy on the "
+        f"{training.parts.measured} samples, {training.watched.accuracy:.4f}, is no better than "
+        f"always answering the largest class, {training.largest_class_share:.4f}; try a "
+        f"--learning-rate below {training.plan.learning_rate:g}, or more --epochs"
+    )
+
+
+def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
+    """Write all files of the run folder and return their names."""
+    samples, parts = training.samples, training.parts
+    training.plan.face.save(folder / run_folder.MODEL)
+    run_folder.write_json(folder / run_folder.RECORD, record(training))
+    run_folder.write_history(folder / "history.csv", training.history, parts.measured)
+    report = (
+        f"{samples.name}: {len(parts.test.y)} test samples ({samples.test_part})\n\n"
+        f"{training.result.report}"
+    )
+    (folder / "report.txt").write_text(report, encoding="utf-8")
+    if plots:
+        _draw(training, folder)
+    order = (run_folder.MODEL, run_folder.RECORD, "history.csv", "report.txt")
+    return [*order, *sorted(path.name for path in folder.glob("*.png"))]
+
+
+def _draw(training: Training, folder: Path) -> None:
+    samples, result, y = training.samples, training.result, training.parts.test.y
+    title = f"{samples.name}: test accuracy {result.accuracy:.4f}"
+    plot_curves(
+        folder / "curves.png",
+        training.history,
+        f"{title}, preset {training.plan.preset}",
+        training.parts.measured,
+        loss="loss, with smoothed labels" if training.plan.smoothing else "loss",
+        kept_epoch=None if training.plan.patience is None else training.kept_epoch,
+    )
+    plot_confusion(
+        folder / "confusion.png",
+        result.confusion,
+        samples.class_names,
+        f"{title} on {len(y):,} samples",
+    )
+    if image_shape(samples.x_test):
+        shown = min(len(y), GALLERY_ROWS * GALLERY_COLUMNS)
+        wrong = int((result.predicted[:shown] != y[:shown]).sum())
+        plot_gallery(
+            folder / "gallery.png",
+            samples.x_test,
+            y,
+            result.predicted,
+            samples.class_names,
+            f"{samples.name}: the first {shown} test images and their predicted classes, "
+            f"{wrong} wrong",
+            rows=math.ceil(shown / GALLERY_COLUMNS),
+            columns=GALLERY_COLUMNS,
+        )
+
+
+def record(training: Training) -> dict[str, Any]:
+    """Return what ``run.json`` holds."""
+    samples, parts, wanted = training.samples, training.parts, training.wanted
+    result, trained = training.result, training.trained
+    shape = samples.image_shape
+    names = samples.feature_names
+    validation = len(parts.watched.y) if parts.measured == "validation" else 0
+    return {
+        **run_folder.record_head(run_folder.FORMAT, run_folder.FORMAT_VERSION, wanted.argv),
+        "interrupted": training.interrupted,
+        "data": {
+            "name": samples.name,
+            "source": samples.source,
+            "asked_for": run_folder.source_to_json(training.source),
+            "sha256": samples.hashes,
+            "features": samples.n_features,
+            "image_shape": None if shape is None else list(shape),
+            "feature_names": None if names is None else list(names),
+            "training_samples": len(parts.train.y),
+            "validation_samples": validation,
+            "test_samples": len(parts.test.y),
+            "test_part": samples.test_part,
+        },
+        "class_names": list(samples.class_names),
+        "preprocessing": samples.scaling.to_json(),
+        "settings": {
+            **training.plan.settings(),
+            "seed": wanted.seed,
+            "dtype": wanted.dtype,
+            "backend": wanted.backend,
+            "threads": wanted.threads,
+            "validation_share": validation_share(wanted),
+        },
+        "result": {
+            "test_accuracy": result.accuracy,
+            "test_loss": result.loss,
+            "epochs": training.epochs_done,
+            "kept_epoch": training.kept_epoch,
+            "training_seconds": training.seconds,
+            "samples_per_second": training.samples_per_second,
+            "network": describe_network(trained.model.network),
+            "parameters": trained.model.network.n_parameters(),
+            "weights_sha256": weights_sha256(trained.model),
+        },
+        "backend": training.backend,
+    }

@@ -1,0 +1,141 @@
+"""A trained network as the command line sees it, whichever face of the library it has."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnn_core import NN, backend_info, backends
+from cnn_core.arrays import as_samples, as_targets
+from cnn_core.model import Model, threads_in_use
+from cnn_core.network import ByteArray, FloatArray, Network
+
+__all__ = ["Trained", "describe_backend", "describe_network", "weights_sha256", "what_computes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network that tells classes apart; it knows them by their numbers, from 0.
+
+    Attributes
+    ----------
+    model : Model
+    n_classes : int
+    """
+
+    model: Model
+    n_classes: int
+
+    @classmethod
+    def of(cls, face: Any) -> Trained:
+        """Return what an `NN` or a fitted `MLPClassifier` holds.
+
+        Raises
+        ------
+        TypeError
+            For anything else.
+        """
+        if isinstance(face, NN):
+            return cls(face.model, face.output_neurons)
+        if not hasattr(face, "classes_"):
+            raise TypeError(f"expected a network for classes, found {type(face).__name__}")
+        return cls(face.model_, len(face.classes_))
+
+    @property
+    def n_features(self) -> int:
+        """Features of a sample."""
+        return self.model.network.n_inputs
+
+    @property
+    def computed_by(self) -> str:
+        """What computes, in a few words."""
+        return describe_backend(what_computes(self.model.backend, self.model.n_threads))
+
+    def outputs(self, x: FloatArray | ByteArray) -> FloatArray:
+        """Return the outputs for samples as the network takes them, (n, n_classes).
+
+        Raises
+        ------
+        TypeError, ValueError
+            For samples of another shape, and values that are not finite.
+        """
+        return self._each_class(self.model.predict(self._samples(x)))
+
+    def measure(
+        self, x: FloatArray | ByteArray, y: np.ndarray[Any, Any]
+    ) -> tuple[float, FloatArray]:
+        """Return the loss for samples with classes, and their outputs.
+
+        The loss is the one that the network was trained for, without smoothing of the labels.
+
+        Parameters
+        ----------
+        x : numpy.ndarray, (n, n_features)
+            Samples as the network takes them.
+        y : numpy.ndarray, (n,)
+            Their classes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `outputs`.
+        """
+        x, n_outputs = self._samples(x), self.model.network.n_outputs
+        # For two classes, one output: the probability of the second one.
+        values = y.astype(np.float64) if n_outputs == 1 else y
+        targets, _ = as_targets(values, len(x), n_outputs, self.model.dtype)
+        loss, outputs = self.model.evaluate(x, targets)
+        return loss, self._each_class(outputs)
+
+    def _samples(self, x: FloatArray | ByteArray) -> FloatArray | ByteArray:
+        return as_samples(x, self.n_features, self.model.dtype)
+
+    def _each_class(self, outputs: FloatArray) -> FloatArray:
+        if outputs.shape[1] == self.n_classes:
+            return outputs
+        return np.hstack([1 - outputs, outputs])
+
+
+def describe_network(network: Network) -> str:
+    """Return sizes, activation, normalization and dropout, as ``784-512-10, relu, dropout 0.3``."""
+    hidden = network.layers[:-1]
+    sizes = "-".join(str(size) for size in (network.n_inputs, *(x.fan_out for x in network.layers)))
+    words = [
+        *(layer.activation for layer in hidden),
+        *(f"{layer.normalization} normalization" for layer in hidden if layer.normalization),
+        *(f"dropout {layer.dropout:g}" for layer in hidden if layer.dropout),
+    ]
+    return ", ".join([sizes, *dict.fromkeys(words)])
+
+
+def what_computes(backend: str, n_threads: int | None) -> dict[str, Any]:
+    """Return `cnn_core.backend_info` of a backend, with as many threads as were asked for."""
+    chosen = backends.get(backend)
+    return {**backend_info(chosen.name), "threads": threads_in_use(chosen, n_threads)}
+
+
+def describe_backend(info: dict[str, Any]) -> str:
+    """Return what computes in a few words, from `cnn_core.backend_info`."""
+    if info["backend"] == "cython":
+        threads = "1 thread" if info["threads"] == 1 else f"{info['threads']} threads"
+        return f"cython {info['isa']}, {threads}"
+    return f"{info['backend']} {info['versions']['numpy']}"
+
+
+def weights_sha256(model: Model) -> str:
+    """Return the SHA-256 of what predictions go by.
+
+    That is of each layer its weights, (fan_out, fan_in), bias, gain, and running mean and variance,
+    as far as it has them, row by row, little-endian.
+    """
+    digest = hashlib.sha256()
+    statistics = model.network.unflatten_statistics(model.statistics)
+    for layer, pair in zip(model.predicting_layers, statistics, strict=True):
+        for values in (*layer, *(pair or ())):
+            if values is not None:
+                array = np.asarray(values.T, model.dtype.newbyteorder("<"))
+                digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

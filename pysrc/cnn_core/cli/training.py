@@ -1,0 +1,200 @@
+"""One training of ``cnn-core train``, from the samples to what was learned."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cnn_core.callbacks import OnEpoch
+from cnn_core.cli.console import note
+from cnn_core.cli.options import NN_PRESET
+from cnn_core.cli.plan import Data, Part, Plan, counted
+from cnn_core.cli.plan_classifier import ClassifierPlan
+from cnn_core.cli.plan_nn import NNPlan
+from cnn_core.cli.progress import epochs_shown
+from cnn_core.cli.report import Evaluation, evaluate
+from cnn_core.cli.sources import Samples, Source, split_off
+from cnn_core.cli.trained import Trained, what_computes
+
+__all__ = ["Parts", "Training", "plan_and_parts", "validation_share"]
+
+_VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What is trained on, what is measured after every epoch, and what at the end.
+
+    Attributes
+    ----------
+    train, watched, test : Part
+    measured : str
+        What `watched` is: ``"test"`` or ``"validation"``.
+    """
+
+    train: Part
+    watched: Part
+    test: Part
+    measured: str
+
+    @classmethod
+    def of(cls, samples: Samples, dtype: str, held_out_share: float | None) -> Parts:
+        """Return the samples in parts, a share of the training samples held out if there is one.
+
+        Raises
+        ------
+        CommandError
+            If nothing can be held out.
+        """
+        x_train = samples.scaling.apply(samples.x_train, dtype)
+        test = Part(samples.scaling.apply(samples.x_test, dtype), samples.y_test)
+        if held_out_share is None:
+            return cls(Part(x_train, samples.y_train), test, test, "test")
+        rest, held_out = split_off(samples.y_train, samples.class_names, held_out_share)
+        return cls(
+            Part(x_train[rest], samples.y_train[rest]),
+            Part(x_train[held_out], samples.y_train[held_out]),
+            test,
+            "validation",
+        )
+
+
+def validation_share(wanted: argparse.Namespace) -> float | None:
+    """Return the share of the training samples to hold out: what was typed, or what is needed."""
+    share: float | None = wanted.validation_share
+    return _VALIDATION_SHARE if share is None and wanted.patience is not None else share
+
+
+def plan_and_parts(wanted: argparse.Namespace, samples: Samples) -> tuple[Plan, Parts]:
+    """Return what was asked for, made for these samples.
+
+    Raises
+    ------
+    CommandError
+        If nothing can be held out.
+    """
+    parts = Parts.of(samples, wanted.dtype, validation_share(wanted))
+    data = Data(
+        n_features=samples.n_features,
+        n_classes=len(samples.class_names),
+        input_scale=samples.scaling.input_scale,
+        n_samples=len(parts.train.y),
+    )
+    plan = (NNPlan if wanted.preset == NN_PRESET else ClassifierPlan)(wanted, data)
+    return plan, parts
+
+
+@dataclass(eq=False)
+class Training:
+    """A training that is to be done, and then has been.
+
+    Attributes
+    ----------
+    wanted : argparse.Namespace
+        What was typed.
+    source : Source
+    samples : Samples
+    plan : Plan
+    parts : Parts
+    backend : dict
+        What computes: `cnn_core.backend_info`, with the threads of this training.
+    interrupted : bool
+        Whether it ended by Ctrl-C.
+    trained : Trained
+        What was learned.
+    history : dict of str to list of float
+        ``loss``, ``validation_loss``, ``validation_accuracy``, ``learning_rate``, ``seconds`` and,
+        where it is known, ``accuracy`` of each epoch.
+    result, watched : Evaluation
+        What was kept, on the test part, and on what was measured after every epoch.
+    """
+
+    wanted: argparse.Namespace
+    source: Source
+    samples: Samples
+    plan: Plan = field(init=False)
+    parts: Parts = field(init=False)
+    backend: dict[str, Any] = field(init=False)
+    interrupted: bool = field(init=False, default=False)
+    trained: Trained = field(init=False)
+    history: dict[str, list[float]] = field(init=False)
+    result: Evaluation = field(init=False)
+    watched: Evaluation = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plan, self.parts = plan_and_parts(self.wanted, self.samples)
+        self.backend = what_computes(self.wanted.backend, self.wanted.threads)
+        if self.wanted.threads and self.backend["threads"] is None:
+            note("--threads has no effect: the NumPy backend leaves threads to NumPy's BLAS")
+
+    def learn(self) -> None:
+        """Train, and evaluate what was learned, also if it was interrupted.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it was interrupted before the end of its first epoch.
+        """
+        plan, parts = self.plan, self.parts
+        with epochs_shown(
+            "training",
+            plan.epochs,
+            quiet=self.wanted.quiet,
+            measured=parts.measured,
+            seconds=plan.time_budget,
+        ) as on_epoch:
+            finished = plan.fit(parts.train, parts.watched, [OnEpoch(on_epoch)])
+        self.interrupted = not finished
+        self.trained = Trained.of(plan.face)
+        self.history = _history(self.trained)
+        if self.interrupted:
+            note(f"interrupted after {counted(self.epochs_done)}; what was learned is kept")
+        self.result = self.watched = evaluate(self.trained, *parts.test, self.samples.class_names)
+        if parts.measured == "validation":
+            self.watched = evaluate(self.trained, *parts.watched, self.samples.class_names)
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs that came to their end."""
+        return len(self.history["loss"])
+
+    @property
+    def kept_epoch(self) -> int:
+        """Number of the epoch whose weights were kept: the last one, or with patience the best."""
+        if self.plan.patience is None:
+            return self.epochs_done
+        return 1 + int(np.argmax(self.history["validation_accuracy"]))
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training, without the measuring after each epoch."""
+        return sum(self.history["seconds"])
+
+    @property
+    def samples_per_second(self) -> float:
+        """Samples trained on in a second."""
+        return self.trained.model.samples_done / max(self.seconds, 1e-9)
+
+    @property
+    def largest_class_share(self) -> float:
+        """Accuracy, on what was measured, of answering the largest class throughout."""
+        y = self.parts.watched.y
+        return int(np.bincount(y).max()) / len(y)
+
+    @property
+    def has_learned_nothing(self) -> bool:
+        """Whether answering the largest class throughout would have been as good."""
+        return self.watched.accuracy <= self.largest_class_share
+
+
+def _history(trained: Trained) -> dict[str, list[float]]:
+    """Return the history, in which the score of a classifier is what it is: its accuracy."""
+    history = dict(trained.model.history)
+    score = history.pop("validation_score", None)
+    if score is not None:
+        history["validation_accuracy"] = score
+    order = ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")
+    return {name: history[name] for name in (*order, "seconds") if name in history}

@@ -1,0 +1,234 @@
+"""A user's own files are learned, evaluated and predicted as they were meant."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+import cnn_core
+from cnn_core.data import load_digits
+from cnn_core.model_file import read_tensors, write_tensors
+from command_line import accuracy_in, record_of, refused, rows_of, succeed
+
+
+class TestOwnData:
+    def test_a_table_is_standardised_by_its_training_part_alone(self, flowers, tmp_path):
+        folder = tmp_path / "run"
+        arguments = ("--data", flowers, "--target", "kind", "--out", folder)
+        printed = succeed("train", *arguments)
+        record = record_of(folder)
+        assert record["class_names"] == ["lily", "rose", "tulip"]
+        assert record["data"]["feature_names"] == ["length", "weight"]
+        assert (record["data"]["training_samples"], record["data"]["test_samples"]) == (48, 12)
+        assert record["result"]["test_accuracy"] > 0.9
+        assert record["data"]["sha256"] == {
+            "flowers.csv": hashlib.sha256(flowers.read_bytes()).hexdigest()
+        }
+        table = [(float(row["length"]), float(row["weight"])) for row in rows_of(flowers)]
+        offset, scale = (np.array(record["preprocessing"][key]) for key in ("offset", "scale"))
+        assert offset == pytest.approx(np.mean(table, axis=0), rel=0.2)
+        assert (offset != np.mean(table, axis=0)).all(), "the test part must not be in the mean"
+        assert scale == pytest.approx(np.std(table, axis=0), rel=0.3)
+        assert not (folder / "gallery.png").exists()
+        assert "no gallery" in printed
+
+    def test_evaluate_measures_the_samples_that_were_held_out(self, flowers, tmp_path):
+        folder = tmp_path / "run"
+        arguments = ("--data", flowers, "--target", "kind", "--out", folder, "--epochs", 3)
+        succeed("train", *arguments, "--quiet")
+        printed = succeed("evaluate", folder)
+        assert "12 samples" in printed
+        assert "held out in training" in printed
+        assert accuracy_in(printed) == pytest.approx(
+            record_of(folder)["result"]["test_accuracy"], abs=5e-5
+        )
+
+    def test_evaluate_measures_all_of_another_file(self, flowers, tmp_path, capsys):
+        folder = tmp_path / "run"
+        succeed("train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet")
+        other = tmp_path / "other.csv"
+        other.write_text("weight,length,kind\n0.0,1000,lily\n0.02,1020,tulip\n")
+        assert "2 samples: all samples of" in succeed("evaluate", folder, "--data", other)
+        assert "is not, or no longer, the file that was trained on" in capsys.readouterr().err
+        other.write_text("weight,length,kind\n0.0,1000,oak\n0.02,1020,lily\n")
+        error = refused(capsys, "evaluate", folder, "--data", other)
+        assert "expected the classes that the run knows" in error
+        assert "'oak'" in error
+
+    def test_a_file_that_has_changed_is_only_measured_if_it_is_named(
+        self, flowers, tmp_path, capsys
+    ):
+        folder = tmp_path / "run"
+        succeed("train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet")
+        with open(flowers, "a", encoding="utf-8") as stream:
+            stream.write("1000,lily,0\n")
+        error = refused(capsys, "evaluate", folder)
+        assert "flowers.csv has changed since the training" in error
+        assert "to measure on all of it, pass --data" in error
+        assert "61 samples: all samples of" in succeed("evaluate", folder, "--data", flowers)
+        assert "also those that may have been trained on" in capsys.readouterr().err
+
+    def test_a_table_is_read_as_in_training_if_nothing_else_is_said(self, tmp_path, capsys):
+        rows = [f"{k % 2 + 0.01 * k},{-(k % 2)},{'ab'[k % 2]}\n" for k in range(20)]
+        table = tmp_path / "table.csv"
+        table.write_text("".join(rows))
+        folder = tmp_path / "run"
+        arguments = ("--data", table, "--no-header", "--out", folder, "--quiet", "--no-plots")
+        succeed("train", *arguments)
+        other = tmp_path / "other.csv"
+        other.write_text("".join(rows[:6]))
+        assert "6 samples: all samples of" in succeed("evaluate", folder, "--data", other)
+        other.write_text("0,1\n1,0\n")
+        assert succeed("predict", folder, other).count("\n") == 3
+        error = refused(capsys, "predict", folder, table)
+        assert "the 2 features that the run knows, found 3 columns; leave the column of" in error
+
+    def test_predict_finds_columns_by_name_and_leaves_the_target_out(
+        self, flowers, tmp_path, capsys
+    ):
+        folder = tmp_path / "run"
+        succeed("train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet")
+        new = tmp_path / "new.csv"
+        new.write_text("weight,kind,length\n0.0,?,1000\n0.01,?,1010\n0.02,?,1020\n")
+        expected = ["sample,class", "0,lily", "1,rose", "2,tulip"]
+        assert succeed("predict", folder, new).splitlines() == expected
+        new.write_text("weight,height\n0.0,1000\n")
+        error = refused(capsys, "predict", folder, new)
+        assert "'length' missing" in error
+
+    def test_predict_writes_a_file_as_a_whole_and_not_over_its_input(
+        self, digits_run, tmp_path, capsys
+    ):
+        samples = tmp_path / "samples.npy"
+        np.save(samples, load_digits().x_test)
+        out = tmp_path / "predictions.csv"
+        assert succeed("predict", digits_run, samples, "--out", out, "--outputs") == ""
+        rows = rows_of(out)
+        net = cnn_core.load(digits_run / "model.safetensors")
+        outputs = net.predict_proba(load_digits().x_test.reshape(-1, 64))
+        names = [str(digit) for digit in range(10)]
+        found = np.array([[float(row[name]) for name in names] for row in rows])
+        np.testing.assert_allclose(found, outputs, rtol=1e-5)
+        assert [row["class"] for row in rows] == [str(k) for k in outputs.argmax(axis=1)]
+        before = samples.read_bytes()
+        error = refused(capsys, "predict", digits_run, samples, "--out", samples)
+        assert "is the file to be predicted" in error
+        assert samples.read_bytes() == before
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "predictions.csv",
+            "samples.npy",
+        ]
+
+    def test_an_archive_brings_its_own_test_part_and_bytes_are_divided_by_the_largest(
+        self, tmp_path
+    ):
+        data = load_digits()
+        path = tmp_path / "digits.npz"
+        parts = ("x_train", "y_train", "x_test", "y_test")
+        np.savez(path, **{part: getattr(data, part) for part in parts})
+        folder = tmp_path / "run"
+        succeed("train", "--data", path, "--epochs", 40, "--out", folder, "--quiet")
+        record = record_of(folder)
+        assert record["data"]["test_samples"] == len(data.x_test)
+        assert record["preprocessing"]["scale"] == 16.0
+        assert record["data"]["image_shape"] == [8, 8]
+        assert (folder / "gallery.png").exists()
+        # The same images, in the same order, as the data set that is known by name.
+        named = tmp_path / "named"
+        succeed("train", "--data", "digits", "--epochs", 40, "--out", named, "--quiet")
+        results = [record_of(run)["result"]["weights_sha256"] for run in (folder, named)]
+        assert results[0] == results[1]
+
+    def test_bytes_are_scaled_by_the_network_and_other_numbers_before_it(self, tmp_path):
+        data = load_digits()
+        for name, values in (("bytes", data.x_train), ("shorts", data.x_train.astype(np.int16))):
+            np.save(tmp_path / "x.npy", values)
+            np.save(tmp_path / "y.npy", data.y_train)
+            folder = tmp_path / name
+            arguments = ("--data", tmp_path / "x.npy", "--labels", tmp_path / "y.npy")
+            succeed("train", *arguments, "--epochs", 40, "--out", folder, "--quiet")
+        folders = [tmp_path / name for name in ("bytes", "shorts")]
+        records = [record_of(folder) for folder in folders]
+        nets = [
+            cnn_core.load(tmp_path / name / "model.safetensors") for name in ("bytes", "shorts")
+        ]
+        assert [record["preprocessing"]["in_network"] for record in records] == [True, False]
+        assert [record["preprocessing"]["scale"] for record in records] == [16.0, 16.0]
+        assert [net.model_.network.input_scale for net in nets] == [1 / 16, 1.0]
+        # A sixteenth is exact, so that the two ways compute the same.
+        hashes = {record["result"]["weights_sha256"] for record in records}
+        assert len(hashes) == 1
+
+    def test_a_pair_of_arrays_with_other_numbers_as_classes(self, tmp_path):
+        data = load_digits()
+        np.save(tmp_path / "x.npy", data.x_train.reshape(-1, 64) / 16)
+        np.save(tmp_path / "y.npy", 10 * data.y_train.astype(int) - 30)
+        folder = tmp_path / "run"
+        arguments = ("--data", tmp_path / "x.npy", "--labels", tmp_path / "y.npy")
+        succeed("train", *arguments, "--epochs", 40, "--out", folder, "--quiet")
+        record = record_of(folder)
+        assert record["class_names"] == [str(number) for number in range(-30, 70, 10)]
+        assert record["preprocessing"]["description"] == "as they are"
+        assert record["result"]["test_accuracy"] > 0.9
+
+    def test_values_of_another_kind_are_scaled_alike_but_not_silently(
+        self, digits_run, tmp_path, capsys
+    ):
+        np.save(tmp_path / "scaled.npy", load_digits().x_test / 16)
+        succeed("predict", digits_run, tmp_path / "scaled.npy")
+        assert "trained on uint8 values, divided by 16" in capsys.readouterr().err
+
+    def test_a_run_from_before_networks_scaled_is_used_as_it_was_meant(
+        self, nn_run, tmp_path, capsys
+    ):
+        record = {**record_of(nn_run), "format_version": 1}
+        del record["preprocessing"]["in_network"]
+        (tmp_path / "run.json").write_text(json.dumps(record))
+        model = (nn_run / "model.safetensors").read_bytes()
+        (tmp_path / "model.safetensors").write_bytes(model)
+        assert "do not belong together" in refused(capsys, "evaluate", tmp_path)
+        tensors, metadata = read_tensors(tmp_path / "model.safetensors")
+        settings = json.loads(metadata["network"])
+        del settings["input_scale"]
+        metadata = {"network": json.dumps(settings)}
+        write_tensors(tmp_path / "model.safetensors", tensors, metadata)
+        printed = succeed("evaluate", tmp_path)
+        assert accuracy_in(printed) == accuracy_in(succeed("evaluate", nn_run))
+        np.save(tmp_path / "x.npy", load_digits().x_test)
+        expected = succeed("predict", nn_run, tmp_path / "x.npy", "--outputs")
+        assert succeed("predict", tmp_path, tmp_path / "x.npy", "--outputs") == expected
+
+    def test_two_classes_have_two_probabilities(self, tmp_path):
+        table = tmp_path / "table.csv"
+        rows = [f"{k % 2 + 0.01 * k},{-(k % 2)},{('no', 'yes')[k % 2]}\n" for k in range(40)]
+        table.write_text("".join(rows))
+        folder = tmp_path / "run"
+        arguments = ("--data", table, "--no-header", "--out", folder, "--no-plots")
+        succeed("train", *arguments, "--quiet")
+        assert accuracy_in(succeed("evaluate", folder)) == 1
+        assert record_of(folder)["result"]["test_loss"] < 0.1
+        samples = tmp_path / "new.csv"
+        samples.write_text("0.1,0\n1.1,-1\n")
+        succeed("predict", folder, samples, "--outputs", "--out", tmp_path / "predictions.csv")
+        found = rows_of(tmp_path / "predictions.csv")
+        assert [row["class"] for row in found] == ["no", "yes"]
+        for row in found:
+            assert float(row["no"]) + float(row["yes"]) == pytest.approx(1, abs=1e-5)
+            assert float(row[row["class"]]) > 0.9
+
+    def test_a_class_that_is_only_in_the_test_part_is_refused(self, tmp_path, capsys):
+        y_train, y_test = np.arange(20) % 2, np.array([0, 1, 2])
+        x = np.random.RandomState(0).normal(size=(20, 3))
+        parts = {"x_train": x, "y_train": y_train, "x_test": x[:3], "y_test": y_test}
+        np.savez(tmp_path / "data.npz", **parts)
+        error = refused(capsys, "train", "--data", tmp_path / "data.npz", "--out", tmp_path / "r")
+        assert "expected training samples of each class, found none of '2'" in error
+
+    def test_the_run_is_found_from_another_folder(self, flowers, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        succeed("train", "--data", "flowers.csv", "--target", "kind", "--out", "run", "--quiet")
+        monkeypatch.chdir("/")
+        assert "held out in training" in succeed("evaluate", tmp_path / "run")
