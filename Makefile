@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test bench bench-peers lint dev test-pure test-sanitized test-neon test-levels clean
+.PHONY: train test bench bench-peers bench-accuracy lint dev test-pure test-sanitized test-neon test-levels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -26,6 +26,11 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 bench-peers: $(PEERS)/installed
 	$(PEERS)/bin/python bench/peers.py $(ARGS)
+
+# How well the presets and the defaults learn, and how fast, beside scikit-learn and PyTorch; about 25
+# minutes, with ARGS=--quick 2.
+bench-accuracy: $(PEERS)/installed
+	$(PEERS)/bin/python bench/accuracy.py $(ARGS)
 
 lint: $(VENV)/lint-tools
 	$(BIN)/ruff check .

@@ -15,7 +15,6 @@ best of the whole run.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -24,10 +23,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers import Tally, as_json, run_row, save_samples
 from race.bars import AT, PEAK
 from race.machine import describe
 from race.measurements import EPOCH, Course, Memory, Predicting, Row, Training
+from race.results import Tally, as_json, run_row, save, save_samples
 from race.rows import adam_work, sigmoid_work
 
 from cnn_core import backend_info
@@ -306,10 +305,7 @@ def main() -> int:
     if arguments.json is not None:
         rows = [as_json(row, tally, []) for row, tally in run.tallies.items()]
         contents = {"machine": machine, "rounds": arguments.rounds, "blas": arguments.blas}
-        contents["rows"] = rows
-        text = json.dumps(contents, indent=1, default=str)
-        arguments.json.write_text(f"{text}\n", encoding="utf-8")
-        print(f"written: {os.path.relpath(arguments.json)}")
+        save(arguments.json, {**contents, "rows": rows})
     return 0
 
 

@@ -20,6 +20,7 @@ from cnn_core.cli.contenders.process import pinned
 PACKAGES = (
     "cnn-core",
     "numpy",
+    "scipy",
     "scikit-learn",
     "torch",
     "jax",
