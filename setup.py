@@ -137,6 +137,7 @@ def extensions() -> list[Extension]:
             [str(staged_copy("cnn_core._native") / "cpu.pyx")],
             define_macros=[
                 ("CNN_CORE_BUILT_LEVELS", f'"{" ".join(levels)}"'),
+                ("CNN_CORE_BUILT_MODULES", f'"{" ".join(MODULES)}"'),
                 ("CNN_CORE_CYTHON", f'"{cython_version}"'),
             ],
             include_dirs=[str(SOURCES)],

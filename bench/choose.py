@@ -34,6 +34,7 @@ from cnn_core.estimators.splitting import set_aside
 CANDIDATES: dict[str, tuple[dict[str, Any], ...]] = {
     "fast": (
         {},
+        {"max_iter": 14},
         {"batch_size": 64, "learning_rate_init": 2e-3, "max_iter": 10},
         {"label_smoothing": 0.0},
         {"dropout": 0.1},
@@ -51,6 +52,7 @@ CANDIDATES: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "best": (
         {},
+        {"dropout": 0.2},
         {"dropout": 0.3},
         {"dropout": 0.4},
         {"dropout": (0.2, 0.4)},
@@ -61,6 +63,9 @@ CANDIDATES: dict[str, tuple[dict[str, Any], ...]] = {
         {"dropout": 0.4, "weight_decay": 0.1},
         {"dropout": 0.4, "weight_decay": 0.03},
         {"dropout": 0.4, "batch_size": 128, "learning_rate_init": 3e-3},
+        {"learning_rate_init": 1.5e-2, "weight_decay": 0.04},
+        {"label_smoothing": 0.2},
+        {"hidden_layer_sizes": (768, 512), "dropout": 0.3, "max_iter": 22},
     ),
 }
 SHARE_ASIDE = 1 / 6

@@ -6,7 +6,7 @@
 #include <cpuid.h>
 #endif
 
-/* CNN_CORE_BUILT_LEVELS and CNN_CORE_CYTHON are given by setup.py. */
+/* CNN_CORE_BUILT_LEVELS, CNN_CORE_BUILT_MODULES and CNN_CORE_CYTHON are given by setup.py. */
 
 #if defined(__clang__)
 #define CNN_CORE_COMPILER "clang " __clang_version__

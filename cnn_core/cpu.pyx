@@ -1,10 +1,11 @@
-"""Which ISA levels the processor has and which were built. Compiled for the lowest of all."""
+"""Which ISA levels the processor has, and what was built. Compiled for the lowest of all."""
 
 cdef extern from "cpu.h":
     int x86_64_level() nogil
     int is_aarch64() nogil
     int has_sanitizers() nogil
     const char *CNN_CORE_BUILT_LEVELS
+    const char *CNN_CORE_BUILT_MODULES
     const char *CNN_CORE_COMPILER
     const char *CNN_CORE_CYTHON
 
@@ -20,6 +21,11 @@ def detected_levels():
 def built_levels():
     """Return the levels that this package was compiled for, in rising order."""
     return tuple(CNN_CORE_BUILT_LEVELS.decode().split())
+
+
+def built_modules():
+    """Return the names of the modules that each level and dtype has, each after those that it uses."""
+    return tuple(CNN_CORE_BUILT_MODULES.decode().split())
 
 
 def is_sanitized():

@@ -39,7 +39,7 @@ from .step cimport (
 cdef enum:
     ALIGNMENT = 64
     # Arrays of a `Sheet`, two of which are smaller than its layer.
-    MOST_SHEETS = 9
+    MOST_SHEETS = 8
 
 # Multiply-adds between two looks at the signals: some milliseconds, so that Ctrl-C is prompt.
 cdef double WORK_BETWEEN_SIGNALS = 2e8

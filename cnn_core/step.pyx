@@ -319,10 +319,13 @@ cdef void normalize_batch(void *context, Py_ssize_t block) noexcept nogil:
 
 
 cdef void move_statistics(const Part *part) noexcept nogil:
-    """Let the running averages of batch normalization follow a batch that has gone through."""
+    """Let the running averages of batch normalization follow a batch that has gone through.
+
+    One sample has no variance to tell of.
+    """
     cdef const Net *net = part.net
     cdef Py_ssize_t l = next_to_wait(net, -1)
-    while l < net.size:
+    while l < net.size and part.batch > 1:
         move_averages(
             part.room.sheets[l].statistics, net.statistics + net.layers[l].statistics,
             2 * net.layers[l].fan_out,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from cnn_core._native import cpu
 from cnn_core.backends import backend_info
-from cnn_core.backends.native import PARTS
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
     for level in (level for level in info["isa_built"] if level in info["isa_detected"]):
         for dtype in ("float32", "float64"):
             folder = f"{package}.{level.replace('-', '_')}_{dtype}"
-            modules += [f"{folder}.{part}" for part in PARTS]
+            modules += [f"{folder}.{part}" for part in cpu.built_modules()]
     return subprocess.call([sys.executable, "-m", "mypy.stubtest", *modules])
 
 

@@ -168,7 +168,7 @@ class TestEarlyStopping:
             assert train(model_of(name), data, stops).epoch == 2
 
     def test_what_is_not_measured_is_named(self, name, data):
-        with pytest.raises(ValueError, match="'validation_score' was not measured; it needs"):
+        with pytest.raises(ValueError, match="'validation_score' needs validation data"):
             train(model_of(name), data, EarlyStopping("validation_score"))
         with pytest.raises(ValueError, match="monitor: expected one of"):
             train(model_of(name), data, EarlyStopping("f1"))
@@ -183,7 +183,7 @@ class TestTimeBudget:
 
     @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
     def test_is_a_number_above_0(self, seconds):
-        with pytest.raises(ValueError, match="seconds: expected a number above 0"):
+        with pytest.raises(ValueError, match="seconds: expected a finite number"):
             TimeBudget(seconds)
 
 

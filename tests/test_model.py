@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 
 import numpy as np
 import pytest
 
 import cnn_core
+from cnn_core.callbacks import Callback
 from cnn_core.model import Model
 from cnn_core.network import Dense, Huber, Network, Pinball
 from cnn_core.optimizers import SGD, Adam
@@ -179,6 +181,25 @@ class TestState:
         assert loss == state.record.loss
         assert np.array_equal(stepped.parameters, fitted.parameters)
         assert stepped.epochs_done == 0
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_a_child_that_was_forked_off_in_a_training_can_train(self, name, data):
+        class Forks(Callback):
+            def on_epoch_end(self, state):
+                child = os.fork()
+                if child == 0:
+                    status = 1
+                    try:
+                        model.train(*data, Recipe(1, 16, 0.1))
+                        status = 0
+                    finally:
+                        os._exit(status)
+                statuses.append(os.waitpid(child, 0)[1])
+
+        model, statuses = model_of(name), []
+        model.train(*data, Recipe(1, 16, 0.1), callbacks=[Forks()])
+        assert statuses == [0]
 
     def test_threads_and_backend_are_told(self, backend):
         model = Model(network_of(), backend=backend.name, n_threads=1)

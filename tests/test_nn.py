@@ -650,6 +650,17 @@ class TestFiles:
         assert repr(again) == repr(net)
         assert np.array_equal(again.fit(*data).predict(data[0]), net.fit(*data).predict(data[0]))
 
+    def test_a_schedule_that_counts_all_samples_ever_seen_goes_on_from_a_file(
+        self, name, data, tmp_path
+    ):
+        net = small_net(name).fit(*data, schedule="inverse_scaling")
+        net.save(tmp_path / "net")
+        again = cnn_core.load(tmp_path / "net", backend=name)
+        for one in (net, again):
+            one.fit(*data, schedule="inverse_scaling")
+        assert again.history["learning_rate"] == net.history["learning_rate"]
+        assert np.array_equal(again.wih, net.wih)
+
     @pytest.mark.parametrize("fitted", [False, True])
     def test_the_articles_biases_are_kept(self, name, data, tmp_path, fitted):
         net = small_net(name, rule="article")

@@ -194,7 +194,7 @@ class TestNames:
     @pytest.mark.parametrize(
         ("make", "message"),
         [
-            (lambda: StepDecay(0), "every_epochs: expected a whole number of at least 1, found 0"),
+            (lambda: StepDecay(0), "every_epochs: expected at least 1, found 0"),
             (lambda: StepDecay(factor=0), "factor: expected a number above 0, found 0"),
             (lambda: Exponential(math.inf), "factor"),
             (lambda: Cosine(-1), "least: expected at least 0, found -1"),

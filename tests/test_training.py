@@ -378,6 +378,25 @@ class TestStopping:
         model.train(*data, recipe(), callbacks=[Halves()])
         assert model.history["learning_rate"] == [0.02, 0.01, 0.005, 0.0025]
 
+    @pytest.mark.parametrize("rate", [1, np.float32(0.5)])
+    def test_a_rate_may_be_any_kind_of_number(self, name, data, rate):
+        class Sets(Callback):
+            def on_epoch_end(self, state):
+                state.learning_rate = rate
+
+        model = classifier(name, optimizer=SGD())
+        model.train(*data, recipe(epochs=2), callbacks=[Sets()])
+        assert model.history["learning_rate"] == [0.02, rate]
+
+    @pytest.mark.parametrize("rate", [0, -0.1, math.nan])
+    def test_a_rate_that_is_none_is_refused_where_it_is_set(self, name, data, rate):
+        class Sets(Callback):
+            def on_epoch_end(self, state):
+                state.learning_rate = rate
+
+        with pytest.raises(ValueError, match="learning_rate: expected"):
+            classifier(name).train(*data, recipe(), callbacks=[Sets()])
+
 
 class TestDivergence:
     def test_a_loss_that_is_not_finite_puts_the_last_good_weights_back(self, name, data):
@@ -478,6 +497,15 @@ class TestDivergence:
             )
         two.train(x, t, Recipe(2, 16, 0.01))
         assert np.array_equal(model.parameters, two.parameters)
+
+
+class TestBestEpoch:
+    def test_any_score_is_better_than_none(self, name, data):
+        scores = [math.nan, 0.2, 0.5, math.nan, 0.4]
+        validation = Validation(*data, score=lambda y: scores.pop(0))
+        chosen = recipe(epochs=5, monitor="validation_score")
+        state = classifier(name).train(*data, chosen, validation=validation)
+        assert (state.best_epoch, state.best_value) == (3, 0.5)
 
 
 class TestTimeBudget:

@@ -139,7 +139,7 @@ def as_targets(
         array = array.reshape(-1, 1)
     if array.ndim == 1:
         labels, _ = _as_labels(array, n_outputs, name)
-        return _one_hot_rows(labels, n_outputs, dtype), True
+        return one_hot_rows(labels, n_outputs, dtype), True
     if array.shape[1] != n_outputs:
         hint = f"; labels are one-dimensional: pass {name}.ravel()" if array.shape[1] == 1 else ""
         raise ValueError(
@@ -183,7 +183,7 @@ def one_hot(
            [0., 0., 1.]])
     """
     positions, n_columns = _as_labels(labels, n_classes, name)
-    return _one_hot_rows(positions, n_columns, np.float64)
+    return one_hot_rows(positions, n_columns, np.float64)
 
 
 def _as_labels(labels: npt.ArrayLike, n_classes: int | None, name: str) -> tuple[IndexArray, int]:
@@ -212,7 +212,8 @@ def _as_labels(labels: npt.ArrayLike, n_classes: int | None, name: str) -> tuple
     return array.astype(np.intp), n_classes
 
 
-def _one_hot_rows(labels: IndexArray, n_classes: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def one_hot_rows(labels: IndexArray, n_classes: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a row for each label, which is known to be from 0 to ``n_classes - 1``."""
     rows = np.zeros((len(labels), n_classes), dtype)
     rows[np.arange(len(labels)), labels] = 1
     return rows

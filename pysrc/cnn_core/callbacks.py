@@ -19,7 +19,6 @@ those that end a training earlier.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cnn_core.schedules import Watch
+from cnn_core.settings import positive, whole
 
 if TYPE_CHECKING:
     from cnn_core.model import Snapshot
@@ -72,7 +72,7 @@ class EarlyStopping(Callback):
     """Ends a training that does not get better any more.
 
     That is after more than `patience` epochs in a row without an improvement of more than `tol`
-    over the best one before: scikit-learn's rule.
+    over the best one before: scikit-learn's rule, but that an equal value is no improvement here.
 
     Parameters
     ----------
@@ -100,7 +100,14 @@ class EarlyStopping(Callback):
         self.restore_best = restore_best
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Forget a training before this one."""
+        """Forget a training before this one.
+
+        Raises
+        ------
+        ValueError
+            If what is monitored will not be measured.
+        """
+        state.require_measured(state.monitored(self.monitor))
         self._watch = Watch()
         self._best: Snapshot | None = None
 
@@ -138,9 +145,7 @@ class TimeBudget(Callback):
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
-        if not 0 < seconds < math.inf:
-            raise ValueError(f"seconds: expected a number above 0, found {seconds!r}")
-        self.seconds = seconds
+        self.seconds = positive("seconds", seconds)
         self.clock = clock
 
     def on_train_begin(self, state: TrainingState) -> None:
@@ -276,10 +281,8 @@ class Checkpoint(Callback):
     def __init__(
         self, path: str | os.PathLike[str], every: int = 1, best_only: bool = False
     ) -> None:
-        if every < 1:
-            raise ValueError(f"every: expected at least 1, found {every!r}")
         self.path = path
-        self.every = every
+        self.every = whole("every", every, 1)
         self.best_only = best_only
 
     def on_epoch_end(self, state: TrainingState) -> None:

@@ -88,9 +88,13 @@ def as_initializers(
 
     Raises
     ------
+    TypeError
+        If it is no name, nor a sequence.
     ValueError
         As `initialize` does.
     """
+    if not isinstance(names, str | Sequence):
+        raise TypeError(f"initializer: expected a name, or one for each layer, found {names!r}")
     found = (names,) * n_layers if isinstance(names, str) else tuple(names)
     if len(found) != n_layers:
         raise ValueError(

@@ -77,7 +77,7 @@ def minimize(
     DivergenceError
         If the loss is not finite; the weights of the iteration before are put back.
     """
-    _require_smooth(model.network)
+    require_smooth(model.network)
     optimize = scipy_minimize()
     session = Session(
         model,
@@ -204,7 +204,14 @@ class _Search:
             self._state.model.parameters[...] = self.point
 
 
-def _require_smooth(network: Network) -> None:
+def require_smooth(network: Network) -> None:
+    """Refuse a network that L-BFGS, which compares losses from step to step, cannot train.
+
+    Raises
+    ------
+    ValueError
+        For the article's rule, dropout, batch normalization, averaging and clipping.
+    """
     found = {
         "rule='article'": network.rule == "article",
         "dropout": any(layer.dropout for layer in network.layers),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from cnn_core import backends, initializers, training
 from cnn_core.arrays import require_finite
 from cnn_core.callbacks import Callback
+from cnn_core.claim import Claim
 from cnn_core.contracts import Engine, Predictor
 from cnn_core.initializers import Initializer, Random
 from cnn_core.network import NEEDED_ACTIVATION, ByteArray, FloatArray, LayerArrays, Network
@@ -285,15 +285,11 @@ class Model:
         RuntimeError
             If it is being trained already.
         """
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError(
-                "this network is being trained already, by another thread or by whoever called "
-                "on_epoch or a callback; wait for it, or train a copy: copy.deepcopy(net)"
-            )
-        try:
+        with self._training.held(
+            "this network is being trained already, by another thread or by whoever called "
+            "on_epoch or a callback; wait for it, or train a copy: copy.deepcopy(net)"
+        ):
             yield self._engine
-        finally:
-            self._training.release()
 
     # Using it
 
@@ -475,7 +471,7 @@ class Model:
         if self.average is not None:
             self._predicting = self._engine_to_predict(self.network)
         self._pre_activating: Engine | None = None
-        self._training = threading.Lock()
+        self._training = Claim()
 
     def _engine_to_predict(self, network: Network) -> Engine:
         """Return an engine over what predictions go by; no step will be taken with it."""

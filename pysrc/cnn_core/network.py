@@ -111,7 +111,7 @@ NEEDED_ACTIVATION: dict[LossName, Activation] = {
 # Added to a variance before its root is taken.
 EPSILON = 1e-5
 STATISTICS_PACE = 0.1
-# An engine goes down and up the layers by recursion.
+# So many that nobody means more; a file that asks for more is damaged.
 MOST_LAYERS = 1000
 
 
@@ -126,7 +126,8 @@ class Dense:
         mean and variance of each unit over the samples of a batch (Ioffe and Szegedy, "Batch
         normalization", 2015). Of both, the variance by ``n / (n - 1)`` larger, the engine keeps
         a running average, which moves by `STATISTICS_PACE` of the way at each step; predictions
-        use that one.
+        use that one. A batch of one sample, whose variance is 0, moves neither; small ones are
+        noisy: a few dozen samples should be in each.
     ``"layer"``
         mean and variance of each sample over the units (Ba, Kiros, Hinton, "Layer normalization",
         2016).

@@ -46,6 +46,7 @@ def write(path: str | os.PathLike[str], net: NN) -> None:
         "shuffle": net.shuffle,
         "shuffle_key": net._model.seed,
         "epochs_done": net._model.epochs_done,
+        "samples_done": net._model.samples_done,
         "input_scale": net.input_scale,
     }
     tensors = {**_tensors(net), **history_to_tensors(net.history)}
@@ -80,7 +81,7 @@ def read(file: ModelFile) -> NN:
             seed=0,
             shuffle=settings["shuffle"],
             backend=file.backend,
-            # Files of the first version have none.
+            # Files of the first version have neither it nor the samples done.
             input_scale=settings.get("input_scale", 1.0),
             n_threads=file.n_threads,
         )
@@ -89,6 +90,7 @@ def read(file: ModelFile) -> NN:
         model = net._model
         model.seed = whole("shuffle_key", settings["shuffle_key"], 0)
         model.epochs_done = whole("epochs_done", settings["epochs_done"], 0)
+        model.samples_done = whole("samples_done", settings.get("samples_done", 0), 0)
         if net.rule == "article":
             model.take_bias_rows(tensors["bih"].shape[-1])
         for name, array in _tensors(net).items():

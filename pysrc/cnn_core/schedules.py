@@ -14,6 +14,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.settings import whole
+
 Rates: TypeAlias = float | npt.NDArray[np.float64]
 
 
@@ -109,7 +111,7 @@ class StepDecay(Schedule):
     factor: float = 0.5
 
     def __post_init__(self) -> None:
-        _require(self, "every_epochs", self.every_epochs >= 1, "a whole number of at least 1")
+        whole("every_epochs", self.every_epochs, 1)
         _require_positive(self, "factor")
 
     def rates(self, base: float, steps: Steps) -> Rates:
@@ -254,7 +256,7 @@ class Plateau(Schedule):
         The rate does not fall below it.
     stop : bool
         Whether the training ends where the rate, at `least` already, would have to fall; with
-        ``factor=0.2`` this is scikit-learn's ``"adaptive"``.
+        ``factor=0.2`` this is much like scikit-learn's ``"adaptive"``.
     cuts, watch : int, Watch
         Where a training stands: how often the rate has fallen, and what was monitored since.
     """
@@ -274,7 +276,7 @@ class Plateau(Schedule):
 
     def rates(self, base: float, steps: Steps) -> Rates:
         """Return one rate for the epoch."""
-        return max(base * self.factor**self.cuts, min(self.least, base))
+        return float(max(base * self.factor**self.cuts, min(self.least, base)))
 
     def after_epoch(self, value: float) -> Plateau:
         """Return the schedule for the next epoch."""
@@ -308,7 +310,7 @@ class WarmUp(Schedule):
     then: Schedule | str = "constant"
 
     def __post_init__(self) -> None:
-        _require(self, "steps", self.steps >= 0, "at least 0")
+        whole("steps", self.steps, 0)
         _require(self, "epochs", 0 <= self.epochs < math.inf, "at least 0")
         object.__setattr__(self, "then", as_schedule(self.then))
 

@@ -30,10 +30,7 @@ class TrainingSettings:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        rate = number("learning_rate", value)
-        if rate <= 0:
-            raise ValueError(f"learning_rate: expected a finite number above 0, found {value}")
-        self._lr: float = rate
+        self._lr: float = positive("learning_rate", value)
 
     @property
     def epochs(self) -> int:
@@ -108,6 +105,22 @@ def number(name: str, value: Any) -> float:
     found = float(value)
     if not math.isfinite(found):
         raise ValueError(f"{name}: expected a finite number, found {value}")
+    return found
+
+
+def positive(name: str, value: Any) -> float:
+    """Return a finite number above 0 as a float.
+
+    Raises
+    ------
+    TypeError
+        As `number`.
+    ValueError
+        If it is not above 0 or not finite.
+    """
+    found = number(name, value)
+    if found <= 0:
+        raise ValueError(f"{name}: expected a finite number above 0, found {value}")
     return found
 
 

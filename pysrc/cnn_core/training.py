@@ -16,7 +16,7 @@ from cnn_core.contracts import Engine
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 from cnn_core.pace import Budget, Clock, Pace, pace_for
 from cnn_core.schedules import Rates, Schedule, Steps, as_schedule
-from cnn_core.settings import number, whole
+from cnn_core.settings import positive, whole
 
 if TYPE_CHECKING:
     from cnn_core.model import Model
@@ -148,10 +148,9 @@ class Recipe:
         whole("batch_size", self.batch_size, 1)
         if self.patience is not None:
             whole("patience", self.patience, 0)
-        for name in ("learning_rate", "time_budget"):
-            value = getattr(self, name)
-            if value is not None and number(name, value) <= 0:
-                raise ValueError(f"{name}: expected a finite number above 0, found {value}")
+        positive("learning_rate", self.learning_rate)
+        if self.time_budget is not None:
+            positive("time_budget", self.time_budget)
         if not self.tol >= 0:
             raise ValueError(f"tol: expected at least 0, found {self.tol!r}")
         require_monitored(self.monitor)
@@ -209,6 +208,8 @@ class TrainingState:
         Its value there.
     improved : bool
         Whether that is the epoch that ended last.
+    missing : dict of str to str
+        What would have to be there for each value that is not measured, so that it could be.
     stopped_because : str or None
         Why the training ended before its last epoch; None if it did not.
     converged : bool
@@ -221,13 +222,23 @@ class TrainingState:
         self.recipe = recipe
         self.epoch = model.epochs_done
         self.last_epoch = self.epoch + recipe.epochs
-        self.learning_rate = float(recipe.learning_rate)
+        self.learning_rate = recipe.learning_rate
         self.record: EpochRecord | None = None
         self.best_epoch: int | None = None
         self.best_value: float | None = None
         self.stopped_because: str | None = None
+        self.missing: dict[str, str] = {}
         self.converged = False
-        self._least: float | None = None
+        self._least = math.inf
+
+    @property
+    def learning_rate(self) -> float:
+        """Base of the schedule, above 0."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate: float = positive("learning_rate", value)
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -239,11 +250,26 @@ class TrainingState:
         """Whether the last epoch was the best one of this training."""
         return self.record is not None and self.record.epoch == self.best_epoch
 
+    def require_measured(self, monitor: str) -> None:
+        """Refuse to monitor what will not be measured in this training.
+
+        Raises
+        ------
+        ValueError
+            For what is not measured.
+        """
+        if monitor in self.missing:
+            raise ValueError(
+                f"monitor: {monitor!r} needs {self.missing[monitor]}, found none; "
+                f"measured is {', '.join(sorted(set(MONITORED) - set(self.missing)))}"
+            )
+
     def see_whether_it_is_best(self) -> None:
         """Compare the last epoch with the best one before."""
         value = self.badness()
-        if self._least is None or value < self._least:
-            self._least = value
+        if self.best_epoch is None or value < self._least:
+            # In this order a score that is NaN is surpassed by any number.
+            self._least = min(self._least, value)
             self.best_epoch = self.epoch
             self.best_value = getattr(self.record, self.recipe.monitor)
 
@@ -342,7 +368,8 @@ class Session:
             self._callbacks.append(
                 EarlyStopping(None, recipe.patience, recipe.tol, recipe.restore_best)
             )
-        _require_measured(recipe.monitor, are_classes, validation)
+        self.state.missing = _missing(are_classes, validation)
+        self.state.require_measured(recipe.monitor)
 
     @contextmanager
     def running(self) -> Iterator[TrainingState]:
@@ -457,6 +484,7 @@ def train(
         callbacks=callbacks,
         face=face,
     )
+    _require_batches(model, min(recipe.batch_size, len(x)))
     with model.exclusively() as engine, session.running() as state:
         data = _Data(x, t, weights, recipe.batch_size)
         guard = _Guard(model)
@@ -494,6 +522,15 @@ def train(
         if pace.is_over(done) and state.epoch < state.last_epoch:
             state.stop(f"the {recipe.time_budget:g} seconds of its budget are over")
     return state
+
+
+def _require_batches(model: Model, batch_size: int) -> None:
+    """Refuse batches of one sample where a layer is normalized over them, and learns nothing."""
+    if batch_size == 1 and model.network.n_statistics:
+        raise ValueError(
+            "batch_size: batch normalization needs at least 2 samples in a batch, better some "
+            "dozens, found 1; use layer normalization, or a larger batch_size"
+        )
 
 
 class _Data:
@@ -576,7 +613,7 @@ class _Epoch:
         self.steps += count
         self.samples += rows.stop - rows.start
         self.hits += hits
-        self.last_rate = rates if isinstance(rates, float) else float(rates[-1])
+        self.last_rate = float(rates[-1] if isinstance(rates, np.ndarray) else rates)
 
     @property
     def loss(self) -> float:
@@ -663,20 +700,18 @@ def _advice(happened: str, kept: int, state: TrainingState) -> str:
     )
 
 
-def _require_measured(monitor: str, are_classes: bool, validation: Validation | None) -> None:
+def _missing(are_classes: bool, validation: Validation | None) -> dict[str, str]:
+    """Return what would have to be there for each value that is not measured."""
     needs = {
-        "loss": (True, "nothing"),
-        "accuracy": (are_classes, "targets that are classes"),
+        "accuracy": (are_classes, "targets that are classes, one output for each"),
         "validation_loss": (validation is not None, "validation data"),
         "validation_accuracy": (
             validation is not None and validation.are_classes,
-            "validation data whose targets are classes",
+            "validation data whose targets are classes, one output for each",
         ),
         "validation_score": (
             validation is not None and validation.score is not None,
             "validation data and a score",
         ),
     }
-    measured, needed = needs[monitor]
-    if not measured:
-        raise ValueError(f"monitor: {monitor!r} needs {needed}, found none")
+    return {name: needed for name, (is_there, needed) in needs.items() if not is_there}

@@ -21,18 +21,6 @@ from cnn_core.contracts import Engine, Kernels
 from cnn_core.network import FloatArray, Network
 
 _PACKAGE = "cnn_core._native"
-PARTS = (
-    "dense",
-    "activations",
-    "losses",
-    "optimizers",
-    "randomness",
-    "normalization",
-    "step",
-    "lookahead",
-    "kernels",
-    "engine",
-)
 
 
 def load_cpu_module() -> ModuleType | None:
@@ -71,7 +59,8 @@ class NativeBackend:
         # Loaded here, so that a build that cannot be loaded is an error now and not in the middle.
         self._modules: dict[np.dtype[Any], dict[str, ModuleType]] = {
             np.dtype(dtype): {
-                part: importlib.import_module(_module_name(self.isa, dtype, part)) for part in PARTS
+                part: importlib.import_module(_module_name(self.isa, dtype, part))
+                for part in cpu.built_modules()
             }
             for dtype in (np.float32, np.float64)
         }

@@ -44,8 +44,8 @@ def require(
     _require_array(argument, array)
     _require_real(argument, array, like)
     _require_layout(argument, array, shape)
-    if written and not array.flags.writeable:
-        raise ValueError(f"{argument}: expected a writeable array, found a read-only one")
+    if written:
+        _require_writeable(argument, array)
 
 
 def require_samples(
@@ -100,8 +100,8 @@ def require_vector(
             f"{argument}: expected the dtype {np.dtype(dtype)}, one dimension, C-contiguous, "
             f"found {array.dtype}, {array.ndim} dimensions"
         )
-    if written and not array.flags.writeable:
-        raise ValueError(f"{argument}: expected a writeable array, found a read-only one")
+    if written:
+        _require_writeable(argument, array)
 
 
 def require_known(argument: str, name: str, known: Iterable[str]) -> None:
@@ -129,6 +129,11 @@ def require_whole(argument: str, value: int, least: int, end: int) -> int:
 def _require_array(argument: str, array: npt.NDArray[Any]) -> None:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{argument}: expected a NumPy array, found {type(array).__name__}")
+
+
+def _require_writeable(argument: str, array: npt.NDArray[Any]) -> None:
+    if not array.flags.writeable:
+        raise ValueError(f"{argument}: expected a writeable array, found a read-only one")
 
 
 def _require_real(argument: str, array: npt.NDArray[Any], like: FloatArray) -> None:

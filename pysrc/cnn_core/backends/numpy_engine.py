@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +21,7 @@ from cnn_core.backends.numpy_checks import (
     require_whole,
 )
 from cnn_core.backends.numpy_layers import layers_of
+from cnn_core.claim import Claim
 from cnn_core.contracts import Predictor
 from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
 
@@ -80,7 +80,7 @@ class NumpyEngine:
         self._parameters = parameters
         self._gradient = np.zeros_like(parameters)
         self._layers = layers_of(network, parameters, self._gradient, statistics)
-        self._training = threading.Lock()
+        self._training = Claim()
 
     @property
     def steps(self) -> int:
@@ -175,14 +175,10 @@ class NumpyEngine:
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError("this network is being trained already, perhaps by another thread")
-        try:
-            # A training that diverges shows in its loss, as it does where there are no warnings.
-            with np.errstate(all="ignore"):
-                yield
-        finally:
-            self._training.release()
+        refusal = "this network is being trained already, perhaps by another thread"
+        # A training that diverges shows in its loss, as it does where there are no warnings.
+        with self._training.held(refusal), np.errstate(all="ignore"):
+            yield
 
     def _check(self, x: FloatArray | ByteArray, t: FloatArray) -> None:
         network = self._network

@@ -120,13 +120,12 @@ class NormalizedLayer(Layer):
 
     def move_statistics(self) -> None:
         """Move the running averages towards mean and variance of the last `weigh`."""
-        if self._statistics is None:
+        if self._statistics is None or len(self._u) == 1:
             return
         mean, variance = self._statistics
-        # What a sample of n values tells of the variance is by n / (n - 1) more than its own.
-        rest = min(len(self._u) - 1, 1)
         mean += STATISTICS_PACE * (self._u.mean(axis=0, dtype=np.float64) - mean)
-        variance += STATISTICS_PACE * (self._u.var(axis=0, dtype=np.float64, ddof=rest) - variance)
+        # What a sample of n values tells of the variance is by n / (n - 1) more than its own.
+        variance += STATISTICS_PACE * (self._u.var(axis=0, dtype=np.float64, ddof=1) - variance)
 
     def _normalize(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         normal, z = np.empty_like(u), np.empty_like(u)

@@ -8,11 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.callbacks import Callback
+from cnn_core.callbacks import Callback, TimeBudget
+from cnn_core.claim import Claim
 from cnn_core.contracts import Predictor
 from cnn_core.estimators import saving, sklearn_callbacks, summary
 from cnn_core.estimators.compat import (
@@ -22,7 +24,7 @@ from cnn_core.estimators.compat import (
     NotFittedError,
 )
 from cnn_core.estimators.evaluation import ADAPTIVE_DIVISOR, BestWeights, EvaluationSet, Monitor
-from cnn_core.estimators.models import first_model, model_going_on
+from cnn_core.estimators.models import best_going_on, first_model, model_going_on
 from cnn_core.estimators.parameters import (
     batch_size_of,
     check_training,
@@ -46,6 +48,8 @@ from cnn_core.settings import number, whole
 from cnn_core.training import DivergenceError, Recipe, TrainingState
 
 Estimator = TypeVar("Estimator", bound="BaseMLP")
+# Not an attribute, which a copy made in the middle of a fit would have as well.
+_FITS: WeakKeyDictionary[BaseMLP, Claim] = WeakKeyDictionary()
 EvalSet = tuple[Any, ...] | Sequence[tuple[Any, ...]] | None
 
 
@@ -124,9 +128,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     backend: str
     n_threads: int | None
 
-    # "classifier" or "regressor", and the score that needs no scorer.
+    # "classifier" or "regressor".
     _kind: ClassVar[str]
-    _own_scoring: ClassVar[str]
 
     model_: Model
     n_features_in_: int
@@ -186,6 +189,22 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         classes: Any = None,
     ) -> Estimator:
         """Fit, for one epoch if `incremental`; nothing is changed before everything is checked."""
+        with _FITS.setdefault(self, Claim()).held(
+            "this estimator is being fitted already, by another thread or one of its callbacks; "
+            "wait for it, or fit a clone"
+        ):
+            self._fit_alone(X, y, sample_weight, eval_set, incremental, classes)
+        return self
+
+    def _fit_alone(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        eval_set: EvalSet,
+        incremental: bool,
+        classes: Any,
+    ) -> None:
         self._require_idle()
         check_training(self)
         require_scoring(self.scoring, self._kind)
@@ -206,15 +225,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         self._train(monitor, [*callbacks, *([bridge] if bridge else [])], incremental)
         if bridge:
             bridge.ends()
-        return self
 
     def _require_idle(self) -> None:
-        """Refuse a fit within a fit.
+        """Refuse a fit while somebody trains the model itself.
 
         Raises
         ------
         RuntimeError
-            If the model is being trained, by another thread or the caller of a callback.
+            If it is being trained.
         """
         if self.__sklearn_is_fitted__():
             with self.model_.exclusively():
@@ -315,12 +333,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _take_over(self, read: _Read, *, validated: bool, incremental: bool) -> None:
         """Become an estimator that knows its task and has a model, and whose curves can begin."""
+        if not read.first and self._best is not None and read.model is not self.model_:
+            self._best = best_going_on(read.model, self._best)
         self._become(read.model, read.task)
         if read.first:
             vars(self).pop("feature_names_in_", None)
             if read.names is not None:
                 self.feature_names_in_ = read.names
         self._begin_curves(read, validated)
+        self.stopped_because_ = None
         if not incremental or read.first:
             self.n_iter_ = 0
             self._watch = Watch()
@@ -351,7 +372,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             self.loss_curve_ = []
             self.t_ = 0
             self._best = None
-            self.stopped_because_ = None
             self.best_loss_ = None if self._stops_early else float("inf")
             self.best_validation_score_ = None
             self.validation_scores_ = self.validation_loss_curve_ = None
@@ -391,6 +411,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         try:
             if self.solver == "lbfgs":
                 wanted["max_evaluations"] = self.max_fun
+                if self.time_budget is not None:
+                    wanted["callbacks"].append(TimeBudget(self.time_budget))
                 state = self.model_.minimize(train.x, train.t, recipe, **wanted)
             else:
                 wanted["are_classes"] = self._task.has_class_outputs
@@ -398,7 +420,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         except DivergenceError as error:
             self._diverged(error, monitor)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            self.stopped_because_ = "interrupted by the user"
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         else:
             self._ended(state, monitor, incremental)
 
@@ -408,7 +431,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             warnings.warn(
                 f"batch_size: found {self.batch_size}, more than the {n_samples} samples to train "
                 "on; a batch will have them all",
-                stacklevel=6,
+                stacklevel=7,
             )
         return size
 
@@ -427,7 +450,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
                     f"({reason or 'max_iter was reached'}): "
                     "increase max_iter or max_fun, or scale the data",
                     ConvergenceWarning,
-                    stacklevel=6,
+                    stacklevel=7,
                 )
         elif reason is None and self.schedule is None and self.time_budget is None:
             warnings.warn(
@@ -435,7 +458,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
                 "not converged yet: increase max_iter; if it is how long the training should take, "
                 "set a schedule, which brings no warning",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
 
     def _diverged(self, error: DivergenceError, monitor: Monitor) -> None:
@@ -451,7 +474,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         warnings.warn(
             f"{message}. Because of early_stopping the best weights before were kept",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
     # Predicting
@@ -661,6 +684,20 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         return tags
 
 
+def partial_fit_is_there(estimator: BaseMLP) -> None:
+    """Refuse `partial_fit` where the solver cannot go on from one batch to the next.
+
+    Raises
+    ------
+    AttributeError
+        For L-BFGS.
+    """
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is there for solvers that take steps on batches, and 'lbfgs' is none"
+        )
+
+
 def _each_set(eval_set: EvalSet) -> list[tuple[tuple[Any, ...], str]]:
     """Return each pair (X, y), or triple with weights, of `eval_set`, and what it is called.
 
@@ -671,6 +708,11 @@ def _each_set(eval_set: EvalSet) -> list[tuple[tuple[Any, ...], str]]:
     """
     if eval_set is None:
         return []
+    if not isinstance(eval_set, tuple | list):
+        raise TypeError(
+            "eval_set: expected a tuple (X, y) or (X, y, sample_weight), or a list of such, "
+            f"found {type(eval_set).__name__}"
+        )
     single = isinstance(eval_set, tuple) and not (eval_set and isinstance(eval_set[0], tuple))
     sets: list[Any] = [eval_set] if single else list(eval_set)
     named = [

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
 from cnn_core.estimators import presets
-from cnn_core.estimators.base import BaseMLP, EvalSet, keep
+from cnn_core.estimators.base import BaseMLP, EvalSet, keep, partial_fit_is_there
 from cnn_core.estimators.compat import ClassifierMixin, available_if, with_callbacks
 from cnn_core.estimators.documentation import documented
 from cnn_core.estimators.labels import Classification, Labels, as_labels
@@ -20,13 +20,6 @@ from cnn_core.estimators.task import Task
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule
-
-
-def _partial_fit_is_there(estimator: BaseMLP) -> None:
-    if estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is there for solvers that take steps on batches, and 'lbfgs' is none"
-        )
 
 
 @documented
@@ -79,7 +72,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """
 
     _kind = "classifier"
-    _own_scoring = "accuracy"
     # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
     score = BaseMLP.score
 
@@ -204,7 +196,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, eval_set, incremental=False)
 
-    @available_if(_partial_fit_is_there)
+    @available_if(partial_fit_is_there)
     def partial_fit(
         self,
         X: Any,

@@ -152,7 +152,8 @@ Notes
 -----
 What is other than in scikit-learn: a split for validation is stratified for any number of classes;
 `partial_fit` goes with `early_stopping`; a loss that explodes or is not finite is noticed in the
-epoch where it happens; weights of samples are at least 0. With momentum another learning rate
+epoch where it happens; weights of samples are at least 0; a score that is just as good as the best
+one before is no improvement, which matters for ``tol=0``. With momentum another learning rate
 takes effect at once, and Adam's `epsilon` stands where its authors have it.
 
 References

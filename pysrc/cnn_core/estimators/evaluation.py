@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
-from cnn_core.estimators.scoring import score_by
+from cnn_core.estimators.scoring import OWN, score_by
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 from cnn_core.schedules import Watch
 from cnn_core.training import TrainingState, Validation
@@ -55,7 +55,7 @@ class EvaluationSet:
         scoring = estimator.scoring
         if scoring == "loss":
             return None
-        if scoring is None or scoring == estimator._own_scoring:
+        if scoring is None or scoring == OWN[estimator._kind]:
             return lambda outputs: estimator._task.score(self.y, outputs, self.weights)
         return lambda _: score_by(scoring, estimator, self.x, self.y, self.weights)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.arrays import one_hot_rows
 from cnn_core.estimators.scoring import accuracy
 from cnn_core.estimators.task import Task, as_target_array
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
@@ -132,8 +133,7 @@ class Classification(Task):
         elif self.n_outputs == 1:
             rows = positions.reshape(-1, 1).astype(dtype)
         else:
-            rows = np.zeros((len(labels), self.n_outputs), dtype)
-            rows[np.arange(len(labels)), positions] = 1
+            rows = one_hot_rows(positions, self.n_outputs, dtype)
         if self.smoothing:
             choices = len(self.classes) if self.kind == "multiclass" else 2
             rows *= dtype.type(1 - self.smoothing)
@@ -174,7 +174,18 @@ class Classification(Task):
         return accuracy(labels, self.decode(outputs), weights)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the classes."""
+        """Return the classes.
+
+        Raises
+        ------
+        TypeError
+            For classes that are neither numbers nor text.
+        """
+        if self.classes.dtype.kind not in "biufUO":
+            raise TypeError(
+                "classes_: a file can hold numbers and text, found "
+                f"{self.classes.dtype}; fit with y.astype(str)"
+            )
         classes = {"values": self.classes.tolist(), "dtype": self.classes.dtype.str}
         return {"kind": self.kind, "classes": classes}
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnn_core.estimators.views import write
 from cnn_core.initializers import initialize
-from cnn_core.model import Model
+from cnn_core.model import Model, Snapshot
 from cnn_core.network import Network
 
 
@@ -77,6 +77,13 @@ def model_going_on(estimator: Any, network: Network, before: Model, incremental:
     model.samples_done = before.samples_done
     model.history = {key: list(values) for key, values in before.history.items()}
     return model
+
+
+def best_going_on(model: Model, best: Snapshot) -> Snapshot:
+    """Return the best weights so far for a model that goes on from theirs, with its optimizer."""
+    now = model.snapshot()
+    weights = {name: best.arrays.get(name, best.arrays["parameters"]) for name in model.weights()}
+    return now._replace(arrays={**now.arrays, **weights})
 
 
 def _model(estimator: Any, network: Network, dtype: np.dtype[Any], seed: int) -> Model:

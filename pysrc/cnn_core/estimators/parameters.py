@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 
 from cnn_core.estimators.task import Task
-from cnn_core.lbfgs import scipy_minimize
+from cnn_core.lbfgs import require_smooth, scipy_minimize
 from cnn_core.network import (
     ACTIVATIONS,
     NORMALIZATIONS,
@@ -33,7 +33,7 @@ from cnn_core.optimizers import (
     Rprop,
 )
 from cnn_core.schedules import Constant, InverseScaling, Schedule, as_schedule
-from cnn_core.settings import number, whole
+from cnn_core.settings import number, positive, whole
 
 SOLVERS = ("sgd", "adam", "adamw", "nadam", "rmsprop", "lion", "rprop", "lbfgs")
 # scikit-learn's names of what has another one here.
@@ -121,7 +121,7 @@ def network_of(estimator: Any, n_inputs: int, task: Task) -> Network:
         averaging=number("averaging", estimator.averaging),
     )
     if estimator.solver == "lbfgs":
-        _require_deterministic(network)
+        require_smooth(network)
     return network
 
 
@@ -204,10 +204,7 @@ def rate_of(estimator: Any) -> float:
     TypeError, ValueError
         For anything else.
     """
-    rate = number("learning_rate_init", estimator.learning_rate_init)
-    if rate <= 0:
-        raise ValueError(f"learning_rate_init: expected a number above 0, found {rate}")
-    return rate
+    return positive("learning_rate_init", estimator.learning_rate_init)
 
 
 def patience_of(estimator: Any) -> Any:
@@ -260,9 +257,8 @@ def check_training(estimator: Any) -> None:
     rate_of(estimator)
     patience_of(estimator)
     batch_size_of(estimator, 1)
-    budget = _or_none("time_budget", estimator.time_budget)
-    if budget is not None and budget <= 0:
-        raise ValueError(f"time_budget: expected a number of seconds above 0, found {budget}")
+    if estimator.time_budget is not None:
+        positive("time_budget", estimator.time_budget)
     share("validation_fraction", estimator.validation_fraction)
     for name in ("shuffle", "early_stopping", "warm_start", "nesterovs_momentum"):
         value = getattr(estimator, name)
@@ -346,19 +342,3 @@ def _at_least_0(name: str, value: Any) -> float:
 
 def _or_none(name: str, value: Any) -> float | None:
     return None if value is None else number(name, value)
-
-
-def _require_deterministic(network: Network) -> None:
-    """Refuse what L-BFGS, which compares the loss of whole data from step to step, cannot do."""
-    for hidden in network.layers:
-        if hidden.dropout or hidden.normalization == "batch":
-            found = "dropout" if hidden.dropout else "batch normalization"
-            raise ValueError(
-                f"solver: 'lbfgs' needs a loss that is the same at each look, found {found}; "
-                "choose another solver, such as 'adam'"
-            )
-    if network.averaging or network.clip_value is not None or network.clip_norm is not None:
-        raise ValueError(
-            "solver: 'lbfgs' has neither averaging nor clip_value nor clip_norm; leave them out or "
-            "choose another solver, such as 'adam'"
-        )

@@ -26,7 +26,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate_init": 4e-3,
         "schedule": "one_cycle",
         "batch_size": 128,
-        "max_iter": 14,
+        "max_iter": 12,
     },
     "balanced": {
         **_COMMON,
@@ -45,7 +45,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_COMMON,
         "hidden_layer_sizes": (512, 512),
         "normalization": "batch",
-        "dropout": 0.2,
+        "dropout": 0.25,
         "label_smoothing": 0.1,
         "solver": "adamw",
         "weight_decay": 0.05,

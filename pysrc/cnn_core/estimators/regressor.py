@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
-from cnn_core.estimators.base import BaseMLP, EvalSet, keep
-from cnn_core.estimators.classifier import _partial_fit_is_there
+from cnn_core.estimators.base import BaseMLP, EvalSet, keep, partial_fit_is_there
 from cnn_core.estimators.compat import RegressorMixin, available_if, with_callbacks
 from cnn_core.estimators.documentation import documented
 from cnn_core.estimators.parameters import out_activation
@@ -78,7 +77,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """
 
     _kind = "regressor"
-    _own_scoring = "r2"
     # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
     score = BaseMLP.score
 
@@ -180,7 +178,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, eval_set, incremental=False)
 
-    @available_if(_partial_fit_is_there)
+    @available_if(partial_fit_is_there)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: EvalSet = None
     ) -> MLPRegressor:

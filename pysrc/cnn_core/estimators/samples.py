@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cnn_core.arrays import as_finite
 from cnn_core.network import ByteArray, FloatArray
+from cnn_core.settings import parameters_dtype
 
 _BYTES = np.dtype(np.uint8)
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -101,13 +102,7 @@ def dtype_for(table: npt.NDArray[Any], wanted: npt.DTypeLike | None) -> np.dtype
     if wanted is None:
         short = table.dtype in (_FLOAT32, np.dtype(np.float16), _BYTES)
         return _FLOAT32 if short else _FLOAT64
-    try:
-        dtype = np.dtype(wanted)
-    except TypeError:
-        dtype = None
-    if dtype not in (_FLOAT32, _FLOAT64):
-        raise ValueError(f"dtype: expected None, float32 or float64, found {wanted!r}")
-    return dtype
+    return parameters_dtype(wanted, "exact")
 
 
 def _dense(matrix: Any) -> npt.NDArray[Any]:

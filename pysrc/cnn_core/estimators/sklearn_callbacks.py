@@ -68,6 +68,8 @@ def require_own(callbacks: Any) -> list[Callback]:
     TypeError
         For what is no `cnn_core.callbacks.Callback`.
     """
+    if callbacks is not None and not isinstance(callbacks, list | tuple):
+        raise TypeError(f"callbacks: expected a list of callbacks, or None, found {callbacks!r}")
     found = [] if callbacks is None else list(callbacks)
     for callback in found:
         if not isinstance(callback, Callback):

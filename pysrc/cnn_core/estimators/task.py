@@ -130,9 +130,9 @@ def as_target_array(
     if array.ndim == 2 and array.shape[1] == 1:
         warnings.warn(
             f"A column-vector {name} was passed when a 1d array was expected: "
-            f"pass {name}.ravel() to be free of this warning",
+            f"pass np.ravel({name}) to be free of this warning",
             DataConversionWarning,
-            stacklevel=7,
+            stacklevel=9,
         )
         array = array.ravel()
     return array

@@ -1,0 +1,36 @@
+"""The claim of one training at a time, which ends where a process is forked off."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Claim:
+    """Whether something is in use, by one thread of this process.
+
+    A lock would do the same, but in a process that is forked off while it is held nobody would ever
+    release it.
+    """
+
+    def __init__(self) -> None:
+        self._holders: dict[int, object] = {}
+
+    @contextmanager
+    def held(self, refusal: str) -> Iterator[None]:
+        """Hold it.
+
+        Raises
+        ------
+        RuntimeError
+            With the text `refusal`, if somebody holds it already.
+        """
+        process, mine = os.getpid(), object()
+        # One operation: of two threads only one finds its own object.
+        if self._holders.setdefault(process, mine) is not mine:
+            raise RuntimeError(refusal)
+        try:
+            yield
+        finally:
+            del self._holders[process]
