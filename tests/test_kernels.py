@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ from corpus import (
 from tolerances import (
     DROPOUT_ULPS,
     FINITE_DIFFERENCE,
+    KERAS_DIGITS,
     LOSS_EXP_EPS,
     LOSS_RELATIVE,
     MILLION_RELATIVE,
@@ -247,6 +250,9 @@ def stepped(optimizer, p, g, moments, learning_rate, step):
     p = p * (1 - learning_rate * optimizer.weight_decay)
     p = p - learning_rate * m / (1 - optimizer.beta_1**step) / root
     return p, np.stack([m, v])
+
+
+KERAS = json.loads((Path(__file__).parent / "golden" / "keras.json").read_text())
 
 
 class TestContract:
@@ -1157,6 +1163,34 @@ class TestUpdate:
         p = np.ones(3, dtype)
         with pytest.raises(ValueError, match=r"expected one of SGD, Adam, RMSprop, .*'adam'"):
             kernels.update("adam", p, p.copy(), np.zeros((2, 3), dtype), 0.1, 1)
+
+
+class TestAgainstKeras:
+    """The values that Keras's own tests of its optimizers hold it to."""
+
+    @pytest.mark.parametrize(
+        ("name", "optimizer", "rate"),
+        [
+            ("SGD", lambda step: SGD(), 0.01),
+            # There epsilon, 2, is added before the average is corrected for its start at 0.
+            ("AdamW", lambda step: Adam(0.9, 0.999, 2 / (1 - 0.999**step) ** 0.5, 0.5), 1.0),
+            # There the momentum grows by the step, not by a 250th of it.
+            ("Nadam", lambda step: Nadam(0.5, 0.67, 1e-5, momentum_decay=1.0), 0.5),
+            ("Lion", lambda step: Lion(), 0.001),
+        ],
+        ids=["SGD", "AdamW", "Nadam", "Lion"],
+    )
+    def test_five_steps_are_keras_s(self, backend, dtype, name, optimizer, rate):
+        kernels = backend.kernels(dtype)
+        parameters = np.ones(10, dtype)
+        moments = np.zeros((optimizer(1).n_moments, 10), dtype)
+        gradients = np.tile(np.arange(1, 11) / 10, (5, 1)).astype(dtype)
+        gradients[0] = 0.01
+        for step, (gradient, golden) in enumerate(
+            zip(gradients, KERAS[name], strict=True), start=1
+        ):
+            kernels.update(optimizer(step), parameters, gradient, moments, rate, step)
+            np.testing.assert_allclose(parameters, np.resize(golden, 10), atol=KERAS_DIGITS)
 
 
 class TestRandomBits:

@@ -65,6 +65,9 @@ NORMALIZATION_EPS = 200
 # included, of values below 5.
 UPDATE_EPS = 50
 
+# What Keras prints of its values, four digits, and what its own tests allow.
+KERAS_DIGITS = 5e-4
+
 # Whole training runs: rounding differences of each step are carried on and grow with the steps;
 # the networks and steps of test_engine.py came to at most 13 eps on three ISA levels, and about
 # eight times that is allowed. Two things would blow a difference of one rounding up, and are kept
