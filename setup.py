@@ -87,7 +87,8 @@ def compile_flags(level_flags: list[str]) -> list[str]:
     if sys.platform == "win32":
         return ["/O2"]
     return [
-        *(SANITIZED if SANITIZE else ["-O3", "-g0"]),
+        # Tables for unwinding the stack would be a tenth of the package, and nothing here throws.
+        *(SANITIZED if SANITIZE else ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]),
         *level_flags,
         "-ffp-contract=fast",
         "-fno-math-errno",
@@ -97,10 +98,10 @@ def compile_flags(level_flags: list[str]) -> list[str]:
 
 
 def link_flags() -> list[str]:
-    """Return the linker's flags: no symbols in the shipped modules."""
+    """Return the linker's flags: no symbols in the shipped modules, and no pages half empty."""
     if SANITIZE:
         return [SANITIZERS]
-    return ["-Wl,-s"] if sys.platform.startswith("linux") else []
+    return ["-Wl,-s", "-Wl,-z,noseparate-code"] if sys.platform.startswith("linux") else []
 
 
 def staged_copy(package: str) -> Path:
