@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cnn_core
-from cnn_core import NN, find_learning_rate
+from cnn_core import NN, MLPClassifier, find_learning_rate
 from cnn_core.model import Model
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import Adam
@@ -91,3 +91,9 @@ def test_what_makes_no_sense_is_refused(name, data, change, error, message):
     with pytest.raises(error, match=message):
         find_learning_rate(model, *data, **change)
     assert not model.parameters.any()
+
+
+@pytest.mark.parametrize("network", [None, MLPClassifier, "net"], ids=str)
+def test_what_has_no_learning_rate_is_refused_by_name(network):
+    with pytest.raises(TypeError, match="expected a Model, an NN or an estimator"):
+        find_learning_rate(network, np.zeros((4, 2)), np.zeros(4))

@@ -170,7 +170,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             What each sample counts, at least 0.
         eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
             Samples to measure loss and score on after every epoch: `validation_loss_curve_`,
-            `validation_scores_` and, if there are several, `evals_result_`. The last one decides
+            `validation_scores_` and, of each set, `evals_result_`. The last one decides
             about `early_stopping`, for which no samples are set aside then.
 
         Returns
