@@ -31,6 +31,8 @@ MONITORED = {
 }
 # What the history holds of an epoch, as far as it was measured.
 HISTORY = (*MONITORED, "learning_rate", "seconds")
+# Why a training ended that was stopped by Ctrl-C.
+INTERRUPTED = "interrupted by the user"
 # A loss so many times that of the first epoch, or of any epoch of an earlier training, has
 # exploded, unless it is below 1.
 EXPLODED = 1000

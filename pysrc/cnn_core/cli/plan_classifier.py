@@ -13,7 +13,7 @@ from cnn_core.cli.console import note
 from cnn_core.cli.options import OPTIMIZER_RATES
 from cnn_core.cli.plan import ENDLESS, Data, Part, Plan
 from cnn_core.network import Network
-from cnn_core.training import DivergenceError
+from cnn_core.training import INTERRUPTED, DivergenceError
 
 if TYPE_CHECKING:
     from cnn_core.estimators import MLPClassifier
@@ -74,7 +74,7 @@ class ClassifierPlan(Plan):
             # The command says in its own words that it was interrupted.
             if not text.startswith("Training interrupted"):
                 note(text)
-        return diverged or done >= self.epochs or face.stopped_because_ is not None
+        return diverged or done >= self.epochs or face.stopped_because_ not in (None, INTERRUPTED)
 
     @property
     def _steps(self) -> str:

@@ -45,7 +45,7 @@ from cnn_core.network import ByteArray, FloatArray, LayerArrays
 from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule, Watch
 from cnn_core.settings import number, whole
-from cnn_core.training import DivergenceError, Recipe, TrainingState
+from cnn_core.training import INTERRUPTED, DivergenceError, Recipe, TrainingState
 
 Estimator = TypeVar("Estimator", bound="BaseMLP")
 # Not an attribute, which a copy made in the middle of a fit would have as well.
@@ -420,7 +420,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         except DivergenceError as error:
             self._diverged(error, monitor)
         except KeyboardInterrupt:
-            self.stopped_because_ = "interrupted by the user"
+            self.stopped_because_ = INTERRUPTED
             warnings.warn("Training interrupted by user.", stacklevel=6)
         else:
             self._ended(state, monitor, incremental)
