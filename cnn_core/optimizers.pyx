@@ -61,9 +61,12 @@ cdef class Optimizer:
         cdef double correction_2 = 1 - pow(self.beta_2, <double>number)
         cdef double of_mean = 1 / correction_1
         cdef double of_gradient = 0
+        cdef double product, next_momentum
         if self.looks_ahead:
-            of_mean = self.momentum_at(number + 1) / (1 - self.product_of_momenta(number + 1))
-            of_gradient = (1 - self.momentum_at(number)) / (1 - self.product_of_momenta(number))
+            product = self.product_of_momenta(number)
+            next_momentum = self.momentum_at(number + 1)
+            of_mean = next_momentum / (1 - product * next_momentum)
+            of_gradient = (1 - self.momentum_at(number)) / (1 - product)
         step.rate = <real>learning_rate
         step.rate_of_mean = <real>(learning_rate * of_mean)
         step.rate_of_gradient = <real>(learning_rate * of_gradient)

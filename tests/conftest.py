@@ -61,6 +61,12 @@ def backend(request: pytest.FixtureRequest) -> backends.Backend:
     return backends.get(request.param)
 
 
+@pytest.fixture
+def name(backend: backends.Backend) -> str:
+    """Name of the backend, as the library's users say which one they want."""
+    return backend.name
+
+
 @pytest.fixture(params=DTYPES, ids=lambda dtype: np.dtype(dtype).name)
 def dtype(request: pytest.FixtureRequest) -> np.dtype:
     return np.dtype(request.param)

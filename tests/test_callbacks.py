@@ -28,11 +28,6 @@ from cnn_core.training import EpochRecord, Recipe, Validation
 
 
 @pytest.fixture
-def name(backend):
-    return backend.name
-
-
-@pytest.fixture
 def data(rng):
     x = rng.normal(size=(40, 6)).astype(np.float32)
     return x, cnn_core.one_hot(x[:, :3].argmax(axis=1)).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -1148,7 +1149,12 @@ def test_weights_of_samples_are_routed() -> None:
 
 def in_a_new_process(code: str) -> str:
     found = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        # Chosen, so that an installation without the compiled backend does not warn.
+        env={**os.environ, "CNN_CORE_BACKEND": cnn_core.backend_info()["backend"]},
     )
     assert found.returncode == 0, found.stderr
     return found.stdout

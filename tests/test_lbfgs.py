@@ -17,11 +17,6 @@ scipy_optimize = pytest.importorskip("scipy.optimize")
 
 
 @pytest.fixture
-def name(backend):
-    return backend.name
-
-
-@pytest.fixture
 def data(rng):
     x = rng.normal(size=(50, 4))
     return x, (x[:, :1] - 2 * x[:, 1:2] + 0.1 * rng.normal(size=(50, 1)))

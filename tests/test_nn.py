@@ -17,11 +17,6 @@ from cnn_core.training import EpochRecord, shuffled_order
 from corpus import copies_that_users_pass
 
 
-@pytest.fixture
-def name(backend):
-    return backend.name
-
-
 def small_net(name, **settings):
     arguments = {"learning_rate": 0.5, "epochs": 3, "batch_size": 8, "seed": 1, "backend": name}
     return NN(6, 5, 3, **{**arguments, **settings})

@@ -17,11 +17,6 @@ from cnn_core.training import DivergenceError, Recipe, Validation, shuffled_orde
 
 
 @pytest.fixture
-def name(backend):
-    return backend.name
-
-
-@pytest.fixture
 def data(rng):
     x = rng.normal(size=(60, 6)).astype(np.float32)
     return x, cnn_core.one_hot(x[:, :3].argmax(axis=1)).astype(np.float32)

@@ -169,6 +169,17 @@ class Dense:
         if self.normalization is not None:
             _require_known("normalization", self.normalization, NORMALIZATIONS)
 
+    def n_parameters(self, bias_rows: int = 1) -> int:
+        """Return the number of weights, biases and gains.
+
+        Parameters
+        ----------
+        bias_rows : int
+            As for `Network.n_parameters`.
+        """
+        gain_rows = 1 if self.normalization is not None else 0
+        return self.fan_out * (self.fan_in + bias_rows + gain_rows)
+
 
 class LayerArrays(NamedTuple):
     """What a layer has in a flat array of parameters, or of gradients: views.
@@ -355,10 +366,7 @@ class Network:
             Rows of each bias: 1 for the exact rule, the number of training samples for the
             article's.
         """
-        return sum(
-            layer.fan_out * (layer.fan_in + bias_rows + (layer.normalization is not None))
-            for layer in self.layers
-        )
+        return sum(layer.n_parameters(bias_rows) for layer in self.layers)
 
     @property
     def n_statistics(self) -> int:

@@ -126,7 +126,12 @@ def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
 
 
 def write_model(
-    path: str | os.PathLike[str], model: Model, *, kind: str = "Model", extra: Any = None
+    path: str | os.PathLike[str],
+    model: Model,
+    *,
+    kind: str = "Model",
+    extra: Any = None,
+    curves: Mapping[str, list[float]] | None = None,
 ) -> None:
     """Write a model to a file, as a whole or not at all.
 
@@ -139,6 +144,8 @@ def write_model(
         One of the keys of `READERS`.
     extra : object
         What the face adds, of what JSON can hold.
+    curves : dict of str to list of float, optional
+        What the face adds to the model's history.
 
     Raises
     ------
@@ -161,7 +168,7 @@ def write_model(
         metadata["extra"] = extra
     write_tensors(
         path,
-        {**_tensors(model), **history_to_tensors(model.history)},
+        {**_tensors(model), **history_to_tensors({**model.history, **(curves or {})})},
         {
             key: value if isinstance(value, str) else json.dumps(value, allow_nan=False)
             for key, value in metadata.items()

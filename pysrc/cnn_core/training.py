@@ -294,12 +294,8 @@ class TrainingState:
             If it was not measured.
         """
         name = self.monitored(monitor)
+        self.require_measured(name)
         value = getattr(self.record, name)
-        if value is None:
-            raise ValueError(
-                f"monitor: {name!r} was not measured; it needs "
-                + ("validation data" if name.startswith("validation") else "classes as targets")
-            )
         return -float(value) if MONITORED[name] else float(value)
 
 

@@ -62,8 +62,9 @@ def _nadam(
     m, v = moments
     _move(m, optimizer.beta_1, g)
     _move(v, optimizer.beta_2, g * g)
-    of_m = _momentum(optimizer, step + 1) / (1 - _product_of_momenta(optimizer, step + 1))
-    of_g = (1 - _momentum(optimizer, step)) / (1 - _product_of_momenta(optimizer, step))
+    product, next_momentum = _product_of_momenta(optimizer, step), _momentum(optimizer, step + 1)
+    of_m = next_momentum / (1 - product * next_momentum)
+    of_g = (1 - _momentum(optimizer, step)) / (1 - product)
     p -= (real(rate * of_m) * m + real(rate * of_g) * g) / _root(optimizer, v, step)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import os
 from collections.abc import Callable
@@ -63,15 +62,15 @@ def write(path: str | os.PathLike[str], estimator: BaseMLP) -> None:
         "task": estimator._task.to_json(),
         "feature_names": None if names is None else names.tolist(),
     }
-    model = copy.copy(estimator.model_)
+    curves = {}
     for name in _CURVES:
         if (values := getattr(estimator, name)) is not None:
-            model.history[_OF_ESTIMATOR + name] = values
+            curves[_OF_ESTIMATOR + name] = values
     for place, result in estimator.evals_result_.items():
         for name, values in result.items():
-            model.history[f"{_OF_SETS}{place}.{name}"] = values
+            curves[f"{_OF_SETS}{place}.{name}"] = values
     kind = "MLPClassifier" if estimator._kind == "classifier" else "MLPRegressor"
-    write_model(path, model, kind=kind, extra=extra)
+    write_model(path, estimator.model_, kind=kind, extra=extra, curves=curves)
 
 
 def read(file: ModelFile) -> BaseMLP:

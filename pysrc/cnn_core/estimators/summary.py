@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnn_core.network import Dense, Network
+from cnn_core.network import Network
 
 
 def of_network(network: Network) -> str:
@@ -27,7 +27,7 @@ def of_network(network: Network) -> str:
             layer.activation,
             layer.normalization or "-",
             f"{layer.dropout:g}" if layer.dropout else "-",
-            f"{_parameters(layer):,}",
+            f"{layer.n_parameters():,}",
         )
         for number, layer in enumerate(network.layers, start=1)
     ]
@@ -38,7 +38,3 @@ def of_network(network: Network) -> str:
         for row in (head, *rows, total)
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _parameters(layer: Dense) -> int:
-    return layer.fan_out * (layer.fan_in + 1 + (layer.normalization is not None))
