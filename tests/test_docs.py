@@ -150,3 +150,21 @@ def test_every_file_that_the_documents_link_to_is_there(source_tree):
     for document in (*documents, *sorted((source_tree / "docs").glob("*.md"))):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+PROMISE = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
+
+
+def test_every_promise_is_held_by_tests_that_are_there(source_tree):
+    rows = [
+        line
+        for line in (source_tree / "docs" / "guarantees.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith("| Promise")
+    ]
+    assert len(rows) > 20
+    for row in rows:
+        held_by = PROMISE.findall(row)
+        assert held_by, row
+        for file, test in held_by:
+            source = (source_tree / "tests" / file).read_text()
+            assert re.search(rf"def {test}\(", source), f"{file}::{test}"
