@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test bench bench-peers bench-accuracy lint dev test-pure test-sanitized test-neon test-levels clean
+.PHONY: train test bench bench-peers bench-accuracy lint dev test-pure asan tsan load test-neon test-levels fuzz clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -55,12 +55,12 @@ test-pure:
 # memory. Python is no such build, so the libraries have to be there before it; libstdc++ with them, or
 # the exceptions of other modules are not understood. Python's own allocator would hide where an
 # object ends, pytest what a sanitizer says last, and what Python leaves behind is no concern here.
-SANITIZED = .venv-sanitized/bin/python
+SANITIZED = .venv-asan/bin/python
 SANITIZED_TESTS := $(addprefix tests/test_,kernels.py engine.py fast_paths.py nn.py model.py article.py threads.py)
 
 # LEVELS=best: at the highest level alone, which takes a third of the time.
-test-sanitized:
-	$(PYTHON) -m venv --clear .venv-sanitized
+asan:
+	$(PYTHON) -m venv --clear .venv-asan
 	CC=gcc CNN_CORE_SANITIZE=1 $(SANITIZED) -m pip install --quiet '.[app,test]'
 	@set -e; \
 	for library in libasan.so libubsan.so libstdc++.so.6; do \
@@ -76,6 +76,24 @@ test-sanitized:
 	        $(SANITIZED) -m pytest -s -p no:cacheprovider -k 'not numpy' $(SANITIZED_TESTS) $(ARGS); \
 	done
 
+# The pool of threads on a build that sees unordered accesses to memory by two of them. To predict
+# with a network that is being trained is such an access by intent, hence these two alone.
+TSAN = .venv-tsan/bin/python
+
+tsan:
+	$(PYTHON) -m venv --clear .venv-tsan
+	CC=gcc CNN_CORE_SANITIZE=thread $(TSAN) -m pip install --quiet . 'pytest>=8'
+	@set -e; for scenario in several_trainings_at_once more_threads_than_cores; do \
+	    echo "$$scenario"; \
+	    LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) PYTHONMALLOC=malloc \
+	    TSAN_OPTIONS=exitcode=66:ignore_noninstrumented_modules=1 \
+	        timeout 300 $(TSAN) tests/test_pool.py $$scenario; \
+	done
+
+# Threads and processes that train and predict at once, for a minute instead of seconds.
+load: $(VENV)/test-tools
+	CNN_CORE_LOAD_SECONDS=60 $(BIN)/pytest -s tests/test_load.py $(ARGS)
+
 # What computes, built for 64-bit ARM and run under emulation; see tests/emulated.sh.
 test-neon:
 	PYTHON=$(PYTHON) tests/emulated.sh neon $(ARGS)
@@ -84,6 +102,20 @@ test-neon:
 test-levels: $(VENV)/test-tools
 	tests/emulated.sh x86-64-v3 $(ARGS)
 	tests/emulated.sh x86-64-v2 $(ARGS)
+
+# Every reader of files under coverage-guided fuzzing, in an environment of its own, for SECONDS each
+# and again from where it stopped: what it found of use is in .venv-fuzz/corpus. PYTHON: one for which
+# there is a wheel of atheris.
+SECONDS ?= 600
+FUZZ := .venv-fuzz
+
+fuzz: $(FUZZ)/installed
+	$(FUZZ)/bin/python tests/fuzz.py --seconds $(SECONDS) --corpus $(FUZZ)/corpus $(ARGS)
+
+$(FUZZ)/installed: $(VENV)/headers $(SOURCES)
+	$(PYTHON) -m venv $(FUZZ)
+	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" CNN_CORE_PURE_PYTHON=1 $(FUZZ)/bin/pip install --quiet . atheris
+	@touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -130,6 +162,6 @@ $(PEERS)/installed: $(VENV)/headers bench/requirements-peers.txt $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-dev .venv-peers .venv-pure .venv-sanitized .venv-emulated build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-peers .venv-pure .venv-asan .venv-tsan .venv-emulated .venv-fuzz build dist .pytest_cache .mypy_cache .ruff_cache
 	rm -rf pysrc/*.egg-info pysrc/cnn_core/_native/*/ pysrc/cnn_core/_native/*.so pysrc/cnn_core/_native/*.pyi
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,9 @@ CNN_CORE_PURE_PYTHON=1
     Build no extension module: a pure wheel with the NumPy backend alone.
 CNN_CORE_SANITIZE=1
     Check every access to memory and every operation without a defined result at run time: slow, for
-    the test suite. Needs gcc or clang, and Python has to be started as `make test-sanitized` does.
+    the test suite. Needs gcc or clang, and Python has to be started as `make asan` does.
+CNN_CORE_SANITIZE=thread
+    Check instead that no two threads get at the same memory unordered; Python as in `make tsan`.
 """
 
 from __future__ import annotations
@@ -37,9 +39,11 @@ MODULES = (
 )
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
-SANITIZE = os.environ.get("CNN_CORE_SANITIZE", "0") not in ("", "0")
+ASKED_FOR = os.environ.get("CNN_CORE_SANITIZE", "0")
+SANITIZE = ASKED_FOR not in ("", "0")
+SANITIZERS = "thread" if ASKED_FOR == "thread" else "address,undefined"
 # What is up to date is told by the files' times alone, so a switch needs a folder of its own.
-BUILD = Path("build") / "sanitized" if SANITIZE else Path("build")
+BUILD = Path("build") / SANITIZERS.replace(",", "-") if SANITIZE else Path("build")
 STAGED = BUILD / "staged"
 THIS_FILE = Path("setup.py")
 
@@ -56,12 +60,11 @@ DIRECTIVES = {
     "cdivision": True,
 }
 
-SANITIZERS = "-fsanitize=address,undefined"
 SANITIZED = [
     "-O1",
     "-g",
     "-fno-omit-frame-pointer",
-    SANITIZERS,
+    f"-fsanitize={SANITIZERS}",
     "-fno-sanitize-recover=undefined",
     # Python's own flags define what a signed overflow gives, which would hide it.
     "-fno-wrapv",
@@ -100,7 +103,7 @@ def compile_flags(level_flags: list[str]) -> list[str]:
 def link_flags() -> list[str]:
     """Return the linker's flags: no symbols in the shipped modules, and no pages half empty."""
     if SANITIZE:
-        return [SANITIZERS]
+        return [f"-fsanitize={SANITIZERS}"]
     return ["-Wl,-s", "-Wl,-z,noseparate-code"] if sys.platform.startswith("linux") else []
 
 

@@ -55,7 +55,8 @@ static int x86_64_level(void) {
 #define __has_feature(name) 0
 #endif
 static int has_sanitizers(void) {
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) \
+    || __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
     return 1;
 #else
     return 0;

@@ -54,6 +54,7 @@ SOURCE_FILES = {
     "MANIFEST.in",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "pyproject.toml",
     "setup.py",
 }

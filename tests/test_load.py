@@ -1,0 +1,156 @@
+"""Many threads and processes at once, interrupts at any moment, and memory that stays flat.
+
+What fails here hangs or crashes, so each scenario is a function that runs in a process of its own:
+
+    CNN_CORE_LOAD_SECONDS=60 python test_load.py everything_at_once cython
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnn_core
+from cnn_core import NN
+
+SECONDS = float(os.environ.get("CNN_CORE_LOAD_SECONDS", "2"))
+LONGEST_RUN = 180 + 4 * SECONDS
+THREADS = 8
+PROCESSES = 4
+INTERRUPTS = 50
+# What the allocator keeps for itself grows by less; one copy of the weights in each round by more.
+MOST_GROWTH = 6_000_000
+ROUNDS = 12
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's signals and /proc")
+
+rng = np.random.default_rng(20260303)
+X, LABELS = rng.random((240, 120), np.float32), rng.integers(0, 10, 240)
+KINDS = {"large steps": 120, "small steps": 7}
+
+
+def network(backend: str, batch_size: int = 60, epochs: int = 2) -> NN:
+    return NN(120, 90, 10, 0.1, epochs, batch_size=batch_size, seed=5, backend=backend, n_threads=2)
+
+
+def bits(net: NN) -> bytes:
+    return b"".join(array.tobytes() for array in (net.wih, net.bih, net.who, net.bho))
+
+
+def trained(backend: str, kind: str) -> bytes:
+    """The bits of a training and of the predictions after it."""
+    net = network(backend, KINDS[kind]).fit(X, LABELS)
+    return bits(net) + net.predict(X).tobytes()
+
+
+def work_until(end: float, number: int, backend: str, alone: dict[str, bytes]) -> int:
+    """Train again and again; return how often, if each was right."""
+    chance, done = random.Random(number), 0
+    while not done or time.monotonic() < end:
+        kind = chance.choice([*KINDS])
+        assert trained(backend, kind) == alone[kind], f"worker {number}, {kind}"
+        done += 1
+    return done
+
+
+def everything_at_once(backend: str) -> None:
+    alone = {kind: trained(backend, kind) for kind in KINDS}
+    end = time.monotonic() + SECONDS
+    with ThreadPoolExecutor(THREADS) as threads:
+        in_threads = [
+            threads.submit(work_until, end, number, backend, alone) for number in range(THREADS)
+        ]
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(PROCESSES) as processes:
+            asked_for = [(end, THREADS + i, backend, alone) for i in range(PROCESSES)]
+            in_processes = processes.starmap(work_until, asked_for, chunksize=1)
+        done = [*(future.result() for future in in_threads), *in_processes]
+    print(f"{sum(done)} trainings")
+    assert len(done) == THREADS + PROCESSES
+
+
+def interrupts(backend: str) -> None:
+    """Each leaves the network of some whole number of batches, with which one can go on."""
+    # The states after each batch, by single steps.
+    replay = network(backend, epochs=1)
+    states = [bits(replay)]
+    replay.shuffle = False
+    for _ in range(3):
+        for first in range(0, len(X), 60):
+            replay.backprop(X[first : first + 60], LABELS[first : first + 60])
+            states.append(bits(replay))
+    known = set(states)
+    chance = random.Random(7)
+    hits = 0
+    for _ in range(INTERRUPTS):
+        net = network(backend, epochs=3)
+        net.shuffle = False
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.004))
+            net.fit(X, LABELS)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            hits += 1
+        assert bits(net) in known
+        assert all(np.isfinite(array).all() for array in (net.wih, net.who, net.predict(X)))
+        net.epochs = 1
+        assert np.isfinite(net.fit(X, LABELS).history["loss"][-1])
+    assert hits > 0
+
+
+def memory_stays_flat(backend: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net"
+        sizes = []
+        for number in range(2 * ROUNDS):
+            if number in (ROUNDS, 2 * ROUNDS - 1):
+                sizes.append(resident())
+            # Weights of 1 MB.
+            net = NN(500, 500, 10, 0.1, 1, batch_size=60, seed=1, backend=backend)
+            x = np.ones((60, 500), np.float32)
+            net.fit(x, LABELS[:60]).predict(x)
+            net.save(path)
+            cnn_core.load(path, backend=backend).predict(x)
+    assert sizes[1] - sizes[0] < MOST_GROWTH, sizes
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("scenario", [everything_at_once, interrupts, memory_stays_flat])
+def test_it_goes_well(scenario, name):
+    process = subprocess.Popen(
+        [sys.executable, __file__, scenario.__name__, name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        stdout, stderr = process.communicate(timeout=LONGEST_RUN)
+    except subprocess.TimeoutExpired:
+        # With the processes that it has started, which hold the pipes open.
+        os.killpg(process.pid, signal.SIGKILL)
+        _, stderr = process.communicate()
+        pytest.fail(f"{scenario.__name__} hangs: {stderr}")
+    print(stdout)
+    assert (process.returncode, stderr) == (0, "")
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](sys.argv[2])
