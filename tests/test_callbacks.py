@@ -14,12 +14,12 @@ import cnn_core
 from cnn_core import NN
 from cnn_core.callbacks import (
     Callback,
-    Checkpoint,
     CSVLog,
     EarlyStopping,
     OnEpoch,
     PrintEpochs,
     ProgressBar,
+    SaveModel,
     TimeBudget,
 )
 from cnn_core.model import Model
@@ -255,7 +255,7 @@ class TestCSVLog:
 class TestCheckpoint:
     def test_each_file_is_the_model_of_its_epoch(self, name, data, tmp_path):
         model = model_of(name)
-        train(model, data, Checkpoint(tmp_path / "model-{epoch}.safetensors"))
+        train(model, data, SaveModel(tmp_path / "model-{epoch}.safetensors"))
         assert sorted(path.name for path in tmp_path.iterdir()) == [
             f"model-{epoch}.safetensors" for epoch in (1, 2, 3)
         ]
@@ -267,7 +267,7 @@ class TestCheckpoint:
 
     def test_a_training_can_go_on_from_one(self, name, data, tmp_path):
         model = model_of(name)
-        train(model, data, Checkpoint(tmp_path / "model", every=2))
+        train(model, data, SaveModel(tmp_path / "model", every=2))
         found = cnn_core.load(tmp_path / "model", backend=name)
         assert found.epochs_done == 2
         train(found, data, epochs=1)
@@ -280,7 +280,7 @@ class TestCheckpoint:
             *data,
             Recipe(4, 8, 0.1, monitor="validation_score"),
             validation=Validation(*data, score=lambda y: scores.pop(0)),
-            callbacks=[Checkpoint(tmp_path / "best", best_only=True)],
+            callbacks=[SaveModel(tmp_path / "best", best_only=True)],
         )
         assert cnn_core.load(tmp_path / "best").epochs_done == 2
 
@@ -289,7 +289,7 @@ class TestCheckpoint:
     ):
         path = tmp_path / "model"
         model = model_of(name)
-        train(model, data, Checkpoint(path), epochs=1)
+        train(model, data, SaveModel(path), epochs=1)
         before = path.read_bytes()
 
         def full_disk(descriptor):
@@ -298,18 +298,18 @@ class TestCheckpoint:
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full_disk)
             with pytest.raises(OSError, match="no space left"):
-                train(model, data, Checkpoint(path))
+                train(model, data, SaveModel(path))
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
         assert cnn_core.load(path).epochs_done == 1
 
     def test_of_an_nn_is_an_nn(self, name, data, tmp_path):
         net = NN(6, 4, 3, 0.5, 2, seed=0, backend=name)
-        net.fit(*data, callbacks=[Checkpoint(tmp_path / "net")])
+        net.fit(*data, callbacks=[SaveModel(tmp_path / "net")])
         found = cnn_core.load(tmp_path / "net", backend=name)
         assert isinstance(found, NN)
         assert np.array_equal(found.predict(data[0]), net.predict(data[0]))
 
     def test_is_written_every_so_many_epochs(self):
         with pytest.raises(ValueError, match="every: expected at least 1, found 0"):
-            Checkpoint("model", every=0)
+            SaveModel("model", every=0)

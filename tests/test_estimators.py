@@ -459,7 +459,7 @@ def test_several_sets_are_measured_and_the_last_one_decides() -> None:
     [
         ([X, Y], TypeError, r"eval_set\[0\]: expected a tuple"),
         ((X,), TypeError, "eval_set: expected a tuple"),
-        ((X[:, :2], NAMES), ValueError, "X has 2 features"),
+        ((X[:, :2], NAMES), ValueError, r"eval_set\[0\] has 2 features"),
         ((X, Y), ValueError, r"eval_set\[1\]: expected classes among"),
         ((X, NAMES[:3]), ValueError, r"eval_set\[1\]: expected one for each"),
         ((np.full_like(X, np.inf), NAMES), ValueError, r"eval_set\[0\]: expected finite"),
@@ -892,7 +892,7 @@ def test_a_progress_bar_is_a_callback(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_checkpoint_holds_the_estimator(tmp_path: Path) -> None:
-    checkpoint = cnn_core.callbacks.Checkpoint(tmp_path / "at-{epoch}", every=2)
+    checkpoint = cnn_core.callbacks.SaveModel(tmp_path / "at-{epoch}", every=2)
     classifier(callbacks=[checkpoint], max_iter=5).fit(X, NAMES)
     loaded = cnn_core.load(tmp_path / "at-4")
     np.testing.assert_array_equal(

@@ -203,7 +203,7 @@ class TestReproducibility:
             validation=Validation(*data),
             callbacks=[
                 cnn_core.callbacks.CSVLog(tmp_path / "log.csv"),
-                cnn_core.callbacks.Checkpoint(tmp_path / "model"),
+                cnn_core.callbacks.SaveModel(tmp_path / "model"),
                 cnn_core.callbacks.EarlyStopping(patience=None),
             ],
         )

@@ -25,6 +25,7 @@ from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
 from cnn_core.training import DivergenceError, EpochRecord, Recipe, Validation
 
 if TYPE_CHECKING:
+    from cnn_core.checkpoints import Checkpoint, CheckpointError
     from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
     from cnn_core.estimators import MLPClassifier, MLPRegressor
     from cnn_core.learning_rates import LearningRates, find_learning_rate
@@ -35,6 +36,8 @@ __all__ = [
     "NN",
     "SGD",
     "Adam",
+    "Checkpoint",
+    "CheckpointError",
     "DataError",
     "DataNotFoundError",
     "Dense",
@@ -69,6 +72,8 @@ __all__ = [
 # Imported when they are asked for: they need more of the standard library, the estimators all of
 # scikit-learn, than whoever wants one row predicted at once should wait for.
 _LATER = {
+    "Checkpoint": "checkpoints",
+    "CheckpointError": "checkpoints",
     "DataError": "data",
     "DataNotFoundError": "data",
     "LearningRates": "learning_rates",

@@ -51,7 +51,7 @@ def as_samples(
         For another rank or number of features, no samples, or a value that is not finite or does
         not fit into `dtype`.
     """
-    if _are_samples(values, n_features, dtype):
+    if are_samples(values, n_features, dtype):
         if values.dtype is dtype and not finite_unless_as_is:
             require_finite(values, values, name)
         return values
@@ -83,10 +83,122 @@ def as_samples(
     return as_finite(array, dtype, name)
 
 
-def _are_samples(
+def as_checked(
+    values: npt.NDArray[Any],
+    shape: tuple[int | None, ...],
+    dtypes: tuple[np.dtype[Any], ...],
+    name: str,
+) -> npt.NDArray[Any]:
+    """Return an array that was checked at the edge already; refuse any other, convert nothing.
+
+    Parameters
+    ----------
+    values : array
+    shape : tuple of int or None
+        None stands for any size.
+    dtypes : tuple of dtype
+        Those that it may have.
+    name : str
+        What the caller's user calls the argument.
+
+    Raises
+    ------
+    TypeError
+        If it is not a NumPy array, and for masked arrays.
+    ValueError
+        For another rank, size, dtype or byte order, and if it is not C-contiguous and aligned.
+    """
+    if type(values) is np.ndarray and values.dtype is dtypes[0] and values.shape == shape:
+        flags = values.flags
+        if flags.c_contiguous and flags.aligned:
+            return values
+    if not isinstance(values, np.ndarray):
+        raise TypeError(f"{name}: expected a NumPy array, found {type(values).__name__}")
+    require_unmasked(values, name)
+    if values.dtype not in dtypes:
+        expected = " or ".join(str(dtype) for dtype in dtypes)
+        raise ValueError(
+            f"{name}: expected the dtype {expected}, found {values.dtype}; "
+            f"pass {name}.astype({str(dtypes[0])!r})"
+        )
+    if values.ndim != len(shape) or any(
+        size not in (None, found) for size, found in zip(shape, values.shape, strict=True)
+    ):
+        sizes = ", ".join("n" if size is None else str(size) for size in shape)
+        comma = "," if len(shape) == 1 else ""
+        raise ValueError(f"{name}: expected the shape ({sizes}{comma}), found {values.shape}")
+    if not (values.flags.c_contiguous and values.flags.aligned):
+        raise ValueError(
+            f"{name}: expected a C-contiguous, aligned array, found the strides {values.strides}; "
+            f"pass {name}.copy()"
+        )
+    return values.view(np.ndarray)
+
+
+def require_apart(name: str, written: npt.NDArray[Any], **read: npt.NDArray[Any] | None) -> None:
+    """Refuse an output that shares memory with what is read while it is written.
+
+    Parameters
+    ----------
+    name : str
+        What the caller's user calls the output.
+    written : array
+    **read : array or None
+        By their names; all of them C-contiguous, like `written`.
+
+    Raises
+    ------
+    ValueError
+        If one of them overlaps it, or if it is read-only.
+    """
+    if not written.flags.writeable:
+        raise ValueError(f"{name}: expected a writeable array, found a read-only one")
+    for other, array in read.items():
+        if array is not None and np.may_share_memory(written, array):
+            raise ValueError(
+                f"{name}: expected an array of its own, found one that shares memory with {other}"
+            )
+
+
+def require_weights(weights: FloatArray, name: str) -> None:
+    """Refuse what samples cannot count: numbers below 0 and such as are not finite.
+
+    Raises
+    ------
+    ValueError
+        If there is one; the first is named.
+    """
+    require_finite(weights, weights, name)
+    below = np.flatnonzero(weights < 0)
+    if below.size:
+        first = int(below[0])
+        raise ValueError(
+            f"{name}: expected weights of at least 0, found {weights[first]} at index {first}"
+        )
+
+
+def require_unmasked(values: Any, name: str) -> None:
+    """Refuse masked arrays, whose values under the mask would be taken for good ones.
+
+    Raises
+    ------
+    TypeError
+        For a masked array.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: expected an array without a mask, found a masked array; "
+            f"fill it first: pass {name}.filled(value)"
+        )
+
+
+def are_samples(
     values: npt.ArrayLike, n_features: int, dtype: np.dtype[Any]
 ) -> TypeGuard[npt.NDArray[Any]]:
-    """Tell, quickly, whether nothing has to be done to `values` and nothing said about them."""
+    """Tell, quickly, whether `values` are samples as engines take them, but for their finiteness.
+
+    False may also mean that it takes longer to tell.
+    """
     return (
         type(values) is np.ndarray
         and (values.dtype is dtype or values.dtype is _BYTES)
@@ -94,6 +206,7 @@ def _are_samples(
         and values.shape[1] == n_features
         and len(values) > 0
         and values.flags.c_contiguous
+        and values.flags.aligned
     )
 
 
@@ -241,11 +354,7 @@ def as_numbers(values: npt.ArrayLike, name: str, *, are_labels: bool = False) ->
         raise TypeError(
             f"{name}: expected a dense array, found a sparse one; pass {name}.toarray()"
         )
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name}: expected an array without a mask, found a masked array; "
-            f"fill it first: pass {name}.filled(value)"
-        )
+    require_unmasked(values, name)
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -278,7 +387,7 @@ def as_finite(array: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> Float
         If a value is not finite or does not fit into `dtype`; the first one is named.
     """
     with np.errstate(over="ignore"):
-        converted: FloatArray = np.ascontiguousarray(array, dtype=dtype)
+        converted: FloatArray = np.require(array, dtype, ("C", "A"))
     if array.dtype.kind == "f":
         require_finite(converted, array, name)
     return converted

@@ -15,6 +15,12 @@ the network is then as the last step left it, and may be used and trained on.
 
 Nothing that a callback reads, and none of those below, changes a bit of what is learned, but for
 those that end a training earlier.
+
+A training with a checkpoint (`cnn_core.Checkpoint`) that is made again after being killed begins
+with all `on_train_begin`, after which each callback is given back, by `Callback.set_state`, what
+its `Callback.get_state` had said at the end of the epoch that the file was written after. The
+callbacks are told apart by the names of their classes and their order. A callback that decides
+about anything by what it has seen before needs both of these methods.
 """
 
 from __future__ import annotations
@@ -48,6 +54,20 @@ class Callback:
 
     def on_train_end(self, state: TrainingState) -> None:
         """Do something after the last epoch, or in place of it if something was raised."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to hold of the callback, so that it can go on.
+
+        Returns
+        -------
+        dict
+            Of None, numbers, text, arrays of float32 or float64, and lists and dictionaries of
+            such, whose keys are text; empty if there is nothing to go on with.
+        """
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what `get_state` gave, after `on_train_begin` of a training that goes on."""
 
 
 class OnEpoch(Callback):
@@ -130,6 +150,18 @@ class EarlyStopping(Callback):
             state.model.restore(self._best)
             self._best = None
 
+    def get_state(self) -> dict[str, Any]:
+        """Return how long it has waited, and the best weights."""
+        best = None if self._best is None else self._best._asdict()
+        return {"watch": list(self._watch), "best": best}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        from cnn_core.model import Snapshot
+
+        self._watch = Watch(*state["watch"])
+        self._best = None if state["best"] is None else Snapshot(**state["best"])
+
 
 class TimeBudget(Callback):
     """Ends a training after the epoch in which its time is up.
@@ -156,6 +188,14 @@ class TimeBudget(Callback):
         """Look at it again."""
         if self.clock() >= self._end:
             state.stop(f"the {self.seconds:g} seconds of its budget are over")
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the seconds that are left."""
+        return {"left": self._end - self.clock()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Have no more than these."""
+        self._end = self.clock() + state["left"]
 
 
 class PrintEpochs(Callback):
@@ -194,7 +234,7 @@ class ProgressBar(Callback):
         """See where to write."""
         self._out = sys.stderr if self.stream is None else self.stream
         self._in_place = self._out.isatty()
-        self._first = state.epoch
+        self._first = state.last_epoch - state.recipe.epochs
         self._shown = 0
 
     def on_epoch_end(self, state: TrainingState) -> None:
@@ -257,15 +297,25 @@ class CSVLog(Callback):
         values = (getattr(state.record, name) for name in _columns())
         self._add(",".join("" if value is None else repr(value) for value in values))
 
+    def get_state(self) -> dict[str, Any]:
+        """Return how long the table is."""
+        return {"bytes": Path(self.path).stat().st_size}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Drop the lines of epochs that will be trained once more."""
+        if Path(self.path).stat().st_size > state["bytes"]:
+            os.truncate(self.path, state["bytes"])
+
     def _add(self, line: str) -> None:
         with open(self.path, "a", encoding="utf-8", newline="") as stream:
             stream.write(line + "\n")
 
 
-class Checkpoint(Callback):
-    """Saves what is trained, a network or an estimator, so that a crash costs little.
+class SaveModel(Callback):
+    """Saves what is trained, a network or an estimator, while the training goes on.
 
-    Every file is complete or not there, and is read by `cnn_core.load`.
+    Every file is complete or not there, and is read by `cnn_core.load`. It is no way to resume a
+    training exactly: that is what `cnn_core.Checkpoint` is for.
 
     Parameters
     ----------

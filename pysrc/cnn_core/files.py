@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "remove_leftovers"]
 
 
 def atomic_write(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> None:
@@ -39,7 +41,7 @@ def atomic_write(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]
     target = Path(os.path.realpath(path))
     mode = _mode_to_keep(target)
     # A name of its own length, so that a target near the file system's limit can be written too.
-    temporary = target.parent / f".{os.urandom(8).hex()}.tmp"
+    temporary = target.parent / f".{_mark(target)}-{os.urandom(8).hex()}.tmp"
     try:
         stream = open(temporary, "x+b")  # noqa: SIM115 (closed below, before the renaming)
     except FileNotFoundError as error:
@@ -59,6 +61,24 @@ def atomic_write(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of writers of `path` that were killed.
+
+    For a file that only one process writes: that of another one is removed as well.
+    """
+    target = Path(os.path.realpath(path))
+    ours = re.compile(rf"\.{_mark(target)}-[0-9a-f]{{16}}\.tmp")
+    with suppress(OSError):
+        for found in target.parent.iterdir():
+            if ours.fullmatch(found.name):
+                found.unlink(missing_ok=True)
+
+
+def _mark(target: Path) -> str:
+    """Return by what the temporary files of a target are known, however long its name is."""
+    return hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
 
 
 def _mode_to_keep(target: Path) -> int | None:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.model import Model
 from cnn_core.network import IndexArray
 from cnn_core.settings import number, whole
 from cnn_core.training import shuffled_order
@@ -133,15 +132,13 @@ def find_learning_rate(
         raise ValueError(
             f"least, most: expected two numbers above 0 in rising order, found {least}, {most}"
         )
-    if isinstance(network, type) or not (
-        isinstance(network, Model) or hasattr(network, "as_model_data")
-    ):
+    if isinstance(network, type) or not hasattr(network, "as_model_data"):
         raise TypeError(
             "network: expected a Model, an NN or an estimator of cnn_core, found "
             f"{network.__name__ if isinstance(network, type) else type(network).__name__}; of a "
             "pipeline pass the last step, with samples that the others have transformed"
         )
-    model, x, t = (network, X, T) if isinstance(network, Model) else network.as_model_data(X, T)
+    model, x, t = network.as_model_data(X, T)
     rates = np.geomspace(least, most, whole("steps", steps, 2))
     batch_size = min(whole("batch_size", batch_size, 1), len(x))
     losses: list[float] = []

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core import backends, initializers, training
-from cnn_core.arrays import require_finite
+from cnn_core.arrays import are_samples, as_checked, require_apart, require_finite, require_weights
 from cnn_core.callbacks import Callback
 from cnn_core.claim import Claim
 from cnn_core.contracts import Engine, Predictor
@@ -21,6 +21,12 @@ from cnn_core.network import NEEDED_ACTIVATION, ByteArray, FloatArray, LayerArra
 from cnn_core.optimizers import SGD
 from cnn_core.settings import MOST_THREADS, parameters_dtype, whole
 from cnn_core.training import Recipe, TrainingState, Validation
+
+if TYPE_CHECKING:
+    from cnn_core.checkpoints import Checkpoint
+
+_BYTES = np.dtype(np.uint8)
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
 
 class Snapshot(NamedTuple):
@@ -185,6 +191,8 @@ class Model:
         validation: Validation | None = None,
         callbacks: Iterable[Callback] = (),
         face: Any = None,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+        seeded: bool = True,
     ) -> TrainingState:
         """Train by a recipe, going on from where the model stands.
 
@@ -204,6 +212,13 @@ class Model:
         face : object, optional
             What callbacks are to see as the one that is trained, with a `save` method; by default
             the model.
+        checkpoint : Checkpoint or path-like, optional
+            A file from which the same call, on a model as this one is now, goes on after being
+            killed: what it learns in the end is what it would have learned without a pause, bit
+            for bit. See `cnn_core.Checkpoint`.
+        seeded : bool
+            Whether the seed was chosen; otherwise that of the checkpoint is taken where there is
+            one, whatever the first weights are.
 
         Returns
         -------
@@ -212,13 +227,24 @@ class Model:
 
         Raises
         ------
+        TypeError
+            For what is not an array, and for masked ones.
         ValueError
-            If the recipe monitors something that is not measured.
+            For arrays that are not as they have to be, weights below 0 or not finite, no samples;
+            if the recipe monitors something that is not measured.
+        CheckpointError, ModelFileError
+            If the checkpoint is that of another training, or no whole file. Both are ``ValueError``
+            and raised before anything is changed.
+        OSError
+            If a checkpoint cannot be written; the one before it is still there then.
         DivergenceError
             If the loss explodes or is not finite; the last good weights are put back.
         RuntimeError
             If the model is being trained already, by another thread or by its caller's callback.
         """
+        x, t, weights = self._as_data(x, t, weights)
+        if validation is not None:
+            validation = self._as_validation(validation)
         return training.train(
             self,
             x,
@@ -229,6 +255,8 @@ class Model:
             validation=validation,
             callbacks=callbacks,
             face=face,
+            checkpoint=checkpoint,
+            seeded=seeded,
         )
 
     def minimize(
@@ -246,6 +274,9 @@ class Model:
         """Train by L-BFGS on all the samples at once; see `cnn_core.lbfgs.minimize`."""
         from cnn_core import lbfgs
 
+        x, t, weights = self._as_data(x, t, weights)
+        if validation is not None:
+            validation = self._as_validation(validation)
         return lbfgs.minimize(
             self,
             x,
@@ -269,9 +300,12 @@ class Model:
 
         Raises
         ------
+        TypeError, ValueError
+            For arrays that are not as they have to be.
         RuntimeError
             If the model is being trained already.
         """
+        x, t, weights = self._as_data(x, t, weights)
         with self.exclusively():
             loss, _ = self._engine.train_epoch(x, t, None, len(x), learning_rate, weights)
         return loss
@@ -300,15 +334,19 @@ class Model:
         ----------
         x : (n, n_inputs) array
         out : (n, n_outputs) array, optional
-            Written to and returned.
+            Written to and returned. It shares no memory with `x` or with the model.
 
         Raises
         ------
-        ValueError
-            For a value of `x` that is not finite, the only thing that need not be checked before.
+        TypeError, ValueError
+            For arrays that are not as they have to be, and for a value of `x` that is not finite,
+            the only thing that need not be checked before.
         """
+        x = self._as_samples(x, "x")
         if out is None:
             out = np.empty((len(x), self.network.n_outputs), self.dtype)
+        else:
+            self._require_output(out, x=x)
         if not self._predicting.predict(x, out):
             require_finite(x, x, "X")
         return out
@@ -335,10 +373,18 @@ class Model:
         t : (n, n_outputs) array
         weights : (n,) array, optional
         out : (n, n_outputs) array, optional
-            The outputs are written to it.
+            The outputs are written to it. It shares no memory with the others or with the model.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arrays that are not as they have to be.
         """
+        x, t, weights = self._as_arrays(x, t, weights)
         if out is None:
             out = np.empty_like(t)
+        else:
+            self._require_output(out, x=x, t=t, weights=weights)
         kernels, network = self._backend.kernels(self.dtype), self.network
         z = out
         if network.loss in NEEDED_ACTIVATION:
@@ -348,6 +394,67 @@ class Model:
         else:
             self._predicting.predict(x, out)
         return kernels.loss(network.loss, z, out, t, weights), out
+
+    # Its edge
+
+    def as_model_data(
+        self, x: FloatArray | ByteArray, t: FloatArray
+    ) -> tuple[Model, FloatArray | ByteArray, FloatArray]:
+        """Return the model, and samples and targets as `train` would take them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `train` does.
+        """
+        x, t, _ = self._as_data(x, t, None)
+        return self, x, t
+
+    def _as_samples(self, x: FloatArray | ByteArray, name: str) -> FloatArray | ByteArray:
+        n_inputs = self.network.layers[0].fan_in
+        if are_samples(x, n_inputs, self.dtype):
+            return x
+        return as_checked(x, (None, n_inputs), (self.dtype, _BYTES), name)
+
+    def _as_arrays(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        weights: FloatArray | None,
+        part: str = "",
+    ) -> tuple[FloatArray | ByteArray, FloatArray, FloatArray | None]:
+        x = self._as_samples(x, f"{part}x")
+        t = as_checked(t, (len(x), self.network.n_outputs), (self.dtype,), f"{part}t")
+        if weights is not None:
+            weights = as_checked(weights, (len(x),), (self.dtype,), f"{part}weights")
+            require_weights(weights, f"{part}weights")
+        return x, t, weights
+
+    def _as_data(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        weights: FloatArray | None,
+        part: str = "",
+    ) -> tuple[FloatArray | ByteArray, FloatArray, FloatArray | None]:
+        """Return data that no step changes: what shares memory with the model is copied."""
+        x, t, weights = self._as_arrays(x, t, weights, part)
+        if not len(x):
+            raise ValueError(f"{part}x: expected at least one sample, found none")
+        return self._apart(x), self._apart(t), None if weights is None else self._apart(weights)
+
+    def _as_validation(self, validation: Validation) -> Validation:
+        x, t, weights = self._as_data(validation.x, validation.t, validation.weights, "validation ")
+        return replace(validation, x=x, t=t, weights=weights)
+
+    def _apart(self, array: _Array) -> _Array:
+        shared = any(np.may_share_memory(array, own) for own in self.arrays().values())
+        return array.copy() if shared else array
+
+    def _require_output(self, out: FloatArray, **read: FloatArray | ByteArray | None) -> None:
+        assert read["x"] is not None
+        as_checked(out, (len(read["x"]), self.network.n_outputs), (self.dtype,), "out")
+        require_apart("out", out, **read, **self.arrays())
 
     # What it consists of
 
@@ -384,6 +491,18 @@ class Model:
         for name, array in self.arrays().items():
             array[...] = snapshot.arrays[name]
         self._engine.steps = snapshot.steps
+
+    def take_seed(self, seed: int) -> None:
+        """Take another seed for the dropout and the order of the samples; the rest stays.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is being trained.
+        """
+        with self.exclusively():
+            self.seed = whole("seed", seed, 0, 2**64 - 1)
+        self._bind(Snapshot(self.arrays(), self.steps))
 
     @property
     def bias_rows(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.optimizers import OPTIMIZERS, SGD, Optimizer
+from cnn_core.optimizers import OPTIMIZERS, SGD, Optimizer, require_real
 
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 IndexArray: TypeAlias = npt.NDArray[np.intp]
@@ -49,6 +49,8 @@ class Huber:
 
     Raises
     ------
+    TypeError
+        For a `delta` that is no number.
     ValueError
         For a `delta` outside its range.
     """
@@ -56,6 +58,7 @@ class Huber:
     delta: float = 1.0
 
     def __post_init__(self) -> None:
+        require_real("delta", self.delta)
         if not 0 < self.delta < math.inf:
             raise ValueError(f"delta: expected a number above 0, found {self.delta!r}")
 
@@ -71,6 +74,8 @@ class Pinball:
 
     Raises
     ------
+    TypeError
+        For a quantile that is no number.
     ValueError
         For a quantile outside its range.
 
@@ -88,6 +93,7 @@ class Pinball:
 
     def __post_init__(self) -> None:
         for quantile in self.quantiles(1):
+            require_real("quantile", quantile)
             if not 0 < quantile < 1:
                 raise ValueError(
                     f"quantile: expected numbers above 0 and below 1, found {self.quantile!r}"
@@ -147,6 +153,8 @@ class Dense:
 
     Raises
     ------
+    TypeError
+        For a share that is no number.
     ValueError
         For a size below 1 or not whole, a name that is not known, a share outside its range. What
         belongs in the last layer alone, or not there, is refused by `Network`.
@@ -164,6 +172,7 @@ class Dense:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
         _require_known("activation", self.activation, ACTIVATIONS)
+        require_real("dropout", self.dropout)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: expected 0 up to below 1, found {self.dropout!r}")
         if self.normalization is not None:
@@ -240,7 +249,7 @@ class Network:
     Raises
     ------
     TypeError
-        For an optimizer of another kind.
+        For an optimizer of another kind, and for a setting that is no number.
     ValueError
         For layers that do not fit together or to the loss, a name that is not known, a number
         outside its range.
@@ -280,6 +289,7 @@ class Network:
         if not isinstance(self.optimizer, OPTIMIZERS):
             known = ", ".join(kind.__name__ for kind in OPTIMIZERS)
             raise TypeError(f"optimizer: expected one of {known}, found {self.optimizer!r}")
+        require_real("input_scale", self.input_scale)
         if not (math.isfinite(self.input_scale) and self.input_scale):
             raise ValueError(
                 f"input_scale: expected a finite number other than 0, found {self.input_scale!r}"
@@ -311,14 +321,18 @@ class Network:
             _require_known("loss", self.loss, get_args(LossName))
 
     def _check_step(self) -> None:
+        require_real("l2", self.l2)
         if not 0 <= self.l2 < math.inf:
             raise ValueError(f"l2: expected at least 0, found {self.l2!r}")
         for name in ("clip_value", "clip_norm"):
             value = getattr(self, name)
+            if value is not None:
+                require_real(name, value)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name}: expected a number above 0, found {value!r}")
         if self.clip_value is not None and self.clip_norm is not None:
             raise ValueError("clip_value, clip_norm: expected at most one of them, found both")
+        require_real("averaging", self.averaging)
         if not 0 <= self.averaging < 1:
             raise ValueError(f"averaging: expected 0 up to below 1, found {self.averaging!r}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from cnn_core.network import RULES, ByteArray, Dense, FloatArray, Network, Rule
 from cnn_core.schedules import Schedule
 from cnn_core.settings import TrainingSettings, parameters_dtype, scale, whole
 from cnn_core.training import EpochRecord, Recipe, Validation
+
+if TYPE_CHECKING:
+    from cnn_core.checkpoints import Checkpoint
 
 
 class NN(TrainingSettings):
@@ -247,6 +250,7 @@ class NN(TrainingSettings):
         on_epoch: Callable[[EpochRecord], None] | None = None,
         schedule: Schedule | str = "constant",
         callbacks: Iterable[Callback] = (),
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> NN:
         """Train for `epochs` epochs, going on from where the network stands.
 
@@ -267,6 +271,11 @@ class NN(TrainingSettings):
             `cnn_core.schedules` has it.
         callbacks : iterable of Callback
             See `cnn_core.callbacks`.
+        checkpoint : Checkpoint or path-like, optional
+            A file from which the same call, on a network made in the same way, goes on after being
+            killed: what it learns in the end is what it would have learned without a pause, bit
+            for bit. A network without a `seed` takes that of the file. See `cnn_core.Checkpoint`.
+            There is none for the article's rule.
 
         Returns
         -------
@@ -277,6 +286,11 @@ class NN(TrainingSettings):
         ------
         TypeError, ValueError
             For data of another kind, shape or range, or with values that are not finite.
+        CheckpointError, ModelFileError
+            If the checkpoint is that of another training, or no whole file. Both are
+            ``ValueError``.
+        OSError
+            If a checkpoint cannot be written; the one before it is still there then.
         DivergenceError
             A `FloatingPointError`: the loss of an epoch exploded or is not finite. The last good
             weights are put back.
@@ -284,6 +298,11 @@ class NN(TrainingSettings):
             If this network is being trained already, by another thread or by the caller of
             `on_epoch`.
         """
+        if checkpoint is not None and self.rule == "article":
+            raise ValueError(
+                f"checkpoint: expected None for the article's rule, found {checkpoint!r}; save the "
+                "network between calls of fit, or use rule='exact'"
+            )
         x, t, are_classes = self._as_data(X, T)
         validate = None if validation is None else self._validation(validation, len(x))
         own = [PrintEpochs()] if self.verbose else []
@@ -304,6 +323,8 @@ class NN(TrainingSettings):
             validation=validate,
             callbacks=[*own, *callbacks, *last],
             face=self,
+            checkpoint=checkpoint,
+            seeded=self.seed is not None,
         )
         return self
 
@@ -347,11 +368,14 @@ class NN(TrainingSettings):
         --------
         predictor : for small numbers of samples at a time, with less ado.
         """
-        x = as_samples(
-            X, self.input_neurons, self.dtype, empty_allowed=True, finite_unless_as_is=True
-        )
         model = self._model
-        if self.rule == "article" and not model.bias_rows:
+        network = model.network
+        x = as_samples(
+            X, network.n_inputs, model.dtype, empty_allowed=True, finite_unless_as_is=True
+        )
+        if network.rule == "exact":
+            return model.predict(x)
+        if not model.bias_rows:
             # Not fitted yet: its biases are the number 0, which goes with any number of samples.
             model = copy.copy(model)
             model.take_bias_rows(len(x))

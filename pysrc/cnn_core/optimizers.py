@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -24,6 +25,8 @@ class SGD:
 
     Raises
     ------
+    TypeError
+        For a value that is no number.
     ValueError
         For a value outside its range.
 
@@ -72,6 +75,8 @@ class Adam:
 
     Raises
     ------
+    TypeError
+        For a value that is no number.
     ValueError
         For a value outside its range.
 
@@ -127,6 +132,8 @@ class RMSprop:
 
     Raises
     ------
+    TypeError
+        For a value that is no number.
     ValueError
         For a value outside its range.
     """
@@ -166,6 +173,8 @@ class Nadam:
 
     Raises
     ------
+    TypeError
+        For a value that is no number.
     ValueError
         For a value outside its range.
     """
@@ -208,6 +217,8 @@ class Lion:
 
     Raises
     ------
+    TypeError
+        For a value that is no number.
     ValueError
         For a value outside its range.
     """
@@ -249,6 +260,8 @@ class Rprop:
 
     Raises
     ------
+    TypeError
+        For a value that is no number.
     ValueError
         For a value outside its range.
     """
@@ -259,6 +272,8 @@ class Rprop:
     largest_step: float = 50.0
 
     def __post_init__(self) -> None:
+        for name in ("decrease", "increase", "least_step", "largest_step"):
+            require_real(name, getattr(self, name))
         if not 0 < self.decrease < 1:
             raise ValueError(f"decrease: expected above 0 and below 1, found {self.decrease!r}")
         if not 1 < self.increase < math.inf:
@@ -279,20 +294,29 @@ Optimizer: TypeAlias = SGD | Adam | RMSprop | Nadam | Lion | Rprop
 OPTIMIZERS: tuple[type[Optimizer], ...] = (SGD, Adam, RMSprop, Nadam, Lion, Rprop)
 
 
+def require_real(name: str, value: Any) -> None:
+    """Refuse what is not a real number, with a ``TypeError``."""
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected a number, found {value!r}")
+
+
 def _require_share(optimizer: Any, *names: str) -> None:
     for name in names:
         value = getattr(optimizer, name)
+        require_real(name, value)
         if not 0 <= value < 1:
             raise ValueError(f"{name}: expected 0 up to below 1, found {value!r}")
 
 
 def _require_positive(optimizer: Any, name: str) -> None:
     value = getattr(optimizer, name)
+    require_real(name, value)
     if not 0 < value < math.inf:
         raise ValueError(f"{name}: expected a number above 0, found {value!r}")
 
 
 def _require_at_least_0(optimizer: Any, name: str) -> None:
     value = getattr(optimizer, name)
+    require_real(name, value)
     if not 0 <= value < math.inf:
         raise ValueError(f"{name}: expected at least 0, found {value!r}")

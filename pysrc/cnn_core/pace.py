@@ -61,6 +61,15 @@ class Budget:
         """Tell whether no step fits into what is left."""
         return done > 0 and self.part(done, 1)[0] == 0
 
+    @property
+    def used(self) -> float:
+        """Seconds since the beginning."""
+        return self._clock() - self._start
+
+    def goes_on(self, used: float) -> None:
+        """Have used up so many seconds before, in a training that goes on."""
+        self._start = self._clock() - used
+
     def part(self, done: int, left: int) -> tuple[int, int]:
         """Return how many steps to take next, at most `left`, and how many there will be in all."""
         if not done:

@@ -14,6 +14,8 @@ What the file consists of, `cnn_core.model_file` says. Its metadata are
 Its tensors are ``layers.0.weights``, ``layers.0.bias``, where there is normalization
 ``layers.0.gain``, ``layers.0.mean`` and ``layers.0.variance``, and so on layer by layer;
 ``moments`` and ``average``, each flat like the parameters; and ``history.loss`` and its like.
+A checkpoint has a further text ``training`` and tensors ``training.0`` and so on, which
+`cnn_core.checkpoints` writes and reads.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ from cnn_core.network import FloatArray, Network
 from cnn_core.network_json import network_from_json, network_to_json
 from cnn_core.settings import whole
 
+# The further text of a checkpoint, and the beginning of the names of its further tensors.
+TRAINING = "training"
 # Before the name of a tensor of the history.
 _HISTORY = "history."
 
@@ -107,6 +111,17 @@ def load(
     return reader(ModelFile(path, tensors, metadata, backend, n_threads))
 
 
+# What settings that do not go together raise: numbers no float can hold are an ArithmeticError.
+_OF_DESCRIPTIONS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
 @contextmanager
 def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     """Turn the errors of settings and arrays that do not go together into one about the file.
@@ -118,10 +133,10 @@ def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except _OF_DESCRIPTIONS as error:
         raise ModelFileError(
             f"{os.fspath(path)}: expected the settings and weights of {kind}, "
-            f"found something else ({error})"
+            f"found something else ({error!s:.1000})"
         ) from error
 
 
@@ -132,6 +147,7 @@ def write_model(
     kind: str = "Model",
     extra: Any = None,
     curves: Mapping[str, list[float]] | None = None,
+    further: tuple[Mapping[str, str], Mapping[str, FloatArray]] = ({}, {}),
 ) -> None:
     """Write a model to a file, as a whole or not at all.
 
@@ -146,6 +162,8 @@ def write_model(
         What the face adds, of what JSON can hold.
     curves : dict of str to list of float, optional
         What the face adds to the model's history.
+    further : tuple of dict of str to str and dict of str to array
+        Metadata and tensors of a checkpoint.
 
     Raises
     ------
@@ -168,10 +186,14 @@ def write_model(
         metadata["extra"] = extra
     write_tensors(
         path,
-        {**_tensors(model), **history_to_tensors({**model.history, **(curves or {})})},
+        {
+            **_tensors(model),
+            **history_to_tensors({**model.history, **(curves or {})}),
+            **further[1],
+        },
         {
             key: value if isinstance(value, str) else json.dumps(value, allow_nan=False)
-            for key, value in metadata.items()
+            for key, value in (metadata | dict(further[0])).items()
         },
     )
 
@@ -194,6 +216,12 @@ def read_model(file: ModelFile) -> tuple[Model, Any]:
         network = network_from_json(json.loads(file.metadata["network"]))
         state = json.loads(file.metadata["state"])
         tensors = without_history(file.tensors)
+        if TRAINING in file.metadata:
+            tensors = {
+                name: tensor
+                for name, tensor in tensors.items()
+                if not name.startswith(f"{TRAINING}.")
+            }
         _require_size(network, tensors)
         model = Model(
             network,

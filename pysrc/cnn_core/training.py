@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ from cnn_core.schedules import Rates, Schedule, Steps, as_schedule
 from cnn_core.settings import positive, whole
 
 if TYPE_CHECKING:
+    from cnn_core.checkpoints import Checkpoint, Keeper
     from cnn_core.model import Model
 
 # What can be monitored, and whether more of it is better.
@@ -340,6 +342,8 @@ class Session:
     Attributes
     ----------
     state : TrainingState
+    validation : Validation or None
+    callbacks : list of Callback
 
     Raises
     ------
@@ -358,24 +362,26 @@ class Session:
         face: Any,
     ) -> None:
         self.state = TrainingState(model, face, recipe)
-        self._validation = validation
+        self.validation = validation
         self._outputs = None if validation is None else np.empty_like(validation.t)
-        self._callbacks = list(callbacks)
+        self.callbacks = list(callbacks)
         if recipe.patience is not None or recipe.restore_best:
             # The last one, so that the others find the best weights in their `on_train_end`.
-            self._callbacks.append(
+            self.callbacks.append(
                 EarlyStopping(None, recipe.patience, recipe.tol, recipe.restore_best)
             )
         self.state.missing = _missing(are_classes, validation)
         self.state.require_measured(recipe.monitor)
 
     @contextmanager
-    def running(self) -> Iterator[TrainingState]:
-        """Call the hooks around a training."""
+    def running(self, keeper: Keeper | None = None) -> Iterator[TrainingState]:
+        """Call the hooks around a training, which may be one that goes on."""
         with ExitStack() as ends:
-            for callback in self._callbacks:
+            for callback in self.callbacks:
                 callback.on_train_begin(self.state)
                 ends.callback(callback.on_train_end, self.state)
+            if keeper is not None:
+                keeper.put_into_callbacks()
             yield self.state
 
     def epoch_begins(self) -> bool:
@@ -384,7 +390,7 @@ class Session:
         if state.stopped_because is not None or state.epoch >= state.last_epoch:
             return False
         state.epoch += 1
-        for callback in self._callbacks:
+        for callback in self.callbacks:
             callback.on_epoch_begin(state)
         if state.stopped_because is not None:
             state.epoch -= 1
@@ -422,17 +428,17 @@ class Session:
             if value is not None:
                 state.history.setdefault(name, []).append(value)
         state.see_whether_it_is_best()
-        for callback in self._callbacks:
+        for callback in self.callbacks:
             callback.on_epoch_end(state)
 
     def rehearse(self) -> None:
         """Do what takes the time of a measurement."""
-        validation = self._validation
+        validation = self.validation
         if validation is not None:
             self.state.model.evaluate(validation.x, validation.t, validation.weights, self._outputs)
 
     def _measure(self) -> _Measured:
-        validation = self._validation
+        validation = self.validation
         if validation is None:
             return _Measured(None, None, None)
         t = validation.t
@@ -465,6 +471,8 @@ def train(
     validation: Validation | None = None,
     callbacks: Iterable[Callback] = (),
     face: Any = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+    seeded: bool = True,
     clock: Clock = time.perf_counter,
 ) -> TrainingState:
     """Train a model by a recipe; see `cnn_core.model.Model.train`.
@@ -483,24 +491,79 @@ def train(
         face=face,
     )
     _require_batches(model, min(recipe.batch_size, len(x)))
-    with model.exclusively() as engine, session.running() as state:
-        data = _Data(x, t, weights, recipe.batch_size)
-        guard = _Guard(model)
-        pace = pace_for(recipe.time_budget, recipe.epochs * data.steps, clock)
-        if isinstance(pace, Budget):
+    keeper = None
+    if checkpoint is not None:
+        keeper = _keeper(checkpoint, session, x, t, weights, are_classes, seeded)
+    with model.exclusively() as engine:
+        if keeper is not None:
+            keeper.put_into_model()
+        with session.running(keeper) as state:
+            loop = _Loop(session, engine, _Data(x, t, weights, recipe.batch_size), clock)
+            if keeper is not None:
+                loop.goes_on(keeper)
+            if keeper is None or not keeper.finished:
+                loop.run(keeper, are_classes)
+        if keeper is not None and not keeper.finished:
+            keeper.write(loop.progress(), finished=True)
+    return state
+
+
+def _keeper(
+    checkpoint: Checkpoint | str | os.PathLike[str],
+    session: Session,
+    x: FloatArray | ByteArray,
+    t: FloatArray,
+    weights: FloatArray | None,
+    are_classes: bool,
+    seeded: bool,
+) -> Keeper:
+    from cnn_core.checkpoints import Keeper
+
+    validation = session.validation
+    return Keeper(
+        checkpoint,
+        session.state,
+        session.callbacks,
+        {
+            "x": x,
+            "t": t,
+            "weights of samples": weights,
+            "validation x": None if validation is None else validation.x,
+            "validation t": None if validation is None else validation.t,
+            "validation weights": None if validation is None else validation.weights,
+        },
+        are_classes=are_classes,
+        validation=validation,
+        seeded=seeded,
+    )
+
+
+class _Loop:
+    """The epochs of a training, and where it stands between two of them."""
+
+    def __init__(self, session: Session, engine: Engine, data: _Data, clock: Clock) -> None:
+        recipe = session.state.recipe
+        self._session = session
+        self._engine = engine
+        self._data = data
+        self._clock = clock
+        self._guard = _Guard(session.state.model)
+        self._pace = pace_for(recipe.time_budget, recipe.epochs * data.steps, clock)
+        if isinstance(self._pace, Budget):
             session.rehearse()
-            pace.has_rehearsed()
-        schedule = as_schedule(recipe.schedule)
-        done = 0
-        while not pace.is_over(done) and session.epoch_begins():
-            guard.keep()
-            data.shuffle(model.seed if recipe.shuffle else None, state.epoch)
-            epoch = _Epoch(data)
-            for count, total in epoch.parts(pace, done):
-                steps = Steps(done, count, data.steps, total, model.samples_done)
-                epoch.take(engine, count, schedule.rates(state.learning_rate, steps), clock)
-                done += count
-            guard.check(engine, data, epoch.loss, state)
+            self._pace.has_rehearsed()
+        self._schedule = as_schedule(recipe.schedule)
+        self._done = 0
+
+    def run(self, keeper: Keeper | None, are_classes: bool) -> None:
+        """Train until it is over."""
+        session, state, pace, clock = self._session, self._session.state, self._pace, self._clock
+        recipe = state.recipe
+        while not pace.is_over(self._done) and session.epoch_begins():
+            self._guard.keep()
+            self._data.shuffle(state.model.seed if recipe.shuffle else None, state.epoch)
+            epoch = self._epoch()
+            self._guard.check(self._engine, self._data, epoch.loss, state)
             ended = clock()
             session.epoch_ends(
                 loss=epoch.loss,
@@ -509,17 +572,51 @@ def train(
                 seconds=epoch.seconds,
                 learning_rate=epoch.last_rate,
             )
-            schedule = schedule.after_epoch(state.badness())
-            if schedule.is_over(state.learning_rate):
+            self._schedule = self._schedule.after_epoch(state.badness())
+            if self._schedule.is_over(state.learning_rate):
                 state.stop(
                     f"the learning rate fell to {epoch.last_rate:g}, and "
                     f"{recipe.monitor.replace('_', ' ')} did not improve",
                     converged=True,
                 )
+            if keeper is not None and keeper.is_due():
+                keeper.write(self.progress())
             pace.overhead = clock() - ended
-        if pace.is_over(done) and state.epoch < state.last_epoch:
+        if pace.is_over(self._done) and state.epoch < state.last_epoch:
             state.stop(f"the {recipe.time_budget:g} seconds of its budget are over")
-    return state
+
+    def _epoch(self) -> _Epoch:
+        """Take the steps of an epoch."""
+        state, data = self._session.state, self._data
+        epoch = _Epoch(data)
+        for count, total in epoch.parts(self._pace, self._done):
+            steps = Steps(self._done, count, data.steps, total, state.model.samples_done)
+            rates = self._schedule.rates(state.learning_rate, steps)
+            epoch.take(self._engine, count, rates, self._clock)
+            self._done += count
+        return epoch
+
+    def progress(self) -> dict[str, Any]:
+        """Return where the training stands, for a checkpoint."""
+        return {
+            "steps": self._done,
+            "seconds": self._pace.used if isinstance(self._pace, Budget) else 0.0,
+            "guard": self._guard.get_state(),
+        }
+
+    def goes_on(self, keeper: Keeper) -> None:
+        """Stand where a checkpoint does, if there is one."""
+        progress, state = keeper.progress, self._session.state
+        if progress is None:
+            return
+        self._done = progress["steps"]
+        self._guard.set_state(progress["guard"])
+        if isinstance(self._pace, Budget):
+            self._pace.goes_on(progress["seconds"])
+        # A schedule is known by the values that it was told.
+        for value in keeper.monitored_so_far():
+            bad = -value if MONITORED[state.recipe.monitor] else value
+            self._schedule = self._schedule.after_epoch(bad)
 
 
 def _require_batches(model: Model, batch_size: int) -> None:
@@ -642,6 +739,16 @@ class _Guard:
                 self._newest[name][...] = array
             else:
                 self._newest[name] = array.copy()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to hold of it: the weights before the last epoch too."""
+        return {"largest": self._largest, "is_first": self._is_first, "kept": self._newest}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take that back."""
+        self._largest = state["largest"]
+        self._is_first = state["is_first"]
+        self._newest = state["kept"]
 
     def check(self, engine: Engine, data: _Data, loss: float, state: TrainingState) -> None:
         """See whether an epoch has gone well.

@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from cnn_core.claim import Claim
 from cnn_core.contracts import Predictor
 from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
 
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
 # Rows that `predict` takes at once: few enough that their activations stay in the caches.
 _PREDICTED_AT_ONCE = 1024
 
@@ -104,6 +106,7 @@ class NumpyEngine:
         self._check(x, t)
         self._check_weights(x, weights)
         samples = self._check_order(x, order, batch_size)
+        x, t, weights = _plain(x), _plain(t), None if weights is None else _plain(weights)
         rates = _rates(learning_rate, -(-samples // batch_size))
         losses, totals, hits = 0.0, 0.0, 0
         with self._exclusively():
@@ -133,6 +136,7 @@ class NumpyEngine:
         self._check(x, t)
         self._check_weights(x, weights)
         require("out", out, self._parameters.shape, self._parameters, written=True)
+        x, t, weights = _plain(x), _plain(t), None if weights is None else _plain(weights)
         with self._exclusively():
             loss, total, _ = self._backpropagate(x, t, weights)
             out[:] = self._gradient
@@ -145,6 +149,7 @@ class NumpyEngine:
         """Write the outputs for `x` into `out`; return whether all of `x` is finite."""
         self._check(x, out)
         require("outputs", out, out.shape, self._parameters, written=True)
+        x, out = _plain(x), _plain(out)
         # The article's biases belong to all the samples at once.
         finite = True
         at_once = len(x) if self._network.rule == "article" else _PREDICTED_AT_ONCE
@@ -299,6 +304,11 @@ class NumpyEngine:
             norm = math.sqrt(np.sum(np.square(gradient, dtype=np.float64)))
             if norm > network.clip_norm:
                 gradient *= gradient.dtype.type(network.clip_norm / norm)
+
+
+def _plain(array: _Array) -> _Array:
+    """Return the array without a subclass's own ideas of arithmetic, as compiled loops see it."""
+    return array if type(array) is np.ndarray else array.view(np.ndarray)  # type: ignore[return-value]
 
 
 def _rates(learning_rate: float | npt.NDArray[np.float64], steps: int) -> npt.NDArray[np.float64]:

@@ -39,8 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 if all went well, 1 if ``bench`` found the backends to disagree, 2 for
-        wrong use or bad input, 130 after Ctrl-C, 141 if the reader of the output went away.
+        The exit code: 0 if all went well, 1 if ``bench`` found the backends to disagree or
+        ``verify`` other bits, 2 for wrong use or bad input, 130 after Ctrl-C, 141 if the reader of
+        the output went away.
     """
     _replace_closed_streams()
     with warnings.catch_warnings():
@@ -90,12 +91,12 @@ def _as_options(argv: list[str]) -> list[str]:
 
 def _parser() -> tuple[Parser, dict[str, Parser]]:
     """Return the parser and those of the commands, by their names."""
-    from cnn_core.cli import article, bench, data, evaluate, find_lr, info, train
+    from cnn_core.cli import article, bench, data, evaluate, find_lr, info, train, verify
 
     parser = Parser(prog="cnn-core", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cnn-core {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (train, find_lr, evaluate, article, data, info, bench):
+    for module in (train, find_lr, evaluate, verify, article, data, info, bench):
         module.add_parser(commands)
     return parser, dict(commands.choices)
 

@@ -27,11 +27,13 @@ __all__ = [
     "add_data",
     "add_out",
     "add_quiet",
+    "add_run",
     "add_seed",
     "add_table_layout",
     "add_threads",
     "at_least_0",
     "below_1",
+    "checkpoint_every",
     "positive",
     "share",
     "widths",
@@ -202,6 +204,29 @@ def below_1(text: str) -> float:
     return value
 
 
+def checkpoint_every(text: str) -> dict[str, Any] | None:
+    """Return how often a checkpoint is to be written, as `cnn_core.Checkpoint` takes it.
+
+    That is ``N`` epochs, or ``Ns`` for seconds; None for ``never``.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is neither.
+    """
+    if text == "never":
+        return None
+    try:
+        if text.endswith("s"):
+            return {"every_seconds": positive(text[:-1])}
+        return {"every_epochs": Whole(1)(text)}
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of epochs such as 5, of seconds such as 30s, or never, "
+            f"found {text!r}"
+        ) from None
+
+
 def widths(text: str) -> tuple[int, ...]:
     """Return the numbers of units that were typed with commas between them, at least one.
 
@@ -300,6 +325,11 @@ def add_out(group: argparse._ActionsContainer, kind: str) -> None:
         type=Path,
         help=f"run folder to write, new or empty (default: runs/DATE-TIME-{kind})",
     )
+
+
+def add_run(parser: Parser) -> None:
+    """Add the run folder that a command reads."""
+    parser.add_argument("folder", metavar="RUN", type=Path, help="run folder of cnn-core train")
 
 
 def add_quiet(group: argparse._ActionsContainer, help: str) -> None:

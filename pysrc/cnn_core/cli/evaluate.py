@@ -35,7 +35,7 @@ def add_parser(commands: args.Subcommands) -> None:
         "trained on, or of other data of the same classes; all of a file that has no test part.",
         allow_abbrev=False,
     )
-    _add_run(parser)
+    args.add_run(parser)
     args.add_data(
         parser,
         default=None,
@@ -51,7 +51,7 @@ def add_parser(commands: args.Subcommands) -> None:
         description="Writes the predicted class of each sample of a file as comma-separated text.",
         allow_abbrev=False,
     )
-    _add_run(parser)
+    args.add_run(parser)
     parser.add_argument(
         "file",
         metavar="FILE",
@@ -71,10 +71,6 @@ def add_parser(commands: args.Subcommands) -> None:
     )
     args.add_backend(parser)
     parser.set_defaults(run=run_predict)
-
-
-def _add_run(parser: args.Parser) -> None:
-    parser.add_argument("folder", metavar="RUN", type=Path, help="run folder of cnn-core train")
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:

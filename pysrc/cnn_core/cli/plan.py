@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cnn_core import NN
 from cnn_core.callbacks import Callback
+from cnn_core.checkpoints import Checkpoint
 from cnn_core.network import ByteArray, FloatArray, Network
 
 if TYPE_CHECKING:
@@ -97,8 +98,14 @@ class Plan(ABC):
     largest_rate = 10.0
 
     @abstractmethod
-    def fit(self, train: Part, watched: Part, callbacks: list[Callback]) -> bool:
-        """Train on one part, measuring the other after each epoch.
+    def fit(
+        self,
+        train: Part,
+        watched: Part,
+        callbacks: list[Callback],
+        checkpoint: Checkpoint | None = None,
+    ) -> bool:
+        """Train on one part, measuring the other after each epoch; go on where a checkpoint stands.
 
         Returns
         -------

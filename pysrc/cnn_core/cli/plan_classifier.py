@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnn_core.callbacks import Callback
+from cnn_core.checkpoints import Checkpoint
 from cnn_core.cli.console import note
 from cnn_core.cli.options import OPTIMIZER_RATES
 from cnn_core.cli.plan import ENDLESS, Data, Part, Plan
@@ -55,13 +56,19 @@ class ClassifierPlan(Plan):
         self.network = _network_of(self.face, data)
         self.smoothing = self.face.label_smoothing
 
-    def fit(self, train: Part, watched: Part, callbacks: list[Callback]) -> bool:
+    def fit(
+        self,
+        train: Part,
+        watched: Part,
+        callbacks: list[Callback],
+        checkpoint: Checkpoint | None = None,
+    ) -> bool:
         """Train; see `Plan.fit`."""
         face = self.face.set_params(callbacks=callbacks)
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.filterwarnings("always", "Training interrupted|Solver produced")
-                face.fit(*train, eval_set=watched)
+                face.fit(*train, eval_set=watched, checkpoint=checkpoint)
         finally:
             face.set_params(callbacks=None)
         done = len(face.model_.history.get("loss", ()))

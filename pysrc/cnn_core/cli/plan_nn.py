@@ -20,6 +20,7 @@ from typing import Any
 
 from cnn_core import NN
 from cnn_core.callbacks import Callback
+from cnn_core.checkpoints import Checkpoint
 from cnn_core.cli.plan import Data, Part, Plan
 
 __all__ = ["EPOCHS", "HIDDEN", "NNPlan", "default_learning_rate"]
@@ -59,10 +60,16 @@ class NNPlan(Plan):
         )
         self.network = self.face.model.network
 
-    def fit(self, train: Part, watched: Part, callbacks: list[Callback]) -> bool:
+    def fit(
+        self,
+        train: Part,
+        watched: Part,
+        callbacks: list[Callback],
+        checkpoint: Checkpoint | None = None,
+    ) -> bool:
         """Train; see `Plan.fit`."""
         try:
-            self.face.fit(*train, validation=watched, callbacks=callbacks)
+            self.face.fit(*train, validation=watched, callbacks=callbacks, checkpoint=checkpoint)
         except KeyboardInterrupt:
             if not self.face.history.get("loss"):
                 raise

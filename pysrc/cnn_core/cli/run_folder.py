@@ -24,11 +24,16 @@ from cnn_core.cli.trained import Trained
 __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
+    "HISTORY",
     "MODEL",
     "RECORD",
     "NewFolder",
     "Run",
+    "final_folder",
+    "is_about",
     "new_folder",
+    "put_in_place",
+    "read_losses",
     "read_run",
     "record_head",
     "source_to_json",
@@ -36,6 +41,7 @@ __all__ = [
     "write_json",
 ]
 
+HISTORY = "history.csv"
 MODEL = "model.safetensors"
 RECORD = "run.json"
 FORMAT = "cnn-core run"
@@ -86,25 +92,31 @@ def new_folder(out: Path | None, name: str) -> Iterator[NewFolder]:
     OSError
         If nothing can be written there.
     """
-    final = _default_folder(name) if out is None else _checked(out)
-    _make_parents(final)
+    final = final_folder(out, name)
     hidden = final.parent / f".{final.name[:40]}-{os.urandom(4).hex()}.tmp"
     folder = NewFolder(hidden, final)
     try:
         hidden.mkdir()
         yield folder
-        folder.final = _put_in_place(hidden, final, asked_for=out is not None)
+        folder.final = put_in_place(hidden, final, asked_for=out is not None)
     except BaseException as error:
         is_unfinished = hidden.exists()
         shutil.rmtree(hidden, ignore_errors=True)
-        if isinstance(error, OSError) and _is_about(error, hidden):
+        if isinstance(error, OSError) and is_about(error, hidden):
             raise OSError(error.errno, error.strerror, short_path(final)) from error
         if isinstance(error, KeyboardInterrupt) and is_unfinished:
             raise KeyboardInterrupt("nothing was written") from error
         raise
 
 
-def _is_about(error: OSError, hidden: Path) -> bool:
+def final_folder(out: Path | None, name: str) -> Path:
+    """Return where a run folder is to be, in a folder that is there; see `new_folder`."""
+    final = _default_folder(name) if out is None else _checked(out)
+    _make_parents(final)
+    return final
+
+
+def is_about(error: OSError, hidden: Path) -> bool:
     """Tell whether an error concerns the hidden folder, which the user has never heard of."""
     if error.filename is None:
         # Writing to an open file fails without a name.
@@ -112,7 +124,7 @@ def _is_about(error: OSError, hidden: Path) -> bool:
     return isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(hidden)
 
 
-def _put_in_place(hidden: Path, final: Path, *, asked_for: bool) -> Path:
+def put_in_place(hidden: Path, final: Path, *, asked_for: bool) -> Path:
     """Give the complete folder its name, or that name with a number if it has been taken."""
     if asked_for:
         try:
@@ -204,6 +216,21 @@ def write_history(path: Path, history: dict[str, list[float]], measured: str) ->
             writer.writerow([epoch, *row])
 
 
+def read_losses(path: Path) -> list[float]:
+    """Return the losses of the epochs of a training, from what `write_history` wrote.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no such table, or it is damaged.
+    """
+    with open(path, encoding="utf-8", newline="") as stream:
+        try:
+            return [float(row["loss"]) for row in csv.DictReader(stream)]
+        except (KeyError, TypeError, csv.Error) as error:
+            raise ValueError(f"{path}: expected a number as the loss of each epoch") from error
+
+
 def record_head(kind: str, version: int, argv: list[str]) -> dict[str, Any]:
     """Return what every record begins with: of what kind it is, what was run, by what, when."""
     from cnn_core import __version__
@@ -236,6 +263,8 @@ class Run:
     scaling : Scaling
     accuracy : float
         Accuracy on the test part, as recorded.
+    record : dict
+        All that the record holds.
     """
 
     trained: Trained
@@ -245,6 +274,7 @@ class Run:
     feature_names: tuple[str, ...] | None
     scaling: Scaling
     accuracy: float
+    record: dict[str, Any]
 
 
 def read_run(folder: Path, backend: str = "auto") -> Run:
@@ -309,6 +339,7 @@ def _values(record: dict[str, Any]) -> dict[str, Any]:
         "scaling": Scaling.from_json(record["preprocessing"]),
         "accuracy": float(record["result"]["test_accuracy"]),
         "features": int(data["features"]),
+        "record": record,
     }
 
 

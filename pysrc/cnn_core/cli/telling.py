@@ -12,7 +12,7 @@ from cnn_core.cli.plan import counted
 from cnn_core.cli.plots import plot_confusion, plot_curves, plot_gallery
 from cnn_core.cli.sources import image_shape
 from cnn_core.cli.trained import describe_backend, describe_network, weights_sha256
-from cnn_core.cli.training import Training, validation_share
+from cnn_core.cli.training import Training
 
 __all__ = ["introduction", "nothing_learned", "record", "summary", "write"]
 
@@ -87,7 +87,7 @@ def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
     samples, parts = training.samples, training.parts
     training.plan.face.save(folder / run_folder.MODEL)
     run_folder.write_json(folder / run_folder.RECORD, record(training))
-    run_folder.write_history(folder / "history.csv", training.history, parts.measured)
+    run_folder.write_history(folder / run_folder.HISTORY, training.history, parts.measured)
     report = (
         f"{samples.name}: {len(parts.test.y)} test samples ({samples.test_part})\n\n"
         f"{training.result.report}"
@@ -95,7 +95,7 @@ def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
     (folder / "report.txt").write_text(report, encoding="utf-8")
     if plots:
         _draw(training, folder)
-    order = (run_folder.MODEL, run_folder.RECORD, "history.csv", "report.txt")
+    order = (run_folder.MODEL, run_folder.RECORD, run_folder.HISTORY, "report.txt")
     return [*order, *sorted(path.name for path in folder.glob("*.png"))]
 
 
@@ -157,14 +157,7 @@ def record(training: Training) -> dict[str, Any]:
         },
         "class_names": list(samples.class_names),
         "preprocessing": samples.scaling.to_json(),
-        "settings": {
-            **training.plan.settings(),
-            "seed": wanted.seed,
-            "dtype": wanted.dtype,
-            "backend": wanted.backend,
-            "threads": wanted.threads,
-            "validation_share": validation_share(wanted),
-        },
+        "settings": training.settings(),
         "result": {
             "test_accuracy": result.accuracy,
             "test_loss": result.loss,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
+from cnn_core.checkpoints import Checkpoint
 from cnn_core.cli import arguments as args
-from cnn_core.cli import options, run_folder, telling
-from cnn_core.cli.console import note, require, short_path, show_result
+from cnn_core.cli import options, run_folder, telling, unfinished
+from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
+from cnn_core.cli.recorded import training_again
 from cnn_core.cli.sources import Source, read_samples
 from cnn_core.cli.training import Training
 
@@ -47,9 +51,44 @@ def add_parser(commands: args.Subcommands) -> None:
     args.add_arithmetic(parser.add_argument_group("arithmetic"))
     output = parser.add_argument_group("output")
     args.add_out(output, "DATA")
+    output.add_argument(
+        "--checkpoint-every",
+        metavar="N",
+        type=args.checkpoint_every,
+        default={},
+        help="write a checkpoint after every N epochs, or Ns seconds, or never (default: as often "
+        "as takes 2%% of the time at most)",
+    )
+    output.add_argument(
+        "--resume",
+        metavar="RUN",
+        type=Path,
+        help="go on with a training that was killed, to the same weights as if it had not been; "
+        "beside it only --quiet and --no-plots",
+    )
     output.add_argument("--no-plots", action="store_true", help="draw no pictures")
     args.add_quiet(output, "no progress and no report, one line at the end")
     parser.set_defaults(run=run)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Return the arguments of a ``cnn-core train`` that was recorded.
+
+    Raises
+    ------
+    CommandError
+        If this version has no such command.
+    """
+    if argv[:1] != ["train"]:
+        raise CommandError(f"expected the command train, found {' '.join(argv[:1]) or 'nothing'}")
+    parser = args.Parser(prog="cnn-core", allow_abbrev=False)
+    add_parser(parser.add_subparsers(dest="command"))
+    try:
+        arguments = parser.parse_args(argv, argparse.Namespace(argv=argv))
+    except SystemExit as end:
+        raise CommandError("expected a training, found the wish for help") from end
+    options.check(arguments)
+    return arguments
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,18 +101,96 @@ def run(arguments: argparse.Namespace) -> int:
         both cases.
     """
     require("train", "rich", "sklearn", *(() if arguments.no_plots else ("matplotlib",)))
+    if arguments.resume is not None:
+        return _resume(arguments)
     options.check(arguments)
     source = Source.from_arguments(arguments)
     samples = read_samples(source, None if arguments.quiet else note)
     training = Training(arguments, source, samples)
-    with run_folder.new_folder(arguments.out, samples.name) as folder:
-        if not arguments.quiet:
-            # Whoever does not listen to the introduction still gets the run folder.
-            with suppress(OSError):
-                print(telling.introduction(training), flush=True)
-        training.learn()
-        files = telling.write(training, folder.path, plots=not arguments.no_plots)
-    if arguments.quiet:
+    with unfinished.begin(arguments.out, samples.name, _beginning(training)) as folder:
+        files = _learn(training, folder)
+    return _show(training, folder, files)
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    """Go on with an unfinished training."""
+    _refuse_other_options(arguments.argv)
+    begun = unfinished.find(arguments.resume)
+    if begun is None:
+        text = f"{arguments.resume} is complete already: there is nothing to go on with"
+        show(text)
+        return 0
+    with unfinished.go_on(begun) as (folder, record):
+        training = _begun(record, arguments)
+        files = _learn(training, folder)
+    return _show(training, folder, files)
+
+
+def _refuse_other_options(argv: list[str]) -> None:
+    parser = args.Parser(prog="cnn-core train", allow_abbrev=False, add_help=False)
+    parser.add_argument("command")
+    parser.add_argument("--resume")
+    for name in ("--quiet", "--no-plots"):
+        parser.add_argument(name, action="store_true")
+    _, others = parser.parse_known_args(argv)
+    if others:
+        raise CommandError(
+            "--resume goes on with a training as it was begun; beside it only --quiet and "
+            f"--no-plots can be used, found {' '.join(others)}"
+        )
+
+
+def _beginning(training: Training) -> dict[str, Any]:
+    """Return what has to be known to go on with a training."""
+    return {
+        **run_folder.record_head(
+            unfinished.FORMAT, unfinished.FORMAT_VERSION, training.wanted.argv
+        ),
+        "data": {
+            "asked_for": run_folder.source_to_json(training.source),
+            "sha256": training.samples.hashes,
+        },
+        "settings": training.settings(),
+        "backend": training.backend["backend"],
+    }
+
+
+def _begun(record: dict[str, Any], arguments: argparse.Namespace) -> Training:
+    """Return the training that was begun, if it is the same here and now."""
+    refusal = f"{arguments.resume} cannot be gone on with"
+    try:
+        wanted = parse([str(word) for word in record["command"][1:]])
+        source = Source(**record["data"]["asked_for"])
+        hashes, settings = dict(record["data"]["sha256"]), dict(record["settings"])
+        backend = record["backend"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CommandError(f"{refusal}: its record is damaged ({error}); train again") from error
+    wanted.quiet |= arguments.quiet
+    wanted.no_plots |= arguments.no_plots
+    training = training_again(wanted, source, hashes, settings, refusal)
+    if training.backend["backend"] != backend:
+        raise CommandError(
+            f"{refusal}: it was begun on the backend {backend}, found "
+            f"{training.backend['backend']}; set CNN_CORE_BACKEND={backend}"
+        )
+    return training
+
+
+def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
+    """Train, and return the names of the files that were written."""
+    wanted = training.wanted
+    if not wanted.quiet:
+        # Whoever does not listen to the introduction still gets the run folder.
+        with suppress(OSError):
+            print(telling.introduction(training), flush=True)
+    every = wanted.checkpoint_every
+    path = folder.path / unfinished.CHECKPOINT
+    training.learn(None if every is None else Checkpoint(path, **every))
+    return telling.write(training, folder.path, plots=not wanted.no_plots)
+
+
+def _show(training: Training, folder: run_folder.NewFolder, files: list[str]) -> int:
+    if training.wanted.quiet:
         text = f"test accuracy {training.result.accuracy:.4f}  {short_path(folder.final)}"
     else:
         told = telling.summary(training, folder.final, files)

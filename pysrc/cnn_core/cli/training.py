@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnn_core.callbacks import OnEpoch
+from cnn_core.checkpoints import Checkpoint
 from cnn_core.cli.console import note
 from cnn_core.cli.options import NN_PRESET
 from cnn_core.cli.plan import Data, Part, Plan, counted
@@ -19,7 +20,7 @@ from cnn_core.cli.report import Evaluation, evaluate
 from cnn_core.cli.sources import Samples, Source, split_off
 from cnn_core.cli.trained import Trained, what_computes
 
-__all__ = ["Parts", "Training", "plan_and_parts", "validation_share"]
+__all__ = ["Parts", "Training", "plan_and_parts"]
 
 _VALIDATION_SHARE = 0.1
 
@@ -62,7 +63,7 @@ class Parts:
         )
 
 
-def validation_share(wanted: argparse.Namespace) -> float | None:
+def _validation_share(wanted: argparse.Namespace) -> float | None:
     """Return the share of the training samples to hold out: what was typed, or what is needed."""
     share: float | None = wanted.validation_share
     return _VALIDATION_SHARE if share is None and wanted.patience is not None else share
@@ -76,7 +77,7 @@ def plan_and_parts(wanted: argparse.Namespace, samples: Samples) -> tuple[Plan, 
     CommandError
         If nothing can be held out.
     """
-    parts = Parts.of(samples, wanted.dtype, validation_share(wanted))
+    parts = Parts.of(samples, wanted.dtype, _validation_share(wanted))
     data = Data(
         n_features=samples.n_features,
         n_classes=len(samples.class_names),
@@ -130,8 +131,24 @@ class Training:
         if self.wanted.threads and self.backend["threads"] is None:
             note("--threads has no effect: the NumPy backend leaves threads to NumPy's BLAS")
 
-    def learn(self) -> None:
+    def learn(self, checkpoint: Checkpoint | None = None) -> None:
         """Train, and evaluate what was learned, also if it was interrupted.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it was interrupted before the end of its first epoch.
+        """
+        self.fit(checkpoint)
+        if self.interrupted:
+            note(f"interrupted after {counted(self.epochs_done)}; what was learned is kept")
+        parts = self.parts
+        self.result = self.watched = evaluate(self.trained, *parts.test, self.samples.class_names)
+        if parts.measured == "validation":
+            self.watched = evaluate(self.trained, *parts.watched, self.samples.class_names)
+
+    def fit(self, checkpoint: Checkpoint | None = None) -> None:
+        """Train, without evaluating what was learned.
 
         Raises
         ------
@@ -146,15 +163,21 @@ class Training:
             measured=parts.measured,
             seconds=plan.time_budget,
         ) as on_epoch:
-            finished = plan.fit(parts.train, parts.watched, [OnEpoch(on_epoch)])
+            finished = plan.fit(parts.train, parts.watched, [OnEpoch(on_epoch)], checkpoint)
         self.interrupted = not finished
         self.trained = Trained.of(plan.face)
         self.history = _history(self.trained)
-        if self.interrupted:
-            note(f"interrupted after {counted(self.epochs_done)}; what was learned is kept")
-        self.result = self.watched = evaluate(self.trained, *parts.test, self.samples.class_names)
-        if parts.measured == "validation":
-            self.watched = evaluate(self.trained, *parts.watched, self.samples.class_names)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings as the record keeps them."""
+        return {
+            **self.plan.settings(),
+            "seed": self.wanted.seed,
+            "dtype": self.wanted.dtype,
+            "backend": self.wanted.backend,
+            "threads": self.wanted.threads,
+            "validation_share": _validation_share(self.wanted),
+        }
 
     @property
     def epochs_done(self) -> int:

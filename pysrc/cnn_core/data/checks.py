@@ -8,10 +8,10 @@ import stat
 __all__ = ["DataError", "DataNotFoundError", "check_is_file", "check_unpacked_size"]
 
 ALWAYS_ALLOWED_BYTES = 256 * 2**20
-"""A packed file may unpack to this many bytes, however small it is."""
+"""A file may make arrays of this many bytes, however small it is: every known data set fits."""
 
 ALLOWED_RATIO = 100
-"""A packed file may always unpack to this many times its own size."""
+"""A file may always make arrays of this many times its own size: images seldom pack so well."""
 
 
 class DataError(ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import DataError
+from .checks import ALLOWED_RATIO, ALWAYS_ALLOWED_BYTES, DataError
 
 __all__ = ["Columns", "read_csv"]
 
@@ -79,7 +80,9 @@ def read_csv(
     Raises
     ------
     DataError
-        Anything but a complete table of finite numbers; names line, column and value.
+        Anything but a complete table of finite numbers; names line, column and value. Names of
+        classes that would take more than 256 MiB and more than 100 times the size of the file,
+        since an array gives each as much room as the longest.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
@@ -151,7 +154,7 @@ def _layout(
             "pass has_target=False if there is no target",
         )
     if target is not None and target not in names:
-        raise DataError(path, f"a column named {target!r}", f"{', '.join(names)}")
+        raise DataError(path, f"a column named {target!r}", f"{', '.join(names):.1000}")
     position = names.index(target) if target is not None else count - 1
     return _Layout(names, header, position if has_target else None)
 
@@ -162,7 +165,9 @@ def _is_header(path: Path, cells: list[str], has_target: bool) -> bool:
     if len(cells) > 2 and [cell.strip() for cell in cells] == [str(i) for i in range(len(cells))]:
         raise _unclear(path, "the numbers 0, 1, 2, ..., which may be names or values")
     if has_target and len(cells) > 1 and all(numeric[:-1]) and not numeric[-1]:
-        raise _unclear(path, f"numbers and {cells[-1]!r}, which may be a column's name or a class")
+        raise _unclear(
+            path, f"numbers and {_shown(cells[-1])}, which may be a column's name or a class"
+        )
     return not all(numeric)
 
 
@@ -174,6 +179,7 @@ def _unclear(path: Path, found: str) -> DataError:
 
 def _checked_names(path: Path, cells: list[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
+    seen: set[str] = set()
     for position, name in enumerate(names):
         if not name:
             raise DataError(
@@ -182,8 +188,9 @@ def _checked_names(path: Path, cells: list[str]) -> list[str]:
                 f"none for column {position + 1}",
                 "an index that pandas wrote? Write the file with index=False",
             )
-        if name in names[:position]:
-            raise DataError(path, "names that differ", f"{name!r} twice")
+        if name in seen:
+            raise DataError(path, "names that differ", f"{_shown(name)} twice")
+        seen.add(name)
     return names
 
 
@@ -217,7 +224,7 @@ def _add_numbers(
         raise DataError(
             path,
             "a finite number",
-            f"{_shown(cells[i])} in column {layout.names[i]!r} on line {line}",
+            f"{_shown(cells[i])} in column {_shown(layout.names[i])} on line {line}",
         ) from None
 
 
@@ -241,11 +248,26 @@ def _target_values(
             kind = "a number" if numeric[0] else "a name"
             raise DataError(
                 path,
-                f"{kind} in the target column {column!r}, as in its first row",
+                f"{kind} in the target column {_shown(column)}, as in its first row",
                 f"{_shown(cell)} on line {line}",
             )
     if not numeric[0]:
-        return np.array(cells, dtype=np.str_)
+        return _names(path, cells, lines)
     values = np.array([float(cell) for cell in cells])
     whole = bool(np.all((values == np.floor(values)) & (np.abs(values) < 2**53)))
     return values.astype(np.int64) if whole else values
+
+
+def _names(path: Path, cells: list[str], lines: array[int]) -> npt.NDArray[np.str_]:
+    """Return names as an array, in which each takes as much as the longest."""
+    longest = max(range(len(cells)), key=lambda i: len(cells[i]))
+    size = 4 * len(cells[longest]) * len(cells)
+    limit = max(ALWAYS_ALLOWED_BYTES, ALLOWED_RATIO * os.path.getsize(path))
+    if size > limit:
+        raise DataError(
+            path,
+            f"names that take at most {limit} bytes in an array of equal lengths",
+            f"{_shown(cells[longest])} of {len(cells[longest])} characters on line "
+            f"{lines[longest]}, which makes that {size}",
+        )
+    return np.array(cells, dtype=np.str_)

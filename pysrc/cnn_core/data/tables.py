@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,8 +77,10 @@ def load_file(
     - ``.npz``: arrays ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``
       (``x`` or ``X`` alike). An archive that would unpack to more than 256 MiB and to more than 100
       times its size is refused.
-    - ``.npy``: the samples; ``labels`` names the file of the targets.
+    - ``.npy``: the samples; ``labels`` names the file of the targets. An array takes what its file
+      takes, and a header of more than 64 KiB is refused.
     - ``.csv``: commas, UTF-8; every column but the target is a feature and must be a number.
+      Reading takes up to 100 times the size of the file; a cell has at most 131072 characters.
 
     Nothing in a file can run code: pickled objects are refused.
 
@@ -252,6 +256,12 @@ def _numbered(
 
 # NumPy's files
 
+MAX_NPY_HEADER_BYTES = 2**16 - 1
+"""What version 1 of the format can declare; NumPy itself evaluates no more than 10,000 of them."""
+
+MAX_RANK = 32
+"""What every version of NumPy can hold."""
+
 _NAMES_IN_NPZ = {
     "X": ("X", "x", "X_train", "x_train"),
     "y": ("y", "Y", "y_train", "Y_train"),
@@ -333,6 +343,8 @@ def _read_array(name: Path, stream: BinaryIO, size: int) -> Array:
         raise DataError(name, "plain numbers or names", f"values of type {dtype}")
     if any(type(length) is not int or length < 0 for length in shape):
         raise DataError(name, "sizes that are whole numbers from 0 up", f"shape {shape}")
+    if len(shape) > MAX_RANK:
+        raise DataError(name, f"at most {MAX_RANK} dimensions", f"{len(shape)}")
     payload = math.prod(shape) * dtype.itemsize
     there = size - stream.tell()
     if payload != there:
@@ -346,6 +358,8 @@ def _read_array(name: Path, stream: BinaryIO, size: int) -> Array:
     if stream.read(1):
         raise DataError(name, f"{payload} bytes of values", "more")
     values = buffer.view(dtype)
+    if dtype.kind == "U":
+        _check_characters(name, values)
     return values.reshape(shape, order="F" if fortran_order else "C")
 
 
@@ -359,13 +373,35 @@ def _read_npy_header(name: Path, stream: BinaryIO) -> tuple[tuple[int, ...], boo
         reader = readers.get(version)
         if reader is None:
             raise ValueError(f"version {version} of the format")
-        shape, fortran_order, dtype = reader(stream)
+        _check_header_length(stream, version)
+        # Python warns of some spellings in a literal, NumPy of some types: all are checked after.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shape, fortran_order, dtype = reader(stream)
     except (OSError, zipfile.BadZipFile):
         raise
     except Exception as error:
         # NumPy evaluates the header as a Python literal; a damaged one fails in many ways.
         raise DataError(name, "an array in NumPy's format", f"something else ({error})") from error
     return shape, fortran_order, dtype
+
+
+def _check_header_length(stream: BinaryIO, version: tuple[int, int]) -> None:
+    """Look at the declared length, for which NumPy would take memory unseen: up to 4 GiB."""
+    size = 2 if version == (1, 0) else 4
+    start = stream.tell()
+    length = int.from_bytes(stream.read(size), "little")
+    if length > MAX_NPY_HEADER_BYTES:
+        raise ValueError(f"a header of {length} bytes, more than {MAX_NPY_HEADER_BYTES}")
+    stream.seek(start)
+
+
+def _check_characters(name: Path, values: Array) -> None:
+    """Refuse names that are not text: NumPy would make strings that Python does not allow."""
+    codes = values.view(f"{values.dtype.byteorder}u4")
+    wrong = (codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))
+    if wrong.any():
+        raise DataError(name, "names in Unicode", f"the character {codes[wrong][0]:#x}")
 
 
 def _read_into(stream: BinaryIO, view: memoryview) -> int:

@@ -7,7 +7,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -41,11 +41,15 @@ from cnn_core.estimators.task import Task
 from cnn_core.estimators.views import LayerList, write
 from cnn_core.estimators.weights import as_weights, require_weight
 from cnn_core.model import Model, Snapshot
+from cnn_core.model_file import ModelFileError
 from cnn_core.network import ByteArray, FloatArray, LayerArrays
 from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule, Watch
 from cnn_core.settings import number, whole
 from cnn_core.training import INTERRUPTED, DivergenceError, Recipe, TrainingState
+
+if TYPE_CHECKING:
+    from cnn_core.checkpoints import Checkpoint
 
 Estimator = TypeVar("Estimator", bound="BaseMLP")
 # Not an attribute, which a copy made in the middle of a fit would have as well.
@@ -187,13 +191,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         *,
         incremental: bool,
         classes: Any = None,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> Estimator:
         """Fit, for one epoch if `incremental`; nothing is changed before everything is checked."""
         with _FITS.setdefault(self, Claim()).held(
             "this estimator is being fitted already, by another thread or one of its callbacks; "
             "wait for it, or fit a clone"
         ):
-            self._fit_alone(X, y, sample_weight, eval_set, incremental, classes)
+            self._fit_alone(X, y, sample_weight, eval_set, incremental, classes, checkpoint)
         return self
 
     def _fit_alone(
@@ -204,14 +209,22 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         eval_set: EvalSet,
         incremental: bool,
         classes: Any,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None,
     ) -> None:
         self._require_idle()
         check_training(self)
+        if checkpoint is not None and self.solver == "lbfgs":
+            raise ValueError(
+                "checkpoint: expected None for the solver 'lbfgs', whose memory of its steps is "
+                f"SciPy's own, found {checkpoint!r}; use another solver, or fit without one"
+            )
         require_scoring(self.scoring, self._kind)
         callbacks = sklearn_callbacks.require_own(self.callbacks)
         if incremental:
             self._require_for_partial_fit()
         read = self._read(X, y, sample_weight, eval_set, incremental, classes)
+        if checkpoint is not None and self.random_state is None and read.first:
+            _take_seed(read.model, checkpoint)
         train, sets = read.data, read.sets
         if self._stops_early and not sets:
             train, aside = self._split(read)
@@ -219,10 +232,18 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         train = self._weighed(train, read.task)
         if train.weights is not None:
             require_weight(train.weights)
+        before = dict(vars(self))
         self._take_over(read, validated=bool(sets), incremental=incremental)
         bridge = None if incremental else sklearn_callbacks.for_fit(self, X, y, sample_weight)
         monitor = Monitor(self, train, sets, reported=bool(read.sets))
-        self._train(monitor, [*callbacks, *([bridge] if bridge else [])], incremental)
+        own = [*callbacks, *([bridge] if bridge else [])]
+        try:
+            self._train(monitor, own, incremental, checkpoint)
+        except ModelFileError:
+            # The checkpoint is none of this fit: nothing has been learned.
+            vars(self).clear()
+            vars(self).update(before)
+            raise
         if bridge:
             bridge.ends()
 
@@ -297,7 +318,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         estimator = type(self).__name__
         X, y, *rest = values
         table = as_table(X, estimator, f"{place}[0]")
-        require_features(table, names_of(X), n_features, names, estimator)
+        require_features(table, names_of(X), n_features, names, estimator, f"{place}[0]")
         labels = task.read(y, len(table), estimator, f"{place}[1]")
         weights = as_weights(rest[0] if rest else None, len(table), dtype, f"{place}[2]")
         x = as_samples(table, dtype, estimator, f"{place}[0]")
@@ -386,7 +407,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         for place, _ in enumerate(read.sets):
             self.evals_result_.setdefault(f"eval_{place}", {"loss": [], "score": []})
 
-    def _train(self, monitor: Monitor, callbacks: list[Callback], incremental: bool) -> None:
+    def _train(
+        self,
+        monitor: Monitor,
+        callbacks: list[Callback],
+        incremental: bool,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None,
+    ) -> None:
         train = monitor.train
         validation = monitor.sets[-1].validation(self) if monitor.sets else None
         monitored = "loss"
@@ -416,6 +443,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
                 state = self.model_.minimize(train.x, train.t, recipe, **wanted)
             else:
                 wanted["are_classes"] = self._task.has_class_outputs
+                wanted["checkpoint"] = checkpoint
+                wanted["seeded"] = self.random_state is not None
                 state = self.model_.train(train.x, train.t, recipe, **wanted)
         except DivergenceError as error:
             self._diverged(error, monitor)
@@ -682,6 +711,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _take_seed(model: Model, checkpoint: Checkpoint | str | os.PathLike[str]) -> None:
+    """Give a model whose seed nobody chose that of its checkpoint, if there is one already."""
+    from cnn_core.checkpoints import seed_in
+
+    seed = seed_in(checkpoint)
+    if seed is not None:
+        model.take_seed(seed)
 
 
 def partial_fit_is_there(estimator: BaseMLP) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from cnn_core.estimators.task import Task
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule
+
+if TYPE_CHECKING:
+    from cnn_core.checkpoints import Checkpoint
 
 
 @documented
@@ -154,7 +158,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @with_callbacks
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: EvalSet = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        eval_set: EvalSet = None,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> MLPClassifier:
         """Learn the classes of samples; with `warm_start` go on from the fit before.
 
@@ -172,6 +182,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Samples to measure loss and score on after every epoch: `validation_loss_curve_`,
             `validation_scores_` and, of each set, `evals_result_`. The last one decides
             about `early_stopping`, for which no samples are set aside then.
+        checkpoint : Checkpoint or path-like, optional
+            A file from which the same call goes on after being killed: the estimator is in the end
+            what it would have become without a pause, bit for bit, times excepted. With
+            ``random_state=None`` the file's seed is taken. See `cnn_core.Checkpoint`. There is none
+            for ``solver="lbfgs"``.
 
         Returns
         -------
@@ -194,7 +209,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ConvergenceWarning
             If `max_iter` epochs were not enough.
         """
-        return self._fit(X, y, sample_weight, eval_set, incremental=False)
+        return self._fit(X, y, sample_weight, eval_set, incremental=False, checkpoint=checkpoint)
 
     @available_if(partial_fit_is_there)
     def partial_fit(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
 from cnn_core.estimators.scoring import OWN, score_by
+from cnn_core.model import Snapshot
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 from cnn_core.schedules import Watch
 from cnn_core.training import TrainingState, Validation
@@ -18,6 +19,9 @@ from cnn_core.training import TrainingState, Validation
 if TYPE_CHECKING:
     from cnn_core.estimators.base import BaseMLP
 
+# What a fit puts down on its estimator, and a checkpoint has to hold.
+_ATTRIBUTES = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_cuts")
+_CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 # scikit-learn's "adaptive": what the rate is divided by, and where that ends.
 ADAPTIVE_DIVISOR, _ADAPTIVE_LEAST = 5.0, 1e-6
 
@@ -115,6 +119,41 @@ class Monitor(Callback):
             print(self._line())
         if estimator.solver != "lbfgs":
             self._judge(state, score)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return all that a fit puts down on its estimator."""
+        estimator = self._estimator
+        curves = {name: _as_array(getattr(estimator, name)) for name in _CURVES}
+        results = {
+            place: {name: _as_array(values) for name, values in result.items()}
+            for place, result in estimator.evals_result_.items()
+        }
+        best = estimator._best
+        return {
+            "attributes": {
+                name: getattr(estimator, name) for name in _ATTRIBUTES if hasattr(estimator, name)
+            },
+            "curves": curves,
+            "evals_result_": results,
+            "watch": list(estimator._watch),
+            "best": None if best is None else best._asdict(),
+            "squares": self._squares,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put it down again."""
+        estimator = self._estimator
+        for name, value in state["attributes"].items():
+            setattr(estimator, name, value)
+        for name, values in state["curves"].items():
+            setattr(estimator, name, _as_list(values))
+        estimator.evals_result_ = {
+            place: {name: _as_list(values) for name, values in result.items()}
+            for place, result in state["evals_result_"].items()
+        }
+        estimator._watch = Watch(*state["watch"])
+        estimator._best = None if state["best"] is None else Snapshot(**state["best"])
+        self._squares = state["squares"]
 
     def measure(self, state: TrainingState) -> None:
         """Put down the loss of a training without a single epoch: there was nothing to improve."""
@@ -259,3 +298,11 @@ class BestWeights(Callback):
         if estimator._best is not None:
             state.model.restore(estimator._best)
             estimator._best = None
+
+
+def _as_array(values: list[float] | None) -> FloatArray | None:
+    return None if values is None else np.array(values, np.float64)
+
+
+def _as_list(values: FloatArray | None) -> Any:
+    return None if values is None else values.tolist()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from cnn_core.network import FloatArray, Huber, Loss, Pinball
 from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule
 from cnn_core.settings import number
+
+if TYPE_CHECKING:
+    from cnn_core.checkpoints import Checkpoint
 
 LOSSES = ("squared_error", "absolute_error", "huber", "pinball", "poisson")
 
@@ -136,7 +140,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @with_callbacks
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: EvalSet = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        eval_set: EvalSet = None,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> MLPRegressor:
         """Learn numbers from samples; with `warm_start` go on from the fit before.
 
@@ -154,6 +164,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Samples to measure loss and score on after every epoch: `validation_loss_curve_`,
             `validation_scores_` and, of each set, `evals_result_`. The last one decides
             about `early_stopping`, for which no samples are set aside then.
+        checkpoint : Checkpoint or path-like, optional
+            A file from which the same call goes on after being killed: the estimator is in the end
+            what it would have become without a pause, bit for bit, times excepted. With
+            ``random_state=None`` the file's seed is taken. See `cnn_core.Checkpoint`. There is none
+            for ``solver="lbfgs"``.
 
         Returns
         -------
@@ -176,7 +191,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ConvergenceWarning
             If `max_iter` epochs were not enough.
         """
-        return self._fit(X, y, sample_weight, eval_set, incremental=False)
+        return self._fit(X, y, sample_weight, eval_set, incremental=False, checkpoint=checkpoint)
 
     @available_if(partial_fit_is_there)
     def partial_fit(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.arrays import as_finite
+from cnn_core.arrays import as_finite, require_unmasked
 from cnn_core.network import ByteArray, FloatArray
 from cnn_core.settings import parameters_dtype
 
@@ -39,11 +39,15 @@ def as_table(values: Any, estimator: str, name: str = "X") -> npt.NDArray[Any]:
     Raises
     ------
     TypeError
-        For values that are no real numbers.
+        For values that are no real numbers, and for masked arrays.
     ValueError
         For another number of dimensions, and if there are no samples or no features.
     """
-    array = _dense(values) if hasattr(values, "tocsr") else np.asarray(values)
+    require_unmasked(values, name)
+    try:
+        array = _dense(values) if hasattr(values, "tocsr") else np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected rows of equal length ({error})") from None
     if array.dtype.kind == "c":
         raise ValueError(
             f"{name}: Complex data not supported: expected real numbers, found {array.dtype}; "
@@ -117,11 +121,14 @@ def _dense(matrix: Any) -> npt.NDArray[Any]:
 
 def _as_float64(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     """Convert objects and text that stand for numbers."""
+    advice = f"encode what is text as numbers first, or leave those columns out of {name}"
+    if array.dtype.kind not in "OSU":
+        raise TypeError(f"{name}: expected real numbers, found {array.dtype}; {advice}")
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        advice = f"encode what is text as numbers first, or leave those columns out of {name}"
-        raise type(error)(
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
             f"{name}: expected real numbers, found {array.dtype} ({error}); {advice}"
         ) from None
 
@@ -171,6 +178,7 @@ def require_features(
     fitted: int,
     fitted_names: npt.NDArray[np.object_] | None,
     estimator: str,
+    name: str = "X",
 ) -> None:
     """Refuse samples with other features than those that the estimator was fitted with.
 
@@ -183,6 +191,8 @@ def require_features(
     fitted_names : (fitted,) array of str, optional
     estimator : str
         Name of the class.
+    name : str
+        What the user calls the samples.
 
     Raises
     ------
@@ -211,7 +221,7 @@ def require_features(
         )
     if table.shape[1] != fitted:
         raise ValueError(
-            f"X has {table.shape[1]} features, but {estimator} is expecting {fitted} features "
+            f"{name} has {table.shape[1]} features, but {estimator} is expecting {fitted} features "
             "as input: pass the features that it was fitted with"
         )
 

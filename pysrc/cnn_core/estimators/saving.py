@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnn_core import checkpoints
+from cnn_core.model import Model, Snapshot
+from cnn_core.network import FloatArray
 from cnn_core.optimizers import OPTIMIZERS
-from cnn_core.saved_model import ModelFile, blamed_on, read_model, write_model
+from cnn_core.saved_model import TRAINING, ModelFile, blamed_on, read_model, write_model
 from cnn_core.schedules import SCHEDULES, Schedule, WarmUp, Watch
+from cnn_core.settings import whole
 
 if TYPE_CHECKING:
     from cnn_core.estimators.base import BaseMLP
@@ -70,7 +75,9 @@ def write(path: str | os.PathLike[str], estimator: BaseMLP) -> None:
         for name, values in result.items():
             curves[f"{_OF_SETS}{place}.{name}"] = values
     kind = "MLPClassifier" if estimator._kind == "classifier" else "MLPRegressor"
-    write_model(path, estimator.model_, kind=kind, extra=extra, curves=curves)
+    write_model(
+        path, estimator.model_, kind=kind, extra=extra, curves=curves, further=_best_of(estimator)
+    )
 
 
 def read(file: ModelFile) -> BaseMLP:
@@ -96,7 +103,7 @@ def read(file: ModelFile) -> BaseMLP:
             if name in extra["attributes"]:
                 setattr(estimator, name, _from_json(extra["attributes"][name]))
         estimator._watch = Watch(*_from_json(extra["watch"]))
-        estimator._best = None
+        estimator._best = _best_in(file, model)
         for name in _CURVES:
             setattr(estimator, name, model.history.pop(_OF_ESTIMATOR + name, None))
         estimator.evals_result_ = {}
@@ -109,6 +116,31 @@ def read(file: ModelFile) -> BaseMLP:
             if estimator.feature_names_in_.shape != (model.network.n_inputs,):
                 raise ValueError(f"{len(extra['feature_names'])} names of features")
     return estimator
+
+
+def _best_of(estimator: BaseMLP) -> tuple[dict[str, str], dict[str, FloatArray]]:
+    """Return the best weights of a `partial_fit` with early stopping that may go on."""
+    if estimator._best is None:
+        return {}, {}
+    tensors: dict[str, FloatArray] = {}
+    best = checkpoints.encoded(estimator._best._asdict(), tensors)
+    return {TRAINING: json.dumps(best)}, tensors
+
+
+def _best_in(file: ModelFile, model: Model) -> Snapshot | None:
+    """Return them from a file, if it has some."""
+    if TRAINING not in file.metadata:
+        return None
+    best = Snapshot(**checkpoints.decoded(json.loads(file.metadata[TRAINING]), file.tensors))
+    own = model.arrays()
+    if set(best.arrays) != set(own):
+        raise ValueError(f"best weights of {', '.join(sorted(best.arrays)):.200}")
+    for name, array in own.items():
+        found = best.arrays[name]
+        if (found.shape, found.dtype) != (array.shape, array.dtype):
+            raise ValueError(f"best {name}: {found.dtype} {found.shape}")
+    whole("best steps", best.steps, 0, 2**32 - 1)
+    return best
 
 
 def _parameter_to_json(name: str, value: Any) -> Any:

@@ -119,9 +119,11 @@ def as_numbers(values: Any, n_samples: int, estimator: str, name: str = "y") -> 
     array = as_target_array(values, n_samples, estimator, name)
     if array.dtype.kind not in "fiub":
         try:
+            if array.dtype.kind not in "OSU":
+                raise TypeError("no number")
             array = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise type(error)(
+        except (TypeError, ValueError, OverflowError) as error:
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(
                 f"{name}: expected real numbers, found {array.dtype} ({error}); "
                 "fit an MLPClassifier to classes"
             ) from None

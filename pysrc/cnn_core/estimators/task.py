@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.arrays import require_unmasked
 from cnn_core.estimators.compat import DataConversionWarning
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
 
@@ -96,6 +97,8 @@ def as_target_array(
 
     Raises
     ------
+    TypeError
+        For masked arrays and for records.
     ValueError
         For None, complex numbers, another number of samples or of dimensions.
 
@@ -106,12 +109,15 @@ def as_target_array(
     """
     if values is None:
         raise ValueError(f"{estimator} requires {name} to be passed, but the target {name} is None")
+    require_unmasked(values, name)
     try:
         array = values.toarray() if hasattr(values, "tocsr") else np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name}: expected rows of equal length ({error})") from None
     if array.dtype.kind == "c":
         raise ValueError(f"{name}: Complex data not supported: expected classes or real numbers")
+    if array.dtype.kind == "V":
+        raise TypeError(f"{name}: expected classes or real numbers, found {array.dtype}")
     if array.ndim not in (1, 2) or 0 in array.shape[1:]:
         raise ValueError(
             f"{name}: expected the shape (samples,) or (samples, outputs), found {array.shape}"

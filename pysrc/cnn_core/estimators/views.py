@@ -16,8 +16,7 @@ class LayerList(list[FloatArray]):
         if not isinstance(index, slice):
             copy_into(self[index], value, f"layer {index}")
             return
-        for position, item in zip(range(*index.indices(len(self))), value, strict=True):
-            self[position] = item
+        write(self[index], value, "layers")
 
     def __reduce__(self) -> Any:
         """Become a plain list of copies where it is pickled or copied on its own."""
@@ -35,5 +34,10 @@ def write(views: list[FloatArray], values: Any, name: str) -> None:
     values = list(values)
     if len(values) != len(views):
         raise ValueError(f"{name}: expected {len(views)} arrays, found {len(values)}")
-    for number, (view, value) in enumerate(zip(views, values, strict=True)):
-        copy_into(view, value, f"{name}[{number}]")
+    # All of them are read before the first is written: a refusal leaves the network as it was, and
+    # views of one layer may be given for another.
+    copies = [view.copy() for view in views]
+    for number, (copy, value) in enumerate(zip(copies, values, strict=True)):
+        copy_into(copy, value, f"{name}[{number}]")
+    for view, copy in zip(views, copies, strict=True):
+        view[...] = copy

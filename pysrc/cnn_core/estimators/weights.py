@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_core.arrays import as_finite, as_numbers
+from cnn_core.arrays import as_finite, as_numbers, require_weights
 from cnn_core.network import FloatArray
 
 
@@ -41,12 +41,7 @@ def as_weights(
             f"({n_samples},), found the shape {array.shape}"
         )
     weights = as_finite(array, dtype, name)
-    below = np.flatnonzero(weights < 0)
-    if below.size:
-        first = int(below[0])
-        raise ValueError(
-            f"{name}: expected weights of at least 0, found {weights[first]} at index {first}"
-        )
+    require_weights(weights, name)
     require_weight(weights, name)
     return weights
 

@@ -1,0 +1,77 @@
+"""A recorded training, made once more: the same settings on the same data, or an error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from cnn_core.cli.console import CommandError, note, short_path
+from cnn_core.cli.sources import Source, read_samples
+from cnn_core.cli.tables import file_hashes
+from cnn_core.cli.training import Training
+
+__all__ = ["training_again"]
+
+_MISSING = object()
+_NOT_COMPARED = {"backend", "threads"}
+
+
+def training_again(
+    wanted: argparse.Namespace,
+    source: Source,
+    hashes: dict[str, str],
+    settings: dict[str, Any],
+    refusal: str,
+) -> Training:
+    """Return a training that is the recorded one, to be done.
+
+    Parameters
+    ----------
+    wanted : argparse.Namespace
+        The recorded command, parsed.
+    source : Source
+    hashes : dict of str to str
+        The recorded SHA-256 of the data.
+    settings : dict
+        The recorded settings; what computes is not compared.
+    refusal : str
+        What errors begin with.
+
+    Raises
+    ------
+    CommandError
+        If the data have changed, or the command means other settings in this version.
+    FileNotFoundError, ValueError
+        If the data cannot be read.
+    """
+    if source.is_file:
+        # Before they are read: changed data may be refused for another reason.
+        _require_same_data(source, hashes, file_hashes(source), refusal)
+    samples = read_samples(source, note)
+    _require_same_data(source, hashes, samples.hashes, refusal)
+    training = Training(wanted, source, samples)
+    now = json.loads(json.dumps(training.settings()))
+    differing = [
+        f"{name} {settings.get(name, 'not recorded')} then, {value} now"
+        for name, value in now.items()
+        if name not in _NOT_COMPARED and settings.get(name, _MISSING) != value
+    ]
+    if differing:
+        raise CommandError(
+            f"{refusal}: the recorded command means other settings in this version: "
+            + "; ".join(differing)
+        )
+    return training
+
+
+def _require_same_data(
+    source: Source, then: dict[str, str], now: dict[str, str], refusal: str
+) -> None:
+    changed = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    if changed:
+        where = f" ({short_path(source.data)})" if source.is_file else ""
+        raise CommandError(
+            f"{refusal}: the data{where} have changed since the training: "
+            f"SHA-256 of {', '.join(changed)}"
+        )

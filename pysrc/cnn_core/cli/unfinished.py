@@ -1,0 +1,226 @@
+"""The folder of a training that has not come to its end: how it is begun, and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from cnn_core.cli import run_folder
+from cnn_core.cli.console import CommandError, error_text, note, short_path
+from cnn_core.cli.run_folder import NewFolder
+from cnn_core.training import DivergenceError
+
+try:
+    import fcntl
+except ImportError:  # no POSIX system
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["CHECKPOINT", "FORMAT", "FORMAT_VERSION", "Begun", "begin", "find", "go_on"]
+
+CHECKPOINT = "checkpoint.safetensors"
+TRAINING = "training.json"
+FORMAT = "cnn-core training"
+FORMAT_VERSION = 1
+_ENDING = ".unfinished"
+
+
+@contextmanager
+def begin(out: Path | None, name: str, record: dict[str, Any]) -> Iterator[NewFolder]:
+    """Make a run folder that can be gone on with from the first checkpoint in it.
+
+    It has its name followed by ``.unfinished`` while the block lasts, and loses that at its end. If
+    the block fails, it is removed unless there is a checkpoint in it.
+
+    Parameters
+    ----------
+    out : pathlib.Path or None
+        As for `run_folder.new_folder`.
+    name : str
+        What was trained on.
+    record : dict
+        What has to be known to go on.
+
+    Raises
+    ------
+    CommandError
+        If `out` is there and not empty, or is being made or unfinished.
+    OSError
+        If nothing can be written there.
+    """
+    final, path = _claim(out, name)
+    try:
+        try:
+            run_folder.write_json(path / TRAINING, {**record, "asked_for_folder": out is not None})
+            lock = _locked(path)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        with lock, _made(path, final, asked_for=out is not None, is_new=True) as folder:
+            yield folder
+    except OSError as error:
+        if run_folder.is_about(error, path):
+            raise OSError(error.errno, error.strerror, short_path(final)) from error
+        raise
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A training that was begun.
+
+    Attributes
+    ----------
+    path, final : pathlib.Path
+        Its folder, and what that is to be called at the end.
+    """
+
+    path: Path
+    final: Path
+
+
+def find(folder: Path) -> Begun | None:
+    """Return the unfinished training of a run folder, None if it is complete.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder, with or without ``.unfinished``.
+
+    Raises
+    ------
+    CommandError
+        If there is neither.
+    """
+    whole = Path(os.path.realpath(folder))
+    final = whole.with_name(whole.name.removesuffix(_ENDING) or whole.name)
+    path = final.with_name(final.name + _ENDING)
+    if (path / TRAINING).is_file():
+        return Begun(path, final)
+    if (final / run_folder.RECORD).is_file():
+        return None
+    if path.is_dir():
+        raise CommandError(
+            f"--resume: {path} has no {TRAINING}: its training was ended before it began; remove "
+            "the folder and train again"
+        )
+    raise CommandError(
+        f"--resume: expected the folder of an unfinished cnn-core train, found neither "
+        f"{short_path(path)} nor a run in {short_path(final)}"
+    )
+
+
+@contextmanager
+def go_on(begun: Begun) -> Iterator[tuple[NewFolder, dict[str, Any]]]:
+    """Go on with an unfinished training; nobody else can as long as the block lasts.
+
+    Yields
+    ------
+    folder : NewFolder
+    record : dict
+        What was recorded at its beginning.
+
+    Raises
+    ------
+    CommandError
+        If another process is at it, or the record is damaged.
+    """
+    with _locked(begun.path):
+        record = _read(begun.path / TRAINING)
+        _remove_all_but_the_training(begun.path)
+        asked_for = bool(record.get("asked_for_folder", True))
+        try:
+            with _made(begun.path, begun.final, asked_for=asked_for, is_new=False) as folder:
+                yield folder, record
+        except OSError as error:
+            if run_folder.is_about(error, begun.path):
+                raise OSError(error.errno, error.strerror, short_path(begun.final)) from error
+            raise
+
+
+@contextmanager
+def _made(path: Path, final: Path, *, asked_for: bool, is_new: bool) -> Iterator[NewFolder]:
+    folder = NewFolder(path, final)
+    try:
+        yield folder
+        folder.final = run_folder.put_in_place(path, final, asked_for=asked_for)
+    except BaseException as error:
+        if not path.exists():
+            raise
+        has_checkpoint = (path / CHECKPOINT).exists()
+        if has_checkpoint and not isinstance(error, DivergenceError):
+            note(f"cnn-core train --resume {short_path(final)} goes on from the last checkpoint")
+        elif is_new:
+            shutil.rmtree(path, ignore_errors=True)
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt("nothing was written") from error
+        raise
+    # Not before: whenever the process ends, what is there can be gone on with or is complete.
+    for name in (CHECKPOINT, TRAINING):
+        with suppress(OSError):
+            (folder.final / name).unlink()
+
+
+def _claim(out: Path | None, name: str) -> tuple[Path, Path]:
+    """Make the folder that nobody else has."""
+    wanted = run_folder.final_folder(out, name)
+    for number in range(1, 1000):
+        final = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        path = final.with_name(final.name + _ENDING)
+        try:
+            path.mkdir()
+        except FileExistsError as error:
+            if out is None:
+                continue
+            raise CommandError(
+                f"--out: there is an unfinished training in {path}; go on with it by "
+                f"cnn-core train --resume {out}, or remove it"
+            ) from error
+        return final, path
+    raise CommandError(f"{wanted} and 998 more folders of this name exist already; use --out")
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """Open the record of a training, so that no other process can before it is closed.
+
+    The system takes the lock away from a process that ends, in whichever way.
+    """
+    stream = open(path / TRAINING, "r+b")  # noqa: SIM115 (the caller closes it)
+    try:
+        if fcntl is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another process may have come to its end between the two.
+            if not os.path.samestat(os.fstat(stream.fileno()), os.stat(path / TRAINING)):
+                raise FileNotFoundError
+    except BlockingIOError as error:
+        stream.close()
+        raise CommandError(f"another process is training in {path}; wait for its end") from error
+    except OSError as error:
+        stream.close()
+        raise CommandError(f"{path} has gone: another process completed it") from error
+    return stream
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        found = (record["format"], record["format_version"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CommandError(f"{path}: damaged ({error_text(error)}); train again") from error
+    if found != (FORMAT, FORMAT_VERSION):
+        raise CommandError(
+            f"{path}: expected {FORMAT!r}, version {FORMAT_VERSION}, found {found[0]!r}, "
+            f"version {found[1]!r}"
+        )
+    return dict(record)
+
+
+def _remove_all_but_the_training(path: Path) -> None:
+    """Remove what an end that was cut short has left of the complete folder."""
+    for file in path.iterdir():
+        if file.name not in (CHECKPOINT, TRAINING) and file.is_file():
+            file.unlink()

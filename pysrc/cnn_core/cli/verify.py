@@ -1,0 +1,207 @@
+"""``cnn-core verify``: train again as a run folder records it, and compare the bits."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cnn_core.cli import arguments as args
+from cnn_core.cli import run_folder, train
+from cnn_core.cli.console import CommandError, note, require, show
+from cnn_core.cli.plan import counted
+from cnn_core.cli.recorded import training_again
+from cnn_core.cli.run_folder import Run, read_run
+from cnn_core.cli.trained import describe_backend, weights_sha256
+from cnn_core.cli.training import Training
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+Trains again by the settings and on the data that a run folder records, and says whether the final
+weights are the same, bit for bit. Nothing is written.
+
+The exit code is 0 if they are, 1 if they are not, and 2 if it cannot be told: the data have
+changed, say, or the training ended by the clock or by Ctrl-C.
+"""
+
+# What may change the bits, and where `cnn_core.backend_info` has it.
+_ENVIRONMENT = {
+    "backend": ("backend",),
+    "ISA level": ("isa",),
+    "threads": ("threads",),
+    "cnn_core": ("versions", "cnn_core"),
+    "Python": ("versions", "python"),
+    "NumPy": ("versions", "numpy"),
+    "Cython": ("versions", "cython"),
+    "compiler": ("compiler",),
+}
+
+
+def add_parser(commands: args.Subcommands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "verify",
+        help="train a run again and say whether the bits are the same",
+        description=DESCRIPTION,
+        allow_abbrev=False,
+    )
+    args.add_run(parser)
+    args.add_backend(parser)
+    args.add_threads(parser)
+    parser.set_defaults(backend=None, run=run)
+    args.add_quiet(parser, "no progress, one line at the end")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the command out.
+
+    Returns
+    -------
+    int
+        0 if the weights are the same, 1 if they are not.
+
+    Raises
+    ------
+    CommandError
+        If that cannot be told.
+    """
+    if not arguments.quiet:
+        require("verify", "rich")
+    recorded = _Recorded.of(arguments.folder)
+    training = _training_again(recorded, arguments)
+    if not arguments.quiet:
+        note(f"training again, {training.plan.length} on {describe_backend(training.backend)}")
+    training.fit()
+    if training.interrupted:
+        raise KeyboardInterrupt("nothing can be said of the run")
+    now = weights_sha256(training.trained.model)
+    is_same = now == recorded.weights
+    if arguments.quiet:
+        digests = now if is_same else f"{recorded.weights} then, {now} now"
+        show(f"{_verdict(is_same)}  {digests}")
+    else:
+        show(_report(recorded, training, now))
+    return 0 if is_same else 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Recorded:
+    """What a run folder holds of a training that can be done again."""
+
+    run: Run
+    wanted: argparse.Namespace
+    settings: dict[str, Any]
+    backend: dict[str, Any]
+    weights: str
+    date: str
+    history: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> _Recorded:
+        run = read_run(folder)
+        record, path = run.record, folder / run_folder.RECORD
+        if record.get("interrupted"):
+            _cannot(folder, "it was interrupted by Ctrl-C, at a moment that does not come again")
+        try:
+            settings, backend = dict(record["settings"]), dict(record["backend"])
+            weights, date = str(record["result"]["weights_sha256"]), str(record["date"])
+            argv = [str(word) for word in record["command"][1:]]
+            for keys in _ENVIRONMENT.values():
+                _found(backend, keys)
+            describe_backend(backend)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            lacks = f"no {error}" if isinstance(error, KeyError) else error
+            _cannot(folder, f"{path} does not hold what is needed ({lacks})", error)
+        if settings.get("time_budget") is not None:
+            _cannot(
+                folder,
+                "it had a time budget, so that its weights depend on how fast the machine was",
+            )
+        if weights_sha256(run.trained.model) != weights:
+            _cannot(
+                folder, f"{run_folder.MODEL} does not hold the weights that {path.name} records"
+            )
+        try:
+            wanted = train.parse(argv)
+        except ValueError as error:
+            _cannot(folder, f"this version has no such command as the recorded one: {error}", error)
+        return cls(run, wanted, settings, backend, weights, date, folder / run_folder.HISTORY)
+
+
+def _training_again(recorded: _Recorded, arguments: argparse.Namespace) -> Training:
+    """Return the recorded training, to be done once more, after all that can be checked before."""
+    folder, wanted = arguments.folder, recorded.wanted
+    wanted.quiet = arguments.quiet
+    wanted.backend = arguments.backend or recorded.backend["backend"]
+    wanted.threads = arguments.threads or wanted.threads
+    run = recorded.run
+    return training_again(
+        wanted, run.source, run.hashes, recorded.settings, f"{folder} cannot be verified"
+    )
+
+
+def _cannot(folder: Path, reason: str, cause: BaseException | None = None) -> NoReturn:
+    raise CommandError(f"{folder} cannot be verified: {reason}") from cause
+
+
+def _verdict(is_same: bool) -> str:
+    return "the same" if is_same else "not the same"
+
+
+def _report(recorded: _Recorded, training: Training, now: str) -> str:
+    is_same = now == recorded.weights
+    environment = _differences(recorded.backend, training.backend)
+    lines = [
+        f"weights then   {recorded.weights}",
+        f"weights now    {now}",
+        f"computed then  {_described(recorded.backend)}, {recorded.date}",
+        f"computed now   {_described(training.backend)}",
+    ]
+    if is_same:
+        return "\n".join([*lines, f"{_verdict(True)}, bit for bit"])
+    return "\n".join(
+        [
+            *lines,
+            f"differs        {'; '.join(environment) or 'nothing that is recorded'}",
+            f"losses         {_departure(recorded.history, training.history['loss'])}",
+            _verdict(False),
+        ]
+    )
+
+
+def _described(backend: dict[str, Any]) -> str:
+    versions = backend["versions"]
+    return (
+        f"{describe_backend(backend)}; cnn_core {versions['cnn_core']}, "
+        f"Python {versions['python']}, NumPy {versions['numpy']}"
+    )
+
+
+def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    pairs = {name: (_found(then, keys), _found(now, keys)) for name, keys in _ENVIRONMENT.items()}
+    return [f"{name}: {a} then, {b} now" for name, (a, b) in pairs.items() if a != b]
+
+
+def _found(values: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        values = values[key]
+    return values
+
+
+def _departure(path: Path, now: list[float]) -> str:
+    """Return in which epoch the losses first depart from those of a table."""
+    try:
+        then = run_folder.read_losses(path)
+    except (OSError, ValueError):
+        return f"{path.name} of the run is missing or damaged, so that they cannot be compared"
+    for epoch, (a, b) in enumerate(zip_longest(then, now), start=1):
+        if a != b:
+            return f"depart in epoch {epoch}: {_loss(a)} then, {_loss(b)} now"
+    return f"the same in all of {counted(len(now))}"
+
+
+def _loss(value: float | None) -> str:
+    return "no such epoch" if value is None else repr(value)

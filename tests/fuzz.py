@@ -1,0 +1,105 @@
+"""Coverage-guided fuzzing of every reader of files, with atheris: see `make fuzz`.
+
+    python tests/fuzz.py --seconds 600 --corpus folder [kind ...]
+    python tests/fuzz.py --repeat file
+
+An input is a failure if its reader neither gives a result nor refuses it with our error, takes
+more than 2 GiB or longer than 20 seconds. It is kept in the corpus, and the command to repeat it
+shown. As CI: --seconds 5, which takes about a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+MAX_MIB = 2048
+MAX_SECONDS = 20
+MAX_LENGTH = 8192
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("kinds", nargs="*", help="what to fuzz; everything by default")
+    parser.add_argument("--seconds", type=int, default=600, help="for each kind")
+    parser.add_argument("--corpus", type=Path, default=Path("corpus"))
+    parser.add_argument("--repeat", type=Path, help="read this one file of the kind in its name")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.repeat:
+        return repeat(asked.repeat)
+    if asked.one:
+        return fuzz(asked.kinds[0], asked.corpus, asked.seconds)
+
+    from hostile import KINDS
+
+    failed = []
+    for name in asked.kinds or KINDS:
+        print(f"== {name}, {asked.seconds} s", flush=True)
+        # A process for each: the fuzzer ends its own, and a crash must not end this one.
+        command = [sys.executable, __file__, name, "--one", "--corpus", str(asked.corpus)]
+        if subprocess.call([*command, "--seconds", str(asked.seconds)]):
+            failed.append(name)
+    found = sorted(asked.corpus.glob("failures/*"))
+    for path in found:
+        print(f"repeat: {sys.executable} {__file__} --repeat '{path}'")
+    print(f"failed: {', '.join(failed)}" if failed else "no failures")
+    return 1 if failed else 0
+
+
+def fuzz(name: str, corpus: Path, seconds: int) -> int:
+    """Fuzz one kind for a time; ends the process."""
+    import atheris
+
+    with atheris.instrument_imports(include=["cnn_core"]):
+        import cnn_core
+        from hostile import KINDS, read_or_refuse
+
+        # What is imported when it is first needed has to be instrumented too.
+        for module in ("saved_model", "nn_file", "estimators", "data.csv_file"):
+            __import__(f"{cnn_core.__name__}.{module}")
+    kind = KINDS[name]
+    folder, failures = corpus / name, corpus / "failures"
+    for needed in (folder, failures):
+        needed.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(kind.seeds):
+        (folder / f"seed-{number}").write_bytes(seed)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"file{kind.ending}"
+
+        def target(data: bytes) -> None:
+            path.write_bytes(data)
+            read_or_refuse(kind, path)
+
+        limits = [
+            f"-max_total_time={seconds}",
+            f"-rss_limit_mb={MAX_MIB}",
+            f"-timeout={MAX_SECONDS}",
+            f"-max_len={MAX_LENGTH}",
+            f"-artifact_prefix={failures / name}=",
+            "-verbosity=0",
+            "-print_final_stats=1",
+        ]
+        atheris.Setup([sys.argv[0], *limits, str(folder)], target)
+        atheris.Fuzz()
+    return 0
+
+
+def repeat(path: Path) -> int:
+    """Read a failure again, with the traceback it has without a fuzzer."""
+    from hostile import KINDS, read_or_refuse
+
+    kind = KINDS[path.name.partition("=")[0]]
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / f"file{kind.ending}"
+        copy.write_bytes(path.read_bytes())
+        print(repr(read_or_refuse(kind, copy)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""What the tests of hostile files and the fuzzer share: valid files and their readers.
+
+A reader may give a result or refuse the file with an error of ours that names it; anything else,
+a warning included, is a defect.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import cnn_core
+from cnn_core.data import DataError, load_file, read_idx
+from cnn_core.data.fashion_mnist import FILES
+from cnn_core.data.idx import read_known_idx
+from cnn_core.model_file import ModelFileError
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+class Kind(NamedTuple):
+    """A kind of file: its ending, how it is read, which error refuses it, and valid files of it."""
+
+    ending: str
+    read: Callable[[Path], Any]
+    error: type[ValueError]
+    seeds: tuple[bytes, ...]
+
+
+def _idx() -> tuple[bytes, ...]:
+    bytes_of_images = struct.pack(">4B3I", 0, 0, 8, 3, 2, 3, 4) + bytes(range(24))
+    doubles = struct.pack(">4BI3d", 0, 0, 14, 1, 3, 0.5, float("nan"), -1)
+    return bytes_of_images, doubles
+
+
+def npy(array: np.ndarray, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, **options)
+    return stream.getvalue()
+
+
+def npz(arrays: dict[str, np.ndarray], packed: bool = True) -> bytes:
+    stream = io.BytesIO()
+    (np.savez_compressed if packed else np.savez)(stream, **arrays)
+    return stream.getvalue()
+
+
+def _npy() -> tuple[bytes, ...]:
+    x = np.arange(12.0).reshape(4, 3)
+    return npy(x), npy(np.asfortranarray(x)), npy(x > 5), npy(x, version=(2, 0))
+
+
+def _npz() -> tuple[bytes, ...]:
+    x, y = np.arange(12.0).reshape(4, 3), np.array(["a", "b", "a", "c"])
+    arrays = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
+    return npz(arrays), npz({"X": x, "y": np.arange(4)}, packed=False)
+
+
+_CSV = (
+    b"length,kind,weight\n1.5,2,3\n-4e3,0,1\n",
+    b'"a, b",c\n"1",lily\n2,"ro""se"\n',
+    b"1,2,3\r\n4,5,6\r\n\r\n",
+)
+
+
+def _models() -> tuple[bytes, ...]:
+    return tuple(path.read_bytes() for path in sorted(GOLDEN.glob("*_version_*.safetensors")))
+
+
+def sealed(data: bytes) -> bytes:
+    """Return a damaged model file with the checksum that its bytes should have, if it can be."""
+    length = int.from_bytes(data[:8], "little")
+    try:
+        header = json.loads(data[8 : 8 + length])
+        texts = header["__metadata__"]
+        texts["sha256"] = "0" * 64
+        text = json.dumps(header, separators=(",", ":")).encode()
+        digest = hashlib.sha256(text + data[8 + length :]).hexdigest()
+        text = text.replace(b"0" * 64, digest.encode(), 1)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return data
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def load_and_use(path: Path) -> Any:
+    """Read a model and let it predict: what was read must be of use, not only be an object."""
+    face = cnn_core.load(path, backend="numpy")
+    model = getattr(face, "model_", face)
+    inputs = face.input_neurons if isinstance(face, cnn_core.NN) else model.network.n_inputs
+    # Weights that overflow, or are none, predict what they predict.
+    with np.errstate(all="ignore"):
+        face.predict(np.zeros((2, inputs), face.dtype if face is model else None))
+    return face
+
+
+def _read_sealed(path: Path) -> Any:
+    """Read a model file whose checksum is made right, so that what is behind it is reached."""
+    path.write_bytes(sealed(path.read_bytes()))
+    return load_and_use(path)
+
+
+def _read_known(path: Path) -> Any:
+    return read_known_idx(path, shape=FILES[0].shape)
+
+
+KINDS = {
+    "idx": Kind(".idx", read_idx, DataError, _idx()),
+    "idx.gz": Kind(".gz", read_idx, DataError, tuple(gzip.compress(s, mtime=0) for s in _idx())),
+    "known idx": Kind(".gz", _read_known, DataError, _idx()),
+    "npy": Kind(".npy", lambda path: load_file(path, has_target=False), DataError, _npy()),
+    "npz": Kind(".npz", load_file, DataError, _npz()),
+    "csv": Kind(".csv", load_file, DataError, _CSV),
+    "csv without header": Kind(
+        ".csv", lambda path: load_file(path, header=False), DataError, _CSV[2:]
+    ),
+    "model": Kind(
+        ".safetensors",
+        load_and_use,
+        ModelFileError,
+        _models(),
+    ),
+    "sealed model": Kind(".safetensors", _read_sealed, ModelFileError, _models()),
+}
+
+
+def read_or_refuse(kind: Kind, path: Path) -> Any:
+    """Return what the reader gives, or the error with which it refuses the file as it should."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return kind.read(path)
+    except kind.error as error:
+        refusal = error
+    assert str(path) in str(refusal), f"the file is not named: {refusal}"
+    assert len(str(refusal)) < 3000 + len(str(path)), "a message of many lines"
+    return refusal
+
+
+def zipped(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return stream.getvalue()
