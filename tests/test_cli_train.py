@@ -342,13 +342,15 @@ class TestTrain:
         assert error == "cnn-core: error: mine: No space left on device\n"
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_failure_leaves_nothing_behind(self, tmp_path, capsys, monkeypatch):
+    def test_a_failure_without_a_checkpoint_leaves_nothing_behind(
+        self, tmp_path, capsys, monkeypatch
+    ):
         def full(*_, **__):
             raise OSError(28, "No space left on device", "curves.png")
 
         monkeypatch.setattr(telling, "plot_curves", full)
         arguments = ["--data", "digits", "--epochs", "1", "--out", str(tmp_path / "run")]
-        assert main(["train", *arguments, "--quiet"]) == 2
+        assert main(["train", *arguments, "--quiet", "--checkpoint-every", "never"]) == 2
         assert capsys.readouterr().err == "cnn-core: error: curves.png: No space left on device\n"
         assert list(tmp_path.iterdir()) == []
 

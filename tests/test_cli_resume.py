@@ -1,0 +1,194 @@
+"""A training of ``cnn-core train`` that was killed goes on to the same weights by ``--resume``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import cnn_core
+from cnn_core.cli import main, telling, unfinished
+from command_line import PICTURES, RUN_FILES, record_of, refused, succeed
+
+QUICK = ("train", "--data", "digits", "--no-plots", "--quiet")
+EVERY_EPOCH = ("--checkpoint-every", 1)
+KILLS = 3
+SECONDS = 120
+
+
+def begun(*arguments):
+    """Begin a training in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cnn_core", *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def kill(process, folder, after):
+    """Kill a process, in the way that cannot be caught, so many seconds after its first checkpoint.
+
+    Return the number of epochs that are in the folder then, None if it came to its end before.
+    """
+    path = folder / "checkpoint.safetensors"
+    end = time.monotonic() + SECONDS
+    before = version_of(path)
+    try:
+        while process.poll() is None and version_of(path) in (None, before):
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        time.sleep(after)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    return cnn_core.load(path).epochs_done if path.exists() else None
+
+
+def version_of(path):
+    """Return what is another number for each file that takes the place of one before."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def weights_of(folder):
+    return record_of(folder)["result"]["weights_sha256"]
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Make the command fail once when everything is learned."""
+
+    def fail(error):
+        def write(*_, **__):
+            monkeypatch.undo()
+            raise error
+
+        monkeypatch.setattr(telling, "write", write)
+
+    return fail
+
+
+@pytest.fixture
+def left(tmp_path, broken, capsys):
+    """Leave an unfinished training behind, as a full disk does."""
+
+    def leave(*arguments):
+        broken(OSError(28, "No space left on device"))
+        assert main([*QUICK, *map(str, arguments), "--out", str(tmp_path / "run")]) == 2
+        return tmp_path / "run.unfinished"
+
+    return leave
+
+
+class TestKilled:
+    def test_it_ends_with_the_weights_of_an_uninterrupted_training(self, tmp_path, name, rng):
+        arguments = (*QUICK, "--hidden", 16, "--epochs", 400, "--backend", name, *EVERY_EPOCH)
+        succeed(*arguments, "--out", tmp_path / "whole")
+        folder = tmp_path / "run.unfinished"
+        reached = [kill(begun(*arguments, "--out", tmp_path / "run"), folder, rng.uniform(0, 0.05))]
+        while len(reached) < KILLS and reached[-1]:
+            process = begun("train", "--resume", tmp_path / "run")
+            reached.append(kill(process, folder, rng.uniform(0, 0.05)))
+        assert reached[0]
+        assert reached == sorted(reached, key=lambda epochs: epochs or 400)
+        succeed("train", "--resume", tmp_path / "run", "--quiet")
+        assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
+        assert record_of(tmp_path / "run")["command"][-1] == str(tmp_path / "run")
+
+
+class TestErrors:
+    @pytest.mark.parametrize("preset", ["fast", "nn", "best"])
+    def test_a_full_disk_at_the_end_loses_nothing(self, left, tmp_path, capsys, preset):
+        arguments = ("--preset", preset, "--hidden", 20, "--epochs", 3)
+        folder = left(*arguments, *EVERY_EPOCH)
+        assert "goes on from the last checkpoint" in capsys.readouterr().err
+        assert {"checkpoint.safetensors", "training.json"} <= {p.name for p in folder.iterdir()}
+        assert not (tmp_path / "run").exists()
+        (folder / "curves.png").write_bytes(b"half")
+        succeed("train", "--resume", tmp_path / "run")
+        assert {p.name for p in (tmp_path / "run").iterdir()} == RUN_FILES - PICTURES
+        assert not folder.exists()
+        succeed(*QUICK, *arguments, "--out", tmp_path / "whole")
+        assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
+        succeed("verify", tmp_path / "run", "--quiet")
+
+    def test_an_error_before_the_first_checkpoint_leaves_nothing(self, left, tmp_path):
+        left("--epochs", 3, "--checkpoint-every", "never")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_training_that_diverged_leaves_nothing(self, tmp_path, capsys):
+        with np.errstate(all="ignore"):
+            refused(
+                capsys,
+                *QUICK,
+                "--patience",
+                2,
+                "--learning-rate",
+                "1e300",
+                *EVERY_EPOCH,
+                "--out",
+                tmp_path / "run",
+            )
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestResume:
+    def test_a_complete_run_is_complete_already(self, tmp_path):
+        succeed(*QUICK, "--epochs", 2, "--out", tmp_path / "run")
+        before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+        assert "is complete already" in succeed("train", "--resume", tmp_path / "run")
+        assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+
+    def test_what_is_no_run_is_refused(self, tmp_path, capsys):
+        error = refused(capsys, "train", "--resume", tmp_path / "none")
+        assert "expected the folder of an unfinished cnn-core train" in error
+
+    @pytest.mark.parametrize("other", [("--epochs", 3), ("--seed", 0), ("--data", "digits")])
+    def test_other_options_are_refused(self, left, capsys, other):
+        folder = left("--epochs", 3, *EVERY_EPOCH)
+        error = refused(capsys, "train", "--resume", folder, *other)
+        assert f"beside it only --quiet and --no-plots can be used, found {other[0]}" in error
+
+    def test_a_training_into_its_folder_is_refused(self, left, capsys, tmp_path):
+        left("--epochs", 3, *EVERY_EPOCH)
+        error = refused(capsys, *QUICK, "--out", tmp_path / "run")
+        assert "there is an unfinished training in" in error
+        assert f"cnn-core train --resume {tmp_path / 'run'}" in error
+
+    def test_changed_data_are_refused_and_the_folder_stays(self, left, tmp_path, capsys):
+        folder = left("--epochs", 3, *EVERY_EPOCH)
+        record = json.loads((folder / "training.json").read_text())
+        record["data"]["sha256"]["y_train"] = "0" * 64
+        (folder / "training.json").write_text(json.dumps(record))
+        assert main(["train", "--resume", str(folder)]) == 2
+        assert "the data have changed since the training: SHA-256 of y_train" in (
+            capsys.readouterr().err
+        )
+        assert (folder / "checkpoint.safetensors").exists()
+
+    @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1, "format_version": 1}'])
+    def test_a_damaged_record_is_refused_and_the_folder_stays(self, left, capsys, text):
+        folder = left("--epochs", 3, *EVERY_EPOCH)
+        (folder / "training.json").write_text(text)
+        assert "training.json" in refused(capsys, "train", "--resume", folder)
+        assert (folder / "checkpoint.safetensors").exists()
+
+    def test_two_processes_cannot_go_on_with_the_same_training(self, left, capsys, monkeypatch):
+        folder = left("--epochs", 3, *EVERY_EPOCH)
+        with unfinished.go_on(unfinished.find(folder)):
+            error = refused(capsys, "train", "--resume", folder)
+            assert "another process is training in" in error
+            succeeded = begun("train", "--resume", folder).wait(timeout=60)
+            assert succeeded == 2
+
+    @pytest.mark.parametrize("text", ["0", "-1", "s", "0s", "infs", "often", "1.5"])
+    def test_how_often_a_checkpoint_is_written(self, capsys, text):
+        error = refused(capsys, *QUICK, f"--checkpoint-every={text}")
+        assert "expected a number of epochs such as 5, of seconds such as 30s, or never" in error
