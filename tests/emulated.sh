@@ -127,6 +127,12 @@ x86_python() {
     OPENBLAS_CORETYPE=Nehalem qemu-x86_64-static -cpu "$@" 2> >(grep -v 'TCG doesn.t support' >&2)
 }
 
+# The levels that NumPy would choose there for its own loops. They are no part of the test, and QEMU 7.2
+# reads beside the array in NumPy's (`vpgatherdd`, with an index that the mask leaves out).
+numpy_levels() {
+    "$@" -c 'import numpy; print(*numpy.show_config(mode="dicts")["SIMD Extensions"].get("found", []))'
+}
+
 [ "$(uname -m)" = x86_64 ] || fail "expected an x86-64 machine, found $(uname -m); try: make test"
 level=${1:-}
 shift || true
@@ -143,6 +149,8 @@ if [ "$level" = neon ]; then
     fetch_wheels
     build_for_arm
 fi
-unset CNN_CORE_ISA CNN_CORE_BACKEND
+unset CNN_CORE_ISA CNN_CORE_BACKEND NPY_DISABLE_CPU_FEATURES
+NPY_DISABLE_CPU_FEATURES=$(numpy_levels "${run[@]}")
+export NPY_DISABLE_CPU_FEATURES
 expect_level "$level" "${run[@]}"
 "${run[@]}" -m pytest -p no:cacheprovider "${TESTS[@]}" -k "$CHOSEN" "$@"
