@@ -36,6 +36,7 @@ from cnn_core.cli.contenders.work import Work
 NUMPY = "numpy-backend"
 SAMPLES = EPOCH // 3
 ADAM_BATCH_SIZES = (32, 128)
+BATCH_WITHOUT_ZEROS = 64
 # Smaller batches are for one core.
 LEAST_SHARED_BATCH = 64
 # A batch of 1 takes NumPy ten seconds an epoch: a tenth of the samples tells as much.
@@ -130,6 +131,12 @@ def sgd_cases(levels: Sequence[str], batch_sizes: Sequence[int], n_cores: int) -
     ]
 
 
+def case_without_zeros(best: str, n_cores: int) -> Case:
+    work = sigmoid_work(BATCH_WITHOUT_ZEROS, without_zeros=True)
+    title = f"784-128-10, SGD, batch {BATCH_WITHOUT_ZEROS}, no input 0"
+    return case(title, "sgd-no-zeros", work, [best], n_cores, SAMPLES)
+
+
 def adam_cases(best: str, n_cores: int) -> list[Case]:
     title = "784-512-256-10, Adam, batch {:,}"
     return [
@@ -176,7 +183,8 @@ def print_levels(run: Run, cases: Sequence[Case], levels: Sequence[str]) -> None
 def print_best(run: Run, cases: Sequence[Case], best: str, n_cores: int) -> None:
     """Print what bytes, Adam and several cores make of the best level."""
     print(f"{best}: seconds an epoch on one core, times as fast as the NumPy backend, share of the")
-    print("peak; bytes: times as fast as floats; several cores: times as fast as one")
+    print("peak, counting what is left out for being 0; bytes: times as fast as floats; several")
+    print("cores: times as fast as one")
     heads = ["", best, "", "peak", "bytes", ""]
     if n_cores > 1:
         heads += [f"{n_cores} cores", "", "with bytes", ""]
@@ -192,7 +200,8 @@ def print_best(run: Run, cases: Sequence[Case], best: str, n_cores: int) -> None
         lines.append(cells[: len(heads)])
     print_table(heads, lines)
     rows = [row for of_case in cases for row in (of_case.one_core, of_case.cores) if row]
-    run.print_left_out([row for row in rows if row.name.startswith("adam") or row.n_cores > 1])
+    others = ("adam", "sgd-no")
+    run.print_left_out([row for row in rows if row.name.startswith(others) or row.n_cores > 1])
 
 
 def print_latency(run: Run, rows: Sequence[Row]) -> None:
@@ -284,7 +293,7 @@ def main() -> int:
     print(f"NumPy {info['versions']['numpy']}{blas}\n", flush=True)
 
     sgd = sgd_cases(levels, arguments.batch_sizes, n_cores)
-    adam = adam_cases(best, n_cores)
+    others = [case_without_zeros(best, n_cores), *adam_cases(best, n_cores)]
     latency = predicting_rows()
     memory = Memory(
         "memory", "trained on bytes", (at(best), at("numpy", NUMPY)), (), unit="MB", turns=1
@@ -294,9 +303,9 @@ def main() -> int:
         run = Run(course, arguments.rounds, {})
         run.measure([of_case.one_core for of_case in sgd])
         print_levels(run, sgd, levels)
-        run.measure([of_case.one_core for of_case in adam])
-        run.measure([of_case.cores for of_case in (*sgd, *adam) if of_case.cores])
-        print_best(run, [*sgd, *adam], best, n_cores)
+        run.measure([of_case.one_core for of_case in others])
+        run.measure([of_case.cores for of_case in (*sgd, *others) if of_case.cores])
+        print_best(run, [*sgd, *others], best, n_cores)
         run.measure(latency)
         print_latency(run, latency)
         run.measure([memory])

@@ -1,5 +1,7 @@
 """The dense layer's loops: forward, and the three gradients. What they compute: dense.pyx."""
 
+from libc.stdint cimport uint16_t
+
 from .matrix cimport Matrix
 from .scalar cimport real
 
@@ -30,9 +32,27 @@ cdef struct Ahead:
     Ahead *also
 
 
+cdef enum:
+    # A panel of 400 rows of 256 bytes streams from the L2 cache; docs/engine.md has the figures.
+    DEPTH_BLOCK = 400
+    # Tiles whose terms can be listed: more than a block of 256 samples has, rounded up to whole ones.
+    MOST_TILES = 48
+    # Values that are looked at for a list together.
+    STRIDE = 16
+
+
+cdef struct Terms:
+    # For each tile of a product, top to bottom, the k in a block of its depth at which any of the
+    # left-hand values is not 0. `listed`: for all of the depth, so that it need not be done again.
+    uint16_t lists[MOST_TILES][DEPTH_BLOCK + STRIDE]
+    int counts[MOST_TILES]
+    bint listed
+
+
+cdef void list_terms(Terms *terms, Matrix left, Py_ssize_t rows, Py_ssize_t depth) noexcept nogil
 cdef void product(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Ahead *ahead,
+    Target target, Ahead *ahead, Terms *terms,
 ) noexcept nogil
 cdef void sum_of_rows(
     const real *source, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t columns, real *out

@@ -15,9 +15,14 @@ that a panel stays in cache while the tiles pass over it. Every element of the o
 k in rising order, in blocks that the depth alone decides, so that its bits depend on the problem and
 not on the tile that it falls into, nor on who computes which rows.
 
+Where the inputs are mostly zeros, as the pixels around what a picture shows, the terms with a zero for
+all rows of a tile are left out of its sums: 0 times a finite weight adds nothing to them. Which ones
+those are is listed once for all columns (`Terms`).
+
 The caller guarantees the shapes; kernels.pyx checks them for everyone else.
 """
 
+from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from .matrix cimport Matrix, columns_of, rows_of
@@ -31,7 +36,12 @@ cdef extern from "vector.h" nogil:
     vector load_some(const real *address, int count)
     void store_some(real *address, vector value, int count)
     vector zero_vector()
+    vector either(vector a, vector b)
+    unsigned lanes_not_zero(vector v)
+    unsigned words_sharing(const uint64_t *words, uint64_t bits)
+    int list_bits(uint16_t *numbers, int first, unsigned bits)
     void prefetch_line(const void *address)
+    void transpose_four(const real *rows, Py_ssize_t row, real *out, Py_ssize_t out_row)
     enum:
         TILE_ROWS
         TILE_VECTORS
@@ -39,13 +49,106 @@ cdef extern from "vector.h" nogil:
         VECTOR_LENGTH
 
 cdef enum:
-    # A panel of 400 rows of 256 bytes streams from the L2 cache; docs/engine.md has the figures.
-    DEPTH_BLOCK = 400
     # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add.
     TALL_ROWS = 12
     CACHE_LINE = 64
     # Bytes between two rows.
     FAR = 4096
+
+
+cdef inline int rows_of_tile(Py_ssize_t rows) noexcept nogil:
+    """How many of the rows that are left the next tile takes."""
+    if rows >= TILE_ROWS:
+        return TILE_ROWS
+    return 4 if rows >= 4 else 2 if rows >= 2 else 1
+
+
+cdef void list_terms(
+    Terms *terms, Matrix left, Py_ssize_t rows, Py_ssize_t depth
+) noexcept nogil:
+    """List what counts in each tile of a product; for a block of samples or a unit of weights."""
+    if left.column == 1:
+        list_along_rows(terms, left, rows, depth)
+    else:
+        list_along_columns(terms, left, rows, depth)
+
+
+cdef void list_along_rows(
+    Terms *terms, Matrix left, Py_ssize_t rows, Py_ssize_t depth
+) noexcept nogil:
+    """The rows have no gaps: some values of each row of a tile at a time."""
+    cdef Py_ssize_t k, top = 0, tile = 0
+    cdef const real *start
+    cdef int size, count
+    while top < rows:
+        size = rows_of_tile(rows - top)
+        start = left.start + top * left.row
+        count = 0
+        k = 0
+        while k < depth:
+            count += list_bits(
+                &terms.lists[tile][count], <int>k,
+                columns_not_zero(start + k, left.row, size, depth - k),
+            )
+            k += STRIDE
+        terms.counts[tile] = count
+        top += size
+        tile += 1
+
+
+cdef inline unsigned columns_not_zero(
+    const real *start, Py_ssize_t row, int rows, Py_ssize_t columns
+) noexcept nogil:
+    """Which of up to 16 columns hold anything but zeros in some rows, as bits."""
+    cdef vector found
+    cdef unsigned bits = 0
+    cdef Py_ssize_t j = 0
+    cdef int i
+    while j < min(columns, <Py_ssize_t>STRIDE):
+        found = load_up_to(start + j, columns - j)
+        for i in range(1, rows):
+            found = either(found, load_up_to(start + i * row + j, columns - j))
+        bits |= lanes_not_zero(found) << j
+        j += VECTOR_LENGTH
+    return bits
+
+
+cdef void list_along_columns(
+    Terms *terms, Matrix left, Py_ssize_t rows, Py_ssize_t depth
+) noexcept nogil:
+    """The columns have no gaps: a word of bits for each, and from these the lists; up to 64 rows."""
+    cdef uint64_t words[DEPTH_BLOCK]
+    cdef Py_ssize_t k, i, top = 0, tile = 0
+    cdef uint64_t bits
+    cdef int size, count
+    for k in range(depth):
+        words[k] = 0
+        i = 0
+        while i < rows:
+            words[k] |= <uint64_t>columns_not_zero(
+                left.start + k * left.column + i, 0, 1, rows - i
+            ) << i
+            i += STRIDE
+    for k in range(depth, (depth + STRIDE - 1) // STRIDE * STRIDE):
+        words[k] = 0
+    while top < rows:
+        size = rows_of_tile(rows - top)
+        bits = ((<uint64_t>1 << size) - 1) << top
+        count = 0
+        k = 0
+        while k < depth:
+            count += list_bits(
+                &terms.lists[tile][count], <int>k, words_sharing(&words[k], bits)
+            )
+            k += STRIDE
+        terms.counts[tile] = count
+        top += size
+        tile += 1
+
+
+cdef inline vector load_up_to(const real *address, Py_ssize_t columns) noexcept nogil:
+    """A vector, or as much of it as there is."""
+    return load(address, columns >= VECTOR_LENGTH, <int>columns)
 
 
 cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
@@ -55,11 +158,13 @@ cdef inline vector load(const real *address, const bint whole, const int columns
 cdef inline void tile(
     const int rows, const int vectors, const bint whole, const int columns, Py_ssize_t top,
     Matrix left, const real *right, Py_ssize_t right_row, Py_ssize_t depth, Target target,
+    const uint16_t *terms,
 ) noexcept nogil:
     """out = base + factor * (left @ right): `rows` rows from `top`, `vectors` vectors of columns.
 
-    Unless it is whole, the tile is one vector wide and its last columns are missing. Called with
-    constants for `rows`, `vectors` and `whole`, so that the sums become registers.
+    Unless it is whole, the tile is one vector wide and its last columns are missing. `terms`: the k
+    that count, NULL for all. Called with constants for `rows`, `vectors` and `whole`, so that the
+    sums become registers.
     """
     cdef vector sums[TALL_ROWS][ROW_VECTORS]
     cdef vector row[ROW_VECTORS]
@@ -67,12 +172,13 @@ cdef inline void tile(
     cdef const real *base = target.base + top * target.base_row
     cdef real *out = target.out + top * target.out_row
     cdef real value
-    cdef Py_ssize_t k
+    cdef Py_ssize_t n, k
     cdef int i, v
     for i in range(rows):
         for v in range(vectors):
             sums[i][v] = zero_vector()
-    for k in range(depth):
+    for n in range(depth):
+        k = n if terms == NULL else terms[n]
         for v in range(vectors):
             row[v] = load(right + k * right_row + v * VECTOR_LENGTH, whole, columns)
         for i in range(rows):
@@ -109,50 +215,93 @@ cdef inline void look_ahead(Ahead *ahead) noexcept nogil:
         ahead = ahead.also
 
 
+cdef inline void tile_of_terms(
+    const int rows, const int vectors, const bint whole, const int columns, Py_ssize_t top,
+    Matrix left, const real *right, Py_ssize_t right_row, Py_ssize_t depth, Target target,
+    const Terms *terms, Py_ssize_t number,
+) noexcept nogil:
+    """A tile, with all of its terms or those that are listed."""
+    if terms == NULL:
+        tile(rows, vectors, whole, columns, top, left, right, right_row, depth, target, NULL)
+    # What nothing is added to is there already.
+    elif terms.counts[number] > 0 or target.base != target.out:
+        tile(
+            rows, vectors, whole, columns, top, left, right, right_row, terms.counts[number], target,
+            terms.lists[number],
+        )
+
+
 cdef inline void column_of_tiles(
     const int vectors, const bint whole, const int columns, Matrix left, Py_ssize_t rows,
     const real *right, Py_ssize_t right_row, Py_ssize_t depth, Target target, Ahead *ahead,
+    const Terms *terms,
 ) noexcept nogil:
     """The product for any number of rows: full tiles, then smaller ones."""
-    cdef Py_ssize_t top = 0
+    cdef Py_ssize_t top = 0, number = 0
+    cdef int size
     if vectors == 1:
         while top + TALL_ROWS <= rows:
             look_ahead(ahead)
-            tile(TALL_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target)
+            tile(
+                TALL_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target, NULL
+            )
             top += TALL_ROWS
-    while top + TILE_ROWS <= rows:
-        look_ahead(ahead)
-        tile(TILE_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target)
-        top += TILE_ROWS
-    if top + 4 <= rows:
-        tile(4, vectors, whole, columns, top, left, right, right_row, depth, target)
-        top += 4
-    if top + 2 <= rows:
-        tile(2, vectors, whole, columns, top, left, right, right_row, depth, target)
-        top += 2
-    if top < rows:
-        tile(1, vectors, whole, columns, top, left, right, right_row, depth, target)
+    while top < rows:
+        size = rows_of_tile(rows - top)
+        if size == TILE_ROWS:
+            look_ahead(ahead)
+            tile_of_terms(
+                TILE_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target,
+                terms, number,
+            )
+        elif size == 4:
+            tile_of_terms(
+                4, vectors, whole, columns, top, left, right, right_row, depth, target, terms, number
+            )
+        elif size == 2:
+            tile_of_terms(
+                2, vectors, whole, columns, top, left, right, right_row, depth, target, terms, number
+            )
+        else:
+            tile_of_terms(
+                1, vectors, whole, columns, top, left, right, right_row, depth, target, terms, number
+            )
+        top += size
+        number += 1
 
 
 cdef void pack_transposed(
     Matrix right, Py_ssize_t depth, Py_ssize_t columns, real *packed
 ) noexcept nogil:
-    """Copy `columns` columns of `right` to rows of as many values, four at a time."""
-    cdef Py_ssize_t k, j = 0
-    cdef const real *column = right.start
-    cdef Py_ssize_t next = right.column
-    while j + 4 <= columns:
-        column = right.start + j * next
-        for k in range(depth):
-            packed[k * columns + j] = column[k]
-            packed[k * columns + j + 1] = column[k + next]
-            packed[k * columns + j + 2] = column[k + 2 * next]
-            packed[k * columns + j + 3] = column[k + 3 * next]
-        j += 4
-    while j < columns:
-        for k in range(depth):
-            packed[k * columns + j] = right.start[j * next + k]
-        j += 1
+    """Copy `columns` columns of `right` to rows of as many values, four by four.
+
+    A cache line of every column at a time, which may not be there any more for the next four.
+    """
+    cdef Py_ssize_t j, k, line = 0, end
+    cdef const real *column
+    while line < depth:
+        end = min(line + CACHE_LINE // <Py_ssize_t>sizeof(real), depth)
+        j = 0
+        while j < columns:
+            column = right.start + j * right.column
+            k = line
+            while k + 4 <= end and j + 4 <= columns:
+                transpose_four(column + k, right.column, packed + k * columns + j, columns)
+                k += 4
+            pack_values(column, right.column, k, end, min(columns - j, 4), columns, packed + j)
+            j += 4
+        line = end
+
+
+cdef inline void pack_values(
+    const real *column, Py_ssize_t next, Py_ssize_t k, Py_ssize_t end, Py_ssize_t columns,
+    Py_ssize_t row, real *packed,
+) noexcept nogil:
+    """The values from `k` to `end` of a few columns, one by one."""
+    cdef Py_ssize_t i, j
+    for i in range(k, end):
+        for j in range(columns):
+            packed[i * row + j] = column[j * next + i]
 
 
 cdef inline bint is_spread(Matrix right, Py_ssize_t rows) noexcept nogil:
@@ -172,7 +321,7 @@ cdef void pack(Matrix right, Py_ssize_t depth, Py_ssize_t columns, real *packed)
 
 cdef void multiply_panel(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns,
-    Target target, Ahead *ahead,
+    Target target, Ahead *ahead, const Terms *terms,
 ) noexcept nogil:
     """One panel: as wide as a tile, one vector, or what is left of one."""
     cdef real packed[DEPTH_BLOCK * TILE_VECTORS * VECTOR_LENGTH]
@@ -185,13 +334,15 @@ cdef void multiply_panel(
         pack(right, depth, columns, packed)
         source, row = &packed[0], columns
     if columns == ROW_VECTORS * VECTOR_LENGTH:
-        tile(1, ROW_VECTORS, True, 0, 0, left, source, row, depth, target)
+        tile(1, ROW_VECTORS, True, 0, 0, left, source, row, depth, target, NULL)
     elif columns == TILE_VECTORS * VECTOR_LENGTH:
-        column_of_tiles(TILE_VECTORS, True, 0, left, rows, source, row, depth, target, ahead)
+        column_of_tiles(
+            TILE_VECTORS, True, 0, left, rows, source, row, depth, target, ahead, terms
+        )
     elif columns == VECTOR_LENGTH:
-        column_of_tiles(1, True, 0, left, rows, source, row, depth, target, ahead)
+        column_of_tiles(1, True, 0, left, rows, source, row, depth, target, ahead, NULL)
     else:
-        column_of_tiles(1, False, columns, left, rows, source, row, depth, target, ahead)
+        column_of_tiles(1, False, columns, left, rows, source, row, depth, target, ahead, NULL)
 
 
 cdef inline Py_ssize_t panel_width(Py_ssize_t left_over, bint one_row) noexcept nogil:
@@ -205,22 +356,25 @@ cdef inline Py_ssize_t panel_width(Py_ssize_t left_over, bint one_row) noexcept 
 
 cdef void product(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Ahead *ahead,
+    Target target, Ahead *ahead, Terms *terms,
 ) noexcept nogil:
-    """target: left (rows, depth) @ right (depth, columns); depth at least 1."""
+    """target: left (rows, depth) @ right (depth, columns); depth at least 1.
+
+    `terms`, unless NULL: room for lists of what is not zero in `left`, which is looked for.
+    """
     if rows == 1 and right.column != 1:
         # The transpose: a row alone is not worth packing all of the right-hand side for.
         panels(
             Matrix(right.start, right.column, right.row), Matrix(left.start, left.column, 1),
-            columns, 1, depth, Target(target.base, 1, target.factor, target.out, 1), ahead,
+            columns, 1, depth, Target(target.base, 1, target.factor, target.out, 1), ahead, NULL,
         )
     else:
-        panels(left, right, rows, columns, depth, target, ahead)
+        panels(left, right, rows, columns, depth, target, ahead, terms)
 
 
 cdef void panels(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Ahead *ahead,
+    Target target, Ahead *ahead, Terms *terms,
 ) noexcept nogil:
     """The product, panel by panel."""
     cdef real zeros[ROW_VECTORS * VECTOR_LENGTH]
@@ -232,6 +386,10 @@ cdef void panels(
         memset(zeros, 0, sizeof(zeros))
     while done < depth:
         deep = min(deep, depth - done)
+        if terms != NULL and not terms.listed:
+            list_terms(
+                terms, Matrix(left.start + done * left.column, left.row, left.column), rows, deep
+            )
         j = 0
         while j < columns:
             width = panel_width(columns - j, rows == 1)
@@ -249,7 +407,7 @@ cdef void panels(
                 Matrix(
                     right.start + done * right.row + j * right.column, right.row, right.column
                 ),
-                rows, deep, width, panel, ahead,
+                rows, deep, width, panel, ahead, terms,
             )
             j += width
         done += deep
@@ -278,7 +436,7 @@ cdef void dense_forward(
         return
     product(
         rows_of(x), rows_of(weights), rows, columns, x.shape[1],
-        Target(&bias[0], 0, 1, &out[0, 0], columns), NULL,
+        Target(&bias[0], 0, 1, &out[0, 0], columns), NULL, NULL,
     )
 
 
@@ -294,7 +452,7 @@ cdef void dense_weight_gradient(
         return
     product(
         columns_of(x), rows_of(delta), rows, columns, x.shape[0],
-        Target(NULL, 0, 1, &out[0, 0], columns), NULL,
+        Target(NULL, 0, 1, &out[0, 0], columns), NULL, NULL,
     )
 
 
@@ -318,5 +476,5 @@ cdef void dense_input_gradient(
         return
     product(
         rows_of(delta), columns_of(weights), rows, columns, delta.shape[1],
-        Target(NULL, 0, 1, &out[0, 0], columns), NULL,
+        Target(NULL, 0, 1, &out[0, 0], columns), NULL, NULL,
     )

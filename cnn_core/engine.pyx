@@ -5,7 +5,6 @@ stands in step.pyx. What each method does, with shapes and errors: `cnn_core.con
 """
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.math cimport isfinite, sqrt
 from libc.stdint cimport uint64_t
@@ -35,6 +34,13 @@ from .step cimport (
     Samples,
     Sheet,
 )
+
+cdef extern from "Python.h" nogil:
+    ctypedef struct PyThreadState
+    PyThreadState *PyGILState_GetThisThreadState()
+    void PyEval_RestoreThread(PyThreadState *thread)
+    PyThreadState *PyEval_SaveThread()
+    int PyErr_CheckSignals()
 
 cdef enum:
     ALIGNMENT = 64
@@ -156,6 +162,8 @@ cdef class Data:
             self.samples.bytes = &self.bytes[0, 0]
         else:
             self.samples.reals = &self.reals[0, 0]
+        self.samples.count = self.rows
+        self.samples.are_sparse = step.are_sparse(&self.samples, net.inputs)
         return 0
 
     cdef int bind_targets(self, const real[:, ::1] targets, const Net *net) except -1:
@@ -707,9 +715,17 @@ cdef class Predictor:
 
 cdef int look_at_signals(Tally *tally, double work) except -1 nogil:
     """Now and then let Python handle what has come in, Ctrl-C above all."""
+    cdef PyThreadState *thread
+    cdef int found
     tally.work += work + WORK_OF_A_STEP
-    if tally.work > WORK_BETWEEN_SIGNALS:
-        tally.work = 0
-        with gil:
-            PyErr_CheckSignals()
-    return 0
+    if tally.work <= WORK_BETWEEN_SIGNALS:
+        return 0
+    tally.work = 0
+    # Not `with gil`, which crashes in a daemon thread that outlives Python by the rest of a step.
+    thread = PyGILState_GetThisThreadState()
+    if thread == NULL:
+        return 0
+    PyEval_RestoreThread(thread)
+    found = PyErr_CheckSignals()
+    PyEval_SaveThread()
+    return found

@@ -68,10 +68,12 @@ cdef Py_ssize_t take_steps(
     for unit in range(GROUP_ROWS):
         one[unit] = 1
     gather_part(part, 0, rows)
-    weigh(net, room, 0, room.x, room.input_row, part.first, 0, rows)
+    weigh(
+        net, room, 0, room.x, room.input_row, part.first, 0, rows, part.samples.are_sparse
+    )
     product(
         Matrix(room.x, room.input_row, 1), Matrix(room.x, 1, room.input_row),
-        rows, rows, layer.fan_in, Target(&one[0], 0, 1, &gram[0], GROUP_ROWS), NULL,
+        rows, rows, layer.fan_in, Target(&one[0], 0, 1, &gram[0], GROUP_ROWS), NULL, NULL,
     )
     total[0] = 0
     while start < rows:
@@ -85,7 +87,7 @@ cdef Py_ssize_t take_steps(
                 part.rows, layer.fan_out, start,
                 Target(z + start * layer.row, layer.row, -part.step.rate, z + start * layer.row,
                        layer.row),
-                NULL,
+                NULL, NULL,
             )
         go_up(part, 0, start, part.rows)
         judge(part, start, part.rows)

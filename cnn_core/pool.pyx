@@ -1,7 +1,8 @@
 """The threads of the process that share the work of a job with whoever asks for it.
 
-A job is a number of tasks, which may be done in any order and by anyone. The thread that asks does
-tasks like the others, so that it needs nobody: where the workers are asleep, or kept from their
+A job is a number of tasks, which may be done in any order and by anyone. Every thread begins with a
+share of its own, the same from job to job, so that what it works on stays in its caches, and then
+takes from the ends of the others' shares. The thread that asks does tasks like the others, so that it needs nobody: where the workers are asleep, or kept from their
 cores by other programs, it does them all. It waits for a worker only while that one is in the midst
 of a task. Whoever waits spins a bounded time and then sleeps.
 
@@ -26,7 +27,7 @@ cdef extern from "threads.h" nogil:
     int64_t shared_load(int64_t *at)
     void shared_store(int64_t *at, int64_t value)
     int64_t shared_exchange(int64_t *at, int64_t value)
-    int64_t shared_subtract_one(int64_t *at)
+    int64_t shared_subtract(int64_t *at, int64_t value)
     bint shared_replace(int64_t *at, int64_t expected, int64_t value)
     void pause_briefly()
     int64_t nanoseconds()
@@ -41,6 +42,9 @@ cdef enum:
     MOST_WORKERS = 255
     # Looks at a shared number between two looks at the clock.
     LOOKS = 256
+    # A share stands alone in the two cache lines that processors fetch together.
+    SHARE_WORDS = 16
+    END_BITS = 32
 
 # Nanoseconds that a thread waits awake. With less, and threads that take turns, as they do next to
 # busy neighbours, lose each other: who sleeps is woken on the waker's core and stays there.
@@ -69,11 +73,12 @@ cdef int64_t taken = 0
 # The job: it stays as it is until every task that was begun is finished.
 cdef Task job_task
 cdef void *job_context
-cdef Py_ssize_t job_tasks
-# Workers that may take part in it; tasks that nobody has begun; tasks that are not finished.
+# Workers that may take part in it; tasks that are not finished.
 cdef int64_t helpers = 0
-cdef int64_t waiting = 0
 cdef int64_t unfinished = 0
+# Of each thread, the asker last: the tasks of its share that nobody has begun, the first one and, in
+# the upper half of the word, the one behind the last.
+cdef int64_t shares[(MOST_WORKERS + 1) * SHARE_WORDS]
 # Where the thread that asked was when it did.
 cdef int64_t askers_core = -1
 
@@ -107,17 +112,47 @@ cdef inline void wake(Sleeper *sleeper) noexcept nogil:
         PyThread_release_lock(sleeper.wakeup)
 
 
-cdef bint do_a_task() noexcept nogil:
-    """Do a task that nobody has begun; return whether there was one."""
-    cdef int64_t left = shared_load(&waiting)
-    while left > 0:
-        if shared_replace(&waiting, left, left - 1):
-            job_task(job_context, job_tasks - left)
-            if shared_subtract_one(&unfinished) == 0:
-                wake(&asker)
-            return True
-        left = shared_load(&waiting)
-    return False
+cdef inline int64_t *share_of(int number) noexcept nogil:
+    return &shares[number * SHARE_WORDS]
+
+
+cdef inline int64_t first_of(int64_t share) noexcept nogil:
+    return share & ((<int64_t>1 << END_BITS) - 1)
+
+
+cdef inline bint has_tasks(int64_t share) noexcept nogil:
+    return first_of(share) < share >> END_BITS
+
+
+cdef inline int64_t take(int number, bint is_own) noexcept nogil:
+    """A task of a share that nobody has begun: the first for who owns it, else the last; or -1."""
+    cdef int64_t *share = share_of(number)
+    cdef int64_t found = shared_load(share), end
+    while has_tasks(found):
+        end = found >> END_BITS
+        if is_own:
+            if shared_replace(share, found, found + 1):
+                return first_of(found)
+        elif shared_replace(share, found, found - (<int64_t>1 << END_BITS)):
+            return end - 1
+        found = shared_load(share)
+    return -1
+
+
+cdef void do_tasks(int number) noexcept nogil:
+    """Do what nobody has begun, of the own share first."""
+    cdef int parties = <int>shared_load(&helpers) + 1
+    cdef int64_t task, done = 0
+    cdef int i
+    for i in range(parties):
+        while True:
+            task = take((number + i) % parties, i == 0)
+            if task < 0:
+                break
+            job_task(job_context, <Py_ssize_t>task)
+            done += 1
+    if done > 0 and shared_subtract(&unfinished, done) == 0:
+        wake(&asker)
 
 
 cdef inline bint stays_awake(Vigil *vigil) noexcept nogil:
@@ -141,7 +176,7 @@ cdef void work(void *argument) noexcept nogil:
     while True:
         if is_wanted(number):
             keep_away_from_asker()
-            do_a_task()
+            do_tasks(number)
             vigil = Vigil(0, 0)
         elif not stays_awake(&vigil):
             shared_store(&own.asleep, 1)
@@ -159,28 +194,39 @@ cdef inline void keep_away_from_asker() noexcept nogil:
 
 
 cdef inline bint is_wanted(int number) noexcept nogil:
-    return number < shared_load(&helpers) and shared_load(&waiting) > 0
+    cdef int i, others = <int>shared_load(&helpers)
+    if number < others:
+        for i in range(others + 1):
+            if has_tasks(shared_load(share_of(i))):
+                return True
+    return False
 
 
 cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept nogil:
-    """Do the tasks from 0 to `tasks` - 1 with the help of up to `threads` - 1 workers."""
-    global job_task, job_context, job_tasks
+    """Do the tasks from 0 to `tasks` - 1 with the help of up to `threads` - 1 workers.
+
+    Jobs whose tasks work on the same memory in the same order find it where they left it.
+    """
+    global job_task, job_context
     cdef Py_ssize_t i
-    if threads < 2 or tasks < 2 or started == 0 or not shared_replace(&taken, 0, 1):
+    cdef int64_t others = min(threads - 1, started)
+    if others < 1 or tasks < 2 or not shared_replace(&taken, 0, 1):
         for i in range(tasks):
             task(context, i)
         return
     job_task = task
     job_context = context
-    job_tasks = tasks
     shared_store(&askers_core, current_core())
-    shared_store(&helpers, threads - 1)
+    shared_store(&helpers, others)
     shared_store(&unfinished, tasks)
-    shared_store(&waiting, tasks)
-    for i in range(min(<Py_ssize_t>started, min(<Py_ssize_t>threads, tasks) - 1)):
+    for i in range(others + 1):
+        shared_store(
+            share_of(<int>i),
+            tasks * i // (others + 1) | (tasks * (i + 1) // (others + 1)) << END_BITS,
+        )
+    for i in range(min(<int64_t>others, <int64_t>tasks - 1)):
         wake(&workers[i])
-    while do_a_task():
-        pass
+    do_tasks(<int>others)
     wait_for_the_others()
     shared_store(&taken, 0)
 
@@ -198,12 +244,14 @@ cdef void wait_for_the_others() noexcept nogil:
 def forget_workers():
     """Begin anew without workers: what is true in a child process after a fork."""
     global started
+    cdef int i
     started = 0
     # The locks of the parent are not touched, since their state is unknown.
     asker.wakeup = NULL
     asker.asleep = 0
-    shared_store(&waiting, 0)
     shared_store(&unfinished, 0)
+    for i in range(MOST_WORKERS + 1):
+        shared_store(share_of(i), 0)
     shared_store(&taken, 0)
 
 

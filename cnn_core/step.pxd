@@ -63,6 +63,8 @@ cdef struct Samples:
     const real *weights
     const Py_ssize_t *order
     Py_ssize_t count
+    # Whether the inputs have so many zeros that it pays to look for them.
+    bint are_sparse
 
 cdef struct Net:
     Py_ssize_t size
@@ -159,6 +161,7 @@ cdef Py_ssize_t blocks_of(const Net *net, Py_ssize_t rows, int threads) noexcept
 cdef Py_ssize_t units_of(Py_ssize_t fan_in) noexcept nogil
 cdef Py_ssize_t column_blocks(const Layer *layer) noexcept nogil
 cdef Py_ssize_t spaced(Py_ssize_t columns) noexcept nogil
+cdef bint are_sparse(const Samples *samples, Py_ssize_t inputs) noexcept nogil
 cdef double total_of(const Part *part) noexcept nogil
 cdef Py_ssize_t next_to_wait(const Net *net, Py_ssize_t l) noexcept nogil
 cdef Py_ssize_t last_to_wait(const Net *net, Py_ssize_t l) noexcept nogil
@@ -176,7 +179,7 @@ cdef void answer(void *prediction, Py_ssize_t block) noexcept nogil
 cdef void gather_part(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil
 cdef void weigh(
     const Net *net, const Room *room, Py_ssize_t l, const real *x, Py_ssize_t x_row,
-    Py_ssize_t first, Py_ssize_t top, Py_ssize_t rows,
+    Py_ssize_t first, Py_ssize_t top, Py_ssize_t rows, bint looks_for_zeros,
 ) noexcept nogil
 cdef Py_ssize_t go_up(
     const Part *part, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows

@@ -26,7 +26,7 @@ takes the step. With normalization over the batch there is room for all of it.
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
-from .dense cimport Ahead, Target, product, sum_of_rows
+from .dense cimport Ahead, Target, Terms, list_terms, product, sum_of_rows
 from .matrix cimport Matrix, Shape
 from .normalization cimport (
     add_products,
@@ -57,6 +57,9 @@ cdef enum:
     # Columns of a layer from which on its inputs are brought together before they are used so often.
     WIDE_COLUMNS = 256
     CACHE_LINE = 64
+    # Zeros are looked for if a group of neighbours is all zeros one time in this many.
+    SPARSE = 8
+    SAMPLES_LOOKED_AT = 32
 
 
 cdef Py_ssize_t block_rows_for(Py_ssize_t most_weights) noexcept nogil:
@@ -105,6 +108,28 @@ cdef inline Py_ssize_t number_of(const Samples *samples, Py_ssize_t i) noexcept 
     return i if samples.order == NULL else samples.order[i]
 
 
+cdef bint are_sparse(const Samples *samples, Py_ssize_t inputs) noexcept nogil:
+    """Whether it pays to look for zeros: by groups of neighbouring inputs, in some samples."""
+    cdef Py_ssize_t looked_at = min(samples.count // 8, <Py_ssize_t>SAMPLES_LOOKED_AT)
+    cdef Py_ssize_t groups = inputs // TILE_ROWS, zeros = 0, i, j, start
+    for i in range(looked_at):
+        start = samples.count * i // looked_at * inputs
+        for j in range(groups):
+            zeros += are_zeros(samples, start + j * TILE_ROWS, TILE_ROWS)
+    return zeros * SPARSE > groups * looked_at
+
+
+cdef inline bint are_zeros(const Samples *samples, Py_ssize_t start, int size) noexcept nogil:
+    cdef int i
+    cdef bint found = False
+    for i in range(size):
+        if samples.bytes != NULL:
+            found |= samples.bytes[start + i] != 0
+        else:
+            found |= samples.reals[start + i] != 0
+    return not found
+
+
 cdef double total_of(const Part *part) noexcept nogil:
     """What the samples of the batch that begins with this part count together."""
     cdef const real *weights = part.samples.weights
@@ -143,7 +168,8 @@ cdef void go_through(void *context, Py_ssize_t block) noexcept nogil:
         l = 0
         gather_part(part, top, rows)
         weigh(
-            part.net, room, 0, room.x + top * room.input_row, room.input_row, part.first, top, rows
+            part.net, room, 0, room.x + top * room.input_row, room.input_row, part.first, top, rows,
+            part.samples.are_sparse,
         )
         if part.net.layers[0].normalization == BATCH:
             return
@@ -206,14 +232,20 @@ cdef void gather_targets(
 
 cdef void weigh(
     const Net *net, const Room *room, Py_ssize_t l, const real *x, Py_ssize_t x_row,
-    Py_ssize_t first, Py_ssize_t top, Py_ssize_t rows,
+    Py_ssize_t first, Py_ssize_t top, Py_ssize_t rows, bint looks_for_zeros,
 ) noexcept nogil:
     """x @ weights, and the bias unless there is normalization, into the room from row `top`.
 
-    The sample in row 0 of the room is the caller's sample number `first`.
+    The sample in row 0 of the room is the caller's sample number `first`. `looks_for_zeros`: whether
+    it is worth while in `x`.
     """
     cdef const Layer *layer = &net.layers[l]
     cdef const real *bias = net.parameters + layer.bias
+    cdef Terms room_for_terms
+    cdef Terms *terms = NULL
+    if looks_for_zeros:
+        terms = &room_for_terms
+        terms.listed = False
     if net.article:
         bias += (first + top) * layer.fan_out
     elif layer.normalization != NONE:
@@ -225,7 +257,7 @@ cdef void weigh(
             bias, layer.fan_out if net.article else 0, 1,
             room.sheets[l].normal + top * layer.row, layer.row,
         ),
-        NULL,
+        NULL, terms,
     )
 
 
@@ -280,7 +312,7 @@ cdef Py_ssize_t go_up(
         l += 1
         if l == net.size:
             return l
-        weigh(net, part.room, l, sheet.output + at, layer.row, part.first, top, rows)
+        weigh(net, part.room, l, sheet.output + at, layer.row, part.first, top, rows, False)
         if net.layers[l].normalization == BATCH:
             return l
 
@@ -365,7 +397,10 @@ cdef void answer(void *context, Py_ssize_t block) noexcept nogil:
     if asked.samples.bytes == NULL and any_strange(x, x_row, end - top, net.inputs):
         shared_store(&asked.strange, 1)
     for l in range(net.size):
-        weigh(net, room, l, x, x_row, asked.first, top, end - top)
+        weigh(
+            net, room, l, x, x_row, asked.first, top, end - top,
+            l == 0 and asked.samples.are_sparse,
+        )
         normalize_by_what_was_learned(net, room, l, top, end - top)
         activate(net, room, l, top, end - top)
         x, x_row = room.sheets[l].activation + top * net.layers[l].row, net.layers[l].row
@@ -503,7 +538,7 @@ cdef void descend(
         Matrix(part.room.sheets[l].error + top * layer.row, layer.row, 1),
         Matrix(net.parameters + layer.weights, 1, layer.fan_out),
         rows, layer.fan_in, layer.fan_out,
-        Target(NULL, 0, 1, sheet.delta + at, below.row), NULL,
+        Target(NULL, 0, 1, sheet.delta + at, below.row), NULL, NULL,
     )
     if net.article:
         return
@@ -626,6 +661,8 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
     cdef Matrix left, right
     cdef Ahead samples_ahead, weights_ahead
     cdef Ahead *ahead = NULL
+    cdef Terms room_for_terms
+    cdef Terms *terms = NULL
     if l == 0:
         left = Matrix(part.room.x + top, 1, part.room.input_row)
         samples_ahead = share_of_next(
@@ -641,6 +678,10 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
                 &packed[i * UNIT_ROWS], left.start + i * left.column, <size_t>rows * sizeof(real)
             )
         left = Matrix(&packed[0], 1, UNIT_ROWS)
+    if l == 0 and part.samples.are_sparse:
+        terms = &room_for_terms
+        list_terms(terms, left, rows, part.rows)
+        terms.listed = True
     right = Matrix(part.room.sheets[l].error + part.top * layer.row, layer.row, 1)
     if net.article:
         right = Matrix(
@@ -668,11 +709,12 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
             product(
                 left, right, rows, columns, part.rows,
                 Target(weights, layer.fan_out, -part.step.rate, weights, layer.fan_out), ahead,
+                terms,
             )
         else:
             product(
                 left, right, rows, columns, part.rows,
-                Target(base, row, 1, gradient, row), ahead,
+                Target(base, row, 1, gradient, row), ahead, terms,
             )
             if part.steps:
                 for i in range(rows):

@@ -46,8 +46,8 @@ static inline void shared_store(int64_t *at, int64_t value) {
 static inline int64_t shared_exchange(int64_t *at, int64_t value) {
     return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
 }
-static inline int64_t shared_subtract_one(int64_t *at) {
-    return __atomic_sub_fetch(at, 1, __ATOMIC_SEQ_CST);
+static inline int64_t shared_subtract(int64_t *at, int64_t value) {
+    return __atomic_sub_fetch(at, value, __ATOMIC_SEQ_CST);
 }
 static inline int shared_replace(int64_t *at, int64_t expected, int64_t value) {
     return __atomic_compare_exchange_n(at, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -71,7 +71,7 @@ static int64_t shared_exchange(int64_t *at, int64_t value) {
     *at = value;
     return before;
 }
-static int64_t shared_subtract_one(int64_t *at) { return --*at; }
+static int64_t shared_subtract(int64_t *at, int64_t value) { return *at -= value; }
 static int shared_replace(int64_t *at, int64_t expected, int64_t value) {
     if (*at != expected)
         return 0;

@@ -6,6 +6,7 @@
 #define CNN_CORE_VECTOR_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #if defined(__AVX2__)
@@ -111,6 +112,105 @@ INLINED void store_some(real *address, vector v, int count) {
 INLINED vector zero_vector(void) {
     vector v = {0};
     return v;
+}
+
+/* Four rows of four values, `row` apart, to four columns: rows again, `out_row` apart. */
+#if defined(__GNUC__)
+#define FOUR_BYTES (4 * sizeof(real))
+typedef real four __attribute__((vector_size(FOUR_BYTES)));
+typedef real unaligned_four
+    __attribute__((vector_size(FOUR_BYTES), aligned(sizeof(real)), may_alias));
+#if defined(__clang__)
+#define PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#ifdef CNN_CORE_FLOAT64
+typedef int64_t four_numbers __attribute__((vector_size(FOUR_BYTES)));
+#else
+typedef int32_t four_numbers __attribute__((vector_size(FOUR_BYTES)));
+#endif
+#define PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (four_numbers){i, j, k, l})
+#endif
+INLINED void transpose_four(const real *rows, ptrdiff_t row, real *out, ptrdiff_t out_row) {
+    four a = *(const unaligned_four *)rows, b = *(const unaligned_four *)(rows + row);
+    four c = *(const unaligned_four *)(rows + 2 * row), d = *(const unaligned_four *)(rows + 3 * row);
+    four ab = PICK(a, b, 0, 4, 1, 5), ab_end = PICK(a, b, 2, 6, 3, 7);
+    four cd = PICK(c, d, 0, 4, 1, 5), cd_end = PICK(c, d, 2, 6, 3, 7);
+    *(unaligned_four *)out = PICK(ab, cd, 0, 1, 4, 5);
+    *(unaligned_four *)(out + out_row) = PICK(ab, cd, 2, 3, 6, 7);
+    *(unaligned_four *)(out + 2 * out_row) = PICK(ab_end, cd_end, 0, 1, 4, 5);
+    *(unaligned_four *)(out + 3 * out_row) = PICK(ab_end, cd_end, 2, 3, 6, 7);
+}
+#else
+INLINED void transpose_four(const real *rows, ptrdiff_t row, real *out, ptrdiff_t out_row) {
+    int i, j;
+    for (i = 0; i < 4; i++)
+        for (j = 0; j < 4; j++)
+            out[j * out_row + i] = rows[i * row + j];
+}
+#endif
+
+/* What is not 0, as bits: the lanes of a vector; those of 16 words that share a bit with `bits`. -0 may
+ * pass for a number that is not 0. */
+#if defined(__GNUC__)
+#ifdef CNN_CORE_FLOAT64
+typedef int64_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
+#else
+typedef int32_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
+#endif
+INLINED vector either(vector a, vector b) { return (vector)((lane_bits)a | (lane_bits)b); }
+#else
+INLINED vector either(vector a, vector b) { return a != 0 ? a : b; }
+#endif
+INLINED unsigned lanes_not_zero(vector v) {
+#if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
+    return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
+#elif defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)v, (__m512i)v);
+#elif defined(__AVX2__) && defined(CNN_CORE_FLOAT64)
+    return (unsigned)_mm256_movemask_pd(_mm256_cmp_pd((__m256d)v, _mm256_setzero_pd(), _CMP_NEQ_UQ));
+#elif defined(__AVX2__)
+    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+#else
+    real room[VECTOR_LENGTH];
+    unsigned lanes = 0;
+    int j;
+    store_vector(room, v);
+    for (j = 0; j < VECTOR_LENGTH; j++)
+        lanes |= (unsigned)(room[j] != 0) << j;
+    return lanes;
+#endif
+}
+INLINED unsigned words_sharing(const uint64_t *words, uint64_t bits) {
+#if defined(__AVX512F__)
+    __m512i wanted = _mm512_set1_epi64((long long)bits);
+    unsigned low = _mm512_test_epi64_mask(_mm512_loadu_si512(words), wanted);
+    unsigned high = _mm512_test_epi64_mask(_mm512_loadu_si512(words + 8), wanted);
+    return low | high << 8;
+#else
+    unsigned found = 0;
+    int i;
+    for (i = 0; i < 16; i++)
+        found |= (unsigned)((words[i] & bits) != 0) << i;
+    return found;
+#endif
+}
+/* Write first + i for every bit i of 16 that is set, where there is room for 16; how many they are. */
+INLINED int list_bits(uint16_t *list, int first, unsigned bits) {
+#if defined(__AVX512F__)
+    __m512i numbers = _mm512_add_epi32(
+        _mm512_set1_epi32(first),
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    __m512i listed = _mm512_maskz_compress_epi32((__mmask16)bits, numbers);
+    _mm256_storeu_si256((__m256i *)list, _mm512_cvtepi32_epi16(listed));
+    return __builtin_popcount(bits);
+#else
+    int i, count = 0;
+    for (i = 0; i < 16; i++) {
+        list[count] = (uint16_t)(first + i);
+        count += bits >> i & 1;
+    }
+    return count;
+#endif
 }
 
 /* Whether a number is infinite or NaN, told by its bits: a whole number, which a loop can collect in

@@ -45,6 +45,7 @@ def faster(factor: float, *peers: str, ours: str = "cython") -> Bar:
 
 
 def share_of_peak(share: float) -> Bar:
+    """Of the time that all multiply-adds take at the peak, those with a zero included."""
     return Bar(
         f"at least {share:.0%} of the FMA peak",
         share,

@@ -31,8 +31,8 @@ PEERS = ("numpy", "scikit-learn", "pytorch", "jax")
 OURS = "cython"
 
 
-def sigmoid_work(batch_size: int) -> Work:
-    return Work(batch_size=batch_size)
+def sigmoid_work(batch_size: int, without_zeros: bool = False) -> Work:
+    return Work(batch_size=batch_size, without_zeros=without_zeros)
 
 
 def adam_work(batch_size: int) -> Work:
@@ -73,6 +73,15 @@ def _sgd_rows() -> list[Row]:
                 slow=("numpy", "scikit-learn", "pytorch") if batch_size == 1 else (),
             )
         )
+    rows.append(
+        Training(
+            "sgd-64-no-zeros",
+            title.format(64) + ", images without zeros",
+            (OURS, "cython-bytes", *PEERS, PEAK),
+            (),
+            work=sigmoid_work(64, without_zeros=True),
+        )
+    )
     for batch_size in (64, 256, 2048, EPOCH):
         rows.append(
             Training(

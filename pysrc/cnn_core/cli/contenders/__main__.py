@@ -23,6 +23,8 @@ def main() -> None:
     """Check, then time; print the outcome as the last line."""
     job = Job.from_json(sys.stdin.read())
     samples = Samples.load(job.data, job.samples)
+    if job.work.without_zeros:
+        samples = samples.without_zeros()
     contender = _new(job)
     checked: Check | None = None
     if job.checks:

@@ -38,6 +38,8 @@ class Work:
     dtype : {"float32", "float64"}
     epsilon_comes_first : bool
         Whether Adam adds its epsilon before the second moment is corrected, not after it.
+    without_zeros : bool
+        Whether no input is 0, so that nothing can be left out.
     """
 
     sizes: tuple[int, ...] = (784, 128, 10)
@@ -49,6 +51,7 @@ class Work:
     learning_rate: float = 0.5
     dtype: Literal["float32", "float64"] = "float32"
     epsilon_comes_first: bool = False
+    without_zeros: bool = False
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -101,6 +104,10 @@ class Samples:
     def save(self, path: str | Path) -> None:
         """Write an ``.npz`` file."""
         np.savez(path, images=self.images, labels=self.labels, classes=self.classes)
+
+    def without_zeros(self) -> Samples:
+        """Return the same images with 1 in the place of 0."""
+        return Samples(np.maximum(self.images, 1), self.labels, self.classes)
 
     def __len__(self) -> int:
         return len(self.images)
