@@ -9,6 +9,8 @@ CNN_CORE_SANITIZE=1
     the test suite. Needs gcc or clang, and Python has to be started as `make asan` does.
 CNN_CORE_SANITIZE=thread
     Check instead that no two threads get at the same memory unordered; Python as in `make tsan`.
+CNN_CORE_COVERAGE=1
+    Count what is carried out, with gcc alone: see `make coverage` and tests/coverage_report.py.
 """
 
 from __future__ import annotations
@@ -42,8 +44,13 @@ PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
 ASKED_FOR = os.environ.get("CNN_CORE_SANITIZE", "0")
 SANITIZE = ASKED_FOR not in ("", "0")
 SANITIZERS = "thread" if ASKED_FOR == "thread" else "address,undefined"
+COVERAGE = os.environ.get("CNN_CORE_COVERAGE", "0") not in ("", "0")
 # What is up to date is told by the files' times alone, so a switch needs a folder of its own.
-BUILD = Path("build") / SANITIZERS.replace(",", "-") if SANITIZE else Path("build")
+BUILD = Path("build")
+if SANITIZE:
+    BUILD /= SANITIZERS.replace(",", "-")
+elif COVERAGE:
+    BUILD /= "coverage"
 STAGED = BUILD / "staged"
 THIS_FILE = Path("setup.py")
 
@@ -70,6 +77,9 @@ SANITIZED = [
     "-fno-wrapv",
 ]
 
+# Without optimization a line of C is a line of the machine's; counts of several threads add up.
+COUNTED = ["-O0", "--coverage", "-fprofile-update=atomic"]
+
 
 def isa_levels() -> dict[str, list[str]]:
     """Return the levels to build for this machine's family, lowest first, with their flags."""
@@ -89,9 +99,10 @@ def compile_flags(level_flags: list[str]) -> list[str]:
     """Return the compiler's flags: nothing that changes the order of a sum."""
     if sys.platform == "win32":
         return ["/O2"]
+    # Tables for unwinding the stack would be a tenth of the package, and nothing here throws.
+    usual = ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
     return [
-        # Tables for unwinding the stack would be a tenth of the package, and nothing here throws.
-        *(SANITIZED if SANITIZE else ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]),
+        *(SANITIZED if SANITIZE else COUNTED if COVERAGE else usual),
         *level_flags,
         "-ffp-contract=fast",
         "-fno-math-errno",
@@ -104,6 +115,8 @@ def link_flags() -> list[str]:
     """Return the linker's flags: no symbols in the shipped modules, and no pages half empty."""
     if SANITIZE:
         return [f"-fsanitize={SANITIZERS}"]
+    if COVERAGE:
+        return ["--coverage"]
     return ["-Wl,-s", "-Wl,-z,noseparate-code"] if sys.platform.startswith("linux") else []
 
 

@@ -107,6 +107,14 @@ def test_biases_are_the_number_zero_at_first_and_then_one_a_training_sample(back
     assert net.bho.shape == (4, 40)
 
 
+def test_before_that_a_bias_can_be_set_to_0_and_to_nothing_else(backend, data):
+    net = NN(30, 12, 4, 0.05, 1, rule="article", seed=0, backend=backend.name)
+    net.bih = 0
+    with pytest.raises(ValueError, match="bho: the article's rule starts from 0, found 1"):
+        net.bho = 1
+    assert net.bih == net.bho == 0
+
+
 def test_predicting_another_number_of_samples_says_why_not_and_what_to_use(backend, data):
     net = NN(30, 12, 4, 0.05, 1, rule="article", seed=0, backend=backend.name).fit(*data)
     message = r"40 samples, as many as were fitted, found 39.*bias of its own.*rule='exact'"

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,6 +177,20 @@ class TestTimeBudget:
         assert state.epoch == 3
         assert state.stopped_because == "the 5 seconds of its budget are over"
 
+    def test_goes_on_with_the_seconds_that_were_left(self, name, data):
+        times = iter([10.0, 12.0])
+        killed = TimeBudget(5, clock=lambda: next(times))
+        killed.on_train_begin(None)
+        left = killed.get_state()
+
+        class GoesOn(Callback):
+            def on_train_begin(self, state):
+                budget.set_state(left)
+
+        later = iter([100.0, 200.0, 202.9, 203.0])
+        budget = TimeBudget(5, clock=lambda: next(later))
+        assert train(model_of(name), data, budget, GoesOn(), epochs=9).epoch == 2
+
     @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
     def test_is_a_number_above_0(self, seconds):
         with pytest.raises(ValueError, match="seconds: expected a finite number"):
@@ -192,6 +207,14 @@ class TestProgress:
         train(model_of(name), data, PrintEpochs())
         lines = capsys.readouterr().out.splitlines()
         assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+
+    def test_a_line_tells_what_was_measured_and_nothing_else(self):
+        bare = EpochRecord(2, 9, 0.5, None, None, None, samples=100, seconds=0.5)
+        assert str(bare) == "epoch 2/9  loss 0.50000  200 samples/s"
+        scored = replace(bare, accuracy=0.75, validation_score=0.25)
+        assert str(scored) == (
+            "epoch 2/9  loss 0.50000  accuracy 0.7500  validation score 0.2500  200 samples/s"
+        )
 
     def test_the_bar_is_one_line_on_a_terminal(self, name, data):
         stream = Terminal()

@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 
 import cnn_core
-from cnn_core import NN, Checkpoint, CheckpointError, MLPClassifier, MLPRegressor, training
-from cnn_core.callbacks import Callback, CSVLog, EarlyStopping, OnEpoch
+from cnn_core import NN, Checkpoint, CheckpointError, MLPClassifier, MLPRegressor, files, training
+from cnn_core.callbacks import Callback, CSVLog, EarlyStopping, OnEpoch, ProgressBar, SaveModel
 from cnn_core.model import Model
 from cnn_core.model_file import ModelFileError
 from cnn_core.network import Dense, Network
@@ -367,10 +368,116 @@ def test_a_full_disk_is_an_error_and_the_checkpoint_before_stays(killed, name, m
     same_models(train(network, "numpy", settings, None)[0], resumed)
 
 
-def test_a_folder_that_is_none_is_refused_before_the_first_epoch(killed):
+def failing(code, of, original=None):
+    """Return what fails as the system does, if `of` its arguments it should."""
+
+    def fail(*arguments, **options):
+        if of(*arguments):
+            name = arguments[0] if isinstance(arguments[0], str | os.PathLike) else None
+            raise OSError(code, os.strerror(code), None if name is None else os.fspath(name))
+        return original(*arguments, **options)
+
+    return fail
+
+
+def is_folder(descriptor):
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
+
+
+CODES = ("ENOSPC", "EROFS", "EACCES", "EDQUOT", "EIO")
+CALLS = {
+    "open": (files, lambda path, mode: mode == "x+b"),
+    "fsync": (os, lambda descriptor: not is_folder(descriptor)),
+    "chmod": (os, lambda *_: True),
+    "replace": (os, lambda *_: True),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("code", CODES)
+def test_whatever_fails_the_error_names_the_path_and_the_checkpoint_before_stays(
+    killed, monkeypatch, call, code
+):
     network, settings = NETWORKS[KIND]
-    with pytest.raises(FileNotFoundError, match="does not exist"):
-        train(network, "numpy", settings, killed / "in a file", KillAfter(0))
+    before = killed.read_bytes()
+    number = getattr(errno, code)
+    where, of = CALLS[call]
+    original = getattr(where, call, open)
+    with monkeypatch.context() as patch:
+        patch.setattr(where, call, failing(number, of, original), raising=False)
+        with pytest.raises(OSError, match="the checkpoint before this one is whole") as caught:
+            train(network, "numpy", settings, killed)
+    assert (caught.value.errno, caught.value.filename) == (number, str(killed))
+    assert os.strerror(number) in str(caught.value)
+    assert killed.read_bytes() == before
+    assert os.listdir(killed.parent) == ["file"]
+    resumed, _ = train(network, "numpy", settings, killed)
+    same_models(train(network, "numpy", settings, None)[0], resumed)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no limits of resources")
+def test_a_file_beyond_the_limit_of_the_process_is_an_error_and_the_checkpoint_before_stays(killed):
+    import resource
+
+    network, settings = NETWORKS[KIND]
+    before = killed.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(OSError, match="too large; the checkpoint before") as caught:
+            train(network, "numpy", settings, killed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(killed))
+    assert killed.read_bytes() == before
+    assert os.listdir(killed.parent) == ["file"]
+    resumed, _ = train(network, "numpy", settings, killed)
+    same_models(train(network, "numpy", settings, None)[0], resumed)
+
+
+def test_a_folder_that_cannot_be_brought_to_the_disk_does_no_harm(tmp_path, monkeypatch):
+    network, settings = NETWORKS[KIND]
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO, is_folder, os.fsync))
+    model, _ = train(network, "numpy", settings, tmp_path / "file")
+    same_models(model, cnn_core.load(tmp_path / "file"))
+
+
+def test_where_nothing_can_be_written_nothing_is_trained(name, tmp_path, monkeypatch):
+    network, settings = NETWORKS[KIND]
+    fail = failing(errno.EROFS, CALLS["open"][1], open)
+    monkeypatch.setattr(files, "open", fail, raising=False)
+    epochs = []
+    with pytest.raises(OSError, match="or name another path") as caught:
+        train(network, name, settings, tmp_path / "file", OnEpoch(epochs.append))
+    assert (caught.value.errno, caught.value.filename) == (errno.EROFS, str(tmp_path / "file"))
+    assert epochs == []
+    assert os.listdir(tmp_path) == []
+
+
+NO_PATHS = {
+    "in a file": (FileNotFoundError, "the folder .*file does not exist"),
+    "in nowhere": (FileNotFoundError, "the folder .*nowhere does not exist"),
+    "a folder": (ModelFileError, "found a folder or a device"),
+    "the null device": (ModelFileError, "found a folder or a device"),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names of a POSIX system")
+@pytest.mark.parametrize("kind", NO_PATHS)
+def test_a_path_of_no_file_is_refused_before_the_first_epoch(killed, kind):
+    network, settings = NETWORKS[KIND]
+    folder = killed.parent
+    path = {
+        "in a file": killed / "in a file",
+        "in nowhere": folder / "nowhere" / "file",
+        "a folder": folder,
+        "the null device": Path(os.devnull),
+    }[kind]
+    error, reason = NO_PATHS[kind]
+    with pytest.raises(error, match=reason) as caught:
+        train(network, "numpy", settings, path, KillAfter(0))
+    assert str(path) in str(caught.value)
+    assert os.listdir(folder) == ["file"]
 
 
 @pytest.mark.compiled
@@ -387,8 +494,65 @@ def test_the_table_of_a_resumed_training_has_each_epoch_once(tmp_path):
     with pytest.raises(KilledError):
         train(network, "numpy", settings, tmp_path / "file", log, KillAfter(5), every=2)
     train(network, "numpy", settings, tmp_path / "file", log, every=2)
-    lines = (tmp_path / "log.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines[1:]] == list("123456")
+    assert epochs_in(tmp_path / "log.csv") == [1, 2, 3, 4, 5, 6]
+
+
+def epochs_in(table):
+    return [int(line.split(",")[0]) for line in table.read_text().splitlines()[1:]]
+
+
+def test_the_table_has_each_epoch_once_also_if_there_was_no_time_for_a_checkpoint(tmp_path):
+    network, settings = NETWORKS[KIND]
+    for epoch in (0, 1, 2):
+        log = CSVLog(tmp_path / "log.csv")
+        with pytest.raises(KilledError):
+            train(network, "numpy", settings, tmp_path / "file", log, KillAfter(epoch), every=4)
+    train(network, "numpy", settings, tmp_path / "file", log, every=4)
+    assert epochs_in(tmp_path / "log.csv") == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_table_that_has_lost_lines_is_told_of(tmp_path):
+    network, settings = NETWORKS[KIND]
+    log = CSVLog(tmp_path / "log.csv")
+    with pytest.raises(KilledError):
+        train(network, "numpy", settings, tmp_path / "file", log, KillAfter(3))
+    (tmp_path / "log.csv").unlink()
+    with pytest.warns(UserWarning, match=r"log\.csv: expected the .* bytes .* are missing"):
+        train(network, "numpy", settings, tmp_path / "file", log)
+    assert epochs_in(tmp_path / "log.csv") == [4, 5, 6]
+
+
+def test_what_is_told_of_a_resumed_training_has_the_numbers_of_the_whole(tmp_path, capsys):
+    def fit(*callbacks):
+        net = NN(4, 5, 3, 0.5, EPOCHS, batch_size=8, seed=0, verbose=True, backend="numpy")
+        told = (ProgressBar(stream=sys.stdout), SaveModel(tmp_path / "at-{epoch}"), *callbacks)
+        path = Checkpoint(tmp_path / "file", every_epochs=2)
+        return net.fit(*data(), callbacks=told, checkpoint=path)
+
+    with pytest.raises(KilledError):
+        fit(KillAfter(3))
+    (tmp_path / "at-3").write_bytes(b"half of")
+    capsys.readouterr()
+    history = fit().history
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[::2]] == [["epoch", f"{n}/6"] for n in (3, 4, 5, 6)]
+    assert lines[::2] == lines[1::2]
+    assert [line.split()[3] for line in lines[::2]] == [f"{x:.5f}" for x in history["loss"][2:]]
+    saved = [cnn_core.load(tmp_path / f"at-{number}") for number in range(1, 7)]
+    assert [net.model.epochs_done for net in saved] == [1, 2, 3, 4, 5, 6]
+
+
+def test_killed_in_its_first_epoch_a_training_without_a_seed_has_its_seed(name, tmp_path):
+    def fit(*callbacks):
+        net = NN(4, 5, 3, 0.5, EPOCHS, batch_size=8, backend=name)
+        return net.fit(*data(), callbacks=callbacks, checkpoint=tmp_path / "file")
+
+    np.random.seed(7)
+    with pytest.raises(KilledError):
+        fit(KillAfter(0))
+    first = cnn_core.load(tmp_path / "file")
+    assert (first.epochs_done, first.steps, first.history) == (0, 0, {})
+    assert fit().model.seed == first.seed
 
 
 def test_a_time_budget_goes_on_with_what_is_left_of_it(tmp_path):
@@ -432,11 +596,11 @@ SCRIPT = """
 import os, signal, sys, time
 import numpy as np
 from cnn_core import Checkpoint, Model, Recipe
-from cnn_core.callbacks import Callback
+from cnn_core.callbacks import Callback, CSVLog
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import Adam
 
-path, backend, epochs, deadly, count = sys.argv[1], sys.argv[2], *map(eval, sys.argv[3:])
+path, log, backend, epochs, deadly, count = *sys.argv[1:4], *map(eval, sys.argv[4:])
 random = np.random.RandomState(0)
 x = random.normal(size=(64, 8)).astype(np.float32)
 t = random.normal(size=(64, 2)).astype(np.float32)
@@ -458,12 +622,14 @@ if deadly:
         return original(*arguments)
     setattr(os, deadly, dying)
 print("begun", flush=True)
-model.train(x, t, recipe, callbacks=[Slow()], checkpoint=Checkpoint(path, every_epochs=1))
+callbacks = [Slow(), CSVLog(f"{path}.{log}")]
+model.train(x, t, recipe, callbacks=callbacks, checkpoint=Checkpoint(path, every_epochs=1))
+print("ended")
 """
 
 
-def start(path: Path, backend: str, epochs: int, deadly: str | None = None, count: int = 0):
-    arguments = [str(path), backend, str(epochs), repr(deadly), str(count)]
+def start(path: Path, backend: str, epochs: int, deadly=None, count=0, log="csv"):
+    arguments = [str(path), log, backend, str(epochs), repr(deadly), str(count)]
     return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE)
 
 
@@ -472,7 +638,7 @@ def test_a_process_killed_at_30_random_moments_ends_with_the_same_bits(name, tmp
     moments = random.Random(2026)
     folder = tmp_path / "killed"
     folder.mkdir()
-    epochs, kills, finished = 2000, 0, False
+    epochs, kills, finished = 1200, 0, False
     while kills < 30 and not finished:
         with start(folder / "file", name, epochs) as process:
             process.stdout.read(6)
@@ -480,14 +646,27 @@ def test_a_process_killed_at_30_random_moments_ends_with_the_same_bits(name, tmp
             process.send_signal(signal.SIGKILL)
             finished = process.wait() == 0
             kills += not finished
-    assert kills
+    assert kills == 30
     with (
         start(tmp_path / "whole", name, epochs) as whole,
         start(folder / "file", name, epochs) as end,
     ):
         assert whole.wait() == end.wait() == 0
-    assert os.listdir(folder) == ["file"]
+    assert sorted(os.listdir(folder)) == ["file", "file.csv"]
     same_models(cnn_core.load(folder / "file"), cnn_core.load(tmp_path / "whole"))
+    assert epochs_in(folder / "file.csv") == list(range(1, epochs + 1))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_two_processes_with_one_path_each_end_with_the_right_bits(name, tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    processes = [start(folder / "file", name, 60, log=log) for log in ("a", "b")]
+    for process in (*processes, start(tmp_path / "whole", name, 60)):
+        with process:
+            assert process.stdout.read() == b"begun\n" + b"ended\n"
+    same_models(cnn_core.load(folder / "file"), cnn_core.load(tmp_path / "whole"))
+    assert sorted(os.listdir(folder)) == ["file", "file.a", "file.b"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
@@ -497,11 +676,12 @@ def test_a_process_killed_while_it_writes_leaves_the_checkpoint_before(name, dea
     folder.mkdir()
     with start(folder / "file", name, 6, deadly, 7) as process:
         assert process.wait() == -signal.SIGKILL
-    assert len(os.listdir(folder)) == 2
+    assert len(os.listdir(folder)) == 3
     # Of a file two things are brought to the disk, itself and its name.
-    assert cnn_core.load(folder / "file").epochs_done == {"fsync": 3, "replace": 6}[deadly]
+    # The first file is that of no epoch.
+    assert cnn_core.load(folder / "file").epochs_done == {"fsync": 2, "replace": 5}[deadly]
     for path in (folder / "file", tmp_path / "whole"):
         with start(path, name, 6) as process:
             assert process.wait() == 0
-    assert os.listdir(folder) == ["file"]
+    assert sorted(os.listdir(folder)) == ["file", "file.csv"]
     same_models(cnn_core.load(folder / "file"), cnn_core.load(tmp_path / "whole"))

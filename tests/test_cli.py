@@ -78,6 +78,7 @@ class TestMistakes:
             ("train --data x.npy", "name the file of their classes with --labels"),
             ("train --data x.npz --target y", "--target, --header and --no-header belong to a"),
             ("train --data x.csv --labels y.npy", "--labels belongs to an .npy file"),
+            ("train --data x.csv --target y --no-header", "--no-header rules out"),
             ("train --data digits --data-folder x", "--data-folder belongs to fashion-mnist"),
             ("train --data-folder /nowhere", "not found in /nowhere"),
             ("evaluate", "required: RUN"),
@@ -117,6 +118,24 @@ class TestMistakes:
         out = tmp_path / "run"
         assert expected in refused(capsys, "train", "--data", path, "--out", out)
         assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ("--target kind", "on line 2; text columns cannot be features"),
+            ("--no-header", "target: the last column; text columns cannot be features"),
+        ],
+    )
+    def test_a_text_among_the_features(self, capsys, tmp_path, options, expected):
+        path = tmp_path / "table.csv"
+        path.write_text("a,kind,b\nlow,x,2\nhigh,y,4\n" if "kind" in options else "1,2,0\n3,x,1\n")
+        error = refused(capsys, "train", "--data", path, *options.split())
+        assert expected in error
+
+    def test_a_file_that_is_no_archive(self, capsys, tmp_path):
+        path = tmp_path / "data.npz"
+        path.write_bytes(b"no archive")
+        assert "data.npz: expected" in refused(capsys, "train", "--data", path)
 
     def test_samples_of_another_size_than_the_run_was_trained_on(
         self, capsys, digits_run, tmp_path

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cnn_core.cli import bench, main
+from cnn_core.cli.contenders import process
 from cnn_core.cli.contenders.check import Check, check
 from cnn_core.cli.contenders.numpy_loop import NumpyLoop
 from cnn_core.cli.contenders.process import (
@@ -22,7 +23,7 @@ from cnn_core.cli.contenders.process import (
     usable_cores,
 )
 from cnn_core.cli.contenders.work import Samples, Work, start_weights
-from command_line import succeed
+from command_line import refused, succeed
 from conftest import BACKENDS
 
 
@@ -82,6 +83,37 @@ class TestBench:
 
     def test_a_won_race_is_printed_as_won(self, answers):
         assert "cython is the fastest in every case" in succeed(*self.SHORT)
+
+    def test_variables_that_slow_numpy_down_are_left_out_and_named(
+        self, answers, monkeypatch, capsys
+    ):
+        monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+        succeed(*self.SHORT)
+        assert "measured without OPENBLAS_CORETYPE" in capsys.readouterr().err
+
+    def test_an_installation_without_the_compiled_backend_races_without_it(self, answers, capsys):
+        del answers["cython"]
+        assert "numpy-backend loses to numpy in training" in succeed(*self.SHORT)
+        assert "compiled backend is not part of this installation" in capsys.readouterr().err
+
+    def test_a_folder_of_other_data_is_refused(self, capsys, tmp_path):
+        message = refused(capsys, "bench", "--data", "synthetic", "--data-folder", tmp_path)
+        assert "--data-folder belongs to --data fashion-mnist" in message
+
+    def test_who_only_predicts_is_judged_by_the_outputs(self):
+        assert Check(outputs=1e-7).passed
+        assert str(Check(outputs=0.5)) == "outputs differ by 0.5"
+
+    def test_a_process_that_does_not_end_in_time_is_an_error(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(process, "_TIME_LIMIT", 0.0)
+        job = Job("numpy", Work((6, 5, 3)), str(tmp_path / "samples.npz"), samples=1, threads=1)
+        with pytest.raises(ContenderError, match="no result within 0 seconds"):
+            measure(job, usable_cores()[:1])
+
+    def test_a_process_that_fails_is_an_error_with_its_last_words(self, tmp_path):
+        job = Job("numpy", Work((6, 5, 3)), str(tmp_path / "none.npz"), samples=1, threads=1)
+        with pytest.raises(ContenderError, match=r"FileNotFoundError: .*none\.npz"):
+            measure(job, usable_cores()[:1])
 
     def test_everyone_has_the_same_threads_and_a_blas_that_nothing_slows_down(self, monkeypatch):
         monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")

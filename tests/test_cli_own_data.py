@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -94,6 +95,8 @@ class TestOwnData:
         new = tmp_path / "new.csv"
         new.write_text("weight,kind,length\n0.0,?,1000\n0.01,?,1010\n0.02,?,1020\n")
         expected = ["sample,class", "0,lily", "1,rose", "2,tulip"]
+        assert succeed("predict", folder, new).splitlines() == expected
+        new.write_text("weight,length\n0.0,1000\n0.01,1010\n0.02,1020\n")
         assert succeed("predict", folder, new).splitlines() == expected
         new.write_text("weight,height\n0.0,1000\n")
         error = refused(capsys, "predict", folder, new)
@@ -218,6 +221,36 @@ class TestOwnData:
         for row in found:
             assert float(row["no"]) + float(row["yes"]) == pytest.approx(1, abs=1e-5)
             assert float(row[row["class"]]) > 0.9
+
+    def test_a_column_and_rows_of_one_1_are_the_classes_that_they_stand_for(self, tmp_path, capsys):
+        x = np.random.RandomState(0).normal(size=(30, 4))
+        classes = np.arange(30) % 3
+        common = ("--epochs", 2, "--no-plots", "--quiet", "--seed", 1)
+        losses = set()
+        for number, y in enumerate((classes, classes[:, None], cnn_core.one_hot(classes))):
+            file, folder = tmp_path / f"{number}.npz", tmp_path / f"{number}"
+            np.savez(file, X=x, y=y)
+            succeed("train", "--data", file, "--out", folder, *common)
+            losses.add(record_of(folder)["result"]["test_loss"])
+        assert len(losses) == 1
+        np.savez(tmp_path / "several.npz", X=x, y=np.ones((30, 3)))
+        error = refused(capsys, "train", "--data", tmp_path / "several.npz")
+        assert "expected one class per sample" in error
+        assert "found targets of shape (30, 3)" in error
+
+    def test_predict_reads_an_idx_file_of_images(self, digits_run, tmp_path, capsys):
+        images = load_digits().x_test[:5].reshape(5, 8, 8).astype(np.uint8)
+        file = tmp_path / "images-idx3-ubyte"
+        file.write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, *images.shape) + images.tobytes())
+        np.save(tmp_path / "images.npy", images)
+        printed = succeed("predict", digits_run, file)
+        assert printed == succeed("predict", digits_run, tmp_path / "images.npy")
+        assert len(printed.splitlines()) == 6
+        assert "--header and --no-header belong to a .csv file" in refused(
+            capsys, "predict", digits_run, file, "--header"
+        )
+        file.write_bytes(struct.pack(">4BI", 0, 0, 8, 1, 5) + bytes(5))
+        assert "found shape (5,)" in refused(capsys, "predict", digits_run, file)
 
     def test_a_class_that_is_only_in_the_test_part_is_refused(self, tmp_path, capsys):
         y_train, y_test = np.arange(20) % 2, np.array([0, 1, 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 
 import cnn_core
-from cnn_core.cli import main, telling, unfinished
-from command_line import PICTURES, RUN_FILES, record_of, refused, succeed
+from cnn_core.cli import main, telling, training, unfinished
+from command_line import PICTURES, RUN_FILES, record_of, refused, rows_of, succeed
 
 QUICK = ("train", "--data", "digits", "--no-plots", "--quiet")
 EVERY_EPOCH = ("--checkpoint-every", 1)
@@ -87,17 +88,47 @@ def left(tmp_path, broken, capsys):
     return leave
 
 
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Interrupt a training once, at the end of an epoch and before its checkpoint."""
+    shown = training.epochs_shown
+
+    def interrupt(epoch, error=KeyboardInterrupt):
+        @contextlib.contextmanager
+        def interrupting(*arguments, **options):
+            monkeypatch.setattr(training, "epochs_shown", shown)
+
+            def on_epoch(record):
+                if record.epoch == epoch:
+                    raise error
+
+            yield on_epoch
+
+        monkeypatch.setattr(training, "epochs_shown", interrupting)
+
+    return interrupt
+
+
+@pytest.fixture
+def samples(rng, tmp_path):
+    """A file of samples with two classes."""
+    path = tmp_path / "own.npz"
+    np.savez(path, X=rng.normal(size=(60, 4)), y=np.arange(60) % 2)
+    return path
+
+
 class TestKilled:
     def test_it_ends_with_the_weights_of_an_uninterrupted_training(self, tmp_path, name, rng):
-        arguments = (*QUICK, "--hidden", 16, "--epochs", 400, "--backend", name, *EVERY_EPOCH)
+        arguments = (*QUICK, "--hidden", 16, "--epochs", 200, "--backend", name, *EVERY_EPOCH)
         succeed(*arguments, "--out", tmp_path / "whole")
         folder = tmp_path / "run.unfinished"
         reached = [kill(begun(*arguments, "--out", tmp_path / "run"), folder, rng.uniform(0, 0.05))]
-        while len(reached) < KILLS and reached[-1]:
+        while len(reached) < KILLS and reached[-1] is not None:
             process = begun("train", "--resume", tmp_path / "run")
             reached.append(kill(process, folder, rng.uniform(0, 0.05)))
-        assert reached[0]
-        assert reached == sorted(reached, key=lambda epochs: epochs or 400)
+        assert reached[0] is not None
+        epochs = [200 if done is None else done for done in reached]
+        assert epochs == sorted(epochs)
         succeed("train", "--resume", tmp_path / "run", "--quiet")
         assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
         assert record_of(tmp_path / "run")["command"][-1] == str(tmp_path / "run")
@@ -119,8 +150,13 @@ class TestErrors:
         assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
         succeed("verify", tmp_path / "run", "--quiet")
 
-    def test_an_error_before_the_first_checkpoint_leaves_nothing(self, left, tmp_path):
+    def test_an_error_without_a_checkpoint_leaves_nothing(self, left, tmp_path):
         left("--epochs", 3, "--checkpoint-every", "never")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_error_in_the_first_epoch_leaves_nothing(self, tmp_path, capsys, interrupted):
+        interrupted(1, MemoryError)
+        refused(capsys, *QUICK, "--epochs", 3, *EVERY_EPOCH, "--out", tmp_path / "run")
         assert list(tmp_path.iterdir()) == []
 
     def test_a_training_that_diverged_leaves_nothing(self, tmp_path, capsys):
@@ -139,6 +175,70 @@ class TestErrors:
         assert list(tmp_path.iterdir()) == []
 
 
+class TestInterrupted:
+    @pytest.mark.parametrize("preset", ["fast", "nn", "best"])
+    def test_again_and_again_it_ends_with_the_weights_of_the_whole(
+        self, tmp_path, capsys, interrupted, name, preset
+    ):
+        arguments = (*QUICK, "--epochs", 7, "--preset", preset, "--hidden", 20, "--backend", name)
+        run = tmp_path / "run"
+        interrupted(3)
+        assert main([str(word) for word in (*arguments, *EVERY_EPOCH, "--out", run)]) == 130
+        assert f"note: cnn-core train --resume {run} goes on to the end" in capsys.readouterr().err
+        for epoch in (4, 6):
+            accuracy = record_of(run)["result"]["test_accuracy"]
+            assert f"accuracy  {accuracy:.4f}" in succeed("evaluate", run)
+            interrupted(epoch)
+            assert main(["train", "--resume", str(run), "--quiet"]) == 130
+            assert record_of(run)["interrupted"] is True
+            assert record_of(run)["result"]["epochs"] == epoch
+        succeed("train", "--resume", run, "--quiet")
+        assert {path.name for path in run.iterdir()} == RUN_FILES - PICTURES
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+        succeed(*arguments, "--out", tmp_path / "whole")
+        assert weights_of(run) == weights_of(tmp_path / "whole")
+        epochs = [row["epoch"] for row in rows_of(run / "history.csv")]
+        assert epochs == [str(number) for number in range(1, 8)]
+        succeed("verify", run, "--quiet")
+        assert "is complete already" in succeed("train", "--resume", run)
+
+    def test_without_checkpoints_there_is_nothing_to_go_on_with(self, tmp_path, interrupted):
+        interrupted(2)
+        arguments = (*QUICK, "--epochs", 3, "--checkpoint-every", "never")
+        assert main([str(word) for word in (*arguments, "--out", tmp_path / "run")]) == 130
+        assert {path.name for path in (tmp_path / "run").iterdir()} == RUN_FILES - PICTURES
+
+    def test_what_is_refused_changes_nothing(self, tmp_path, samples, interrupted, capsys):
+        run = tmp_path / "run"
+        interrupted(2)
+        arguments = ("train", "--data", samples, "--epochs", 3, "--quiet", "--no-plots")
+        assert main([str(word) for word in (*arguments, "--out", run)]) == 130
+        samples.write_bytes(b"others")
+        before = {path: path.read_bytes() for path in run.iterdir()}
+        error = refused(capsys, "train", "--resume", run)
+        assert "have changed since the training: SHA-256 of own.npz" in error
+        assert before == {path: path.read_bytes() for path in run.iterdir()}
+
+    def test_a_folder_that_is_in_the_way_is_named_and_the_run_stays(
+        self, tmp_path, interrupted, capsys
+    ):
+        interrupted(2)
+        arguments = (*QUICK, "--epochs", 3, "--out", tmp_path / "run")
+        assert main([str(word) for word in arguments]) == 130
+        (tmp_path / "run.unfinished").mkdir()
+        assert "run.unfinished is in the way" in refused(
+            capsys, "train", "--resume", tmp_path / "run"
+        )
+        assert record_of(tmp_path / "run")["interrupted"] is True
+
+    def test_killed_at_the_very_end_a_complete_run_is_complete(self, tmp_path, monkeypatch):
+        with monkeypatch.context() as patch:
+            patch.setattr(unfinished.Path, "unlink", lambda *_, **__: None)
+            succeed(*QUICK, "--epochs", 2, "--out", tmp_path / "run")
+        assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+        assert "is complete already" in succeed("train", "--resume", tmp_path / "run")
+
+
 class TestResume:
     def test_a_complete_run_is_complete_already(self, tmp_path):
         succeed(*QUICK, "--epochs", 2, "--out", tmp_path / "run")
@@ -146,9 +246,18 @@ class TestResume:
         assert "is complete already" in succeed("train", "--resume", tmp_path / "run")
         assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
 
-    def test_what_is_no_run_is_refused(self, tmp_path, capsys):
-        error = refused(capsys, "train", "--resume", tmp_path / "none")
+    @pytest.mark.parametrize("name", ["none", ".", "/", "", "folder", "..", "none/", "/dev"])
+    def test_what_is_no_run_is_refused(self, tmp_path, capsys, monkeypatch, name):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "folder").mkdir()
+        error = refused(capsys, "train", "--resume", name)
         assert "expected the folder of an unfinished cnn-core train" in error
+
+    @pytest.mark.parametrize("name", ["run.json", "model.safetensors"])
+    def test_a_file_of_a_run_is_refused(self, tmp_path, capsys, name):
+        (tmp_path / name).touch()
+        error = refused(capsys, "train", "--resume", tmp_path / name)
+        assert "expected the folder of a cnn-core train, found a file" in error
 
     @pytest.mark.parametrize("other", [("--epochs", 3), ("--seed", 0), ("--data", "digits")])
     def test_other_options_are_refused(self, left, capsys, other):
@@ -179,6 +288,26 @@ class TestResume:
         (folder / "training.json").write_text(text)
         assert "training.json" in refused(capsys, "train", "--resume", folder)
         assert (folder / "checkpoint.safetensors").exists()
+
+    def test_a_damaged_checkpoint_is_refused_and_without_it_the_training_begins_anew(
+        self, left, tmp_path, capsys
+    ):
+        folder = left("--epochs", 3, *EVERY_EPOCH)
+        (folder / "checkpoint.safetensors").write_bytes(b"damaged")
+        error = refused(capsys, "train", "--resume", tmp_path / "run")
+        assert "checkpoint.safetensors: not a model file" in error
+        assert f"Without this file, cnn-core train --resume {tmp_path / 'run'} begins anew" in error
+        (folder / "checkpoint.safetensors").unlink()
+        succeed("train", "--resume", tmp_path / "run", "--quiet")
+        assert record_of(tmp_path / "run")["result"]["epochs"] == 3
+
+    @pytest.mark.parametrize("command", ["evaluate", "verify"])
+    def test_who_asks_for_an_unfinished_run_is_told_how_to_go_on(
+        self, left, tmp_path, capsys, command
+    ):
+        left("--epochs", 3, *EVERY_EPOCH)
+        error = refused(capsys, command, tmp_path / "run")
+        assert f"found an unfinished one, with which cnn-core train --resume {tmp_path}" in error
 
     def test_two_processes_cannot_go_on_with_the_same_training(self, left, capsys, monkeypatch):
         folder = left("--epochs", 3, *EVERY_EPOCH)

@@ -511,7 +511,8 @@ class TestInterruption:
         folder = tmp_path / "run"
         arguments = ["--data", "digits", "--epochs", "9", "--preset", preset]
         assert main(["train", *arguments, "--out", str(folder)]) == 130
-        assert {path.name for path in folder.iterdir()} == RUN_FILES
+        to_go_on = {"checkpoint.safetensors", "training.json"}
+        assert {path.name for path in folder.iterdir()} == RUN_FILES | to_go_on
         record = record_of(folder)
         assert record["interrupted"] is True
         assert record["result"]["epochs"] == 3
@@ -519,7 +520,10 @@ class TestInterruption:
         assert len(rows_of(folder / "history.csv")) == 3
         out, err = capsys.readouterr()
         assert "interrupted after 3 of 9 epochs" in out
-        assert err == ("cnn-core: note: interrupted after 3 epochs; what was learned is kept\n")
+        assert err == (
+            "cnn-core: note: interrupted after 3 epochs; what was learned is kept\n"
+            f"cnn-core: note: cnn-core train --resume {folder} goes on to the end\n"
+        )
         assert accuracy_in(succeed("evaluate", folder)) == pytest.approx(
             record["result"]["test_accuracy"], abs=5e-5
         )

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+import cnn_core
 from cnn_core.cli import main, training, verify
 from cnn_core.cli.run_folder import read_losses
 from command_line import record_of, refused, succeed
@@ -64,6 +65,18 @@ class TestTheSame:
         weights = record_of(tmp_path / "run")["result"]["weights_sha256"]
         assert f"weights then   {weights}\nweights now    {weights}\n" in printed
         assert printed.endswith("the same, bit for bit\n")
+
+    def test_everything_that_decides_about_the_bits_is_recorded(self, made):
+        record = record_of(made)
+        assert record["settings"]["seed"] == 0
+        assert record["settings"]["optimizer"]
+        assert all(len(digest) == 64 for digest in record["data"]["sha256"].values())
+        assert len(record["data"]["sha256"]) > 0
+        assert len(record["result"]["weights_sha256"]) == 64
+        backend = record["backend"]
+        info = cnn_core.backend_info(backend["backend"])
+        assert (backend["isa"], backend["versions"]) == (info["isa"], info["versions"])
+        assert "threads" in backend
 
     def test_it_writes_nothing(self, made):
         before = {path: path.read_bytes() for path in made.parent.rglob("*") if path.is_file()}
@@ -154,6 +167,35 @@ class TestNotTheSame:
         assert "history.csv of the run is missing or damaged" in capsys.readouterr().out
 
 
+def fields_of(record, above=()):
+    """Return the names on the way to each field."""
+    for name, value in record.items():
+        yield (*above, name)
+        if isinstance(value, dict):
+            yield from fields_of(value, (*above, name))
+
+
+def with_damage(record, path, damage):
+    damaged = json.loads(json.dumps(record))
+    *above, last = path
+    folder = damaged
+    for name in above:
+        folder = folder[name]
+    damage(folder, last)
+    return damaged
+
+
+def delete(values, name):
+    del values[name]
+
+
+def put(value):
+    def put_it(values, name):
+        values[name] = value
+
+    return put_it
+
+
 def with_other_weights(fit):
     def fit_otherwise(self):
         fit(self)
@@ -205,6 +247,25 @@ class TestItCannotBeTold:
         (run / "run.json").write_text(json.dumps(record))
         error = refused(capsys, "verify", run)
         assert f"does not hold what is needed (no '{missing}')" in error
+
+    def test_each_field_that_is_damaged_is_told_of_or_does_no_harm(self, samples, tmp_path, capsys):
+        folder = tmp_path / "run"
+        succeed("train", "--data", samples, *QUICK, "--out", folder)
+        record = record_of(folder)
+        del record["backend"]["modules"]
+        weights = record["result"]["weights_sha256"]
+        capsys.readouterr()
+        for path in fields_of(record):
+            for damage in (delete, put(None), put("x"), put(float("inf"))):
+                (folder / "run.json").write_text(json.dumps(with_damage(record, path, damage)))
+                code = main(["verify", str(folder), "--quiet"])
+                out, err = capsys.readouterr()
+                if code == 0:
+                    assert (out, err) == (f"the same  {weights}\n", ""), path
+                else:
+                    assert (code, out) == (2, ""), path
+                    assert err.startswith("cnn-core: error: "), path
+                    assert err.count("\n") == 1, path
 
     def test_a_record_of_the_first_version_whose_command_meant_another_network(self, run, capsys):
         settings = record_of(run)["settings"]

@@ -496,6 +496,14 @@ class TestTrajectories:
         assert backend.engine(net, parameters).train_epoch(x, t, None, 5, 0.1) == (0.0, 0)
         assert np.array_equal(parameters, before)
 
+    def test_the_gradient_of_no_samples_is_0(self, backend, dtype, rng):
+        net = network([4, 3])
+        x, t = np.empty((0, 4), dtype), np.empty((0, 3), dtype)
+        gradient = np.ones(net.n_parameters(), dtype)
+        engine = backend.engine(net, parameters_for(rng, net, dtype))
+        assert engine.gradient(x, t, gradient) == 0.0
+        assert not gradient.any()
+
     def test_data_and_order_are_left_as_they_are_and_may_be_read_only(self, backend, dtype, rng):
         units = [5, 6, 2]
         net = network(units)
@@ -1681,6 +1689,12 @@ class TestRefusals:
         x, t = np.zeros((3, 4), dtype), np.zeros((3, 2), dtype)
         with pytest.raises(ValueError, match="expected"):
             engine.gradient(x, t, np.zeros(36, dtype))
+
+    @pytest.mark.compiled
+    def test_fewer_threads_than_one(self, dtype):
+        net = network([4, 5, 2])
+        with pytest.raises(ValueError, match="threads: expected at least 1, found 0"):
+            backends.get("cython").engine(net, np.zeros(37, dtype), threads=0)
 
     def test_parameters_of_another_number(self, backend, dtype):
         with pytest.raises(ValueError, match=r"37 parameters.*found an array of 36"):

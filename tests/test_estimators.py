@@ -207,6 +207,23 @@ def test_sparse_samples_are_learned_from_like_dense_ones(layout: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        (["b", "a", "c", "d"], ValueError, "must be in the same order as they were in fit"),
+        (["a", "b", "c", "e"], ValueError, "(?s)unseen at fit time:\n- e\n.*now missing:\n- d"),
+        (["a", "b", "c", 4], TypeError, "found int, str; pass X with X.columns"),
+    ],
+)
+def test_a_table_with_other_columns_is_refused_by_their_names(
+    columns: list[Any], error: type[Exception], message: str
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    fitted = classifier().fit(pandas.DataFrame(X, columns=list("abcd")), Y)
+    with pytest.raises(error, match=message):
+        fitted.predict(pandas.DataFrame(X, columns=columns))
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_names_of_features_are_kept_and_asked_for(library: str) -> None:
     frames = pytest.importorskip(library)
@@ -249,6 +266,13 @@ def test_nothing_that_was_passed_is_changed() -> None:
         (X, X[:, 0], ValueError, "Unknown label type: continuous"),
         (X, np.column_stack([Y, Y]), ValueError, "fit one estimator for each column"),
         (X, [None, *NAMES[1:]], ValueError, "Unknown label type"),
+        ([[1.0, 2.0], [3.0]], Y[:2], ValueError, "X: expected rows of equal length"),
+        (X.astype("M8[s]"), Y, TypeError, "X: expected real numbers, found datetime64"),
+        (X, [[0], *[[0, 1]] * 149], ValueError, "y: expected rows of equal length"),
+        (X, Y * 1j, ValueError, "y: Complex data not supported"),
+        (X, np.zeros(150, "i4, i4"), TypeError, "y: expected classes or real numbers"),
+        (X, Y.reshape(150, 1, 1), ValueError, r"y: .*\(samples, outputs\), found \(150, 1, 1\)"),
+        (X, np.array([1, *NAMES[1:]], object), ValueError, "text alone or whole numbers alone"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused(
@@ -330,6 +354,11 @@ def test_samples_with_the_weight_0_are_as_if_they_were_not_there() -> None:
         fewer = classifier(**common).fit(X[:100], Y[:100])
     np.testing.assert_allclose(weights_of(weighted), weights_of(fewer), atol=1e-12)
     assert weighted.loss_ == pytest.approx(fewer.loss_)
+
+
+def test_one_weight_for_all_samples_is_the_weight_of_each() -> None:
+    for_all, for_each = (classifier().fit(X, Y, weight) for weight in (2.0, np.full(len(X), 2.0)))
+    np.testing.assert_array_equal(weights_of(for_all), weights_of(for_each))
 
 
 def test_the_weight_of_a_class_is_that_of_its_samples() -> None:
@@ -794,7 +823,8 @@ def test_quantiles_are_predicted_all_at_once(backend: str, tmp_path: Path) -> No
     np.testing.assert_allclose(below, [0.1, 0.5, 0.9], atol=0.1)
     assert several.score(X_NUMBERS, NUMBERS) > 0.8
     several.save(tmp_path / "model")
-    np.testing.assert_array_equal(cnn_core.load(tmp_path / "model").predict(X_NUMBERS), predicted)
+    loaded = cnn_core.load(tmp_path / "model", backend=backend)
+    np.testing.assert_array_equal(loaded.predict(X_NUMBERS), predicted)
     with pytest.raises(ValueError, match="several quantiles are for one target"):
         several.fit(X_NUMBERS, np.column_stack([NUMBERS, NUMBERS]))
 
@@ -971,6 +1001,8 @@ def test_weights_are_views_that_can_be_written_to(backend: str, averaging: float
     other = classifier(backend=backend).fit(X, Y)
     fitted.coefs_, fitted.intercepts_ = other.coefs_, other.intercepts_
     np.testing.assert_array_equal(fitted.predict_proba(X), other.predict_proba(X))
+    fitted.coefs_[:] = [np.zeros_like(array) for array in fitted.coefs_]
+    assert not any(array.any() for array in fitted.coefs_)
 
 
 def test_weights_set_before_the_first_fit_are_its_first_weights() -> None:

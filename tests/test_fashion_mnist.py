@@ -509,6 +509,14 @@ def test_root_updates_the_lists_once(cache, contents, apt, monkeypatch):
 
 
 @posix_only
+def test_an_update_that_fails_is_told_as_well(cache, contents, apt, monkeypatch):
+    monkeypatch.setattr(fetching, "_is_root", lambda: True)
+    apt(f"if 'update' in sys.argv: print('E: No network'); sys.exit(1)\n{UNKNOWN}")
+    with pytest.raises(DataNotFoundError, match=r"to locate .*; after apt-get update: .*E: No ne"):
+        load_fashion_mnist()
+
+
+@posix_only
 def test_root_does_not_update_for_another_failure(cache, contents, apt, monkeypatch):
     monkeypatch.setattr(fetching, "_is_root", lambda: True)
     log = apt("print('E: The disk is full'); sys.exit(1)")

@@ -37,6 +37,9 @@ WIDE_HEADS = [
     for number, (hidden, head) in enumerate(itertools.product(HIDDEN, HEADS))
 ]
 
+# Inputs of a layer that are none, some and all of the rows of weights that are improved together.
+PLAIN = [[5, 3], [33, 70, 17], [100, 64, 50, 10], [48, 47, 95, 96, 3]]
+
 # Widths at which the rows of a batch are spaced apart, next to some at which they are not.
 SPACED = [
     [64, 128, 32],
@@ -68,7 +71,7 @@ class TestPlainDescent:
     """Descent without momentum changes the weights as it sums; else the gradient comes first."""
 
     @pytest.mark.parametrize("samples", [1, 9, 64, 256])
-    @pytest.mark.parametrize("units", [[5, 3], [33, 70, 17], [100, 64, 50, 10]], ids=str)
+    @pytest.mark.parametrize("units", PLAIN, ids=str)
     def test_its_step_is_the_update_with_the_gradient(self, backend, dtype, rng, units, samples):
         net = network(units, "tanh", "softmax", "cross_entropy")
         parameters, x, t = parameters_and_samples(rng, net, samples, dtype)
@@ -97,10 +100,15 @@ class TestParts:
     """A step on more samples than there is room for has parts, whose gradients add up."""
 
     SETTINGS = ("tanh", "softmax", "cross_entropy", 0.25)
+    # A slope that is found from the pre-activations, also in the last layer.
+    OF_Z = ("gelu", "silu", "squared_error", 0.25)
 
+    @pytest.mark.parametrize("settings", [SETTINGS, OF_Z], ids=["softmax", "silu"])
     @pytest.mark.parametrize("samples", [256, 257, 513, 2100])
-    def test_their_gradient_is_that_of_the_whole_batch(self, backend, dtype, rng, samples):
-        net = network([30, 64, 19, 5], *self.SETTINGS)
+    def test_their_gradient_is_that_of_the_whole_batch(
+        self, backend, dtype, rng, samples, settings
+    ):
+        net = network([30, 64, 19, 5], *settings)
         parameters, x, t = parameters_and_samples(rng, net, samples, dtype)
         wide = parameters.astype(np.float64)
         gradient, expected = np.empty_like(parameters), np.empty_like(wide)
@@ -310,9 +318,10 @@ class TestOneRow:
 class TestPredictedTogether:
     """Many samples are predicted in parts, and each part by several threads."""
 
+    @pytest.mark.parametrize("normalization", [None, "batch", "layer"])
     @pytest.mark.parametrize("threads", [1, 2, 3, 4])
-    def test_gives_row_by_row_the_same_bits(self, dtype, rng, threads):
-        net = network([150, 130, 64, 5], "tanh", "softmax", "cross_entropy")
+    def test_gives_row_by_row_the_same_bits(self, dtype, rng, threads, normalization):
+        net = normalized([150, 130, 64, 5], normalization)
         # From 40 samples on they are shared; why, see test_reproducibility.py.
         assert net.n_parameters() * 40 >= LEAST_SHARED_WORK
         parameters, x, _ = parameters_and_samples(rng, net, 700, dtype)
@@ -325,6 +334,19 @@ class TestPredictedTogether:
             engine.predict(x[:samples], together)
             assert np.array_equal(together, alone[:samples])
             assert np.array_equal(engine.predictor(samples)(x[:samples]), together)
+
+    @pytest.mark.parametrize("samples", [1, 60, 300])
+    def test_tells_of_what_is_not_finite_among_those_samples_alone(self, dtype, rng, samples):
+        net = network([5, 4, 3])
+        parameters, x, _ = parameters_and_samples(rng, net, samples + 600, dtype)
+        x[samples:] = np.nan
+        out = np.empty((samples, 3), dtype)
+        engine = compiled_engine(net, parameters)
+        assert engine.predict(x[:samples], out)
+        for row in range(samples):
+            kept, x[row, row % 5] = x[row, row % 5], np.inf
+            assert not engine.predict(x[:samples], out)
+            x[row, row % 5] = kept
 
 
 class TestBytes:
@@ -381,10 +403,13 @@ class TestSpacedRows:
             np.testing.assert_allclose(own, reference, rtol=tolerance, atol=tolerance)
 
 
-def normalized(units, normalization, **settings):
-    """A network whose hidden layers are normalized."""
+def normalized(units, *kinds, **settings):
+    """A network whose hidden layers are normalized, by turns."""
     sizes = list(itertools.pairwise(units))
-    layers = [Dense(m, n, "tanh", 0.2, normalization) for m, n in sizes[:-1]]
+    layers = [
+        Dense(m, n, "tanh", 0.2, kind)
+        for (m, n), kind in zip(sizes[:-1], itertools.cycle(kinds), strict=False)
+    ]
     return Network((*layers, Dense(*sizes[-1], "softmax")), "cross_entropy", **settings)
 
 
@@ -397,7 +422,16 @@ class TestSamplesThatWait:
     @pytest.mark.parametrize("units", [[30, 64, 5], [30, 70, 19, 65, 5]], ids=str)
     @pytest.mark.parametrize("threads", [1, 3])
     def test_have_the_references_gradient(self, dtype, rng, units, samples, threads):
-        net = normalized(units, "batch")
+        self.compare_gradients(normalized(units, "batch"), dtype, rng, samples, threads)
+
+    @pytest.mark.parametrize(
+        "kinds", [(None, None, "batch"), ("layer", "batch"), ("batch", None, "layer")], ids=str
+    )
+    def test_have_it_among_layers_whose_samples_do_not_wait(self, dtype, rng, kinds):
+        net = normalized([20, 14, 33, 9, 26, 7, 4], *kinds)
+        self.compare_gradients(net, dtype, rng, 60, 2)
+
+    def compare_gradients(self, net, dtype, rng, samples, threads):
         parameters, x, t = parameters_and_samples(rng, net, samples, dtype)
         gradients, losses = [], []
         for name, real in (("cython", dtype), ("numpy", np.float64)):

@@ -39,7 +39,7 @@ def test_the_target_is_untouched_while_writing(tmp_path):
     assert seen == [(b"old", str(tmp_path))]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [RuntimeError("broken"), MemoryError(), KeyboardInterrupt()])
 def test_after_a_failure_the_old_file_is_there_and_nothing_else(tmp_path, error):
     path = tmp_path / "file"
     path.write_bytes(b"old")

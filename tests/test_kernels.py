@@ -54,6 +54,8 @@ OPERATIONS = sorted(name for name in vars(Kernels) if not name.startswith("_"))
 
 POINTWISE = [activation for activation in ACTIVATIONS if activation != "softmax"]
 EVERY_OPTIMIZER = OPTIMIZERS + SIGN_OPTIMIZERS
+# Rows of weights that are a page or more apart, and so many samples that they are brought together.
+FAR_APART = (30, 7, 1100)
 # Empty, single, around the vectors of every level, long.
 LENGTHS = [0, 1, 3, 4, 15, 16, 17, 64, 1001]
 
@@ -282,7 +284,7 @@ class TestContract:
 
 
 class TestDense:
-    @pytest.mark.parametrize("shape", DENSE_SHAPES, ids=str)
+    @pytest.mark.parametrize("shape", [*DENSE_SHAPES, FAR_APART], ids=str)
     def test_forward_is_the_product_plus_the_bias(self, kernels, dtype, rng, shape):
         n, fan_in, fan_out = shape
         x, weights = normal(rng, (n, fan_in), dtype), normal(rng, (fan_in, fan_out), dtype)
@@ -1278,7 +1280,10 @@ class TestDropout:
             kept[row] = bits.astype(np.int64) >= round(rate * 2**32)
         return kept
 
-    @pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 64), (2, 131), (70, 10)], ids=str)
+    # The longest ones take several goes at their numbers.
+    @pytest.mark.parametrize(
+        "shape", [(1, 1), (3, 7), (5, 64), (2, 131), (70, 10), (3, 257), (2, 700)], ids=str
+    )
     @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
     def test_keeps_what_the_contract_keeps_and_scales_it(self, kernels, dtype, rng, shape, rate):
         a, out = normal(rng, shape, dtype), unset(shape, dtype)

@@ -7,14 +7,18 @@ What fails here hangs or crashes, so each scenario is a function that runs in a 
 
 from __future__ import annotations
 
+import copy
+import gc
 import multiprocessing
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +26,7 @@ import numpy as np
 import pytest
 
 import cnn_core
-from cnn_core import NN
+from cnn_core import NN, MLPClassifier
 
 SECONDS = float(os.environ.get("CNN_CORE_LOAD_SECONDS", "2"))
 LONGEST_RUN = 180 + 4 * SECONDS
@@ -32,6 +36,10 @@ INTERRUPTS = 50
 # What the allocator keeps for itself grows by less; one copy of the weights in each round by more.
 MOST_GROWTH = 6_000_000
 ROUNDS = 12
+# Bytes of a round that may stay: less than the smallest array of weights, more than the little that
+# caches of Python take as they grow.
+MOST_KEPT = 2000
+KEEPING_ROUNDS = 6
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's signals and /proc")
 
@@ -126,16 +134,117 @@ def memory_stays_flat(backend: str) -> None:
     assert sizes[1] - sizes[0] < MOST_GROWTH, sizes
 
 
+def nothing_is_kept(backend: str) -> None:
+    """Of what Python and NumPy have allocated, to which the engines' work space belongs."""
+    net = network(backend).fit(X, LABELS)
+    answer = net.predictor()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net"
+
+        def train() -> None:
+            network(backend).fit(X, LABELS).predict(X)
+
+        def train_at_length() -> None:
+            network(backend, batch_size=7, epochs=4).fit(X, LABELS)
+
+        def predict() -> None:
+            net.predict(X)
+            answer(X[0])
+            net.predictor()
+
+        def save_and_load() -> None:
+            net.save(path)
+            cnn_core.load(path, backend=backend).predict(X)
+
+        def write_checkpoints() -> None:
+            network(backend).fit(X, LABELS, checkpoint=Path(folder) / "checkpoint")
+            (Path(folder) / "checkpoint").unlink()
+
+        def copy_it() -> None:
+            copy.deepcopy(net).fit(X, LABELS)
+            pickle.loads(pickle.dumps(net)).predict(X)
+
+        def be_refused() -> None:
+            refusals = (
+                (X[:, 1:], LABELS, "expected"),
+                (X, LABELS + 10, "label"),
+                (X * np.nan, LABELS, "finite"),
+            )
+            for x, labels, message in refusals:
+                with pytest.raises(ValueError, match=message):
+                    net.fit(x, labels)
+
+        def fit_a_classifier() -> None:
+            settings = {"normalization": "batch", "max_iter": 2, "schedule": "cosine"}
+            MLPClassifier((40,), backend=backend, random_state=1, **settings).fit(
+                X, LABELS
+            ).predict(X)
+
+        def take_a_step(number: int) -> None:
+            network(backend, batch_size=len(X), epochs=1).fit(X, LABELS)
+
+        def start_threads() -> None:
+            before = running_threads()
+            with ThreadPoolExecutor(4) as threads:
+                list(threads.map(take_a_step, range(4)))
+            # A thread that has been waited for may still be about to go.
+            while running_threads() > before:
+                time.sleep(0.001)
+
+        def fork() -> None:
+            if (child := os.fork()) == 0:
+                train()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+
+        tasks = (
+            train,
+            train_at_length,
+            predict,
+            save_and_load,
+            write_checkpoints,
+            copy_it,
+            be_refused,
+            fit_a_classifier,
+            start_threads,
+            fork,
+        )
+        tracemalloc.start()
+        for task in tasks:
+            for _ in range(2):
+                task()
+            before = allocated()
+            for _ in range(KEEPING_ROUNDS):
+                task()
+            kept = (allocated() - before) / KEEPING_ROUNDS
+            print(f"{task.__name__}: {kept:.0f} bytes")
+            assert kept < MOST_KEPT, f"{task.__name__} keeps {kept:.0f} bytes"
+
+
+def allocated() -> int:
+    """Bytes that are allocated in Python and NumPy."""
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+def running_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
 def resident() -> int:
     """Bytes of this process in memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize("scenario", [everything_at_once, interrupts, memory_stays_flat])
+@pytest.mark.parametrize(
+    "scenario", [everything_at_once, interrupts, memory_stays_flat, nothing_is_kept]
+)
 def test_it_goes_well(scenario, name):
     process = subprocess.Popen(
         [sys.executable, __file__, scenario.__name__, name],
+        # Python warns of any fork next to threads.
+        env={**os.environ, "PYTHONWARNINGS": "ignore::DeprecationWarning"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -177,6 +177,12 @@ class TestState:
         assert np.array_equal(stepped.parameters, fitted.parameters)
         assert stepped.epochs_done == 0
 
+    def test_there_is_nothing_to_learn_from_no_samples(self, name, data):
+        model = model_of(name)
+        with pytest.raises(ValueError, match="x: expected at least one sample, found none"):
+            model.train(data[0][:0], data[1][:0], Recipe(1, 10, 0.1))
+        assert model.steps == model.epochs_done == 0
+
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
     @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
     def test_a_child_that_was_forked_off_in_a_training_can_train(self, name, data):

@@ -102,6 +102,24 @@ class TestFit:
         assert net.fit(*data) is net
         assert (net.predict(data[0]).argmax(axis=1) == data[1]).mean() > 0.9
 
+    def test_one_hot_rows_are_as_long_as_was_asked_for(self):
+        assert cnn_core.one_hot([1, 0], 3).tolist() == [[0, 1, 0], [1, 0, 0]]
+        assert cnn_core.one_hot([1, 0]).shape == (2, 2)
+        assert cnn_core.one_hot(np.zeros(0, int)).shape == (0, 0)
+
+    @pytest.mark.parametrize(
+        ("n_classes", "error", "message"),
+        [
+            (True, TypeError, "n_classes: expected a whole number, found True"),
+            (2.0, TypeError, "n_classes: expected a whole number, found 2.0"),
+            (-1, ValueError, "n_classes: expected at least 0, found -1"),
+            (1, ValueError, "labels"),
+        ],
+    )
+    def test_one_hot_rows_of_no_such_length_are_refused(self, n_classes, error, message):
+        with pytest.raises(error, match=message):
+            cnn_core.one_hot([1, 0], n_classes)
+
     def test_labels_and_one_hot_rows_are_the_same_targets(self, name, data):
         x, labels = data
         by_label = small_net(name).fit(x, labels)

@@ -8,6 +8,8 @@ What fails here hangs or crashes, so each scenario is a function that runs in a 
 from __future__ import annotations
 
 import contextlib
+import copy
+import ctypes
 import itertools
 import multiprocessing
 import os
@@ -15,16 +17,18 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnn_core import NN, backends
+from cnn_core import NN, backends, load
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 
@@ -45,14 +49,27 @@ PLAIN = SGD()
 class Work:
     """A training that can be done again and again from the same start."""
 
-    def __init__(self, units, samples, batch_size, hidden="sigmoid", optimizer=PLAIN, dropout=0.0):
-        layers = [Dense(m, n, hidden, dropout) for m, n in itertools.pairwise(units[:-1])]
-        self.network = Network((*layers, Dense(*units[-2:])), optimizer=optimizer)
+    def __init__(
+        self,
+        units,
+        samples,
+        batch_size,
+        hidden="sigmoid",
+        optimizer=PLAIN,
+        dropout=0.0,
+        normalization=None,
+        dtype=np.float32,
+        **settings,
+    ):
+        layers = [
+            Dense(m, n, hidden, dropout, normalization) for m, n in itertools.pairwise(units[:-1])
+        ]
+        self.network = Network((*layers, Dense(*units[-2:])), optimizer=optimizer, **settings)
         self.batch_size = batch_size
         rng = np.random.default_rng(samples)
-        self.start = (rng.normal(size=self.network.n_parameters()) * 0.1).astype(np.float32)
-        self.x = rng.normal(size=(samples, units[0])).astype(np.float32)
-        self.t = rng.random((samples, units[-1])).astype(np.float32)
+        self.start = (rng.normal(size=self.network.n_parameters()) * 0.1).astype(dtype)
+        self.x = rng.normal(size=(samples, units[0])).astype(dtype)
+        self.t = rng.random((samples, units[-1])).astype(dtype)
 
     def engine(self, threads):
         parameters = self.start.copy()
@@ -68,7 +85,8 @@ class Work:
         losses = [self.epoch(engine)[0] for _ in range(2)]
         gradient = np.empty_like(parameters)
         losses.append(engine.gradient(self.x, self.t, gradient))
-        arrays = (np.array(losses), parameters, engine.moments, gradient, self.outputs(engine))
+        state = (parameters, engine.moments, engine.statistics)
+        arrays = (np.array(losses), *state, gradient, self.outputs(engine))
         return b"".join(array.tobytes() for array in arrays)
 
     def outputs(self, engine):
@@ -100,12 +118,16 @@ def works() -> dict[str, Work]:
         "parts": Work((200, 90, 5), 600, 600),
         "Adam": Work((100, 64, 50, 10), 300, 64, "relu", Adam(), 0.3),
         "momentum": Work((130, 100, 9), 200, 70, "tanh", SGD(momentum=0.9)),
+        "normalized": Work((90, 140, 70, 8), 260, 130, "relu", Adam(), 0.2, "batch", clip_norm=0.5),
+        "float64": Work(
+            (110, 80, 70, 6), 240, 120, "tanh", Adam(), 0.2, "batch", np.float64, averaging=0.9
+        ),
         "one by one": Work((300, 64, 10), 60, 1),
         "tiny": Work((12, 7, 3), 50, 5),
     }
 
 
-SHARED = ("batches", "parts", "Adam", "momentum")
+SHARED = ("batches", "parts", "Adam", "momentum", "normalized", "float64")
 
 
 def several_trainings_at_once() -> None:
@@ -147,6 +169,55 @@ def predictions_during_a_training() -> None:
     assert all(all(result.result()) for result in results)
     assert np.array_equal(parameters, work.start)
     assert engine.steps > 0
+
+
+def predictions_by_several_threads() -> None:
+    """All of one and the same network, which nobody trains; another one is trained meanwhile."""
+    all_works = works()
+    engines = {name: all_works[name].engine(2)[0] for name in ("parts", "float64")}
+    expected = {name: all_works[name].outputs(engine) for name, engine in engines.items()}
+    other = all_works["normalized"]
+    alone = other.train(1)
+
+    def predict_often(name):
+        work, engine = all_works[name], engines[name]
+        predictor = engine.predictor(len(work.x))
+        return [
+            np.array_equal(found, expected[name])
+            for _ in range(10)
+            for found in (work.outputs(engine), predictor(work.x))
+        ]
+
+    with ThreadPoolExecutor(6) as threads:
+        results = [threads.submit(predict_often, name) for name in 3 * [*engines]]
+        while not all(result.done() for result in results):
+            assert other.train(2) == alone
+    assert all(all(result.result()) for result in results)
+
+
+def copies_and_files_during_a_training() -> None:
+    """Of one network, while another one is trained by another thread."""
+    rng = np.random.default_rng(4)
+    x, labels = rng.random((300, 120)), rng.integers(0, 5, 300)
+
+    def trained(dtype):
+        net = NN(120, 90, 5, 0.1, 2, batch_size=100, dtype=dtype, seed=1, n_threads=2)
+        return net.fit(x, labels)
+
+    def predict_after_training(dtype):
+        return [trained(dtype).predict(x) for _ in range(8)]
+
+    for dtype in (np.float32, np.float64):
+        net = trained(dtype)
+        expected = net.predict(x)
+        with ThreadPoolExecutor(1) as threads, tempfile.TemporaryDirectory() as folder:
+            training = threads.submit(predict_after_training, dtype)
+            path = Path(folder) / "net"
+            while not training.done():
+                assert np.array_equal(copy.deepcopy(net).predict(x), expected)
+                net.save(path)
+                assert np.array_equal(load(path).predict(x), expected)
+            assert all(np.array_equal(found, expected) for found in training.result())
 
 
 def everything_at_once() -> None:
@@ -404,6 +475,21 @@ def end_while_a_daemon_is_training() -> None:
         time.sleep(0.001)
 
 
+def end_long_before_a_step_of_a_daemon() -> None:
+    """Normalization over the batch takes all of it in one step, without a look at the signals."""
+    work = Work((784, 256, 10), 1, 20_000, normalization="batch")
+    rng = np.random.default_rng(1)
+    work.x = rng.integers(0, 2, (20_000, 784), np.uint8)
+    work.t = rng.random((20_000, 10)).astype(np.float32)
+    engine, _ = work.engine(1)
+    order = np.resize(np.arange(len(work.x)), 20 * len(work.x))
+    # After Python has ended, the process goes on for some steps.
+    libc = ctypes.CDLL(None)
+    libc.__cxa_atexit(libc.usleep, ctypes.c_void_p(1_500_000), None)
+    threading.Thread(target=work.epoch, args=(engine, order), daemon=True).start()
+    time.sleep(0.1)
+
+
 def end_within_a_training() -> None:
     work = works()["batches"]
     engine, _ = work.engine(4)
@@ -440,6 +526,10 @@ class TestThreads:
 
     def test_predictions_meanwhile_are_right(self):
         assert_goes_well(predictions_during_a_training)
+        assert_goes_well(predictions_by_several_threads)
+
+    def test_copies_and_files_meanwhile_are_right(self):
+        assert_goes_well(copies_and_files_during_a_training)
 
     def test_small_and_large_trainings_in_eight_threads_are_right_for_as_long_as_they_run(self):
         assert_goes_well(everything_at_once)
@@ -493,6 +583,7 @@ class TestEnd:
             end_while_the_others_sleep,
             end_while_the_others_are_awake,
             end_while_a_daemon_is_training,
+            pytest.param(end_long_before_a_step_of_a_daemon, marks=needs_accounts),
             pytest.param(end_within_a_training, marks=needs_timer),
         ],
     )

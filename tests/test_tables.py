@@ -231,6 +231,7 @@ def test_samples_come_contiguous_in_the_machines_byte_order(tmp_path, array):
         ({"X": np.array([["a"]]), "y": Y[:1]}, "expected numbers in X, found values of type <U1"),
         ({"X": X.astype(complex), "y": Y}, "found values of type complex128"),
         ({"X": X, "y": Y[:, None, None]}, r"y of shape \(n,\) or \(n, outputs\)"),
+        ({"X": X, "y": np.array([["a"]] * 3)}, r"one name per sample in y, found shape \(3, 1\)"),
         ({"X": np.empty((0, 2)), "y": Y[:0]}, r"an array with values, found shape \(0, 2\)"),
         ({"X": np.where(X == 3, np.nan, X), "y": Y}, r"found nan in X at index \(1, 1\)"),
         ({"X": X, "y": np.array([0, np.inf, 0])}, r"found inf in y at index \(1,\)"),

@@ -28,12 +28,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from cnn_core.checkpoint_checks import layout_of, snapshot_in, watch_in
 from cnn_core.schedules import Watch
-from cnn_core.settings import positive, whole
+from cnn_core.settings import number, positive, whole
 
 if TYPE_CHECKING:
     from cnn_core.model import Snapshot
@@ -130,6 +132,7 @@ class EarlyStopping(Callback):
         state.require_measured(state.monitored(self.monitor))
         self._watch = Watch()
         self._best: Snapshot | None = None
+        self._layout = layout_of(state.model.arrays())
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Compare the epoch with the best one."""
@@ -157,10 +160,8 @@ class EarlyStopping(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        from cnn_core.model import Snapshot
-
-        self._watch = Watch(*state["watch"])
-        self._best = None if state["best"] is None else Snapshot(**state["best"])
+        watch, best = watch_in(state["watch"]), snapshot_in(state["best"], self._layout)
+        self._watch, self._best = watch, best
 
 
 class TimeBudget(Callback):
@@ -195,7 +196,7 @@ class TimeBudget(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Have no more than these."""
-        self._end = self.clock() + state["left"]
+        self._end = self.clock() + number("left", state["left"])
 
 
 class PrintEpochs(Callback):
@@ -302,9 +303,18 @@ class CSVLog(Callback):
         return {"bytes": Path(self.path).stat().st_size}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Drop the lines of epochs that will be trained once more."""
-        if Path(self.path).stat().st_size > state["bytes"]:
-            os.truncate(self.path, state["bytes"])
+        """Drop the lines of epochs that will be trained once more; warn if others are missing."""
+        length = whole("bytes", state["bytes"], len(",".join(_columns())) + 1)
+        found = Path(self.path).stat().st_size
+        if found > length:
+            os.truncate(self.path, length)
+        elif found < length:
+            warnings.warn(
+                f"{os.fspath(self.path)}: expected the {length} bytes that it had when the "
+                f"checkpoint was written, found {found}; lines of the epochs before are missing",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _add(self, line: str) -> None:
         with open(self.path, "a", encoding="utf-8", newline="") as stream:

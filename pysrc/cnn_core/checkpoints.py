@@ -3,7 +3,8 @@
 A checkpoint is the file of a `Model`, which `cnn_core.load` gives as it was after that epoch, with
 one more text among its metadata, ``training``, and tensors whose names begin with ``training.``:
 what the training was begun with, by which it is known again, and where it stood. Nothing in the
-file can run. It is written at the ends of epochs, and once more when the training is finished.
+file can run. It is written before the first epoch, so that a path where nothing can be written is
+found before anything is learned, at the ends of epochs, and once more at the end of the training.
 
 A callback whose state has to go on as well says what it is by `Callback.get_state` and takes it
 back by `Callback.set_state`.
@@ -17,7 +18,8 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnn_core import backends, saved_model
+from cnn_core.checkpoint_checks import (
+    check_end,
+    check_model,
+    check_progress,
+    check_state,
+    record_in,
+    text,
+)
 from cnn_core.files import remove_leftovers
 from cnn_core.model_file import ModelFileError, read_tensors
 from cnn_core.network import FloatArray
@@ -52,6 +62,12 @@ class CheckpointError(ModelFileError):
 @dataclass(frozen=True)
 class Checkpoint:
     """Where and how often a training is written down, so that it can go on after being killed.
+
+    The first file is written before the first epoch. An epoch is trained as a whole: what one had
+    done when the training was killed is done once more.
+
+    Two processes that make the same training with the same path do no harm to each other: each
+    ends with the right bits, and each file is whole.
 
     Attributes
     ----------
@@ -176,12 +192,17 @@ class Keeper:
             )
         remove_leftovers(self._path)
         self._identity = _identity(state.model, state.recipe, data, are_classes, validation)
+        samples = len(data["x"])
+        self._steps_of_epoch = -(-samples // max(min(state.recipe.batch_size, samples), 1))
         self._found = _read(self._path)
         self.finished = False
         self.progress: dict[str, Any] | None = None
         self._states: list[tuple[Callback, dict[str, Any]]] = []
+        self._is_refused = False
+        self._seed = state.model.seed
         if self._found is not None:
             self._recognise(self._found, seeded)
+        self._has_epochs = self._found is not None and self._model.epochs_done > self._before
         self._last = time.perf_counter()
         self._took = 0.0
 
@@ -196,30 +217,37 @@ class Keeper:
             # The first weights of one seed need not have the same last bits on every machine.
             ignored.add("weights before this training")
         differences = [
-            f"{name}: expected {ours.get(name)}, found {theirs.get(name)}"
+            f"{name:.80}: expected {ours.get(name)}, found {theirs.get(name)!s:.300}"
             for name in (*ours, *(set(theirs) - set(ours)))
             if name not in ignored and ours.get(name) != theirs.get(name)
         ]
         if differences:
             raise CheckpointError(
                 f"{os.fspath(self._path)}: expected a checkpoint of this training, found one of "
-                f"another: {'; '.join(differences)}. Make the call as it was made then, on a "
+                f"another: {'; '.join(differences):.2000}. Make the call as it was made then, on a "
                 "network as it was then, or name another path, or delete the file to begin anew"
             )
         with saved_model.blamed_on(self._path, "a checkpoint"):
-            model = saved_model.read(found.file)
-            self._model = model
-            self.finished = bool(found.training["finished"])
-            self._values = found.training["state"]
-            self.progress = found.training["progress"]
-            states = [(one["class"], one["place"], one["state"]) for one in found.training["calls"]]
-            self._record = _record(self._values["record"])
-        self._states = [(self._callback(*known), state) for *known, state in states]
+            state = self._state
+            model = saved_model.read(found.file._replace(backend=state.model.backend))
+            check_model(model, state, theirs["seed"])
+            values, progress = found.training["state"], found.training["progress"]
+            check_state(values, model, state)
+            check_progress(progress, model, state, self._steps_of_epoch)
+            check_end(found.training["finished"], values["stopped_because"], model, state)
+            states = [
+                (text("class", one["class"]), whole("place", one["place"], 0), dict(one["state"]))
+                for one in found.training["calls"]
+            ]
+            self._record = record_in(values["record"], model, state)
+        self._model, self._values, self.progress = model, values, progress
+        self.finished = found.training["finished"]
+        self._states = [(self._callback(name, place), state) for name, place, state in states]
         if not same_machine:
             warnings.warn(
-                f"{os.fspath(self._path)}: written with {theirs.get('backend')} "
-                f"({theirs.get('isa')}), going on with {ours['backend']} ({ours['isa']}): the last "
-                "bits may differ from those of an uninterrupted training",
+                f"{os.fspath(self._path)}: written with {theirs.get('backend')!s:.80} "
+                f"({theirs.get('isa')!s:.80}), going on with {ours['backend']} ({ours['isa']}): "
+                "the last bits may differ from those of an uninterrupted training",
                 UserWarning,
                 stacklevel=5,
             )
@@ -232,8 +260,8 @@ class Keeper:
         if place >= len(same):
             raise CheckpointError(
                 f"{os.fspath(self._path)}: expected the callbacks that the training was begun "
-                f"with, among them {place + 1} of {name}, found {len(same)}; pass them again, or "
-                "delete the file to begin anew"
+                f"with, among them {place + 1} of {name:.80}, found {len(same)}; pass them again, "
+                "or delete the file to begin anew"
             )
         return same[place]
 
@@ -252,9 +280,38 @@ class Keeper:
             setattr(state, name, self._values[name])
 
     def put_into_callbacks(self) -> None:
-        """Give the callbacks their states, after they have begun."""
+        """Give the callbacks their states, after they have begun.
+
+        Raises
+        ------
+        ModelFileError
+            If one of them does not take it.
+        """
         for callback, state in self._states:
-            callback.set_state(state)
+            self._is_refused = True
+            name = type(callback).__name__
+            with saved_model.blamed_on(self._path, f"a checkpoint, with a state of {name}"):
+                callback.set_state(state)
+            self._is_refused = False
+
+    @contextmanager
+    def undone_if_refused(self) -> Iterator[None]:
+        """Give the model back as it was if a callback does not take its state, and none trains."""
+        model = self._state.model
+        if self._found is None:
+            yield
+            return
+        before = model.snapshot()
+        counts = model.epochs_done, model.samples_done, model.history
+        try:
+            yield
+        except BaseException:
+            if self._is_refused:
+                model.restore(before)
+                model.epochs_done, model.samples_done, model.history = counts
+                if model.seed != self._seed:
+                    model.take_seed(self._seed)
+            raise
 
     def monitored_so_far(self) -> list[float]:
         """Return what the recipe monitors after each epoch of this training, as it stands."""
@@ -280,6 +337,23 @@ class Keeper:
         OSError
             If that fails; the file before this one is still there then.
         """
+        try:
+            self._write(progress, finished)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            advice = "see that a file can be written there, or name another path"
+            if self._has_epochs:
+                advice = (
+                    "the checkpoint before this one is whole: once a file can be written there, "
+                    "the training can go on from it"
+                )
+            raise OSError(
+                error.errno, f"{error.strerror}; {advice}", os.fspath(self._path)
+            ) from error
+        self._has_epochs = self._state.model.epochs_done > self._before
+
+    def _write(self, progress: dict[str, Any], finished: bool) -> None:
         start = time.perf_counter()
         state = self._state
         values = {name: getattr(state, name) for name in _STATE}
@@ -325,24 +399,22 @@ def _read(path: str | os.PathLike[str]) -> _Found | None:
             f"{metadata.get('kind', 'NN'):.80}; name another path"
         )
     with saved_model.blamed_on(path, "a checkpoint"):
-        training = decoded(json.loads(metadata[saved_model.TRAINING]), tensors)
+        own = saved_model.tensors_of_training(tensors)
+        training = decoded(json.loads(metadata[saved_model.TRAINING]), own)
+        if own:
+            raise ValueError(f"tensors that do not belong there: {', '.join(own):.200}")
         version = training["version"]
         if version != _VERSION:
             raise ValueError(
                 f"checkpoint version {version!r:.80}, this cnn_core understands {_VERSION}; "
                 "a newer cnn_core may read it"
             )
-        if not isinstance(training["identity"], dict):
-            raise TypeError("identity: expected a dictionary")
+        for part in ("identity", "state", "progress"):
+            if not isinstance(training[part], dict):
+                raise TypeError(f"{part}: expected a dictionary")
         whole("seed", training["identity"]["seed"], 0, 2**64 - 1)
-    # The model is only read here; it computes nothing.
+    # Who reads the model puts the backend in; it computes nothing.
     return _Found(saved_model.ModelFile(path, tensors, metadata, "auto", None), training)
-
-
-def _record(values: Any) -> Any:
-    from cnn_core.training import EpochRecord
-
-    return None if values is None else EpochRecord(**values)
 
 
 def _identity(
@@ -410,8 +482,8 @@ def encoded(value: Any, tensors: dict[str, FloatArray]) -> Any:
     )
 
 
-def decoded(value: Any, tensors: Mapping[str, FloatArray]) -> Any:
-    """Return the value that `encoded` was given.
+def decoded(value: Any, tensors: dict[str, FloatArray]) -> Any:
+    """Return the value that `encoded` was given; its arrays are taken out of `tensors`.
 
     Raises
     ------
@@ -424,7 +496,8 @@ def decoded(value: Any, tensors: Mapping[str, FloatArray]) -> Any:
         return value
     ((kind, content),) = value.items()
     if kind == "tensor":
-        return tensors[content]
+        # Each once: two places that share memory would change each other.
+        return tensors.pop(content)
     if kind == "dict":
         return {key: decoded(item, tensors) for key, item in content.items()}
     raise ValueError(f"an unknown {kind!r:.80}")

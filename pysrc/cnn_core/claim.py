@@ -27,10 +27,12 @@ class Claim:
             With the text `refusal`, if somebody holds it already.
         """
         process, mine = os.getpid(), object()
-        # One operation: of two threads only one finds its own object.
-        if self._holders.setdefault(process, mine) is not mine:
-            raise RuntimeError(refusal)
         try:
+            # One operation: of two threads only one finds its own object.
+            if self._holders.setdefault(process, mine) is not mine:
+                raise RuntimeError(refusal)
             yield
         finally:
-            del self._holders[process]
+            # Whatever has been interrupted, and without a call that could be.
+            if process in self._holders and self._holders[process] is mine:
+                del self._holders[process]

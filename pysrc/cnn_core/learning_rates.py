@@ -10,11 +10,13 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.files import atomic_write
 from cnn_core.network import IndexArray
 from cnn_core.settings import number, whole
 from cnn_core.training import shuffled_order
@@ -60,6 +62,8 @@ class LearningRates:
         ------
         ImportError
             If matplotlib is missing.
+        ValueError
+            For an ending that it does not know.
         OSError
             If the file cannot be written.
         """
@@ -76,7 +80,9 @@ class LearningRates:
         axes.axvline(self.suggestion, linestyle="--", label=f"suggestion {self.suggestion:.2g}")
         axes.set(xlabel="learning rate", ylabel="loss")
         axes.legend()
-        figure.savefig(os.fspath(path))
+        # None: what matplotlib's own settings say.
+        kind = Path(path).suffix[1:] or None
+        atomic_write(path, lambda stream: figure.savefig(stream, format=kind))
 
 
 def find_learning_rate(

@@ -487,7 +487,14 @@ class Model:
         return Snapshot({name: a.copy() for name, a in self.arrays().items()}, self.steps)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Write a snapshot back: the model is as it was, its history excepted."""
+        """Write a snapshot back, as a whole: the model is as it was, its history excepted."""
+        try:
+            self._write_back(snapshot)
+        except KeyboardInterrupt:
+            self._write_back(snapshot)
+            raise
+
+    def _write_back(self, snapshot: Snapshot) -> None:
         for name, array in self.arrays().items():
             array[...] = snapshot.arrays[name]
         self._engine.steps = snapshot.steps

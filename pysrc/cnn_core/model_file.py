@@ -209,7 +209,8 @@ def read_tensors(path: PathLike) -> tuple[dict[str, npt.NDArray[Any]], dict[str,
     FileNotFoundError
         There is no such file.
     ModelFileError
-        The file is damaged, truncated, of another kind, or of a newer version than this one.
+        The file is damaged, truncated, of another kind, of a newer version than this one, or does
+        not fit in memory.
     """
     file_size = _size_of(path)
     with open(path, "rb") as stream:
@@ -219,7 +220,12 @@ def read_tensors(path: PathLike) -> tuple[dict[str, npt.NDArray[Any]], dict[str,
         digest = hashlib.sha256(_header_text({**texts, "sha256": _NO_DIGEST}, entries))
         tensors = {}
         for entry in entries:
-            array = np.empty(entry.shape, _DTYPES[entry.code])
+            try:
+                array = np.empty(entry.shape, _DTYPES[entry.code])
+            except MemoryError as error:
+                raise _refusal(
+                    path, f"expected tensors that fit in memory, found {file_size} bytes of them"
+                ) from error
             view = _bytes_of(array)
             if stream.readinto(view) != len(view):
                 raise _refusal(path, "the file became shorter while it was read")

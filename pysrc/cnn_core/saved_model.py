@@ -31,6 +31,7 @@ import numpy as np
 
 from cnn_core import backends
 from cnn_core.arrays import copy_exactly
+from cnn_core.files import in_message
 from cnn_core.model import Model, threads_in_use
 from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
 from cnn_core.network import FloatArray, Network
@@ -95,7 +96,8 @@ def load(
     FileNotFoundError
         If there is no such file.
     cnn_core.model_file.ModelFileError
-        If the file is damaged, truncated, of a later version or not a model of ours.
+        If the file is damaged, truncated, of a later version or not a model of ours, or does not
+        fit in memory.
     """
     # What is wrong with these must not be blamed on the file.
     threads_in_use(backends.get(backend), n_threads)
@@ -133,10 +135,17 @@ def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     """
     try:
         yield
+    except ModelFileError:
+        raise
+    except MemoryError as error:
+        raise ModelFileError(
+            f"{os.fspath(path)}: expected {kind} that fits in memory, found a file of "
+            f"{os.path.getsize(path)} bytes, of which a model takes several times as many"
+        ) from error
     except _OF_DESCRIPTIONS as error:
         raise ModelFileError(
             f"{os.fspath(path)}: expected the settings and weights of {kind}, "
-            f"found something else ({error!s:.1000})"
+            f"found something else ({in_message(error)})"
         ) from error
 
 
@@ -217,11 +226,8 @@ def read_model(file: ModelFile) -> tuple[Model, Any]:
         state = json.loads(file.metadata["state"])
         tensors = without_history(file.tensors)
         if TRAINING in file.metadata:
-            tensors = {
-                name: tensor
-                for name, tensor in tensors.items()
-                if not name.startswith(f"{TRAINING}.")
-            }
+            further = tensors_of_training(tensors)
+            tensors = {name: tensor for name, tensor in tensors.items() if name not in further}
         _require_size(network, tensors)
         model = Model(
             network,
@@ -238,13 +244,27 @@ def read_model(file: ModelFile) -> tuple[Model, Any]:
         return model, json.loads(file.metadata.get("extra", "null"))
 
 
+def tensors_of_training(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Return those tensors of a file that belong to its further text, not to the model."""
+    return {name: a for name, a in tensors.items() if name.startswith(f"{TRAINING}.")}
+
+
 def history_to_tensors(history: Mapping[str, list[float]]) -> dict[str, FloatArray]:
     """Return a history as arrays of float64 with names of their own."""
     return {_HISTORY + key: np.array(values, np.float64) for key, values in history.items()}
 
 
 def history_from_tensors(tensors: Mapping[str, FloatArray]) -> dict[str, list[float]]:
-    """Return the history among the tensors of a file."""
+    """Return the history among the tensors of a file.
+
+    Raises
+    ------
+    ValueError
+        If what an epoch had is not a number.
+    """
+    for name, tensor in tensors.items():
+        if name.startswith(_HISTORY) and tensor.ndim != 1:
+            raise ValueError(f"{name:.80}: expected a number for each epoch, found {tensor.shape}")
     return {
         name.removeprefix(_HISTORY): tensor.tolist()
         for name, tensor in tensors.items()

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -408,8 +408,6 @@ class Session:
     ) -> None:
         """Measure what the epoch has brought, put it down and call the hooks after it."""
         state = self.state
-        state.model.epochs_done = state.epoch
-        state.model.samples_done += samples
         measured = self._measure()
         state.record = EpochRecord(
             epoch=state.epoch,
@@ -423,13 +421,28 @@ class Session:
             validation_accuracy=measured.accuracy,
             validation_score=measured.score,
         )
-        for name in HISTORY:
-            value = getattr(state.record, name)
-            if value is not None:
-                state.history.setdefault(name, []).append(value)
+        self._put_down(state.record)
         state.see_whether_it_is_best()
         for callback in self.callbacks:
             callback.on_epoch_end(state)
+
+    def _put_down(self, record: EpochRecord) -> None:
+        """Count the epoch and add it to the history, or neither if an interrupt comes between."""
+        model = self.state.model
+        history, epochs, samples = model.history, model.epochs_done, model.samples_done
+        lengths = {name: len(values) for name, values in history.items()}
+        try:
+            for name in HISTORY:
+                value = getattr(record, name)
+                if value is not None:
+                    history.setdefault(name, []).append(value)
+            model.epochs_done = record.epoch
+            model.samples_done += record.samples
+        except BaseException:
+            for name, values in history.items():
+                del values[lengths.get(name, 0) :]
+            model.epochs_done, model.samples_done = epochs, samples
+            raise
 
     def rehearse(self) -> None:
         """Do what takes the time of a measurement."""
@@ -494,13 +507,14 @@ def train(
     keeper = None
     if checkpoint is not None:
         keeper = _keeper(checkpoint, session, x, t, weights, are_classes, seeded)
-    with model.exclusively() as engine:
+    undone = nullcontext() if keeper is None else keeper.undone_if_refused()
+    with undone, model.exclusively() as engine:
         if keeper is not None:
             keeper.put_into_model()
         with session.running(keeper) as state:
             loop = _Loop(session, engine, _Data(x, t, weights, recipe.batch_size), clock)
             if keeper is not None:
-                loop.goes_on(keeper)
+                loop.stands_by(keeper)
             if keeper is None or not keeper.finished:
                 loop.run(keeper, are_classes)
         if keeper is not None and not keeper.finished:
@@ -604,10 +618,11 @@ class _Loop:
             "guard": self._guard.get_state(),
         }
 
-    def goes_on(self, keeper: Keeper) -> None:
-        """Stand where a checkpoint does, if there is one."""
+    def stands_by(self, keeper: Keeper) -> None:
+        """Stand where the checkpoint does; write it if there is none, so that there always is."""
         progress, state = keeper.progress, self._session.state
         if progress is None:
+            keeper.write(self.progress())
             return
         self._done = progress["steps"]
         self._guard.set_state(progress["guard"])

@@ -81,6 +81,9 @@ class NumpyEngine:
         self._network = network
         self._parameters = parameters
         self._gradient = np.zeros_like(parameters)
+        changed = (parameters, moments, statistics, average)
+        self._changed = [array for array in changed if array is not None]
+        self._before = [np.empty_like(array) for array in self._changed]
         self._layers = layers_of(network, parameters, self._gradient, statistics)
         self._training = Claim()
 
@@ -279,8 +282,22 @@ class NumpyEngine:
                 layer.grad_weights += share * layer.weights
 
     def _take_step(self, learning_rate: float) -> None:
+        """Take it as a whole, or not at all if an interrupt comes in its midst."""
         self._clip()
         number = self._steps + 1
+        for before, array in zip(self._before, self._changed, strict=True):
+            before[...] = array
+        try:
+            self._change(learning_rate, number)
+            self._steps = number
+        except BaseException:
+            for before, array in zip(self._before, self._changed, strict=True):
+                array[...] = before
+            self._steps = number - 1
+            raise
+
+    def _change(self, learning_rate: float, number: int) -> None:
+        """Change everything that the step of this number changes, one after the other."""
         kernels.update(
             self._network.optimizer,
             self._parameters,
@@ -294,7 +311,6 @@ class NumpyEngine:
             self.average += self.average.dtype.type(1 - decay) * (self._parameters - self.average)
         for layer in self._layers:
             layer.move_statistics()
-        self._steps = number
 
     def _clip(self) -> None:
         network, gradient = self._network, self._gradient

@@ -9,7 +9,6 @@ bias of training sample k. Here it runs beside the exact gradient, on each backe
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.report import Evaluation, evaluate
 from cnn_core.cli.sources import find_fashion_mnist
 from cnn_core.cli.trained import Trained, describe_backend, weights_sha256
+from cnn_core.files import write_table, write_text
 from cnn_core.network import Rule
 
 __all__ = ["add_parser", "run"]
@@ -221,17 +221,14 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 def _write(folder: Path, table: str, results: list[_Result], arguments: argparse.Namespace) -> None:
     rows = [result.row() for result in results]
-    (folder / "table.txt").write_text(f"{table}\n\n{EXPLANATION}\n", encoding="utf-8")
-    with open(folder / "table.csv", "w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(folder / "table.txt", f"{table}\n\n{EXPLANATION}\n")
+    write_table(folder / "table.csv", [list(rows[0]), *(row.values() for row in rows)])
     reports = [
         f"{result.experiment.title}, {describe_backend(result.backend)}\n\n"
         f"{result.evaluation.report}"
         for result in results
     ]
-    (folder / "report.txt").write_text("\n\n".join(reports), encoding="utf-8")
+    write_text(folder / "report.txt", "\n\n".join(reports))
     record = {
         **run_folder.record_head("cnn-core article", 1, arguments.argv),
         "images": {"training": IMAGES, "test": IMAGES},

@@ -8,7 +8,7 @@ import io
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from cnn_core.cli.run_folder import Run, read_run
 from cnn_core.cli.sources import Source, read_test_part
 from cnn_core.cli.tables import read_features
 from cnn_core.cli.trained import describe_network
-from cnn_core.files import atomic_write
+from cnn_core.files import write_text
 from cnn_core.network import ByteArray, FloatArray
 
 __all__ = ["add_parser", "run_evaluate", "run_predict"]
@@ -111,22 +111,9 @@ def run_predict(arguments: argparse.Namespace) -> int:
     if out is None:
         show(text, end="")
     else:
-        _write(out, text)
+        write_text(out, text)
         note(f"{len(x):,} predictions written to {out}")
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    def write(stream: BinaryIO) -> None:
-        stream.write(text.encode())
-
-    try:
-        atomic_write(path, write)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        # The error names a temporary file, or none.
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _source(run: Run, arguments: argparse.Namespace) -> Source:

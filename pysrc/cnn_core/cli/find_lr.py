@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 from cnn_core.cli import arguments as args
@@ -12,6 +11,7 @@ from cnn_core.cli.console import note, require, short_path, show_result
 from cnn_core.cli.sources import Source, read_samples
 from cnn_core.cli.trained import describe_network
 from cnn_core.cli.training import plan_and_parts
+from cnn_core.files import write_table
 from cnn_core.learning_rates import LearningRates, find_learning_rate
 
 __all__ = ["add_parser", "run"]
@@ -85,7 +85,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write_table(path: Path, found: LearningRates) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["learning_rate", "loss", "smoothed"])
-        writer.writerows(zip(found.rates, found.losses, found.smoothed, strict=True))
+    rows = zip(found.rates, found.losses, found.smoothed, strict=True)
+    write_table(path, [["learning_rate", "loss", "smoothed"], *rows])

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.files import atomic_write
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -258,7 +260,10 @@ def _figure(path: Path, height: float) -> Iterator[Figure]:
         FigureCanvasAgg(figure)
         figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
         yield figure
-        figure.savefig(path, dpi=_DPI, facecolor="white")
+        atomic_write(
+            path,
+            lambda stream: figure.savefig(stream, format="png", dpi=_DPI, facecolor="white"),
+        )
 
 
 def _short(name: str, most: int) -> str:

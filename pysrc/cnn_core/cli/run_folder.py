@@ -20,6 +20,7 @@ from cnn_core.cli.console import CommandError, note, short_path
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.sources import Source
 from cnn_core.cli.trained import Trained
+from cnn_core.files import sync_folder, write_table, write_text
 
 __all__ = [
     "FORMAT",
@@ -27,6 +28,7 @@ __all__ = [
     "HISTORY",
     "MODEL",
     "RECORD",
+    "UNFINISHED",
     "NewFolder",
     "Run",
     "final_folder",
@@ -44,6 +46,8 @@ __all__ = [
 HISTORY = "history.csv"
 MODEL = "model.safetensors"
 RECORD = "run.json"
+# Behind the name of a folder whose training has not come to its end.
+UNFINISHED = ".unfinished"
 FORMAT = "cnn-core run"
 FORMAT_VERSION = 2
 # The first version knew the model of an `NN` alone.
@@ -62,11 +66,14 @@ class NewFolder:
         Where its files are to be written.
     final : pathlib.Path
         Where it is once it is complete.
+    was_interrupted : bool
+        Whether its training was ended by Ctrl-C.
     """
 
     def __init__(self, path: Path, final: Path) -> None:
         self.path = path
         self.final = final
+        self.was_interrupted = False
 
 
 @contextmanager
@@ -135,9 +142,11 @@ def put_in_place(hidden: Path, final: Path, *, asked_for: bool) -> Path:
             if not _is_taken(final):
                 raise
         else:
+            sync_folder(final.parent)
             return final
     path = _claimed(final)
     os.replace(hidden, path)
+    sync_folder(path.parent)
     if asked_for:
         note(
             f"another run was written to {short_path(final)} meanwhile; "
@@ -194,7 +203,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
     numbers = re.compile(r"\[\s+([-+.\deE,\s]+?)\s+\]")
     text = numbers.sub(lambda match: "[" + re.sub(r"\s+", " ", match[1]) + "]", text)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def write_history(path: Path, history: dict[str, list[float]], measured: str) -> None:
@@ -209,11 +218,9 @@ def write_history(path: Path, history: dict[str, list[float]], measured: str) ->
         What the validation data were: ``"test"`` or ``"validation"``.
     """
     columns = {key.replace("validation", measured): values for key, values in history.items()}
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["epoch", *columns])
-        for epoch, row in enumerate(zip(*columns.values(), strict=True), start=1):
-            writer.writerow([epoch, *row])
+    rows = zip(*columns.values(), strict=True)
+    numbered = ([epoch, *row] for epoch, row in enumerate(rows, start=1))
+    write_table(path, [["epoch", *columns], *numbered])
 
 
 def read_losses(path: Path) -> list[float]:
@@ -294,6 +301,8 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
+        if folder.name and folder.with_name(folder.name + UNFINISHED).is_dir():
+            found = f"an unfinished one, with which cnn-core train --resume {folder} goes on"
         raise CommandError(
             f"{folder}: expected the folder of a run of cnn-core train, found {found}"
         )
@@ -307,7 +316,14 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         values = _values(record)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise CommandError(f"{path}: not the record of a run, or damaged ({reason})") from error
     face = load(folder / MODEL, backend=backend)

@@ -13,6 +13,7 @@ from cnn_core.cli.plots import plot_confusion, plot_curves, plot_gallery
 from cnn_core.cli.sources import image_shape
 from cnn_core.cli.trained import describe_backend, describe_network, weights_sha256
 from cnn_core.cli.training import Training
+from cnn_core.files import write_text
 
 __all__ = ["introduction", "nothing_learned", "record", "summary", "write"]
 
@@ -92,7 +93,7 @@ def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
         f"{samples.name}: {len(parts.test.y)} test samples ({samples.test_part})\n\n"
         f"{training.result.report}"
     )
-    (folder / "report.txt").write_text(report, encoding="utf-8")
+    write_text(folder / "report.txt", report)
     if plots:
         _draw(training, folder)
     order = (run_folder.MODEL, run_folder.RECORD, run_folder.HISTORY, "report.txt")

@@ -14,6 +14,7 @@ from cnn_core.cli.console import CommandError, note, require, short_path, show, 
 from cnn_core.cli.recorded import training_again
 from cnn_core.cli.sources import Source, read_samples
 from cnn_core.cli.training import Training
+from cnn_core.model_file import ModelFileError
 
 __all__ = ["add_parser", "run"]
 
@@ -63,7 +64,8 @@ def add_parser(commands: args.Subcommands) -> None:
         "--resume",
         metavar="RUN",
         type=Path,
-        help="go on with a training that was killed, to the same weights as if it had not been; "
+        help="go on with a training that was killed or interrupted, to the same weights as if it "
+        "had not been; "
         "beside it only --quiet and --no-plots",
     )
     output.add_argument("--no-plots", action="store_true", help="draw no pictures")
@@ -120,9 +122,10 @@ def _resume(arguments: argparse.Namespace) -> int:
         text = f"{arguments.resume} is complete already: there is nothing to go on with"
         show(text)
         return 0
-    with unfinished.go_on(begun) as (folder, record):
+    with unfinished.go_on(begun) as record:
         training = _begun(record, arguments)
-        files = _learn(training, folder)
+        with unfinished.reopen(begun, record) as folder:
+            files = _learn(training, folder)
     return _show(training, folder, files)
 
 
@@ -185,7 +188,14 @@ def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
             print(telling.introduction(training), flush=True)
     every = wanted.checkpoint_every
     path = folder.path / unfinished.CHECKPOINT
-    training.learn(None if every is None else Checkpoint(path, **every))
+    try:
+        training.learn(None if every is None else Checkpoint(path, **every))
+    except ModelFileError as error:
+        raise CommandError(
+            f"{error}. Without this file, cnn-core train --resume {short_path(folder.final)} "
+            "begins anew"
+        ) from error
+    folder.was_interrupted = training.interrupted
     return telling.write(training, folder.path, plots=not wanted.no_plots)
 
 

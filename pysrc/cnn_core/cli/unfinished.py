@@ -1,4 +1,8 @@
-"""The folder of a training that has not come to its end: how it is begun, and gone on with."""
+"""The folder of a training that has not come to its end: how it is begun, and gone on with.
+
+It has its name followed by ``.unfinished``. A training that was ended by Ctrl-C leaves a complete
+run folder, with a model that can be used, in which there is what is needed to go on as well.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from cnn_core import load
 from cnn_core.cli import run_folder
 from cnn_core.cli.console import CommandError, error_text, note, short_path
-from cnn_core.cli.run_folder import NewFolder
+from cnn_core.cli.run_folder import UNFINISHED, NewFolder
 from cnn_core.training import DivergenceError
 
 try:
@@ -21,13 +26,12 @@ try:
 except ImportError:  # no POSIX system
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CHECKPOINT", "FORMAT", "FORMAT_VERSION", "Begun", "begin", "find", "go_on"]
+__all__ = ["CHECKPOINT", "FORMAT", "FORMAT_VERSION", "Begun", "begin", "find", "go_on", "reopen"]
 
 CHECKPOINT = "checkpoint.safetensors"
 TRAINING = "training.json"
 FORMAT = "cnn-core training"
 FORMAT_VERSION = 1
-_ENDING = ".unfinished"
 
 
 @contextmanager
@@ -35,7 +39,7 @@ def begin(out: Path | None, name: str, record: dict[str, Any]) -> Iterator[NewFo
     """Make a run folder that can be gone on with from the first checkpoint in it.
 
     It has its name followed by ``.unfinished`` while the block lasts, and loses that at its end. If
-    the block fails, it is removed unless there is a checkpoint in it.
+    the block fails, it is removed unless there is a checkpoint of an epoch in it.
 
     Parameters
     ----------
@@ -76,7 +80,7 @@ class Begun:
     Attributes
     ----------
     path, final : pathlib.Path
-        Its folder, and what that is to be called at the end.
+        Its folder, and what that is to be called at the end; the same where it was ended by Ctrl-C.
     """
 
     path: Path
@@ -97,12 +101,16 @@ def find(folder: Path) -> Begun | None:
         If there is neither.
     """
     whole = Path(os.path.realpath(folder))
-    final = whole.with_name(whole.name.removesuffix(_ENDING) or whole.name)
-    path = final.with_name(final.name + _ENDING)
+    if whole.is_file():
+        raise CommandError(
+            f"--resume: expected the folder of a cnn-core train, found a file: {short_path(whole)}"
+        )
+    final = whole.parent / (whole.name.removesuffix(UNFINISHED) or whole.name)
+    path = _while_unfinished(final)
     if (path / TRAINING).is_file():
         return Begun(path, final)
     if (final / run_folder.RECORD).is_file():
-        return None
+        return Begun(final, final) if _was_interrupted(final) else None
     if path.is_dir():
         raise CommandError(
             f"--resume: {path} has no {TRAINING}: its training was ended before it began; remove "
@@ -115,14 +123,10 @@ def find(folder: Path) -> Begun | None:
 
 
 @contextmanager
-def go_on(begun: Begun) -> Iterator[tuple[NewFolder, dict[str, Any]]]:
-    """Go on with an unfinished training; nobody else can as long as the block lasts.
+def go_on(begun: Begun) -> Iterator[dict[str, Any]]:
+    """Give what was recorded at the beginning of a training.
 
-    Yields
-    ------
-    folder : NewFolder
-    record : dict
-        What was recorded at its beginning.
+    Nobody else can go on with it as long as the block lasts. In the folder nothing is changed.
 
     Raises
     ------
@@ -130,16 +134,26 @@ def go_on(begun: Begun) -> Iterator[tuple[NewFolder, dict[str, Any]]]:
         If another process is at it, or the record is damaged.
     """
     with _locked(begun.path):
-        record = _read(begun.path / TRAINING)
-        _remove_all_but_the_training(begun.path)
+        yield _read(begun.path / TRAINING)
+
+
+@contextmanager
+def reopen(begun: Begun, record: dict[str, Any]) -> Iterator[NewFolder]:
+    """Make the run folder of a training that goes on, within the block of `go_on`; see `begin`."""
+    path = _while_unfinished(begun.final)
+    try:
+        if begun.path != path:
+            if path.exists():
+                raise CommandError(f"--resume: {short_path(path)} is in the way; remove or move it")
+            os.rename(begun.path, path)
+        _remove_all_but_the_training(path)
         asked_for = bool(record.get("asked_for_folder", True))
-        try:
-            with _made(begun.path, begun.final, asked_for=asked_for, is_new=False) as folder:
-                yield folder, record
-        except OSError as error:
-            if run_folder.is_about(error, begun.path):
-                raise OSError(error.errno, error.strerror, short_path(begun.final)) from error
-            raise
+        with _made(path, begun.final, asked_for=asked_for, is_new=False) as folder:
+            yield folder
+    except OSError as error:
+        if run_folder.is_about(error, path):
+            raise OSError(error.errno, error.strerror, short_path(begun.final)) from error
+        raise
 
 
 @contextmanager
@@ -151,18 +165,44 @@ def _made(path: Path, final: Path, *, asked_for: bool, is_new: bool) -> Iterator
     except BaseException as error:
         if not path.exists():
             raise
-        has_checkpoint = (path / CHECKPOINT).exists()
-        if has_checkpoint and not isinstance(error, DivergenceError):
+        has_epochs = not is_new or _epochs_in(path / CHECKPOINT) > 0
+        if has_epochs and not isinstance(error, DivergenceError | CommandError):
             note(f"cnn-core train --resume {short_path(final)} goes on from the last checkpoint")
         elif is_new:
             shutil.rmtree(path, ignore_errors=True)
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt("nothing was written") from error
         raise
+    if folder.was_interrupted and (folder.final / CHECKPOINT).exists():
+        note(f"cnn-core train --resume {short_path(folder.final)} goes on to the end")
+        return
     # Not before: whenever the process ends, what is there can be gone on with or is complete.
     for name in (CHECKPOINT, TRAINING):
         with suppress(OSError):
             (folder.final / name).unlink()
+
+
+def _was_interrupted(final: Path) -> bool:
+    """Tell whether a run folder has what is needed to go on, and nothing says that it has ended."""
+    if not (final / TRAINING).is_file():
+        return False
+    try:
+        return json.loads((final / run_folder.RECORD).read_bytes())["interrupted"] is not False
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return True
+
+
+def _epochs_in(checkpoint: Path) -> int:
+    """Return the epochs of a checkpoint, 0 if there is none that can be read."""
+    try:
+        epochs: int = load(checkpoint, backend="numpy").epochs_done
+    except (OSError, ValueError):
+        return 0
+    return epochs
+
+
+def _while_unfinished(final: Path) -> Path:
+    return final.parent / (final.name + UNFINISHED)
 
 
 def _claim(out: Path | None, name: str) -> tuple[Path, Path]:
@@ -170,7 +210,7 @@ def _claim(out: Path | None, name: str) -> tuple[Path, Path]:
     wanted = run_folder.final_folder(out, name)
     for number in range(1, 1000):
         final = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
-        path = final.with_name(final.name + _ENDING)
+        path = _while_unfinished(final)
         try:
             path.mkdir()
         except FileExistsError as error:

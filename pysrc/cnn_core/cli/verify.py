@@ -27,6 +27,7 @@ The exit code is 0 if they are, 1 if they are not, and 2 if it cannot be told: t
 changed, say, or the training ended by the clock or by Ctrl-C.
 """
 
+_BACKENDS = ("cython", "numpy")
 # What may change the bits, and where `cnn_core.backend_info` has it.
 _ENVIRONMENT = {
     "backend": ("backend",),
@@ -112,6 +113,8 @@ class _Recorded:
             for keys in _ENVIRONMENT.values():
                 _found(backend, keys)
             describe_backend(backend)
+            if backend["backend"] not in _BACKENDS:
+                raise ValueError(f"the backend {backend['backend']!r:.80}")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             lacks = f"no {error}" if isinstance(error, KeyError) else error
             _cannot(folder, f"{path} does not hold what is needed ({lacks})", error)

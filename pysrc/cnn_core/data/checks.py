@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from cnn_core.files import in_message
+
 __all__ = ["DataError", "DataNotFoundError", "check_is_file", "check_unpacked_size"]
 
 ALWAYS_ALLOWED_BYTES = 256 * 2**20
@@ -41,7 +43,8 @@ class DataError(ValueError):
 
     def __str__(self) -> str:
         """Return file, expectation, finding and hint in one sentence."""
-        sentence = f"{self.path}: expected {self.expected}, found {self.found}"
+        expected, found = in_message(self.expected), in_message(self.found)
+        sentence = f"{self.path}: expected {expected}, found {found}"
         return f"{sentence}; {self.hint}" if self.hint else sentence
 
 

@@ -109,8 +109,8 @@ def load_file(
     FileNotFoundError
         There is no such file.
     DataError
-        The file is damaged or does not hold what it should; names the line and column of a
-        ``.csv`` and the first offending index of an array.
+        The file is damaged, does not hold what it should or does not fit in memory; names the
+        line and column of a ``.csv`` and the first offending index of an array.
     ValueError
         The arguments do not go with this kind of file or with each other.
     """
@@ -119,21 +119,32 @@ def load_file(
     if kind not in ENDINGS:
         raise DataError(file, f"a name ending in {', '.join(ENDINGS)}", repr(file.suffix))
     _check_arguments(kind, target, labels, has_target, header)
-    check_is_file(file)
-    if kind == ".csv":
-        from .csv_file import read_csv
+    size = check_is_file(file)
+    try:
+        if kind == ".csv":
+            return _read_csv(file, target, has_target, header)
+        if kind == ".npz":
+            return _table(file, _read_npz(file, has_target))
+        parts = {"X": _read_npy(file)}
+        if labels is not None:
+            parts["y"] = _read_npy(Path(labels))
+        return _table(file, parts)
+    except MemoryError as error:
+        raise DataError(
+            file,
+            "values that fit in memory",
+            f"a file of {size} bytes ({str(error) or 'no memory left'})",
+        ) from error
 
-        columns = read_csv(file, target=target, has_target=has_target, header=header)
-        parts: dict[str, Array] = {"X": columns.features}
-        if columns.target is not None:
-            parts["y"] = columns.target
-        return _table(file, parts, columns.feature_names)
-    if kind == ".npz":
-        return _table(file, _read_npz(file, has_target))
-    parts = {"X": _read_npy(file)}
-    if labels is not None:
-        parts["y"] = _read_npy(Path(labels))
-    return _table(file, parts)
+
+def _read_csv(file: Path, target: str | None, has_target: bool, header: bool | None) -> Table:
+    from .csv_file import read_csv
+
+    columns = read_csv(file, target=target, has_target=has_target, header=header)
+    parts: dict[str, Array] = {"X": columns.features}
+    if columns.target is not None:
+        parts["y"] = columns.target
+    return _table(file, parts, columns.feature_names)
 
 
 ENDINGS = (".npz", ".npy", ".csv")
@@ -211,8 +222,6 @@ def _checked_samples(file: Path, name: str, array: Array) -> Array:
 def _checked_targets(file: Path, name: str, array: Array | None, count: int) -> Array | None:
     if array is None:
         return None
-    if array.dtype.kind not in "biufU":
-        raise DataError(file, f"numbers or names in {name}", f"values of type {array.dtype}")
     if array.ndim not in (1, 2) or array.size == 0:
         raise DataError(file, f"{name} of shape (n,) or (n, outputs)", f"shape {array.shape}")
     if len(array) != count:
@@ -281,6 +290,7 @@ def _read_npz(file: Path, has_target: bool) -> dict[str, Array]:
     with open(file, "rb") as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
+                _check_end(file, stream, archive)
                 members = _members(file, archive)
                 wanted = _wanted(file, members, has_target)
                 size = sum(members[name].file_size for name in wanted.values())
@@ -293,6 +303,13 @@ def _read_npz(file: Path, has_target: bool) -> dict[str, Array]:
             raise DataError(
                 file, "an .npz archive", f"one that cannot be unpacked ({error})"
             ) from error
+
+
+def _check_end(file: Path, stream: BinaryIO, archive: zipfile.ZipFile) -> None:
+    """See that an archive ends with its directory, which Python looks for further up as well."""
+    stream.seek(-(22 + len(archive.comment)), os.SEEK_END)
+    if stream.read(4) != b"PK\x05\x06":
+        raise DataError(file, "an archive that ends with its directory", "bytes behind it")
 
 
 def _members(file: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

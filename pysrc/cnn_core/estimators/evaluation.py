@@ -10,17 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
+from cnn_core.checkpoint_checks import curve_in, layout_of, measured, snapshot_in, watch_in
 from cnn_core.estimators.scoring import OWN, score_by
-from cnn_core.model import Snapshot
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 from cnn_core.schedules import Watch
+from cnn_core.settings import number, whole
 from cnn_core.training import TrainingState, Validation
 
 if TYPE_CHECKING:
     from cnn_core.estimators.base import BaseMLP
 
 # What a fit puts down on its estimator, and a checkpoint has to hold.
-_ATTRIBUTES = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_cuts")
+_COUNTS = ("n_iter_", "t_", "_cuts")
+_VALUES = ("loss_", "best_loss_", "best_validation_score_")
 _CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 # scikit-learn's "adaptive": what the rate is divided by, and where that ends.
 ADAPTIVE_DIVISOR, _ADAPTIVE_LEAST = 5.0, 1e-6
@@ -131,7 +133,9 @@ class Monitor(Callback):
         best = estimator._best
         return {
             "attributes": {
-                name: getattr(estimator, name) for name in _ATTRIBUTES if hasattr(estimator, name)
+                name: getattr(estimator, name)
+                for name in (*_COUNTS, *_VALUES)
+                if hasattr(estimator, name)
             },
             "curves": curves,
             "evals_result_": results,
@@ -143,17 +147,23 @@ class Monitor(Callback):
     def set_state(self, state: dict[str, Any]) -> None:
         """Put it down again."""
         estimator = self._estimator
-        for name, value in state["attributes"].items():
-            setattr(estimator, name, value)
-        for name, values in state["curves"].items():
-            setattr(estimator, name, _as_list(values))
-        estimator.evals_result_ = {
-            place: {name: _as_list(values) for name, values in result.items()}
-            for place, result in state["evals_result_"].items()
+        curves = {name: _as_list(name, state["curves"][name]) for name in _CURVES}
+        results = {
+            place: {name: curve_in(name, state["evals_result_"][place][name]) for name in result}
+            for place, result in estimator.evals_result_.items()
         }
-        estimator._watch = Watch(*state["watch"])
-        estimator._best = None if state["best"] is None else Snapshot(**state["best"])
-        self._squares = state["squares"]
+        counts = {name: whole(name, state["attributes"][name], 0) for name in _COUNTS}
+        values = {
+            name: measured(name, state["attributes"][name], optional=True)
+            for name in _VALUES
+            if name in state["attributes"]
+        }
+        watch = watch_in(state["watch"])
+        best = snapshot_in(state["best"], layout_of(estimator.model_.arrays()))
+        self._squares = number("squares", state["squares"])
+        for name, value in (counts | values | curves).items():
+            setattr(estimator, name, value)
+        estimator.evals_result_, estimator._watch, estimator._best = results, watch, best
 
     def measure(self, state: TrainingState) -> None:
         """Put down the loss of a training without a single epoch: there was nothing to improve."""
@@ -304,5 +314,5 @@ def _as_array(values: list[float] | None) -> FloatArray | None:
     return None if values is None else np.array(values, np.float64)
 
 
-def _as_list(values: FloatArray | None) -> Any:
-    return None if values is None else values.tolist()
+def _as_list(name: str, values: FloatArray | None) -> list[float] | None:
+    return None if values is None else curve_in(name, values)

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnn_core import checkpoints
+from cnn_core.checkpoint_checks import layout_of, snapshot_in
 from cnn_core.model import Model, Snapshot
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import OPTIMIZERS
-from cnn_core.saved_model import TRAINING, ModelFile, blamed_on, read_model, write_model
+from cnn_core.saved_model import (
+    TRAINING,
+    ModelFile,
+    blamed_on,
+    read_model,
+    tensors_of_training,
+    write_model,
+)
 from cnn_core.schedules import SCHEDULES, Schedule, WarmUp, Watch
-from cnn_core.settings import whole
 
 if TYPE_CHECKING:
     from cnn_core.estimators.base import BaseMLP
@@ -131,16 +138,10 @@ def _best_in(file: ModelFile, model: Model) -> Snapshot | None:
     """Return them from a file, if it has some."""
     if TRAINING not in file.metadata:
         return None
-    best = Snapshot(**checkpoints.decoded(json.loads(file.metadata[TRAINING]), file.tensors))
-    own = model.arrays()
-    if set(best.arrays) != set(own):
-        raise ValueError(f"best weights of {', '.join(sorted(best.arrays)):.200}")
-    for name, array in own.items():
-        found = best.arrays[name]
-        if (found.shape, found.dtype) != (array.shape, array.dtype):
-            raise ValueError(f"best {name}: {found.dtype} {found.shape}")
-    whole("best steps", best.steps, 0, 2**32 - 1)
-    return best
+    best = checkpoints.decoded(
+        json.loads(file.metadata[TRAINING]), tensors_of_training(file.tensors)
+    )
+    return snapshot_in(best, layout_of(model.arrays()))
 
 
 def _parameter_to_json(name: str, value: Any) -> Any:

@@ -1,0 +1,233 @@
+"""What a checkpoint says of a training, held against the training that is to go on by it.
+
+A checksum tells that a file is as it was written, not who wrote it. Whatever is refused here is
+refused before anything of the training has changed.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnn_core.network import FloatArray
+from cnn_core.schedules import Watch
+from cnn_core.settings import number, positive, whole
+
+if TYPE_CHECKING:
+    from cnn_core.model import Model, Snapshot
+    from cnn_core.training import EpochRecord, TrainingState
+
+_MOST_STEPS = 2**32 - 1
+
+
+def check_model(found: Model, state: TrainingState, seed: int) -> None:
+    """See that the model in a file can take the place of the one that is trained.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it cannot.
+    """
+    model = state.model
+    if found.network != model.network or found.dtype != model.dtype:
+        raise ValueError("another network than that of its training")
+    if found.seed != seed:
+        raise ValueError(f"the seeds {found.seed} and {seed}")
+    whole("epochs_done", found.epochs_done, model.epochs_done, state.last_epoch)
+    done = found.epochs_done - model.epochs_done
+    if done and not found.is_finite():
+        raise ValueError("weights that are not finite")
+    curve = found.history.get(state.recipe.monitor, [])
+    if len(curve) < done:
+        raise ValueError(f"{len(curve)} values of {state.recipe.monitor} for {done} epochs")
+
+
+def check_state(values: dict[str, Any], found: Model, state: TrainingState) -> None:
+    """See that the state of a training is one of this training after so many epochs.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it is not.
+    """
+    positive("learning_rate", values["learning_rate"])
+    flag("converged", values["converged"])
+    if values["stopped_because"] is not None:
+        text("stopped_because", values["stopped_because"])
+    if values["best_epoch"] is not None:
+        whole("best_epoch", values["best_epoch"], state.model.epochs_done + 1, found.epochs_done)
+    measured("best_value", values["best_value"], optional=True)
+    measured("_least", values["_least"])
+
+
+def record_in(values: Any, found: Model, state: TrainingState) -> EpochRecord | None:
+    """Return the record of the last epoch; None if there was none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not that of the epoch with which the file was written.
+    """
+    from cnn_core.training import EpochRecord
+
+    if values is None:
+        whole("epochs without a record", found.epochs_done, 0, state.model.epochs_done)
+        return None
+    record = EpochRecord(**values)
+    whole("epoch", record.epoch, found.epochs_done, found.epochs_done)
+    whole("last_epoch", record.last_epoch, state.last_epoch, state.last_epoch)
+    whole("samples", record.samples, 0)
+    number("loss", record.loss)
+    number("seconds", record.seconds)
+    for name in ("accuracy", "validation_loss", "validation_accuracy", "validation_score"):
+        measured(name, getattr(record, name), optional=True)
+    measured("learning_rate", record.learning_rate, optional=True)
+    return record
+
+
+def check_progress(
+    progress: dict[str, Any], found: Model, state: TrainingState, steps_of_epoch: int
+) -> None:
+    """See that a training stands where so many epochs have brought it.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it does not.
+    """
+    most = (found.epochs_done - state.model.epochs_done) * steps_of_epoch
+    # What ends with a clock may end within an epoch.
+    whole("steps", progress["steps"], 0 if state.recipe.time_budget else most, most)
+    if number("seconds", progress["seconds"]) < 0:
+        raise ValueError(f"seconds: expected at least 0, found {progress['seconds']}")
+    guard = progress["guard"]
+    number("largest", guard["largest"])
+    flag("is_first", guard["is_first"])
+    if guard["kept"] or most:
+        check_arrays("kept", guard["kept"], layout_of(state.model.weights()))
+        if not all(np.isfinite(array).all() for array in guard["kept"].values()):
+            raise ValueError("kept: weights that are not finite")
+
+
+def check_end(finished: Any, stopped_because: Any, found: Model, state: TrainingState) -> None:
+    """See that a training that has ended has come to an end.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it has not.
+    """
+    flag("finished", finished)
+    if finished and stopped_because is None:
+        whole("epochs of a finished training", found.epochs_done, state.last_epoch)
+
+
+# What the states of callbacks are made of
+
+
+def watch_in(value: Any) -> Watch:
+    """Return a `Watch`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything that is none.
+    """
+    best, waited = value
+    return Watch(measured("best", best), whole("waited", waited, 0))
+
+
+def snapshot_in(value: Any, layout: Mapping[str, tuple[Any, ...]]) -> Snapshot | None:
+    """Return a `Snapshot` of a model whose arrays have this layout; None for None.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        For anything else.
+    """
+    from cnn_core.model import Snapshot
+
+    if value is None:
+        return None
+    snapshot = Snapshot(**value)
+    check_arrays("best", snapshot.arrays, layout)
+    whole("best steps", snapshot.steps, 0, _MOST_STEPS)
+    return snapshot
+
+
+def layout_of(arrays: Mapping[str, FloatArray]) -> dict[str, tuple[Any, ...]]:
+    """Return shapes and dtypes of arrays."""
+    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
+
+
+def check_arrays(what: str, arrays: Any, layout: Mapping[str, tuple[Any, ...]]) -> None:
+    """See that arrays are of these names, shapes and dtypes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not.
+    """
+    if not isinstance(arrays, dict) or not all(isinstance(a, np.ndarray) for a in arrays.values()):
+        raise TypeError(f"{what}: expected arrays")
+    if layout_of(arrays) != dict(layout):
+        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        expected = ", ".join(f"{name} {shape}" for name, (shape, _) in layout.items())
+        raise ValueError(f"{what}: expected {expected}, found {found:.200}")
+
+
+def curve_in(name: str, value: Any) -> list[float]:
+    """Return the values of a curve.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything but an array of rank 1.
+    """
+    if not isinstance(value, np.ndarray) or value.ndim != 1:
+        raise TypeError(f"{name}: expected a number for each epoch")
+    return list(value.tolist())
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return True or False.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, found {value!r:.80}")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """Return a text.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected text, found {value!r:.80}")
+    return value
+
+
+def measured(name: str, value: Any, *, optional: bool = False) -> Any:
+    """Return a number as a float; what was measured may be infinite or NaN, or not there.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if value is None and optional:
+        return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected a number, found {value!r:.80}")
+    return float(value)
