@@ -195,12 +195,13 @@ $(VENV)/installed: $(VENV)/headers $(SOURCES)
 	@$(PIP_INSTALL) '.[app]'
 	@touch $@
 
+# By its name: what is installed already is not built once more for what its extras bring.
 $(VENV)/test-tools: $(VENV)/installed
-	@$(PIP_INSTALL) '.[app,test]'
+	@$(PIP_INSTALL) 'cnn-core[app,test]'
 	@touch $@
 
 $(VENV)/lint-tools: $(VENV)/installed
-	@$(PIP_INSTALL) '.[app,test,lint]'
+	@$(PIP_INSTALL) 'cnn-core[app,test,lint]'
 	@touch $@
 
 $(PEERS)/installed: $(VENV)/headers bench/requirements-peers.txt $(SOURCES)

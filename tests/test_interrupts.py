@@ -149,8 +149,15 @@ def states_after_each_step(model) -> list[str]:
     return states
 
 
+def tell_of_what_is_lost(lost: sys.UnraisableHookArgs) -> None:
+    """Python drops an interrupt that comes in a callback of its own, as of a weak reference."""
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+
+
 def interrupted(kind: str, backend: str) -> None:
     warnings.simplefilter("ignore")
+    sys.unraisablehook = tell_of_what_is_lost
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     longest = math.inf
     for _ in range(2):

@@ -34,8 +34,8 @@ THREADS = 8
 PROCESSES = 4
 INTERRUPTS = 50
 # What the allocator keeps for itself grows by less; one copy of the weights in each round by more.
-MOST_GROWTH = 6_000_000
-ROUNDS = 12
+MOST_GROWTH = 16_000_000
+ROUNDS = 24
 # Bytes of a round that may stay: less than the smallest array of weights, more than the little that
 # caches of Python take as they grow.
 MOST_KEPT = 2000
