@@ -47,7 +47,7 @@ def faster(factor: float, *peers: str, ours: str = "cython") -> Bar:
 def share_of_peak(share: float) -> Bar:
     """Of the time that all multiply-adds take at the peak, those with a zero included."""
     return Bar(
-        f"at least {share:.0%} of the FMA peak",
+        f"at least {share:.0%} of the FMA peak, zeros counted",
         share,
         True,
         lambda values, results: values[PEAK] / values["cython"],
