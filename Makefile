@@ -144,7 +144,7 @@ test-levels: $(VENV)/test-tools
 	tests/emulated.sh x86-64-v2 $(ARGS)
 
 # Each operator of the kernels changed once, in an environment of its own: whether the suite notices.
-# About five minutes on two free cores; ARGS=--sample=20 for one of so many.
+# About three minutes on two free cores; ARGS=--sample=20 for one of so many.
 MUTANTS := .venv-mutants
 
 mutants: $(MUTANTS)/installed

@@ -245,7 +245,7 @@ def build(folder: Path, level: str) -> None:
     for module in modules:
         module.include_dirs.insert(0, str(headers))
         module.libraries.append("cnn_core_mutant")
-        module.library_dirs.append(str(package))
+        module.extra_link_args.append(f"-L{package}")
         module.runtime_library_dirs.append(str(package.resolve()))
     compile_modules(modules, package, folder / "objects")
 

@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ import pytest
 import cnn_core
 from cnn_core import NN, MLPClassifier
 from cnn_core.callbacks import Callback
+from scenarios import run_alone
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -146,23 +146,10 @@ SCENARIOS = [children_of_the_midst_of_a_training, processes_of_multiprocessing, 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_children_get_the_bits_of_their_parents(scenario, name):
-    process = subprocess.Popen(
-        [sys.executable, __file__, scenario.__name__, name],
-        # Python warns of any fork next to threads.
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    ended = run_alone(
+        __file__, scenario.__name__, name, longest=LONGEST_RUN, PYTHONWARNINGS="ignore"
     )
-    try:
-        stdout, stderr = process.communicate(timeout=LONGEST_RUN)
-    except subprocess.TimeoutExpired:
-        # With the processes that it has started, which hold the pipes open.
-        os.killpg(process.pid, signal.SIGKILL)
-        _, stderr = process.communicate()
-        pytest.fail(f"{scenario.__name__} hangs: {stderr}")
-    assert (process.returncode, stdout, stderr) == (0, "", "")
+    assert ended == (0, "", "")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -29,6 +27,7 @@ from cnn_core.model import Model
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import Adam
 from cnn_core.training import INTERRUPTED, Recipe, Validation, shuffled_order
+from scenarios import run_alone
 
 INTERRUPTS, MOST_TRIES = 50, 500
 LONGEST_RUN = 120
@@ -199,15 +198,11 @@ def interrupted(kind: str, backend: str) -> None:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer signals")
 @pytest.mark.parametrize("kind", KINDS)
 def test_50_interrupts_each_leave_one_whole_step_and_a_network_that_trains_on(kind, name):
-    process = subprocess.run(
-        [sys.executable, __file__, kind, name],
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_RUN,
+    code, stdout, stderr = run_alone(
+        __file__, kind, name, longest=LONGEST_RUN, PYTHONWARNINGS="ignore"
     )
-    assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.startswith(f"{INTERRUPTS} interrupts in ")
+    assert (code, stderr) == (0, "")
+    assert stdout.startswith(f"{INTERRUPTS} interrupts in ")
 
 
 def test_a_step_of_the_reference_that_is_interrupted_is_undone(monkeypatch):

@@ -14,7 +14,6 @@ import os
 import pickle
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ import pytest
 
 import cnn_core
 from cnn_core import NN, MLPClassifier
+from scenarios import run_alone
 
 SECONDS = float(os.environ.get("CNN_CORE_LOAD_SECONDS", "2"))
 LONGEST_RUN = 180 + 4 * SECONDS
@@ -252,24 +252,9 @@ def resident() -> int:
     "scenario", [everything_at_once, interrupts, memory_stays_flat, nothing_is_kept]
 )
 def test_it_goes_well(scenario, name):
-    process = subprocess.Popen(
-        [sys.executable, __file__, scenario.__name__, name],
-        # Python warns of any fork next to threads.
-        env={**os.environ, "PYTHONWARNINGS": "ignore::DeprecationWarning"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=LONGEST_RUN)
-    except subprocess.TimeoutExpired:
-        # With the processes that it has started, which hold the pipes open.
-        os.killpg(process.pid, signal.SIGKILL)
-        _, stderr = process.communicate()
-        pytest.fail(f"{scenario.__name__} hangs: {stderr}")
+    code, stdout, stderr = run_alone(__file__, scenario.__name__, name, longest=LONGEST_RUN)
     print(stdout)
-    assert (process.returncode, stderr) == (0, "")
+    assert (code, stderr) == (0, "")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -31,6 +30,7 @@ import pytest
 from cnn_core import NN, backends, load
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
+from scenarios import run_alone
 
 pytestmark = pytest.mark.compiled
 
@@ -501,23 +501,8 @@ def end_within_a_training() -> None:
 
 def assert_goes_well(scenario: Callable[[], None], **environment: str) -> None:
     """Assert that a scenario ends in time, with code 0 and without a word."""
-    process = subprocess.Popen(
-        [sys.executable, __file__, scenario.__name__],
-        # Python warns of any fork next to threads.
-        env={**os.environ, "PYTHONWARNINGS": "ignore::DeprecationWarning", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=LONGEST_RUN)
-    except subprocess.TimeoutExpired:
-        # With the children that it has forked, which hold the pipes open.
-        os.killpg(process.pid, signal.SIGKILL)
-        _, stderr = process.communicate()
-        pytest.fail(f"{scenario.__name__} hangs: {stderr}")
-    assert (process.returncode, stdout, stderr) == (0, "", "")
+    ended = run_alone(__file__, scenario.__name__, longest=LONGEST_RUN, **environment)
+    assert ended == (0, "", "")
 
 
 class TestThreads:
