@@ -39,6 +39,9 @@ MODULES = (
     "kernels",
     "engine",
 )
+# gcc's own. A tile is one function, called with constants for its sizes: it has to become part of
+# each of its callers, and nothing around it is worth a copy for each of the sizes.
+GCC_FLAGS = {"dense": ["-finline-limit=9000", "-fno-ipa-cp"]}
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
 ASKED_FOR = os.environ.get("CNN_CORE_SANITIZE", "0")
@@ -95,7 +98,7 @@ def isa_levels() -> dict[str, list[str]]:
     return {"neon" if machine in ("aarch64", "arm64") else "generic": []}
 
 
-def compile_flags(level_flags: list[str]) -> list[str]:
+def compile_flags(level_flags: list[str], module: str = "") -> list[str]:
     """Return the compiler's flags: nothing that changes the order of a sum."""
     if sys.platform == "win32":
         return ["/O2"]
@@ -104,6 +107,7 @@ def compile_flags(level_flags: list[str]) -> list[str]:
     return [
         *(SANITIZED if SANITIZE else COUNTED if COVERAGE else usual),
         *level_flags,
+        *GCC_FLAGS.get(module, []),
         "-ffp-contract=fast",
         "-fno-math-errno",
         "-fno-trapping-math",
@@ -190,7 +194,7 @@ def extensions() -> list[Extension]:
                     define_macros=macros,
                     include_dirs=[str(SOURCES)],
                     depends=depends,
-                    extra_compile_args=compile_flags(level_flags),
+                    extra_compile_args=compile_flags(level_flags, module),
                     extra_link_args=link_flags(),
                 )
                 for module in MODULES

@@ -17,19 +17,15 @@ cdef struct Target:
 
 
 cdef struct Ahead:
-    # Memory that will be needed soon: `size` bytes of each of the rows order[next] to order[end - 1]
-    # (or next to end - 1), which are `row` bytes apart from `start` on, line after line. A product
-    # asks for `lines` lines before each tile; more at a time than the core can wait for would stall
-    # it. `also`: what else there is, or NULL.
+    # Memory that will be needed soon: `size` bytes of each of `rows` rows, which are `row` bytes apart
+    # from `start` on, line after line; the next is byte `line` of the row at `start`. A product asks
+    # for `lines` lines before each tile; more at a time than the core can wait for would stall it.
     const char *start
     Py_ssize_t row
     Py_ssize_t size
-    const Py_ssize_t *order
-    Py_ssize_t next
-    Py_ssize_t end
+    Py_ssize_t rows
     Py_ssize_t line
     Py_ssize_t lines
-    Ahead *also
 
 
 cdef enum:

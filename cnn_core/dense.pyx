@@ -41,6 +41,7 @@ cdef extern from "vector.h" nogil:
     unsigned words_sharing(const uint64_t *words, uint64_t bits)
     int list_bits(uint16_t *numbers, int first, unsigned bits)
     void prefetch_line(const void *address)
+    void prefetch_near(const void *address)
     void transpose_four(const real *rows, Py_ssize_t row, real *out, Py_ssize_t out_row)
     enum:
         TILE_ROWS
@@ -54,6 +55,8 @@ cdef enum:
     CACHE_LINE = 64
     # Bytes between two rows.
     FAR = 4096
+    # How many terms later is what a tile asks for meanwhile.
+    TERMS_AHEAD = 3
 
 
 cdef inline int rows_of_tile(Py_ssize_t rows) noexcept nogil:
@@ -91,9 +94,15 @@ cdef void list_along_rows(
                 columns_not_zero(start + k, left.row, size, depth - k),
             )
             k += STRIDE
-        terms.counts[tile] = count
+        end_list(terms, tile, count)
         top += size
         tile += 1
+
+
+cdef inline void end_list(Terms *terms, Py_ssize_t tile, int count) noexcept nogil:
+    """Behind the last term stand some that do no harm when they are asked for."""
+    terms.counts[tile] = count
+    memset(&terms.lists[tile][count], 0, TERMS_AHEAD * sizeof(uint16_t))
 
 
 cdef inline unsigned columns_not_zero(
@@ -141,7 +150,7 @@ cdef void list_along_columns(
                 &terms.lists[tile][count], <int>k, words_sharing(&words[k], bits)
             )
             k += STRIDE
-        terms.counts[tile] = count
+        end_list(terms, tile, count)
         top += size
         tile += 1
 
@@ -179,6 +188,10 @@ cdef inline void tile(
             sums[i][v] = zero_vector()
     for n in range(depth):
         k = n if terms == NULL else terms[n]
+        # Rows one after the other the core foresees by itself.
+        if terms != NULL:
+            for v in range(vectors):
+                prefetch_near(right + terms[n + TERMS_AHEAD] * right_row + v * VECTOR_LENGTH)
         for v in range(vectors):
             row[v] = load(right + k * right_row + v * VECTOR_LENGTH, whole, columns)
         for i in range(rows):
@@ -200,19 +213,19 @@ cdef inline void tile(
 
 
 cdef inline void look_ahead(Ahead *ahead) noexcept nogil:
-    cdef Py_ssize_t i, row
-    while ahead != NULL:
-        for i in range(ahead.lines):
-            if ahead.next >= ahead.end:
-                break
-            row = ahead.next if ahead.order == NULL else ahead.order[ahead.next]
-            # The last byte as well, which may stand in a line of its own.
-            prefetch_line(ahead.start + row * ahead.row + min(ahead.line, ahead.size - 1))
-            ahead.line += CACHE_LINE
-            if ahead.line >= ahead.size + CACHE_LINE:
-                ahead.line = 0
-                ahead.next += 1
-        ahead = ahead.also
+    cdef Py_ssize_t i
+    if ahead == NULL:
+        return
+    for i in range(ahead.lines):
+        if ahead.rows == 0:
+            return
+        # The last byte as well, which may stand in a line of its own.
+        prefetch_line(ahead.start + min(ahead.line, ahead.size - 1))
+        ahead.line += CACHE_LINE
+        if ahead.line >= ahead.size + CACHE_LINE:
+            ahead.line = 0
+            ahead.start += ahead.row
+            ahead.rows -= 1
 
 
 cdef inline void tile_of_terms(
@@ -285,7 +298,9 @@ cdef void pack_transposed(
         while j < columns:
             column = right.start + j * right.column
             k = line
-            while k + 4 <= end and j + 4 <= columns:
+            while k < end and end - line >= 4 and j + 4 <= columns:
+                # The last four may overlap with those before them.
+                k = min(k, end - 4)
                 transpose_four(column + k, right.column, packed + k * columns + j, columns)
                 k += 4
             pack_values(column, right.column, k, end, min(columns - j, 4), columns, packed + j)
@@ -345,9 +360,14 @@ cdef void multiply_panel(
         column_of_tiles(1, False, columns, left, rows, source, row, depth, target, ahead, NULL)
 
 
-cdef inline Py_ssize_t panel_width(Py_ssize_t left_over, bint one_row) noexcept nogil:
+cdef inline Py_ssize_t panel_width(
+    Py_ssize_t left_over, Py_ssize_t rows, Py_ssize_t depth, bint packs
+) noexcept nogil:
     """How many of the columns that are left the next panel takes."""
-    if one_row and left_over >= ROW_VECTORS * VECTOR_LENGTH:
+    cdef bint is_wide = rows == 1 and not (
+        packs and depth * ROW_VECTORS > DEPTH_BLOCK * TILE_VECTORS
+    )
+    if is_wide and left_over >= ROW_VECTORS * VECTOR_LENGTH:
         return ROW_VECTORS * VECTOR_LENGTH
     if left_over >= TILE_VECTORS * VECTOR_LENGTH:
         return TILE_VECTORS * VECTOR_LENGTH
@@ -362,8 +382,8 @@ cdef void product(
 
     `terms`, unless NULL: room for lists of what is not zero in `left`, which is looked for.
     """
-    if rows == 1 and right.column != 1:
-        # The transpose: a row alone is not worth packing all of the right-hand side for.
+    if rows == 1 and right.column * <Py_ssize_t>sizeof(real) >= FAR:
+        # The transpose: a row alone is not worth bringing all of the right-hand side together for.
         panels(
             Matrix(right.start, right.column, right.row), Matrix(left.start, left.column, 1),
             columns, 1, depth, Target(target.base, 1, target.factor, target.out, 1), ahead, NULL,
@@ -392,7 +412,7 @@ cdef void panels(
             )
         j = 0
         while j < columns:
-            width = panel_width(columns - j, rows == 1)
+            width = panel_width(columns - j, rows, deep, right.column != 1)
             panel = Target(
                 NULL, target.base_row, target.factor, target.out + j, target.out_row
             )

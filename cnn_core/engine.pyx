@@ -193,7 +193,7 @@ cdef class Data:
             if own[i] < 0 or own[i] >= self.rows:
                 raise ValueError(f"order: expected indices from 0 to {self.rows - 1}")
         self.order = own
-        self.rows = own.shape[0]
+        self.rows = self.samples.count = own.shape[0]
         if self.rows > 0:
             self.samples.order = &own[0]
         return 0
@@ -422,7 +422,6 @@ cdef class Engine:
             raise ValueError("the article's rule takes all samples in one step, as they stand")
         if order is not None:
             data.bind_order(order)
-        data.samples.count = data.rows
         rates = LearningRates(learning_rate, data.rows // batch_size + (data.rows % batch_size > 0))
         if not rates.vary:
             group = lookahead.group_of(&self.net, batch_size)

@@ -21,10 +21,11 @@ from .step cimport (
     Net,
     Part,
     Room,
+    ask_for_quarter,
     gather_part,
     go_down,
     go_up,
-    improve,
+    improve_layer,
     judge,
     total_of,
     weigh,
@@ -49,6 +50,16 @@ cdef Py_ssize_t group_of(const Net *net, Py_ssize_t batch) noexcept nogil:
     return GROUP_ROWS // batch * batch
 
 
+cdef inline void ask_ahead(const Part *part, Py_ssize_t group, int quarter) noexcept nogil:
+    """Ask for a quarter of the samples that stand in the next group where those of this step do.
+
+    For all of them at once the core would have to wait.
+    """
+    cdef Py_ssize_t i
+    for i in range(part.first + part.top, part.first + part.top + part.rows):
+        ask_for_quarter(part.net, &part.samples, i + group, quarter)
+
+
 cdef Py_ssize_t take_steps(
     Part *part, Py_ssize_t rows, Py_ssize_t batch, double *total
 ) noexcept nogil:
@@ -63,7 +74,7 @@ cdef Py_ssize_t take_steps(
     cdef real *z = room.sheets[0].z
     cdef real gram[GROUP_ROWS * GROUP_ROWS]
     cdef real one[GROUP_ROWS]
-    cdef Py_ssize_t start = 0, judged = 0, unit
+    cdef Py_ssize_t start = 0, judged = 0, unit, l
     cdef double loss = 0
     for unit in range(GROUP_ROWS):
         one[unit] = 1
@@ -89,7 +100,9 @@ cdef Py_ssize_t take_steps(
                        layer.row),
                 NULL, NULL,
             )
+        ask_ahead(part, rows, 0)
         go_up(part, 0, start, part.rows)
+        ask_ahead(part, rows, 1)
         judge(part, start, part.rows)
         judged = start + part.rows
         total[0] += part.total
@@ -97,15 +110,15 @@ cdef Py_ssize_t take_steps(
             loss += room.losses[unit]
         if not isfinite(loss):
             break
+        ask_ahead(part, rows, 2)
         go_down(part, net.size - 1, start, part.rows)
-        if net.size > 1:
-            for unit in range(net.layers[1].first_unit, net.units):
-                improve(part, unit)
+        ask_ahead(part, rows, 3)
+        for l in range(1, net.size):
+            improve_layer(part, l)
         part.number += 1
         start += part.rows
     part.top = 0
     part.rows = start
     if start > 0:
-        for unit in range(net.layers[1].first_unit if net.size > 1 else net.units):
-            improve(part, unit)
+        improve_layer(part, 0)
     return judged

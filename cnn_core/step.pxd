@@ -172,10 +172,14 @@ cdef void normalize_batch_backward(void *part, Py_ssize_t columns) noexcept nogi
 cdef void go_back(void *part, Py_ssize_t block) noexcept nogil
 cdef void move_statistics(const Part *part) noexcept nogil
 cdef void improve(void *part, Py_ssize_t unit) noexcept nogil
+cdef void improve_layer(const Part *part, Py_ssize_t l) noexcept nogil
 cdef void complete(void *part, Py_ssize_t unit) noexcept nogil
 cdef void take(void *part, Py_ssize_t unit) noexcept nogil
 cdef void answer(void *prediction, Py_ssize_t block) noexcept nogil
 # Parts of them, for lookahead.pyx.
+cdef void ask_for_quarter(
+    const Net *net, const Samples *samples, Py_ssize_t i, int quarter
+) noexcept nogil
 cdef void gather_part(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil
 cdef void weigh(
     const Net *net, const Room *room, Py_ssize_t l, const real *x, Py_ssize_t x_row,

@@ -45,8 +45,15 @@ cdef extern from "threads.h" nogil:
 
 cdef extern from "vector.h" nogil:
     int is_strange(real x)
+    ctypedef float vector
+    vector load_vector(const real *address)
+    void store_vector(real *address, vector value)
+    vector load_some(const real *address, int count)
+    void store_some(real *address, vector value, int count)
+    void prefetch_line(const void *address)
     enum:
         TILE_ROWS
+        VECTOR_LENGTH
 
 cdef enum:
     # Bytes of weights that may take their part of the L2 cache.
@@ -202,21 +209,67 @@ cdef void gather(
     const Net *net, const Samples *samples, Py_ssize_t first, Py_ssize_t rows, real *out,
     Py_ssize_t row,
 ) noexcept nogil:
-    """Copy samples as reals, scaled, `row` values apart."""
-    cdef Py_ssize_t i, j, source
-    cdef const real *reals
-    cdef const unsigned char *bytes
+    """Copy samples as reals, scaled, `row` values apart.
+
+    They come from memory in any order: meanwhile the core asks for what it copies two samples later.
+    """
+    cdef Py_ssize_t i, start, later
     cdef real scale = <real>net.input_scale
     for i in range(rows):
-        source = number_of(samples, first + i) * net.inputs
+        start = number_of(samples, first + i) * net.inputs
+        later = number_of(samples, min(first + i + 2, samples.count - 1)) * net.inputs
         if samples.bytes != NULL:
-            bytes = samples.bytes + source
-            for j in range(net.inputs):
-                out[i * row + j] = scale * <real>bytes[j]
+            convert(samples.bytes + start, samples.bytes + later, net.inputs, scale, out + i * row)
         else:
-            reals = samples.reals + source
-            for j in range(net.inputs):
-                out[i * row + j] = scale * reals[j]
+            rescale(samples.reals + start, samples.reals + later, net.inputs, scale, out + i * row)
+
+
+cdef void ask_for_quarter(
+    const Net *net, const Samples *samples, Py_ssize_t i, int quarter
+) noexcept nogil:
+    """Have a quarter of sample number `i` of the order brought near, if there is such a sample."""
+    cdef Py_ssize_t first = net.inputs * quarter // 4, size = net.inputs * (quarter + 1) // 4 - first
+    if i >= samples.count:
+        return
+    first += number_of(samples, i) * net.inputs
+    if samples.reals == NULL:
+        ask_for(samples.bytes + first, size)
+    else:
+        ask_for(samples.reals + first, size * sizeof(real))
+
+
+cdef inline void ask_for(const void *start, Py_ssize_t size) noexcept nogil:
+    """Have the lines of memory that begin in the next `size` bytes brought near."""
+    cdef Py_ssize_t i = 0
+    while i < size:
+        prefetch_line(<const char *>start + i)
+        i += CACHE_LINE
+
+
+cdef inline void convert(
+    const unsigned char *x, const unsigned char *later, Py_ssize_t size, real scale, real *out
+) noexcept nogil:
+    """out = scale * x; ask for `later` line by line."""
+    cdef Py_ssize_t i, j = 0
+    while j < size:
+        prefetch_line(later + j)
+        for i in range(j, min(j + CACHE_LINE, size)):
+            out[i] = scale * <real>x[i]
+        j += CACHE_LINE
+
+
+cdef inline void rescale(
+    const real *x, const real *later, Py_ssize_t size, real scale, real *out
+) noexcept nogil:
+    """out = scale * x; ask for `later` line by line."""
+    cdef Py_ssize_t j = 0
+    while j + VECTOR_LENGTH <= size:
+        if j * <Py_ssize_t>sizeof(real) % CACHE_LINE == 0:
+            prefetch_line(later + j)
+        store_vector(out + j, scale * load_vector(x + j))
+        j += VECTOR_LENGTH
+    if j < size:
+        store_some(out + j, scale * load_some(x + j, <int>(size - j)), <int>(size - j))
 
 
 cdef void gather_targets(
@@ -564,10 +617,24 @@ cdef inline Py_ssize_t layer_of(const Net *net, Py_ssize_t *unit) noexcept nogil
 cdef void improve(void *context, Py_ssize_t unit) noexcept nogil:
     cdef const Part *part = <const Part *>context
     cdef Py_ssize_t l = layer_of(part.net, &unit)
-    if unit * UNIT_ROWS < part.net.layers[l].fan_in:
-        improve_weights(part, l, unit)
+    cdef Py_ssize_t top = unit * UNIT_ROWS, end = part.net.layers[l].fan_in
+    if top < end:
+        improve_weights(part, l, top, min(<Py_ssize_t>UNIT_ROWS, end - top))
     else:
         improve_bias(part, l)
+
+
+cdef void improve_layer(const Part *part, Py_ssize_t l) noexcept nogil:
+    """All of a layer; the weights at once if they need no room, neither for zeros nor for a gradient."""
+    cdef const Net *net = part.net
+    cdef const Layer *layer = &net.layers[l]
+    cdef Py_ssize_t unit
+    if l > 0 and net.plain and layer.fan_out < WIDE_COLUMNS:
+        improve_weights(part, l, 0, layer.fan_in)
+        improve_bias(part, l)
+    else:
+        for unit in range(units_of(layer.fan_in)):
+            improve(<void *>part, layer.first_unit + unit)
 
 
 cdef inline bint range_of(
@@ -619,35 +686,20 @@ cdef void take(void *context, Py_ssize_t unit) noexcept nogil:
 
 
 cdef inline Ahead rows_ahead(
-    const void *start, Py_ssize_t row, Py_ssize_t size, Py_ssize_t rows, Py_ssize_t tiles
+    const void *start, Py_ssize_t row, Py_ssize_t size, Py_ssize_t rows
 ) noexcept nogil:
-    """Some rows, to be asked for evenly over so many tiles."""
-    cdef Py_ssize_t lines = rows * (size // CACHE_LINE + 2)
-    return Ahead(
-        <const char *>start, row, size, NULL, 0, rows, 0, (lines + tiles - 1) // tiles, NULL
-    )
+    """The rows of a unit, to be asked for evenly over its tiles."""
+    cdef Py_ssize_t tiles = UNIT_ROWS // TILE_ROWS, lines = rows * (size // CACHE_LINE + 2)
+    return Ahead(<const char *>start, row, size, rows, 0, (lines + tiles - 1) // tiles)
 
 
-cdef Ahead share_of_next(const Part *part, Py_ssize_t unit, Py_ssize_t tiles) noexcept nogil:
-    """Those of the samples that come next which a unit of the first layer asks for meanwhile."""
-    cdef Py_ssize_t units = units_of(part.net.layers[0].fan_in) - 1
-    cdef Py_ssize_t start = part.first + part.top + part.rows
-    cdef Py_ssize_t rows = max(min(part.rows, part.samples.count - start), <Py_ssize_t>0)
-    cdef Py_ssize_t first = rows * unit // units, end = rows * (unit + 1) // units
-    cdef const void *data = part.samples.bytes
-    cdef Py_ssize_t size = part.net.inputs
-    cdef Ahead ahead
-    if data == NULL:
-        data, size = part.samples.reals, size * <Py_ssize_t>sizeof(real)
-    ahead = rows_ahead(data, size, size, end - first, tiles)
-    ahead.order = part.samples.order
-    ahead.next = start + first
-    ahead.end = start + end
-    return ahead
+cdef void improve_weights(
+    const Part *part, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+) noexcept nogil:
+    """The gradient of some rows of weights, and the step, a few columns at a time.
 
-
-cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexcept nogil:
-    """The gradient of some rows of weights, and the step, a few columns at a time."""
+    `rows`: those of a unit, or of all of a layer: see `improve_layer`.
+    """
     cdef const Net *net = part.net
     cdef const Layer *layer = &net.layers[l]
     cdef real room[UNIT_ROWS * UNIT_COLUMNS]
@@ -656,19 +708,13 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
     cdef real *gradient
     cdef real *weights
     cdef Py_ssize_t i, columns, row, at, j = 0
-    cdef Py_ssize_t top = unit * UNIT_ROWS
-    cdef Py_ssize_t rows = min(<Py_ssize_t>UNIT_ROWS, layer.fan_in - top)
     cdef Matrix left, right
-    cdef Ahead samples_ahead, weights_ahead
+    cdef Ahead weights_ahead
     cdef Ahead *ahead = NULL
     cdef Terms room_for_terms
     cdef Terms *terms = NULL
     if l == 0:
         left = Matrix(part.room.x + top, 1, part.room.input_row)
-        samples_ahead = share_of_next(
-            part, unit, UNIT_ROWS // TILE_ROWS * ((layer.fan_out + UNIT_COLUMNS - 1) // UNIT_COLUMNS)
-        )
-        ahead = &samples_ahead
     else:
         left = Matrix(part.room.sheets[l - 1].output + top, 1, net.layers[l - 1].row)
     left.start += part.top * left.column
@@ -701,10 +747,8 @@ cdef void improve_weights(const Part *part, Py_ssize_t l, Py_ssize_t unit) noexc
         if part.steps and not part.adds and net.plain:
             if layer.fan_in * layer.fan_out * <Py_ssize_t>sizeof(real) > L2_SHARE:
                 weights_ahead = rows_ahead(
-                    weights, layer.fan_out * sizeof(real), columns * sizeof(real), rows,
-                    UNIT_ROWS // TILE_ROWS,
+                    weights, layer.fan_out * sizeof(real), columns * sizeof(real), rows
                 )
-                weights_ahead.also = &samples_ahead if l == 0 else NULL
                 ahead = &weights_ahead
             product(
                 left, right, rows, columns, part.rows,

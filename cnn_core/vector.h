@@ -253,13 +253,20 @@ INLINED real square_root(real x) {
 #endif
 }
 
-/* Ask for a cache line that will be read before long. Not the compiler's own function: a loop of
- * nothing but that is taken for a loop without effect. */
+/* Ask for a cache line that will be read before long, into the second cache or the nearest. Not the
+ * compiler's own function: a loop of nothing but that is taken for a loop without effect. */
 INLINED void prefetch_line(const void *address) {
 #if defined(__GNUC__) && defined(__x86_64__)
     __asm__ __volatile__("prefetcht1 %0" : : "m"(*(const char *)address));
 #elif defined(__GNUC__) && defined(__aarch64__)
     __asm__ __volatile__("prfm pldl2keep, %0" : : "Q"(*(const char *)address));
+#endif
+}
+INLINED void prefetch_near(const void *address) {
+#if defined(__GNUC__) && defined(__x86_64__)
+    __asm__ __volatile__("prefetcht0 %0" : : "m"(*(const char *)address));
+#elif defined(__GNUC__) && defined(__aarch64__)
+    __asm__ __volatile__("prfm pldl1keep, %0" : : "Q"(*(const char *)address));
 #endif
 }
 

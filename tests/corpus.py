@@ -10,7 +10,8 @@ import numpy.typing as npt
 from cnn_core.network import Huber, Pinball
 from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
 
-# (rows, fan_in, fan_out): empty, single, off every tile's edges, one panel, several, a long sum.
+# (rows, fan_in, fan_out): empty, single, off every tile's edges, one panel, several, a long sum; one
+# row whose weights are brought together first, and one for which they lie too far apart.
 DENSE_SHAPES = [
     (0, 3, 4),
     (3, 0, 4),
@@ -26,6 +27,8 @@ DENSE_SHAPES = [
     (97, 100, 100),
     (3, 20_011, 9),
     (2003, 6, 5),
+    (1, 300, 250),
+    (1, 140, 1100),
 ]
 
 # Every loss, and what its settings change.
