@@ -10,8 +10,8 @@ import numpy.typing as npt
 from cnn_core.network import Huber, Pinball
 from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
 
-# (rows, fan_in, fan_out): empty, single, off every tile's edges, one panel, several, a long sum; a row
-# whose weights are brought together first, and one for which they lie too far apart.
+# (rows, fan_in, fan_out): empty, single, off every tile's edges, one panel, several, a long sum; a
+# sample whose weights are brought together first, and one for which they lie too far apart.
 DENSE_SHAPES = [
     (0, 3, 4),
     (3, 0, 4),
