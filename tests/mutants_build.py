@@ -235,7 +235,7 @@ def build(folder: Path, level: str) -> None:
     compile_flags += ["-include", str((headers / "mutant.h").resolve())]
     setup.BUILD, setup.STAGED = folder, folder / "staged"
     setup.isa_levels = lambda: {level: flags}
-    setup.compile_flags = lambda _: compile_flags
+    setup.compile_flags = lambda *_: compile_flags
     teach_cython(mutants)
     modules = setup.extensions()
     text = mutated_header((sources / HEADER).read_text(encoding="utf-8"), mutants)
