@@ -298,7 +298,7 @@ cdef void pack_transposed(
         while j < columns:
             column = right.start + j * right.column
             k = line
-            while k < end and end - line >= 4 and j + 4 <= columns:
+            while k < end and end >= 4 and j + 4 <= columns:
                 # The last four may overlap with those before them.
                 k = min(k, end - 4)
                 transpose_four(column + k, right.column, packed + k * columns + j, columns)

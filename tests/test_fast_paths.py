@@ -206,6 +206,15 @@ class TestLookahead:
             x, t, start = away_from_kinks(rng, net, samples, dtype)
             self.compare(*self.both(net, start, x, t, None, batch_size), dtype)
 
+    @pytest.mark.parametrize("batch_size", [1, 2, 8])
+    @pytest.mark.parametrize("width", [255, 256, 257])
+    def test_is_so_for_layers_whose_inputs_are_brought_together(
+        self, dtype, rng, width, batch_size
+    ):
+        net = network([64, 70, width, 3])
+        x, t, start = away_from_kinks(rng, net, 20, dtype)
+        self.compare(*self.both(net, start, x, t, None, batch_size), dtype)
+
     @pytest.mark.parametrize("batch_size", [1, 3, 8])
     def test_is_so_for_bytes(self, dtype, rng, batch_size):
         net = network([784, 128, 10], input_scale=1 / 255)

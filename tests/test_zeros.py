@@ -7,10 +7,7 @@ order of the epoch leaves out, stand around them.
 
 from __future__ import annotations
 
-import ctypes
 import itertools
-import mmap
-import sys
 
 import numpy as np
 import pytest
@@ -19,6 +16,7 @@ from cnn_core import backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from test_engine import parameters_for
+from walls import HAS_WALLS, walled
 
 ROWS = 330
 INPUTS = 211
@@ -74,18 +72,6 @@ def among_others(x, t, rng):
     wide_t = np.zeros((len(wide_x), t.shape[1]), t.dtype)
     wide_x[places], wide_t[places] = x, t
     return wide_x, wide_t, places
-
-
-def at_the_end_of_memory(array):
-    """A copy with a page behind it that cannot be read."""
-    pages = -(-array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
-    memory = mmap.mmap(-1, pages + mmap.PAGESIZE)
-    behind = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + pages
-    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(behind), mmap.PAGESIZE, 0) == 0
-    copy = np.frombuffer(memory, array.dtype, array.size, pages - array.nbytes)
-    copy = copy.reshape(array.shape)
-    copy[:] = array
-    return copy
 
 
 @pytest.mark.compiled
@@ -200,7 +186,7 @@ class TestPrediction:
         assert not engine.predict(x, out)
         assert np.isnan(out[200]).all()
 
-    @pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
+    @pytest.mark.skipif(not HAS_WALLS, reason="needs mprotect")
     @pytest.mark.parametrize("inputs", [48, 49, 63, 64, 211])
     @pytest.mark.parametrize("rows", [48, 49, 51])
     def test_reads_nothing_behind_the_samples(self, dtype, rng, rows, inputs):
@@ -209,5 +195,5 @@ class TestPrediction:
         engine = backends.get("cython").engine(net, parameters_for(rng, net, dtype))
         expected, found = (np.empty((rows, 5), dtype) for _ in range(2))
         engine.predict(x, expected)
-        engine.predict(at_the_end_of_memory(x), found)
+        engine.predict(walled(x, "behind"), found)
         np.testing.assert_array_equal(found, expected)
