@@ -42,7 +42,17 @@ import mutants_build
 from mutants_build import Mutant
 
 FOLDER = Path("build/mutants")
-SUBJECTS = ("kernels", "engine", "fast_paths", "zeros", "training", "article", "nn", "model")
+SUBJECTS = (
+    "memory_walls",
+    "kernels",
+    "engine",
+    "fast_paths",
+    "zeros",
+    "training",
+    "article",
+    "nn",
+    "model",
+)
 EQUIVALENT = Path(__file__).with_name("mutants_equivalent.txt")
 # Seconds of the processor, and of the clock, that a test may take beyond 20 times its own.
 PROCESSOR_SECONDS, CLOCK_SECONDS = 5, 120
