@@ -494,10 +494,10 @@ cdef bint any_strange(
 cdef inline void share(
     Py_ssize_t rows, Py_ssize_t blocks, Py_ssize_t block, Py_ssize_t *top, Py_ssize_t *end
 ) noexcept nogil:
-    """The rows of a block: whole tiles, as evenly as it goes."""
-    cdef Py_ssize_t tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
-    top[0] = tiles * block // blocks * TILE_ROWS
-    end[0] = min(rows, tiles * (block + 1) // blocks * TILE_ROWS)
+    """The rows of a block: pairs, as evenly as it goes, since nobody goes on before all have come."""
+    cdef Py_ssize_t pairs = (rows + 1) // 2
+    top[0] = pairs * block // blocks * 2
+    end[0] = min(rows, pairs * (block + 1) // blocks * 2)
 
 
 cdef void judge(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
@@ -688,8 +688,9 @@ cdef void take(void *context, Py_ssize_t unit) noexcept nogil:
 cdef inline Ahead rows_ahead(
     const void *start, Py_ssize_t row, Py_ssize_t size, Py_ssize_t rows
 ) noexcept nogil:
-    """The rows of a unit, to be asked for evenly over its tiles."""
-    cdef Py_ssize_t tiles = UNIT_ROWS // TILE_ROWS, lines = rows * (size // CACHE_LINE + 2)
+    """Rows of weights, to be asked for evenly over their tiles."""
+    cdef Py_ssize_t tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
+    cdef Py_ssize_t lines = rows * (size // CACHE_LINE + 2)
     return Ahead(<const char *>start, row, size, rows, 0, (lines + tiles - 1) // tiles)
 
 
