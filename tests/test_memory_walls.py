@@ -6,6 +6,7 @@ Each array is placed against a page of memory that nobody may touch. Whoever doe
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 
 import numpy as np
@@ -36,6 +37,7 @@ def test_a_wall_ends_who_touches_it(side):
     """Otherwise the tests below would tell nothing."""
     child = os.fork()
     if child == 0:
+        faulthandler.disable()
         address = walled(np.ones(8, np.float32), side).ctypes.data
         ctypes.string_at(address - 1 if side == "before" else address + 32, 1)
         os._exit(0)
