@@ -90,6 +90,8 @@ def test_the_examples_in_the_docstrings(module, backend_name, monkeypatch):
     assert result.failed == 0
 
 
+# It learns all of Fashion-MNIST, which takes minutes without the compiled backend.
+@pytest.mark.compiled
 def test_the_python_in_the_readme(source_tree, tmp_path):
     blocks = [block for block in blocks_of(source_tree / "README.md") if block.language == "python"]
     code = "\nprint('the next block')\n".join(block.code for block in blocks)
