@@ -42,7 +42,9 @@ cdef extern from "vector.h" nogil:
     int list_bits(uint16_t *numbers, int first, unsigned bits)
     void prefetch_line(const void *address)
     void prefetch_near(const void *address)
-    void transpose_four(const real *rows, Py_ssize_t row, real *out, Py_ssize_t out_row)
+    void transpose_line(
+        const real *rows, Py_ssize_t row, int count, real *out, Py_ssize_t out_row
+    )
     enum:
         TILE_ROWS
         TILE_VECTORS
@@ -290,33 +292,20 @@ cdef void pack_transposed(
 
     A cache line of every column at a time, which may not be there any more for the next four.
     """
-    cdef Py_ssize_t j, k, line = 0, end
+    cdef Py_ssize_t j, k, line = 0, size
     cdef const real *column
     while line < depth:
-        end = min(line + CACHE_LINE // <Py_ssize_t>sizeof(real), depth)
-        j = 0
-        while j < columns:
+        size = min(CACHE_LINE // <Py_ssize_t>sizeof(real), depth - line)
+        for j in range(0, columns - 3, 4):
+            column = right.start + j * right.column + line
+            transpose_line(
+                column, right.column, <int>size, packed + line * columns + j, columns
+            )
+        for j in range(columns // 4 * 4, columns):
             column = right.start + j * right.column
-            k = line
-            while k < end and end >= 4 and j + 4 <= columns:
-                # The last four may overlap with those before them.
-                k = min(k, end - 4)
-                transpose_four(column + k, right.column, packed + k * columns + j, columns)
-                k += 4
-            pack_values(column, right.column, k, end, min(columns - j, 4), columns, packed + j)
-            j += 4
-        line = end
-
-
-cdef inline void pack_values(
-    const real *column, Py_ssize_t next, Py_ssize_t k, Py_ssize_t end, Py_ssize_t columns,
-    Py_ssize_t row, real *packed,
-) noexcept nogil:
-    """The values from `k` to `end` of a few columns, one by one."""
-    cdef Py_ssize_t i, j
-    for i in range(k, end):
-        for j in range(columns):
-            packed[i * row + j] = column[j * next + i]
+            for k in range(line, line + size):
+                packed[k * columns + j] = column[k]
+        line += size
 
 
 cdef inline bint is_spread(Matrix right, Py_ssize_t rows) noexcept nogil:
