@@ -52,8 +52,10 @@ cdef extern from "vector.h" nogil:
         VECTOR_LENGTH
 
 cdef enum:
-    # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add.
+    # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add, and
+    # the fewest that do.
     TALL_ROWS = 12
+    LESS_TALL_ROWS = 8
     CACHE_LINE = 64
     # Bytes between two rows.
     FAR = 4096
@@ -255,12 +257,19 @@ cdef inline void column_of_tiles(
     cdef Py_ssize_t top = 0, number = 0
     cdef int size
     if vectors == 1:
-        while top + TALL_ROWS <= rows:
+        while top + TALL_ROWS <= rows and rows - top != 2 * LESS_TALL_ROWS:
             look_ahead(ahead)
             tile(
                 TALL_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target, NULL
             )
             top += TALL_ROWS
+        while top + LESS_TALL_ROWS <= rows:
+            look_ahead(ahead)
+            tile(
+                LESS_TALL_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target,
+                NULL,
+            )
+            top += LESS_TALL_ROWS
     while top < rows:
         size = rows_of_tile(rows - top)
         if size == TILE_ROWS:
