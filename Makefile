@@ -112,12 +112,14 @@ tsan:
 COVERAGE := .venv-coverage
 # Installing, being busy and the whole of Fashion-MNIST tell nothing of the package that is not told
 # elsewhere; and without optimization nothing is fused but what is written so: levels do not agree to
-# the bit, nor with the bits that a released version's checkpoint led to.
+# the bit, nor with the bits that a released version's checkpoint led to. An interrupt may come while
+# the coverage tool has a lock of its own, for which it would then wait for ever.
 NOT_COUNTED := --ignore=tests/test_build.py --ignore=tests/test_load.py $(addprefix --deselect=tests/test_, \
     cli_train.py::TestTrainOnFashionMnist docs.py::test_the_python_in_the_readme \
     reproducibility.py::TestProcesses::test_every_level_with_a_fused_multiply_add_gives_the_same_bits_in_every_process \
     hostile_files.py::test_a_checkpoint_of_a_released_version_is_gone_on_with_to_the_same_bits \
-    hostile_files.py::test_every_level_with_a_fused_multiply_add_goes_on_to_these_bits)
+    hostile_files.py::test_every_level_with_a_fused_multiply_add_goes_on_to_these_bits \
+    interrupts.py::test_50_interrupts_each_leave_one_whole_step_and_a_network_that_trains_on)
 
 coverage: $(COVERAGE)/installed
 	rm -rf $(COVERAGE)/counts && mkdir $(COVERAGE)/counts
