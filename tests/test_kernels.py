@@ -330,9 +330,7 @@ class TestDense:
         x[3, 2] = np.nan
         x[4, 0] = np.inf
         out = unset((8, 70), dtype)
-        # A BLAS may multiply inf by the zeros that it pads with, and leave the flag of that behind.
-        with np.errstate(invalid="ignore"):
-            kernels.dense_forward(x, np.ones((5, 70), dtype), np.zeros(70, dtype), out)
+        kernels.dense_forward(x, np.ones((5, 70), dtype), np.zeros(70, dtype), out)
         assert np.isnan(out[3]).all()
         assert np.isposinf(out[4]).all()
         assert (np.delete(out, [3, 4], axis=0) == 5).all()

@@ -27,8 +27,10 @@ def dense_forward(x: FloatArray, weights: FloatArray, bias: FloatArray, out: Flo
     require("weights", weights, (x.shape[1], weights.shape[1]), x)
     require("bias", bias, (weights.shape[1],), x)
     require("out", out, (x.shape[0], weights.shape[1]), x, written=True)
-    np.matmul(x, weights, out=out)
-    out += bias
+    # A BLAS may raise flags by what it computes beside the outputs.
+    with np.errstate(all="ignore"):
+        np.matmul(x, weights, out=out)
+        out += bias
 
 
 def dense_backward(
@@ -44,15 +46,16 @@ def dense_backward(
     require("weights", weights, None, x)
     require("weights", weights, (x.shape[1], weights.shape[1]), x)
     require("delta", delta, (x.shape[0], weights.shape[1]), x)
-    if grad_weights is not None:
-        require("grad_weights", grad_weights, weights.shape, x, written=True)
-        np.matmul(x.T, delta, out=grad_weights)
-    if grad_bias is not None:
-        require("grad_bias", grad_bias, (weights.shape[1],), x, written=True)
-        np.sum(delta, axis=0, out=grad_bias)
-    if grad_x is not None:
-        require("grad_x", grad_x, x.shape, x, written=True)
-        np.matmul(delta, weights.T, out=grad_x)
+    with np.errstate(all="ignore"):
+        if grad_weights is not None:
+            require("grad_weights", grad_weights, weights.shape, x, written=True)
+            np.matmul(x.T, delta, out=grad_weights)
+        if grad_bias is not None:
+            require("grad_bias", grad_bias, (weights.shape[1],), x, written=True)
+            np.sum(delta, axis=0, out=grad_bias)
+        if grad_x is not None:
+            require("grad_x", grad_x, x.shape, x, written=True)
+            np.matmul(delta, weights.T, out=grad_x)
 
 
 def activate(activation: Activation, z: FloatArray, out: FloatArray) -> None:
