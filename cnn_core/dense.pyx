@@ -337,15 +337,17 @@ cdef void multiply_panel(
     Target target, Ahead *ahead, const Terms *terms,
 ) noexcept nogil:
     """One panel: as wide as a tile, one vector, or what is left of one."""
-    cdef real packed[DEPTH_BLOCK * TILE_VECTORS * VECTOR_LENGTH]
+    # Vectors, which begin on cache lines; reals might not.
+    cdef vector room[DEPTH_BLOCK * TILE_VECTORS]
+    cdef real *packed = <real *>&room[0]
     cdef const real *source = right.start
     cdef Py_ssize_t row = right.row
     if right.column != 1:
         pack_transposed(right, depth, columns, packed)
-        source, row = &packed[0], columns
+        source, row = packed, columns
     elif is_spread(right, rows):
         pack(right, depth, columns, packed)
-        source, row = &packed[0], columns
+        source, row = packed, columns
     if columns == ROW_VECTORS * VECTOR_LENGTH:
         tile(1, ROW_VECTORS, True, 0, 0, left, source, row, depth, target, NULL)
     elif columns == TILE_VECTORS * VECTOR_LENGTH:

@@ -15,6 +15,8 @@ from operator import index
 
 import numpy as np
 
+from cnn_core.memory import aligned
+
 from . cimport lookahead, step
 from ..pool cimport prepare, run
 from .activations cimport activation_named
@@ -276,7 +278,7 @@ cdef class Engine:
         self.parameters = parameters
         self.optimizer = Optimizer(network.optimizer)
         self.loss = loss_named(network.loss, network.n_outputs)
-        gradient = np.zeros_like(parameters)
+        gradient = aligned(np.zeros_like(parameters))
         self.gradient_values = gradient
         self.bind_moments(network, moments)
         self.bind_statistics(network, statistics)
@@ -292,7 +294,7 @@ cdef class Engine:
 
     cdef int bind_moments(self, network, moments) except -1:
         wanted = (network.optimizer.n_moments, self.parameters.shape[0])
-        self.moments = np.zeros(wanted, REALS) if moments is None else moments
+        self.moments = aligned(np.zeros(wanted, REALS)) if moments is None else moments
         self.moment_values = self.moments
         if self.moment_values.shape[0] != wanted[0] or self.moment_values.shape[1] != wanted[1]:
             raise ValueError(f"moments: expected the shape {wanted}, found {moments.shape}")

@@ -4,6 +4,7 @@ cdef extern from "vector.h" nogil:
     # The dtype of this build: float or double. Cython only has to know that it is a floating type.
     ctypedef float real
     real scale_by_power_of_two(real x, int n)
+    real magnitude(real x)
     # a * b + c, for sums of products.
     double multiply_add(double a, double b, double c)
     real real_multiply_add(real a, real b, real c)
@@ -163,4 +164,4 @@ cdef inline real sign_of(real x) noexcept nogil:
 cdef inline real normal_or_zero(real x) noexcept nogil:
     """x, or 0 if it is smaller than the least normal number, with which processors are slow."""
     cdef real least = <real>1.17549435e-38 if sizeof(real) == 4 else <real>2.2250738585072014e-308
-    return <real>0 if x < least and x > -least else x
+    return <real>0 if magnitude(x) < least else x

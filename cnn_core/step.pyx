@@ -60,7 +60,9 @@ cdef enum:
     L2_SHARE = 524288
     # Rows of a unit of weights, and columns that are improved at a time: their gradient stays in L1.
     UNIT_ROWS = 48
-    UNIT_COLUMNS = 64
+    UNIT_COLUMNS = 128
+    # Columns that are normalized over the batch at a time.
+    NORMALIZED_COLUMNS = 64
     # Columns of a layer from which on its inputs are brought together before they are used so often.
     WIDE_COLUMNS = 256
     CACHE_LINE = 64
@@ -91,7 +93,7 @@ cdef Py_ssize_t units_of(Py_ssize_t fan_in) noexcept nogil:
 
 cdef Py_ssize_t column_blocks(const Layer *layer) noexcept nogil:
     """Pieces that a layer is normalized over the batch in."""
-    return (layer.fan_out + UNIT_COLUMNS - 1) // UNIT_COLUMNS
+    return (layer.fan_out + NORMALIZED_COLUMNS - 1) // NORMALIZED_COLUMNS
 
 
 cdef Py_ssize_t next_to_wait(const Net *net, Py_ssize_t l) noexcept nogil:
@@ -382,9 +384,9 @@ cdef inline Shape columns_of_block(
 ) noexcept nogil:
     """All the samples of the room, some columns of the layer that waits."""
     cdef const Layer *layer = &part.net.layers[part.layer]
-    first[0] = block * UNIT_COLUMNS
+    first[0] = block * NORMALIZED_COLUMNS
     return Shape(
-        part.rows, min(layer.fan_out - first[0], <Py_ssize_t>UNIT_COLUMNS), layer.row
+        part.rows, min(layer.fan_out - first[0], <Py_ssize_t>NORMALIZED_COLUMNS), layer.row
     )
 
 
@@ -703,7 +705,7 @@ cdef void improve_weights(
     """
     cdef const Net *net = part.net
     cdef const Layer *layer = &net.layers[l]
-    cdef real room[UNIT_ROWS * UNIT_COLUMNS]
+    cdef vector room[UNIT_ROWS * UNIT_COLUMNS / VECTOR_LENGTH]
     cdef real packed[UNIT_ROWS * PART_ROWS]
     cdef const real *base
     cdef real *gradient
@@ -744,7 +746,7 @@ cdef void improve_weights(
         if part.adds:
             base = gradient
         elif part.steps:
-            gradient, row = &room[0], UNIT_COLUMNS
+            gradient, row = <real *>&room[0], UNIT_COLUMNS
         if part.steps and not part.adds and net.plain:
             if layer.fan_in * layer.fan_out * <Py_ssize_t>sizeof(real) > L2_SHARE:
                 weights_ahead = rows_ahead(

@@ -281,6 +281,14 @@ INLINED real real_multiply_add(real a, real b, real c) {
 #endif
 }
 
+INLINED real magnitude(real x) {
+#ifdef CNN_CORE_FLOAT64
+    return fabs(x);
+#else
+    return fabsf(x);
+#endif
+}
+
 INLINED real square_root(real x) {
 #ifdef CNN_CORE_FLOAT64
     return sqrt(x);

@@ -17,6 +17,7 @@ from cnn_core.callbacks import Callback
 from cnn_core.claim import Claim
 from cnn_core.contracts import Engine, Predictor
 from cnn_core.initializers import Initializer, Random
+from cnn_core.memory import aligned
 from cnn_core.network import NEEDED_ACTIVATION, ByteArray, FloatArray, LayerArrays, Network
 from cnn_core.optimizers import SGD
 from cnn_core.settings import MOST_THREADS, parameters_dtype, whole
@@ -579,10 +580,11 @@ class Model:
         """Make these arrays the model's own and give them engines."""
         self._backend = backends.get(self._backend_wanted)
         self.n_threads = threads_in_use(self._backend, self._threads_wanted)
-        self.parameters = state.arrays["parameters"]
+        self.parameters = aligned(state.arrays["parameters"])
         self.statistics = state.arrays["statistics"]
-        self.moments = state.arrays["moments"]
-        self.average = state.arrays.get("average")
+        self.moments = aligned(state.arrays["moments"])
+        average = state.arrays.get("average")
+        self.average = None if average is None else aligned(average)
         self._engine = self._backend.engine(
             self.network,
             self.parameters,

@@ -8,6 +8,7 @@ import numpy as np
 
 from cnn_core import NN, backends
 from cnn_core.cli.contenders.work import Samples, Weights, Work
+from cnn_core.memory import aligned
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 
 __all__ = ["Compiled", "CompiledOnBytes", "Predict", "Predictor", "Reference"]
@@ -24,7 +25,7 @@ class _Engine:
         self.work = work
         self.title = _title(self.backend)
         network = work.network(self.input_scale)
-        parameters = np.empty(network.n_parameters(), work.dtype)
+        parameters = aligned(np.empty(network.n_parameters(), work.dtype))
         for (w, b), own in zip(weights, network.unflatten(parameters), strict=True):
             own.weights[:], own.bias[:] = w, b
         # Its threads are those of the process, by CNN_CORE_NUM_THREADS, as for a user.
