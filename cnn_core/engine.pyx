@@ -321,7 +321,7 @@ cdef class Engine:
             if average is not None:
                 raise ValueError("average: expected none, since the network's averaging is 0")
             return 0
-        self.average = np.array(self.parameters) if average is None else average
+        self.average = aligned(np.array(self.parameters)) if average is None else average
         self.average_values = self.average
         if self.average_values.shape[0] != self.parameters.shape[0]:
             raise ValueError(
