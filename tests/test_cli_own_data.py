@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import struct
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import cnn_core
+from cnn_core.cli import main
 from cnn_core.data import load_digits
 from cnn_core.model_file import read_tensors, write_tensors
 from command_line import accuracy_in, record_of, refused, rows_of, succeed
@@ -46,6 +48,37 @@ class TestOwnData:
         assert accuracy_in(printed) == pytest.approx(
             record_of(folder)["result"]["test_accuracy"], abs=5e-5
         )
+
+    def test_a_terminal_is_shown_names_that_it_does_not_obey_and_a_file_gets_them_as_they_are(
+        self, tmp_path, monkeypatch
+    ):
+        class Terminal(io.StringIO):
+            def isatty(self):
+                return True
+
+        table, folder = tmp_path / "table.csv", tmp_path / "run"
+        names = ("\x1b[31mred", "caf\u00e9\u00a0noir\x07")
+        table.write_text(
+            "a,b,kind\n" + "".join(f"{n % 2},{n},{names[n % 2]}\n" for n in range(40)),
+            encoding="utf-8",
+        )
+        train = ("train", "--data", table, "--target", "kind", "--epochs", 1, "--no-plots")
+        for command in (
+            (*train, "--out", folder),
+            ("data", table, "--target", "kind"),
+            ("evaluate", folder),
+            ("predict", folder, table),
+        ):
+            out, err = Terminal(), Terminal()
+            monkeypatch.setattr("sys.stdout", out)
+            monkeypatch.setattr("sys.stderr", err)
+            assert main([str(word) for word in command]) == 0
+            assert r"\x1b[31mred" in out.getvalue()
+            assert "\x1b" not in out.getvalue()
+            assert "caf\u00e9\u00a0noir\\x07" in out.getvalue()
+            assert "\x07" not in out.getvalue() + err.getvalue()
+        assert f"{names[0]}\n" in succeed("predict", folder, table)
+        assert record_of(folder)["class_names"] == list(names)
 
     def test_evaluate_measures_all_of_another_file(self, flowers, tmp_path, capsys):
         folder = tmp_path / "run"

@@ -776,6 +776,21 @@ def test_a_message_shows_what_a_terminal_would_obey(tmp_path):
     assert str(refusal.value).isprintable()
 
 
+@pytest.mark.parametrize("name", ["model", "sealed model", "sealed checkpoint"])
+def test_no_word_of_a_header_gets_into_a_message_as_it_stands(tmp_path, name):
+    kind = KINDS[name]
+    path = tmp_path / f"file{kind.ending}"
+    seed = max(kind.seeds, key=len)
+    end = 8 + int.from_bytes(seed[:8], "little")
+    # DEL is the one control character that JSON allows to stand for itself.
+    words = [word for word in re.finditer(rb"[A-Za-z_]\w{2,}", seed) if 8 < word.end() <= end]
+    refused = 0
+    for word in words:
+        path.write_bytes(seed[: word.end() - 1] + b"\x7f" + seed[word.end() :])
+        refused += isinstance(read_or_refuse(kind, path), kind.error)
+    assert refused > len(words) // 3
+
+
 def test_reading_a_model_takes_no_more_than_its_size_and_its_header(tmp_path):
     path = tmp_path / "model.safetensors"
     text = b'{"__metadata__":{},"a":[' + b"[]," * ((MAX_HEADER_BYTES - 50) // 3) + b"[]]}"

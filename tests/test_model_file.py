@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import random
 import tracemalloc
 
@@ -375,3 +376,14 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         read_tensors(tmp_path / "nothing")
     with pytest.raises(ModelFileError, match="found a folder"):
         read_tensors(tmp_path)
+
+
+def test_a_refusal_survives_pickling_and_names_its_parts(tmp_path):
+    path = tmp_path / "model"
+    path.write_bytes(b"short")
+    with pytest.raises(ModelFileError) as refusal:
+        read_tensors(path)
+    error = pickle.loads(pickle.dumps(refusal.value))
+    assert type(error) is ModelFileError
+    assert (error.path, error.reason) == (str(path), refusal.value.reason)
+    assert str(error) == str(refusal.value) == f"{path}: {error.reason}"

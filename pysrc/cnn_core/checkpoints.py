@@ -35,7 +35,7 @@ from cnn_core.checkpoint_checks import (
     record_in,
     text,
 )
-from cnn_core.files import remove_leftovers
+from cnn_core.files import in_message, remove_leftovers
 from cnn_core.model_file import ModelFileError, read_tensors
 from cnn_core.network import FloatArray
 from cnn_core.network_json import network_to_json
@@ -223,9 +223,11 @@ class Keeper:
         ]
         if differences:
             raise CheckpointError(
-                f"{os.fspath(self._path)}: expected a checkpoint of this training, found one of "
-                f"another: {'; '.join(differences):.2000}. Make the call as it was made then, on a "
-                "network as it was then, or name another path, or delete the file to begin anew"
+                self._path,
+                "expected a checkpoint of this training, found one of another: "
+                f"{in_message('; '.join(differences), 2000)}. Make the call as it was made then, "
+                "on a network as it was then, or name another path, or delete the file to begin "
+                "anew",
             )
         with saved_model.blamed_on(self._path, "a checkpoint"):
             state = self._state
@@ -245,9 +247,10 @@ class Keeper:
         self._states = [(self._callback(name, place), state) for name, place, state in states]
         if not same_machine:
             warnings.warn(
-                f"{os.fspath(self._path)}: written with {theirs.get('backend')!s:.80} "
-                f"({theirs.get('isa')!s:.80}), going on with {ours['backend']} ({ours['isa']}): "
-                "the last bits may differ from those of an uninterrupted training",
+                f"{os.fspath(self._path)}: written with {in_message(theirs.get('backend'), 80)} "
+                f"({in_message(theirs.get('isa'), 80)}), going on with {ours['backend']} "
+                f"({ours['isa']}): the last bits may differ from those of an uninterrupted "
+                "training",
                 UserWarning,
                 stacklevel=5,
             )
@@ -259,9 +262,10 @@ class Keeper:
         same = [one for one in self._callbacks if type(one).__name__ == name]
         if place >= len(same):
             raise CheckpointError(
-                f"{os.fspath(self._path)}: expected the callbacks that the training was begun "
-                f"with, among them {place + 1} of {name:.80}, found {len(same)}; pass them again, "
-                "or delete the file to begin anew"
+                self._path,
+                "expected the callbacks that the training was begun with, among them "
+                f"{place + 1} of {name:.80}, found {len(same)}; pass them again, or delete the "
+                "file to begin anew",
             )
         return same[place]
 
@@ -395,8 +399,9 @@ def _read(path: str | os.PathLike[str]) -> _Found | None:
         return None
     if metadata.get("kind") != "Model" or saved_model.TRAINING not in metadata:
         raise CheckpointError(
-            f"{os.fspath(path)}: expected a checkpoint of a training, found a saved "
-            f"{metadata.get('kind', 'NN'):.80}; name another path"
+            path,
+            "expected a checkpoint of a training, found a saved "
+            f"{metadata.get('kind', 'NN'):.80}; name another path",
         )
     with saved_model.blamed_on(path, "a checkpoint"):
         own = saved_model.tensors_of_training(tensors)

@@ -152,7 +152,7 @@ def in_message(text: object, most: int = 1000) -> str:
     shown = f"{text!s:.{most}}"
     if shown.isprintable():
         return shown
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)[:most]
 
 
 def _mark(target: Path) -> str:

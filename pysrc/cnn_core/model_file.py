@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .files import atomic_write
+from .files import atomic_write, in_message
 
 __all__ = ["ModelFileError", "read_tensors", "write_tensors"]
 
@@ -44,11 +44,26 @@ PathLike = str | os.PathLike[str]
 
 
 class ModelFileError(ValueError):
-    """A file that is not a model file, or not a whole one, or a newer one; says which and why."""
+    """A file that is not a model file, or not a whole one, or a newer one; says which and why.
 
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    reason : str
+        What was expected, what was found, and what to do about it. What it quotes of the file is
+        shown so that no terminal obeys it.
+    """
 
-def _refusal(path: PathLike, reason: str) -> ModelFileError:
-    return ModelFileError(f"{os.fspath(path)}: {reason}")
+    def __init__(self, path: PathLike, reason: str) -> None:
+        # Both are handed on as they came, so that the error survives pickling.
+        super().__init__(path, reason)
+        self.path = os.fspath(path)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return file and reason in one line."""
+        return f"{self.path}: {in_message(self.reason, 2500)}"
 
 
 class _Entry(NamedTuple):
@@ -223,16 +238,16 @@ def read_tensors(path: PathLike) -> tuple[dict[str, npt.NDArray[Any]], dict[str,
             try:
                 array = np.empty(entry.shape, _DTYPES[entry.code])
             except MemoryError as error:
-                raise _refusal(
+                raise ModelFileError(
                     path, f"expected tensors that fit in memory, found {file_size} bytes of them"
                 ) from error
             view = _bytes_of(array)
             if stream.readinto(view) != len(view):
-                raise _refusal(path, "the file became shorter while it was read")
+                raise ModelFileError(path, "the file became shorter while it was read")
             digest.update(view)
             tensors[entry.name] = array.astype(array.dtype.newbyteorder("="), copy=False)
     if digest.hexdigest() != texts["sha256"]:
-        raise _refusal(
+        raise ModelFileError(
             path,
             f"the file is damaged: its checksum is {digest.hexdigest()}, "
             f"expected {texts['sha256'][:64]}",
@@ -248,7 +263,7 @@ def _size_of(path: PathLike) -> int:
             f"{os.fspath(path)}: no such file, expected a model file"
         ) from error
     if not stat.S_ISREG(status.st_mode):
-        raise _refusal(path, "expected a model file, found a folder or a device")
+        raise ModelFileError(path, "expected a model file, found a folder or a device")
     return status.st_size
 
 
@@ -257,24 +272,26 @@ def _read_header(path: PathLike, stream: BinaryIO, file_size: int) -> dict[str, 
     foreign = "not a model file of cnn-core"
     start = stream.read(8)
     if len(start) < 8:
-        raise _refusal(path, f"{foreign}: expected at least 8 bytes, found {len(start)}")
+        raise ModelFileError(path, f"{foreign}: expected at least 8 bytes, found {len(start)}")
     length = int.from_bytes(start, "little")
     limit = min(file_size - 8, MAX_HEADER_BYTES)
     if not 2 <= length <= limit:
-        raise _refusal(
+        raise ModelFileError(
             path,
             f"{foreign}, or truncated: a header of 2 to {limit} bytes was expected, "
             f"{length} are declared",
         )
     text = stream.read(length)
     if text[:1] != b"{":
-        raise _refusal(path, f"{foreign}: the header does not begin with '{{'")
+        raise ModelFileError(path, f"{foreign}: the header does not begin with '{{'")
     try:
         header = json.loads(
             text.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_constant
         )
     except (ValueError, RecursionError) as error:
-        raise _refusal(path, f"{foreign}, or damaged: the header is no JSON ({error})") from (error)
+        raise ModelFileError(
+            path, f"{foreign}, or damaged: the header is no JSON ({error})"
+        ) from error
     # Text that begins with a brace and is JSON is an object.
     return dict(header)
 
@@ -299,21 +316,21 @@ def _read_metadata(path: PathLike, header: dict[str, Any]) -> dict[str, str]:
     texts = header.get(_METADATA)
     if not isinstance(texts, dict) or texts.get("format") != FORMAT:
         found = texts.get("format") if isinstance(texts, dict) else None
-        raise _refusal(
+        raise ModelFileError(
             path, f"not a model file of cnn-core: expected format {FORMAT!r}, found {found!r:.80}"
         )
     version = texts.get("format_version")
     if version != str(FORMAT_VERSION):
-        raise _refusal(
+        raise ModelFileError(
             path,
             f"the file has format version {version!r:.80}, this cnn_core understands version "
             f"{FORMAT_VERSION}; a newer cnn_core may read it",
         )
     for key, text in texts.items():
         if not isinstance(text, str) or not _is_unicode(text):
-            raise _refusal(path, f"metadata {key[:80]!r}: expected text, found {text!r:.80}")
+            raise ModelFileError(path, f"metadata {key[:80]!r}: expected text, found {text!r:.80}")
     if "sha256" not in texts:
-        raise _refusal(path, "the metadata have no checksum 'sha256'")
+        raise ModelFileError(path, "the metadata have no checksum 'sha256'")
     return texts
 
 
@@ -326,13 +343,13 @@ def _read_entries(path: PathLike, header: dict[str, Any], data_size: int) -> lis
             continue
         entry = _read_entry(path, name, fields)
         if entry.begin != begin:
-            raise _refusal(
+            raise ModelFileError(
                 path, f"tensor {name[:80]!r} begins at byte {entry.begin}, expected {begin}"
             )
         begin = entry.end
         entries.append(entry)
     if begin != data_size:
-        raise _refusal(
+        raise ModelFileError(
             path,
             f"expected {begin} bytes of values, found {data_size}: the file is truncated, or "
             "something was added to it",
@@ -343,24 +360,26 @@ def _read_entries(path: PathLike, header: dict[str, Any], data_size: int) -> lis
 def _read_entry(path: PathLike, name: str, fields: object) -> _Entry:
     where = f"tensor {name[:80]!r}"
     if not name:
-        raise _refusal(path, "a tensor without a name")
+        raise ModelFileError(path, "a tensor without a name")
     if not isinstance(fields, dict) or set(fields) != {"dtype", "shape", "data_offsets"}:
-        raise _refusal(
+        raise ModelFileError(
             path, f"{where}: expected dtype, shape and data_offsets, found {fields!r:.80}"
         )
     code, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
     if not isinstance(code, str) or code not in _DTYPES:
-        raise _refusal(path, f"{where}: expected dtype F32 or F64, found {code!r:.80}")
+        raise ModelFileError(path, f"{where}: expected dtype F32 or F64, found {code!r:.80}")
     if not _are_sizes(shape) or len(shape) > _MAX_RANK:
-        raise _refusal(path, f"{where}: expected a list of sizes, found shape {shape!r:.80}")
+        raise ModelFileError(path, f"{where}: expected a list of sizes, found shape {shape!r:.80}")
     if not _are_sizes(offsets) or len(offsets) != 2:
-        raise _refusal(path, f"{where}: expected two offsets, found data_offsets {offsets!r:.80}")
+        raise ModelFileError(
+            path, f"{where}: expected two offsets, found data_offsets {offsets!r:.80}"
+        )
     itemsize = _DTYPES[code].itemsize
     # An empty array is refused by NumPy too if its other sizes multiply to an absurd number.
     absurd = math.prod(max(length, 1) for length in shape) * itemsize > sys.maxsize
     begin, end = offsets
     if absurd or end - begin != math.prod(shape) * itemsize:
-        raise _refusal(
+        raise ModelFileError(
             path, f"{where}: shape {shape!r:.80} does not take {offsets!r:.80} in the file"
         )
     return _Entry(name, code, tuple(shape), begin, end)

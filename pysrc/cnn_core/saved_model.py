@@ -105,8 +105,9 @@ def load(
     kind = metadata.get("kind", "NN")
     if kind not in READERS:
         raise ModelFileError(
-            f"{os.fspath(path)}: expected one of {', '.join(READERS)}, found {kind!r:.80}; a newer "
-            "cnn_core may read it"
+            path,
+            f"expected one of {', '.join(READERS)}, found {kind!r:.80}; a newer cnn_core may "
+            "read it",
         )
     module, function = READERS[kind]
     reader = getattr(importlib.import_module(module), function)
@@ -139,13 +140,15 @@ def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ModelFileError(
-            f"{os.fspath(path)}: expected {kind} that fits in memory, found a file of "
-            f"{os.path.getsize(path)} bytes, of which a model takes several times as many"
+            path,
+            f"expected {kind} that fits in memory, found a file of {os.path.getsize(path)} bytes, "
+            "of which a model takes several times as many",
         ) from error
     except _OF_DESCRIPTIONS as error:
         raise ModelFileError(
-            f"{os.fspath(path)}: expected the settings and weights of {kind}, "
-            f"found something else ({in_message(error)})"
+            path,
+            f"expected the settings and weights of {kind}, found something else "
+            f"({in_message(error)})",
         ) from error
 
 

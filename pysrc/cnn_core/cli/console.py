@@ -1,14 +1,17 @@
 """What the command line says beside its results: errors, notes, and which package is missing.
 
-Results go to standard output; all this goes to standard error.
+Results go to standard output; all this goes to standard error. Names come from files, so that on a
+terminal both are shown without anything that a terminal would obey.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 __all__ = [
     "INSTALL_HINT",
@@ -24,6 +27,9 @@ __all__ = [
 ]
 
 INSTALL_HINT = 'pip install "cnn-core[app]"'
+
+# The control characters of ASCII and of Latin-1, but for the end of a line.
+_OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 _PACKAGES = {"rich": "rich", "matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 
@@ -45,7 +51,7 @@ def note(text: str) -> None:
 def show_progress(line: str) -> None:
     """Print a line to standard error; nobody may be there to read it, and no work ends for that."""
     with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        print(_shown_by(sys.stderr, line), file=sys.stderr, flush=True)
 
 
 def show(text: str, end: str = "\n") -> None:
@@ -63,9 +69,16 @@ def show(text: str, end: str = "\n") -> None:
         If it cannot be printed, with standard output as the name of the file.
     """
     try:
-        print(text, end=end, flush=True)
+        print(_shown_by(sys.stdout, text), end=end, flush=True)
     except OSError as error:
         raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _shown_by(stream: TextIO, text: str) -> str:
+    """Return a text as it is for a file or a pipe, and with control characters as codes else."""
+    if not stream.isatty():
+        return text
+    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def show_result(text: str, folder: Path) -> None:

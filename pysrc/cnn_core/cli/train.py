@@ -185,7 +185,7 @@ def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
     if not wanted.quiet:
         # Whoever does not listen to the introduction still gets the run folder.
         with suppress(OSError):
-            print(telling.introduction(training), flush=True)
+            show(telling.introduction(training))
     every = wanted.checkpoint_every
     path = folder.path / unfinished.CHECKPOINT
     try:
