@@ -7,7 +7,7 @@ stands in step.pyx. What each method does, with shapes and errors: `cnn_core.con
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.math cimport isfinite, sqrt
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 import os
@@ -18,7 +18,7 @@ import numpy as np
 from cnn_core.memory import aligned
 
 from . cimport lookahead, step
-from ..pool cimport prepare, run
+from ..pool cimport LEAST_SHARED_WORK, Sharing, prepare, run
 from .activations cimport activation_named
 from .losses cimport LossFunction, loss_named
 from .optimizers cimport Optimizer
@@ -44,6 +44,9 @@ cdef extern from "Python.h" nogil:
     PyThreadState *PyEval_SaveThread()
     int PyErr_CheckSignals()
 
+cdef extern from "threads.h" nogil:
+    int64_t nanoseconds()
+
 cdef enum:
     ALIGNMENT = 64
     # Arrays of a `Sheet`, two of which are smaller than its layer.
@@ -53,8 +56,6 @@ cdef enum:
 cdef double WORK_BETWEEN_SIGNALS = 2e8
 # What a step costs beside its multiply-adds, in as many of them as would take as long.
 cdef double WORK_OF_A_STEP = 1e5
-# Multiply-adds of a step below which the other threads would not pay.
-cdef double LEAST_SHARED_WORK = 1e6
 
 
 @cython.final
@@ -266,6 +267,7 @@ cdef class Engine:
     cdef readonly object average
     cdef Space space
     cdef int threads
+    cdef Sharing sharing
     cdef Py_ssize_t steps_taken
     # The process that trains with it; 0: none.
     cdef long training
@@ -286,6 +288,7 @@ cdef class Engine:
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, found {threads}")
         self.threads = threads
+        self.sharing = Sharing(threads)
         if not 0 <= index(seed) < 2**64:
             raise ValueError(f"seed: expected 0 up to below 2**64, found {seed}")
         self.net.key = seed
@@ -541,6 +544,10 @@ cdef class Engine:
             raise
         return self.space
 
+    cdef double work_of(self, Py_ssize_t rows) noexcept nogil:
+        """The multiply-adds of a step, forward and backward."""
+        return 3.0 * self.net.parameters_size * rows
+
     cdef int threads_for(self, double work) noexcept nogil:
         return 1 if work < LEAST_SHARED_WORK else self.threads
 
@@ -569,8 +576,7 @@ cdef class Engine:
         cdef Py_ssize_t parts = 1
         cdef Py_ssize_t each
         cdef bint whole = not steps or self.net.clip_norm > 0
-        cdef double work
-        cdef int threads = 1
+        cdef int threads = self.sharing.begin(self.work_of(batch), nanoseconds())
         if not self.net.normalizes_batches:
             parts = (batch + PART_ROWS - 1) // PART_ROWS
         each = (batch + parts - 1) // parts
@@ -580,11 +586,9 @@ cdef class Engine:
         while part.first_in_batch < batch:
             part.rows = min(each, batch - part.first_in_batch)
             part.adds = part.first_in_batch > 0
-            work = 3.0 * self.net.parameters_size * part.rows
-            threads = self.threads_for(work)
             part.blocks = step.blocks_of(&self.net, part.rows, threads)
             # Here, where no parameter has been touched by the step.
-            look_at_signals(tally, work / threads)
+            look_at_signals(tally, self.work_of(part.rows) / threads)
             self.go_through(&part, threads)
             count(tally, room, part.rows)
             if steps and not isfinite(tally.loss):
@@ -597,6 +601,7 @@ cdef class Engine:
             part.first_in_batch += part.rows
         if whole:
             self.finish(&part, steps, threads)
+        self.sharing.end(nanoseconds())
         self.steps_taken += steps
         return 0
 
@@ -654,7 +659,7 @@ cdef class Engine:
         cdef Part part = self.part_of(room, samples, first, learning_rate)
         cdef double total
         part.steps = True
-        look_at_signals(tally, 3.0 * self.net.parameters_size * rows)
+        look_at_signals(tally, self.work_of(rows))
         count(tally, room, lookahead.take_steps(&part, rows, batch, &total))
         tally.total += total
         self.steps_taken = part.number

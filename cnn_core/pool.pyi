@@ -1,6 +1,12 @@
-# Loops for the other compiled modules: nothing else that Python could call.
-from typing import Any
+# Loops for the other compiled modules, and a class of theirs that tests look at.
+from typing import Any, final
 
 __pyx_capi__: dict[str, Any]
 
 def forget_workers() -> None: ...
+
+@final
+class Sharing:
+    def __new__(cls, most: int) -> Sharing: ...
+    def begin(self, work: float, now: int) -> int: ...
+    def end(self, now: int) -> None: ...

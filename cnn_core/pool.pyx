@@ -12,6 +12,8 @@ threads than the pool has and those that ask. In a child process after a fork th
 new ones are started when they are needed.
 """
 
+cimport cython
+
 import os
 
 from cpython.pythread cimport (
@@ -20,6 +22,7 @@ from cpython.pythread cimport (
     PyThread_release_lock,
     PyThread_type_lock,
 )
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 cdef extern from "threads.h" nogil:
@@ -50,6 +53,21 @@ cdef enum:
 # busy neighbours, lose each other: who sleeps is woken on the waker's core and stays there.
 # docs/engine.md has the figures.
 cdef int64_t PATIENCE = 1_000_000
+
+cdef enum:
+    # Of each side of a trial: the steps until its caches are warm, and with those that are timed.
+    WARMING = 2
+    TRIAL_STEPS = 6
+
+# Multiply-adds of a step, for each thread, above which all of them pay whatever they exchange.
+cdef double LEAST_CERTAIN_WORK = 5e7
+# A trial must be better by so much to change anything.
+cdef double CLEARLY = 0.95
+# Nanoseconds from the first step to the first trial, and from one that changed nothing to the next:
+# at least the pause, and so many times what it took.
+cdef int64_t FIRST_TRIAL = 2_000_000
+cdef int64_t PAUSE = 250_000_000
+cdef int64_t TIMES_OF_TRIAL = 100
 
 
 cdef struct Sleeper:
@@ -239,6 +257,64 @@ cdef void wait_for_the_others() noexcept nogil:
             if shared_load(&unfinished) > 0 or not shared_exchange(&asker.asleep, 0):
                 PyThread_acquire_lock(asker.wakeup, 1)
             vigil = Vigil(0, 0)
+
+
+@cython.final
+cdef class Sharing:
+    """How many threads share the steps of a training: as many as make them fastest, by trial.
+
+    What threads exchange in a step costs the more the smaller the step is, and how much depends on
+    where their cores are, on what else runs there, and on the minute. So now and then a few steps are
+    taken with half as many threads, or with twice as many, and whichever was faster is kept. No
+    result depends on it.
+    """
+
+    def __cinit__(self, int most):
+        self.most = self.threads = most
+        self.steps = -1
+
+    cpdef int begin(self, double work, int64_t now) noexcept nogil:
+        """Return how many threads take the step of so many multiply-adds that begins now."""
+        self.work = 0
+        if work < LEAST_SHARED_WORK:
+            return 1
+        if self.most == 1 or work >= self.most * LEAST_CERTAIN_WORK:
+            return self.most
+        self.work, self.step_begun = work, now
+        if self.due == 0:
+            self.due = now + FIRST_TRIAL
+        elif self.steps < 0 and now >= self.due:
+            self.begin_trial(now)
+        return self.tried if self.steps >= TRIAL_STEPS else self.threads
+
+    cpdef void end(self, int64_t now) noexcept nogil:
+        """Say that the step is done."""
+        cdef int side = self.steps >= TRIAL_STEPS
+        if self.work == 0 or self.steps < 0:
+            return
+        if self.steps >= side * TRIAL_STEPS + WARMING:
+            self.least[side] = min(self.least[side], (now - self.step_begun) / self.work)
+        self.steps += 1
+        if self.steps == 2 * TRIAL_STEPS:
+            self.end_trial(now)
+
+    cdef void begin_trial(self, int64_t now) noexcept nogil:
+        cdef int fewer = max(self.threads // 2, 1), more = min(self.threads * 2, self.most)
+        self.tried_fewer = more == self.threads or not self.tried_fewer and fewer < self.threads
+        self.tried = fewer if self.tried_fewer else more
+        self.least[0] = self.least[1] = INFINITY
+        self.steps = 0
+        self.trial_begun = now
+
+    cdef void end_trial(self, int64_t now) noexcept nogil:
+        self.steps = -1
+        if self.least[1] < CLEARLY * self.least[0]:
+            # At once another one, further on in the same direction.
+            self.threads = self.tried
+            self.tried_fewer = not self.tried_fewer
+            self.due = now
+        else:
+            self.due = now + max(PAUSE, TIMES_OF_TRIAL * (now - self.trial_begun))
 
 
 def forget_workers():

@@ -225,3 +225,78 @@ class TestNetwork:
             net = NN(70, 130, 4, 0.5, 2, batch_size=100, seed=1, n_threads=count).fit(x, labels)
             found.append(net.predict(x).tobytes())
         assert found[0] == found[1] == found[2]
+
+
+class Machine:
+    """A clock that knows how long a step of so many multiply-adds takes with so many threads."""
+
+    def __init__(self, most, seconds_of_a_step, work=2e7):
+        from cnn_core._native.pool import Sharing
+
+        self.sharing, self.seconds, self.work = Sharing(most), seconds_of_a_step, work
+        self.now = 1.0
+
+    def used(self, seconds):
+        """Take steps for a time, and return with how many threads each was."""
+        end, used = self.now + seconds, []
+        while self.now < end:
+            threads = self.sharing.begin(self.work, int(self.now * 1e9))
+            self.now += self.seconds(threads)
+            self.sharing.end(int(self.now * 1e9))
+            used.append(threads)
+        return np.array(used)
+
+
+@pytest.mark.compiled
+class TestSharing:
+    @pytest.mark.parametrize("most", [2, 3, 6, 16])
+    def test_all_take_part_in_all_but_a_few_steps_where_each_pays(self, most):
+        used = Machine(most, lambda threads: 1e-4 / threads).used(2)
+        assert np.mean(used == most) > 0.995
+
+    def test_one_takes_the_steps_where_the_others_cost_more_than_they_give(self):
+        machine = Machine(2, lambda threads: 1.0e-4 if threads == 1 else 1.7e-4)
+        machine.used(0.01)
+        assert np.mean(machine.used(2) == 1) > 0.99
+
+    @pytest.mark.parametrize(("most", "best"), [(16, 4), (12, 6), (5, 5), (64, 4)])
+    def test_the_best_number_is_found_among_halves_and_doubles(self, most, best):
+        machine = Machine(most, lambda threads: 1e-4 / threads + 5e-6 * threads)
+        machine.used(0.1)
+        assert np.mean(machine.used(2) == best) > 0.98
+
+    def test_a_machine_that_changes_is_followed_in_half_a_second(self):
+        shared = 0.6e-4
+        machine = Machine(2, lambda threads: 1e-4 if threads == 1 else shared)
+        assert np.mean(machine.used(1) == 2) > 0.98
+        shared = 1.5e-4
+        machine.used(0.5)
+        assert np.mean(machine.used(1) == 1) > 0.98
+        shared = 0.6e-4
+        machine.used(0.5)
+        assert np.mean(machine.used(1) == 2) > 0.98
+
+    def test_steps_that_the_system_interrupts_change_nothing(self, rng):
+        machine = Machine(2, lambda threads: 1e-4 / threads + 4e-3 * (rng.random() < 0.2))
+        assert np.mean(machine.used(20) == 2) > 0.95
+
+    def test_no_more_than_a_hundredth_of_the_time_goes_into_trials_of_long_steps(self):
+        machine = Machine(2, lambda threads: 0.02 / threads, work=9e7)
+        used = machine.used(60)
+        assert 0 < np.sum(used == 1) * 0.02 < 0.6
+
+    @pytest.mark.parametrize(("work", "expected"), [(0.9e6, 1), (3e8, 4)])
+    def test_small_steps_have_one_thread_and_large_ones_all_whatever_they_take(
+        self, work, expected
+    ):
+        for seconds in (lambda threads: 1e-3 * threads, lambda threads: 1e-3 / threads):
+            assert set(Machine(4, seconds, work).used(1)) == {expected}
+
+    def test_a_shorter_last_step_of_an_epoch_is_compared_by_its_work(self):
+        machine = Machine(2, lambda threads: 0)
+        machine.seconds = lambda threads: machine.work * 1e-11 / threads
+        used = []
+        for _ in range(2000):
+            for machine.work in (2e7, 2e7, 1.1e6):
+                used.extend(machine.used(1e-9))
+        assert np.mean(np.array(used) == 2) > 0.99

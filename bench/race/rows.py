@@ -167,6 +167,8 @@ ROWS: tuple[Row, ...] = (
         (ALONE, BUSY),
         (slowed_down(2.5, BUSY, ALONE),),
         n_cores=2,
+        # Short ones: enough that both are seen with the cores as near to each other as they get.
+        turns=6,
     ),
     Memory(
         "memory",
