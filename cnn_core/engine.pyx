@@ -18,7 +18,7 @@ import numpy as np
 from cnn_core.memory import aligned
 
 from . cimport lookahead, step
-from ..pool cimport LEAST_SHARED_WORK, Sharing, prepare, run
+from ..pool cimport Sharing, prepare, run
 from .activations cimport activation_named
 from .losses cimport LossFunction, loss_named
 from .optimizers cimport Optimizer
@@ -56,6 +56,8 @@ cdef enum:
 cdef double WORK_BETWEEN_SIGNALS = 2e8
 # What a step costs beside its multiply-adds, in as many of them as would take as long.
 cdef double WORK_OF_A_STEP = 1e5
+# Multiply-adds between two meetings of threads below which the others would not pay.
+cdef double LEAST_SHARED_WORK = 1e6
 
 
 @cython.final
@@ -576,10 +578,15 @@ cdef class Engine:
         cdef Py_ssize_t parts = 1
         cdef Py_ssize_t each
         cdef bint whole = not steps or self.net.clip_norm > 0
-        cdef int threads = self.sharing.begin(self.work_of(batch), nanoseconds())
+        cdef int threads
+        cdef bint are_shared
         if not self.net.normalizes_batches:
             parts = (batch + PART_ROWS - 1) // PART_ROWS
         each = (batch + parts - 1) // parts
+        threads = self.threads_for(self.work_of(each))
+        are_shared = threads > 1
+        if are_shared:
+            threads = self.sharing.begin(self.work_of(batch), self.work_of(each), nanoseconds())
         part.batch = batch
         part.total = step.total_of(&part)
         tally.total += part.total
@@ -601,7 +608,8 @@ cdef class Engine:
             part.first_in_batch += part.rows
         if whole:
             self.finish(&part, steps, threads)
-        self.sharing.end(nanoseconds())
+        if are_shared:
+            self.sharing.end(nanoseconds())
         self.steps_taken += steps
         return 0
 

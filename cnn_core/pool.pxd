@@ -4,10 +4,6 @@ from libc.stdint cimport int64_t
 
 ctypedef void (*Task)(void *context, Py_ssize_t number) noexcept nogil
 
-cdef enum:
-    # Multiply-adds of a job below which other threads would not pay.
-    LEAST_SHARED_WORK = 1_000_000
-
 
 cdef int prepare(int threads) except -1
 cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept nogil
@@ -16,20 +12,22 @@ cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept 
 cdef class Sharing:
     cdef int most
     cdef int threads
-    # The trial under way: with how many threads, how many steps of it are done (-1: there is none),
-    # and the least nanoseconds a multiply-add as before and with as many as are tried.
+    # The trial under way: with how many threads, whether these are at work, how many of their steps
+    # are done (-1: there is no trial), what all steps of it took, and the least nanoseconds that a
+    # multiply-add took with as many as before and with as many as are tried.
     cdef int tried
+    cdef bint tries
     cdef int steps
+    cdef int64_t took
     cdef double[2] least
     cdef bint tried_fewer
-    cdef int64_t trial_begun
     # When the next trial begins.
     cdef int64_t due
-    # The step under way; its work is 0 if it belongs to no trial.
+    # The step under way: when it began, and its multiply-adds, 0 if it is none for trials.
+    cdef int64_t begun
     cdef double work
-    cdef int64_t step_begun
 
-    cpdef int begin(self, double work, int64_t now) noexcept nogil
+    cpdef int begin(self, double work, double piece, int64_t now) noexcept nogil
     cpdef void end(self, int64_t now) noexcept nogil
-    cdef void begin_trial(self, int64_t now) noexcept nogil
+    cdef void begin_trial(self) noexcept nogil
     cdef void end_trial(self, int64_t now) noexcept nogil

@@ -2,14 +2,17 @@
 
 A job is a number of tasks, which may be done in any order and by anyone. Every thread begins with a
 share of its own, the same from job to job, so that what it works on stays in its caches, and then
-takes from the ends of the others' shares. The thread that asks does tasks like the others, so that it needs nobody: where the workers are asleep, or kept from their
-cores by other programs, it does them all. It waits for a worker only while that one is in the midst
-of a task. Whoever waits spins a bounded time and then sleeps.
+takes from the ends of the others' shares. The thread that asks does tasks like the others, so that
+it needs nobody: where the workers are asleep, or kept from their cores by other programs, it does
+them all. It waits for a worker only while that one is in the midst of a task. Whoever waits spins a
+bounded time and then sleeps.
 
 There is one pool. A job that finds it taken, by another training in another thread, runs on the
 thread that asked for it: there is nothing to wait for, hence no deadlock, and never more busy
 threads than the pool has and those that ask. In a child process after a fork there are no workers;
 new ones are started when they are needed.
+
+How many threads a training asks for at each step, `Sharing` finds out.
 """
 
 cimport cython
@@ -55,19 +58,26 @@ cdef enum:
 cdef int64_t PATIENCE = 1_000_000
 
 cdef enum:
-    # Of each side of a trial: the steps until its caches are warm, and with those that are timed.
+    # Steps of each side of a trial that are timed, and those before the second side's.
+    TIMED = 6
     WARMING = 2
-    TRIAL_STEPS = 6
 
-# Multiply-adds of a step, for each thread, above which all of them pay whatever they exchange.
+# Nanoseconds that go by before the second side is timed as well: a worker that sleeps has to be woken,
+# and one that is not needed to fall asleep.
+cdef int64_t SETTLING = PATIENCE + 200_000
+# Multiply-adds between two meetings of the threads, for each of them, above which all pay whatever
+# they exchange.
 cdef double LEAST_CERTAIN_WORK = 5e7
-# A trial must be better by so much to change anything.
+# What is tried must be better by so much to change anything.
 cdef double CLEARLY = 0.95
-# Nanoseconds from the first step to the first trial, and from one that changed nothing to the next:
-# at least the pause, and so many times what it took.
+# Nanoseconds from the first step to the first trial, and from one trial to the next: at least the
+# pause, and so many times what the second side of the last one took.
 cdef int64_t FIRST_TRIAL = 2_000_000
-cdef int64_t PAUSE = 250_000_000
+cdef int64_t PAUSE = 500_000_000
 cdef int64_t TIMES_OF_TRIAL = 100
+
+# Whether there are trials; if not, all threads share every step.
+cdef bint has_trials = True
 
 
 cdef struct Sleeper:
@@ -84,7 +94,8 @@ cdef struct Vigil:
 
 cdef Sleeper workers[MOST_WORKERS]
 cdef Sleeper asker
-cdef int started = 0
+# Workers that there are. More of them may be started while a job runs.
+cdef int64_t started = 0
 
 # Whether a job has the pool.
 cdef int64_t taken = 0
@@ -112,16 +123,17 @@ cdef int make_sleeper(Sleeper *sleeper) except -1:
 
 cdef int prepare(int threads) except -1:
     """Have `threads` - 1 workers, or as many as the system allows. Needs the GIL."""
-    global started
+    cdef Sleeper *worker
     if not HAS_THREADS:
         return 0
     if asker.wakeup == NULL:
         make_sleeper(&asker)
     while started < min(threads - 1, <int>MOST_WORKERS):
-        make_sleeper(&workers[started])
-        if PyThread_start_new_thread(work, <void *>&workers[started]) == PYTHREAD_INVALID_THREAD_ID:
+        worker = &workers[started]
+        make_sleeper(worker)
+        if PyThread_start_new_thread(work, <void *>worker) == PYTHREAD_INVALID_THREAD_ID:
             break
-        started += 1
+        shared_store(&started, started + 1)
     return 0
 
 
@@ -227,7 +239,7 @@ cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept 
     """
     global job_task, job_context
     cdef Py_ssize_t i
-    cdef int64_t others = min(threads - 1, started)
+    cdef int64_t others = min(<int64_t>threads - 1, shared_load(&started))
     if others < 1 or tasks < 2 or not shared_replace(&taken, 0, 1):
         for i in range(tasks):
             task(context, i)
@@ -264,64 +276,77 @@ cdef class Sharing:
     """How many threads share the steps of a training: as many as make them fastest, by trial.
 
     What threads exchange in a step costs the more the smaller the step is, and how much depends on
-    where their cores are, on what else runs there, and on the minute. So now and then a few steps are
-    taken with half as many threads, or with twice as many, and whichever was faster is kept. No
-    result depends on it.
+    how far their cores are from each other, which can change by the minute where the machine is a
+    virtual one. So now and then a few steps are taken with half as many threads, or with twice as
+    many, and if the fastest of them was clearly faster it stays so. That is a measure of the cores, not
+    of other programs that keep a thread from its core for a while. No result depends on it.
     """
 
     def __cinit__(self, int most):
         self.most = self.threads = most
         self.steps = -1
 
-    cpdef int begin(self, double work, int64_t now) noexcept nogil:
-        """Return how many threads take the step of so many multiply-adds that begins now."""
+    cpdef int begin(self, double work, double piece, int64_t now) noexcept nogil:
+        """Return how many threads take the step that begins now.
+
+        It has `work` multiply-adds, of which `piece` are done between two meetings of the threads.
+        """
         self.work = 0
-        if work < LEAST_SHARED_WORK:
-            return 1
-        if self.most == 1 or work >= self.most * LEAST_CERTAIN_WORK:
+        if not has_trials or self.most == 1 or piece >= self.most * LEAST_CERTAIN_WORK:
             return self.most
-        self.work, self.step_begun = work, now
+        self.work, self.begun = work, now
         if self.due == 0:
             self.due = now + FIRST_TRIAL
         elif self.steps < 0 and now >= self.due:
-            self.begin_trial(now)
-        return self.tried if self.steps >= TRIAL_STEPS else self.threads
+            self.begin_trial()
+        return self.tried if self.steps >= 0 and self.tries else self.threads
 
     cpdef void end(self, int64_t now) noexcept nogil:
         """Say that the step is done."""
-        cdef int side = self.steps >= TRIAL_STEPS
+        cdef int64_t took = now - self.begun
         if self.work == 0 or self.steps < 0:
             return
-        if self.steps >= side * TRIAL_STEPS + WARMING:
-            self.least[side] = min(self.least[side], (now - self.step_begun) / self.work)
+        self.took += took
         self.steps += 1
-        if self.steps == 2 * TRIAL_STEPS:
+        if self.tries and (self.steps <= WARMING or self.took < SETTLING):
+            self.steps = min(self.steps, <int>WARMING)
+            return
+        self.least[self.tries] = min(self.least[self.tries], took / self.work)
+        if not self.tries and self.steps == TIMED:
+            self.tries = True
+            self.steps = self.took = 0
+        elif self.steps == WARMING + TIMED:
             self.end_trial(now)
 
-    cdef void begin_trial(self, int64_t now) noexcept nogil:
-        cdef int fewer = max(self.threads // 2, 1), more = min(self.threads * 2, self.most)
+    cdef void begin_trial(self) noexcept nogil:
+        cdef int fewer = (self.threads + 1) // 2, more = min(self.threads * 2, self.most)
         self.tried_fewer = more == self.threads or not self.tried_fewer and fewer < self.threads
         self.tried = fewer if self.tried_fewer else more
+        self.tries = False
         self.least[0] = self.least[1] = INFINITY
-        self.steps = 0
-        self.trial_begun = now
+        self.steps = self.took = 0
 
     cdef void end_trial(self, int64_t now) noexcept nogil:
         self.steps = -1
+        self.due = now + max(PAUSE, TIMES_OF_TRIAL * self.took)
         if self.least[1] < CLEARLY * self.least[0]:
-            # At once another one, further on in the same direction.
             self.threads = self.tried
-            self.tried_fewer = not self.tried_fewer
-            self.due = now
-        else:
-            self.due = now + max(PAUSE, TIMES_OF_TRIAL * (now - self.trial_begun))
+            if 1 < self.threads < self.most:
+                # At once the next one, further on in the same direction.
+                self.tried_fewer = not self.tried_fewer
+                self.due = now
+
+
+def try_fewer_threads(bint wanted):
+    """Have trials or, as tests of the pool need it, every step shared by all threads."""
+    global has_trials
+    has_trials = wanted
 
 
 def forget_workers():
     """Begin anew without workers: what is true in a child process after a fork."""
-    global started
     cdef int i
-    started = 0
+    shared_store(&started, 0)
     # The locks of the parent are not touched, since their state is unknown.
     asker.wakeup = NULL
     asker.asleep = 0

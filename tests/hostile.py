@@ -156,11 +156,21 @@ def read_or_refuse(kind: Kind, path: Path) -> Any:
             return kind.read(path)
     except kind.error as error:
         refusal = error
+        shown = _shown(error)
     assert str(path) in str(refusal), f"the file is not named: {refusal}"
-    text = str(refusal).replace(str(path), "")
-    assert len(text) < 3000, "a message of many lines"
-    assert text.isprintable(), "a message that a terminal obeys"
+    for text in shown:
+        assert len(text) < 3000, "a message of many lines"
+        assert text.replace(str(path), "").isprintable(), "a message that a terminal obeys"
     return refusal
+
+
+def _shown(error: BaseException | None) -> list[str]:
+    """What a traceback says of an error and of those that led to it."""
+    texts = []
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return texts
 
 
 def zipped(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:

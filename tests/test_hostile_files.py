@@ -782,7 +782,7 @@ def test_no_word_of_a_header_gets_into_a_message_as_it_stands(tmp_path, name):
     path = tmp_path / f"file{kind.ending}"
     seed = max(kind.seeds, key=len)
     end = 8 + int.from_bytes(seed[:8], "little")
-    # DEL is the one control character that JSON allows to stand for itself.
+    # A control character that JSON allows to stand for itself.
     words = [word for word in re.finditer(rb"[A-Za-z_]\w{2,}", seed) if 8 < word.end() <= end]
     refused = 0
     for word in words:

@@ -215,7 +215,18 @@ def on_one_thread(name: str, dtype: str) -> dict[str, str]:
     return TRAININGS[name].run(dtype, 1)
 
 
+@pytest.fixture
+def try_fewer_threads():
+    """Decides whether fewer threads than asked for may share a step, which they must not here."""
+    from cnn_core._native import pool
+
+    pool.try_fewer_threads(False)
+    yield pool.try_fewer_threads
+    pool.try_fewer_threads(True)
+
+
 @pytest.mark.compiled
+@pytest.mark.usefixtures("try_fewer_threads")
 class TestThreads:
     @pytest.mark.parametrize("name", TRAININGS)
     def test_the_trainings_are_shared_or_known_to_be_too_small(self, name):
@@ -227,7 +238,9 @@ class TestThreads:
     def test_they_change_no_bit_of_a_training(self, name, dtype, threads):
         assert TRAININGS[name].run(dtype, threads) == on_one_thread(name, dtype)
 
-    def test_they_change_no_bit_of_a_network(self):
+    @pytest.mark.parametrize("tried", [False, True])
+    def test_they_change_no_bit_of_a_network(self, try_fewer_threads, tried):
+        try_fewer_threads(tried)
         alone = networks_run(1)
         for n_threads in (2, 3, 4, None):
             assert networks_run(n_threads) == alone

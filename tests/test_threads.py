@@ -230,17 +230,18 @@ class TestNetwork:
 class Machine:
     """A clock that knows how long a step of so many multiply-adds takes with so many threads."""
 
-    def __init__(self, most, seconds_of_a_step, work=2e7):
+    def __init__(self, most, seconds_of_a_step, work=2e7, piece=None):
         from cnn_core._native.pool import Sharing
 
         self.sharing, self.seconds, self.work = Sharing(most), seconds_of_a_step, work
+        self.piece = piece
         self.now = 1.0
 
     def used(self, seconds):
         """Take steps for a time, and return with how many threads each was."""
         end, used = self.now + seconds, []
         while self.now < end:
-            threads = self.sharing.begin(self.work, int(self.now * 1e9))
+            threads = self.sharing.begin(self.work, self.piece or self.work, int(self.now * 1e9))
             self.now += self.seconds(threads)
             self.sharing.end(int(self.now * 1e9))
             used.append(threads)
@@ -257,40 +258,81 @@ class TestSharing:
     def test_one_takes_the_steps_where_the_others_cost_more_than_they_give(self):
         machine = Machine(2, lambda threads: 1.0e-4 if threads == 1 else 1.7e-4)
         machine.used(0.01)
-        assert np.mean(machine.used(2) == 1) > 0.99
+        assert np.mean(machine.used(2) == 1) > 0.98
 
-    @pytest.mark.parametrize(("most", "best"), [(16, 4), (12, 6), (5, 5), (64, 4)])
+    @pytest.mark.parametrize(("most", "best"), [(16, 4), (12, 6), (5, 5), (64, 4), (7, 4)])
     def test_the_best_number_is_found_among_halves_and_doubles(self, most, best):
         machine = Machine(most, lambda threads: 1e-4 / threads + 5e-6 * threads)
         machine.used(0.1)
         assert np.mean(machine.used(2) == best) > 0.98
 
-    def test_a_machine_that_changes_is_followed_in_half_a_second(self):
+    def test_two_of_three_are_found_also_where_one_is_worse_than_all(self):
+        machine = Machine(3, lambda threads: [0, 1.5e-4, 0.8e-4, 1e-4][threads])
+        machine.used(0.1)
+        assert np.mean(machine.used(2) == 2) > 0.98
+
+    def test_a_machine_that_changes_is_followed_in_a_second(self):
         shared = 0.6e-4
         machine = Machine(2, lambda threads: 1e-4 if threads == 1 else shared)
         assert np.mean(machine.used(1) == 2) > 0.98
         shared = 1.5e-4
-        machine.used(0.5)
+        machine.used(0.6)
         assert np.mean(machine.used(1) == 1) > 0.98
         shared = 0.6e-4
-        machine.used(0.5)
+        machine.used(0.6)
         assert np.mean(machine.used(1) == 2) > 0.98
 
     def test_steps_that_the_system_interrupts_change_nothing(self, rng):
         machine = Machine(2, lambda threads: 1e-4 / threads + 4e-3 * (rng.random() < 0.2))
         assert np.mean(machine.used(20) == 2) > 0.95
 
-    def test_no_more_than_a_hundredth_of_the_time_goes_into_trials_of_long_steps(self):
+    def test_about_a_hundredth_of_the_time_goes_into_trials_of_long_steps(self):
         machine = Machine(2, lambda threads: 0.02 / threads, work=9e7)
-        used = machine.used(60)
-        assert 0 < np.sum(used == 1) * 0.02 < 0.6
+        used = machine.used(300)
+        assert 0 < np.sum(used == 1) * 0.02 < 3.3
 
-    @pytest.mark.parametrize(("work", "expected"), [(0.9e6, 1), (3e8, 4)])
-    def test_small_steps_have_one_thread_and_large_ones_all_whatever_they_take(
-        self, work, expected
-    ):
+    def test_large_steps_have_all_threads_whatever_they_take(self):
         for seconds in (lambda threads: 1e-3 * threads, lambda threads: 1e-3 / threads):
-            assert set(Machine(4, seconds, work).used(1)) == {expected}
+            assert set(Machine(4, seconds, work=3e8).used(1)) == {4}
+
+    def test_large_steps_of_small_pieces_are_tried(self):
+        machine = Machine(2, lambda threads: 1e-2 * threads, work=3e8, piece=2e6)
+        machine.used(0.5)
+        assert np.mean(machine.used(2) == 1) > 0.95
+
+    def test_time_between_the_steps_does_not_put_off_the_next_trial(self):
+        shared = 0.6e-4
+        machine = Machine(2, lambda threads: 1e-4 if threads == 1 else shared)
+        for _ in range(200):
+            machine.used(0.01)
+            machine.now += 600
+        shared = 1.5e-4
+        machine.used(0.6)
+        assert np.mean(machine.used(1) == 1) > 0.98
+
+    def test_threads_that_have_to_be_woken_are_waited_for(self):
+        last, awake = 0.0, False
+
+        def seconds(threads):
+            nonlocal last, awake
+            if threads == 1:
+                # Who is not needed falls asleep after a millisecond, and takes one to wake up.
+                awake = awake and machine.now - last < 1e-3
+                return shared_alone
+            if not awake:
+                last, awake = machine.now + 1e-3, True
+            in_time = machine.now >= last
+            if in_time:
+                last = machine.now
+            return shared if in_time else shared_alone
+
+        shared_alone, shared = 3e-5, 9e-5
+        machine = Machine(2, seconds)
+        machine.used(0.1)
+        assert set(machine.used(0.3)) == {1}
+        shared = 1.6e-5
+        machine.used(1.2)
+        assert np.mean(machine.used(1) == 2) > 0.95
 
     def test_a_shorter_last_step_of_an_epoch_is_compared_by_its_work(self):
         machine = Machine(2, lambda threads: 0)

@@ -149,7 +149,8 @@ def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
             path,
             f"expected the settings and weights of {kind}, found something else "
             f"({in_message(error)})",
-        ) from error
+            # Its text, as it stands, would be shown with that of this one.
+        ) from None
 
 
 def write_model(

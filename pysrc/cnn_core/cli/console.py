@@ -28,8 +28,8 @@ __all__ = [
 
 INSTALL_HINT = 'pip install "cnn-core[app]"'
 
-# The control characters of ASCII and of Latin-1, but for the end of a line.
-_OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+# Control characters, but for the end of a line, and those that turn the direction of the text.
+_OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _PACKAGES = {"rich": "rich", "matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 
