@@ -287,12 +287,12 @@ cdef class Sharing:
         self.steps = -1
 
     cpdef int begin(self, double work, double piece, int64_t now) noexcept nogil:
-        """Return how many threads take the step that begins now.
+        """Return how many threads take the step that begins now, of which more than one may.
 
         It has `work` multiply-adds, of which `piece` are done between two meetings of the threads.
         """
         self.work = 0
-        if not has_trials or self.most == 1 or piece >= self.most * LEAST_CERTAIN_WORK:
+        if not has_trials or piece >= self.most * LEAST_CERTAIN_WORK:
             return self.most
         self.work, self.begun = work, now
         if self.due == 0:

@@ -281,21 +281,15 @@ INLINED real real_multiply_add(real a, real b, real c) {
 #endif
 }
 
-INLINED real magnitude(real x) {
+/* A function of the C library for reals, by its name for doubles. */
 #ifdef CNN_CORE_FLOAT64
-    return fabs(x);
+#define FOR_REALS(function) function
 #else
-    return fabsf(x);
+#define FOR_REALS(function) function##f
 #endif
-}
 
-INLINED real square_root(real x) {
-#ifdef CNN_CORE_FLOAT64
-    return sqrt(x);
-#else
-    return sqrtf(x);
-#endif
-}
+INLINED real magnitude(real x) { return FOR_REALS(fabs)(x); }
+INLINED real square_root(real x) { return FOR_REALS(sqrt)(x); }
 
 /* Ask for a cache line that will be read before long, into the second cache or the nearest. Not the
  * compiler's own function: a loop of nothing but that is taken for a loop without effect. */

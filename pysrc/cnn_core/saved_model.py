@@ -31,7 +31,6 @@ import numpy as np
 
 from cnn_core import backends
 from cnn_core.arrays import copy_exactly
-from cnn_core.files import in_message
 from cnn_core.model import Model, threads_in_use
 from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
 from cnn_core.network import FloatArray, Network
@@ -148,7 +147,7 @@ def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
         raise ModelFileError(
             path,
             f"expected the settings and weights of {kind}, found something else "
-            f"({in_message(error)})",
+            f"({error!s:.1000})",
             # Its text, as it stands, would be shown with that of this one.
         ) from None
 
