@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.network import ByteArray, FloatArray
+from cnn_core.standardization import offset_and_scale
 
 __all__ = ["Scaling"]
 
@@ -74,14 +75,8 @@ class Scaling:
             return cls("as they are", *nothing, dtype, in_network=dtype == "uint8")
         if least >= 0 and (x.ndim == 3 or x.dtype == np.uint8):
             return cls.divide_by(largest, dtype)
-        rows = x.reshape(len(x), -1).astype(np.float64)
-        deviation = rows.std(axis=0)
-        return cls(
-            "standardised feature by feature",
-            rows.mean(axis=0),
-            np.where(deviation > 0, deviation, 1.0),
-            dtype,
-        )
+        offset, scale = offset_and_scale(x.reshape(len(x), -1))
+        return cls("standardised feature by feature", offset, scale, dtype)
 
     def apply(self, x: npt.NDArray[Any], dtype: npt.DTypeLike) -> FloatArray | ByteArray:
         """Return samples as rows that are scaled, or that the network will scale.

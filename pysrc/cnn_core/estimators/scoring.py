@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.estimators.compat import HAS_SKLEARN
+from cnn_core.standardization import is_constant
 
 Scoring: TypeAlias = str | Callable[..., float] | None
 # What an estimator computes itself, from the outputs that it has at hand.
@@ -34,8 +35,8 @@ def r2(
     """Return the share of the variance that is explained, averaged over the outputs.
 
     ``1 - sum((y - predicted)**2) / sum((y - mean)**2)`` (coefficient of determination). Where
-    all targets are the same it is 1 for predictions without error and 0 for others; NaN for fewer
-    than two samples, no weight at all and predictions that are not finite.
+    all targets are the same up to rounding it is 1 for predictions without error and 0 for others;
+    NaN for fewer than two samples, no weight at all and predictions that are not finite.
     """
     nothing = len(y) < 2 or (weights is not None and not weights.any())
     if nothing or not np.isfinite(predicted).all():
@@ -45,6 +46,8 @@ def r2(
     share = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
     unexplained = share @ errors**2
     total = share @ (y - np.average(y, axis=0, weights=share)) ** 2
+    counted = y[share > 0]
+    total[is_constant(counted.min(axis=0), counted.max(axis=0), y.dtype)] = 0
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = np.where(total > 0, 1 - unexplained / total, np.where(unexplained > 0, 0.0, 1.0))
     return float(scores.mean())
