@@ -146,8 +146,7 @@ def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     except _OF_DESCRIPTIONS as error:
         raise ModelFileError(
             path,
-            f"expected the settings and weights of {kind}, found something else "
-            f"({error!s:.1000})",
+            f"expected the settings and weights of {kind}, found something else ({error!s:.1000})",
             # Its text, as it stands, would be shown with that of this one.
         ) from None
 
