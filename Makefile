@@ -36,7 +36,7 @@ lint: $(VENV)/lint-tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python tests/stubtest.py
+	$(BIN)/python tests/tools/stubtest.py
 
 # An editable install with every tool, for working on the sources; see CONTRIBUTING.md.
 dev:
@@ -56,7 +56,9 @@ test-pure:
 # the exceptions of other modules are not understood. Python's own allocator would hide where an
 # object ends, pytest what a sanitizer says last, and what Python leaves behind is no concern here.
 SANITIZED = .venv-asan/bin/python
-SANITIZED_TESTS := $(addprefix tests/test_,kernels.py engine.py fast_paths.py nn.py model.py article.py threads.py)
+SANITIZED_TESTS := $(addprefix tests/,core/test_kernels.py core/test_engine.py \
+	core/test_fast_paths.py core/test_threads.py training/test_nn.py training/test_model.py \
+	training/test_article.py)
 
 # LEVELS=best: at the highest level alone, which takes a third of the time.
 asan:
@@ -77,16 +79,16 @@ asan:
 	done
 
 # Every compiled loop as it is installed, with each access to memory and each value that nobody has
-# written looked at; valgrind knows no AVX-512. Fails at whatever tests/valgrind.supp does not name.
+# written looked at; valgrind knows no AVX-512. Fails at whatever tests/tools/valgrind.supp does not name.
 VALGRIND = valgrind -q --error-exitcode=1 --error-limit=no --num-callers=25 --partial-loads-ok=no \
-	--suppressions=tests/valgrind.supp
+	--suppressions=tests/tools/valgrind.supp
 
 valgrind: $(VENV)/installed
 	@set -e; \
 	levels=$$($(BIN)/python -c 'import cnn_core; print(*cnn_core.backend_info("cython")["isa_detected"])'); \
 	for level in $$(echo "$$levels" | sed 's/x86-64-v4//'); do \
-	    CNN_CORE_ISA=$$level PYTHONMALLOC=malloc OPENBLAS_NUM_THREADS=1 \
-	        $(VALGRIND) $(BIN)/python tests/memcheck.py; \
+	    CNN_CORE_ISA=$$level PYTHONPATH=tests/helpers PYTHONMALLOC=malloc OPENBLAS_NUM_THREADS=1 \
+	        $(VALGRIND) $(BIN)/python tests/tools/memcheck.py; \
 	done
 
 # The pool of threads on a build that sees unordered accesses to memory by two of them. To predict
@@ -102,9 +104,9 @@ tsan:
 	CC=gcc CNN_CORE_SANITIZE=thread $(TSAN) -m pip install --quiet . 'pytest>=8'
 	@set -e; for scenario in $(UNORDERED); do \
 	    echo "$$scenario"; \
-	    LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) PYTHONMALLOC=malloc \
+	    LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) PYTHONPATH=tests/helpers PYTHONMALLOC=malloc \
 	    TSAN_OPTIONS=exitcode=66:halt_on_error=1:ignore_noninstrumented_modules=1 \
-	        timeout 300 $(TSAN) tests/test_pool.py $$scenario; \
+	        timeout 300 $(TSAN) tests/stress/test_pool.py $$scenario; \
 	done
 
 # What of the package the suite carries out, Python and Cython, as a table; fails below the share that
@@ -114,19 +116,19 @@ COVERAGE := .venv-coverage
 # elsewhere; and without optimization nothing is fused but what is written so: levels do not agree to
 # the bit, nor with the bits that a released version's checkpoint led to. An interrupt may come while
 # the coverage tool has a lock of its own, for which it would then wait for ever.
-NOT_COUNTED := --ignore=tests/test_build.py --ignore=tests/test_load.py $(addprefix --deselect=tests/test_, \
-    cli_train.py::TestTrainOnFashionMnist docs.py::test_the_python_in_the_readme \
-    reproducibility.py::TestProcesses::test_every_level_with_a_fused_multiply_add_gives_the_same_bits_in_every_process \
-    hostile_files.py::test_a_checkpoint_of_a_released_version_is_gone_on_with_to_the_same_bits \
-    hostile_files.py::test_every_level_with_a_fused_multiply_add_goes_on_to_these_bits \
-    interrupts.py::test_50_interrupts_each_leave_one_whole_step_and_a_network_that_trains_on)
+NOT_COUNTED := --ignore=tests/build/test_build.py --ignore=tests/stress/test_load.py $(addprefix --deselect=tests/, \
+    cli/test_cli_train.py::TestTrainOnFashionMnist build/test_docs.py::test_the_python_in_the_readme \
+    core/test_reproducibility.py::TestProcesses::test_every_level_with_a_fused_multiply_add_gives_the_same_bits_in_every_process \
+    io/test_hostile_files.py::test_a_checkpoint_of_a_released_version_is_gone_on_with_to_the_same_bits \
+    io/test_hostile_files.py::test_every_level_with_a_fused_multiply_add_goes_on_to_these_bits \
+    stress/test_interrupts.py::test_50_interrupts_each_leave_one_whole_step_and_a_network_that_trains_on)
 
 coverage: $(COVERAGE)/installed
 	rm -rf $(COVERAGE)/counts && mkdir $(COVERAGE)/counts
 	find build/coverage -name '*.gcda' -delete
 	$(COVERAGE)/bin/coverage run -m pytest -p no:cacheprovider $(NOT_COUNTED) $(ARGS)
 	$(COVERAGE)/bin/coverage combine --quiet
-	$(COVERAGE)/bin/python tests/coverage_report.py build/coverage
+	$(COVERAGE)/bin/python tests/tools/coverage_report.py build/coverage
 
 $(COVERAGE)/installed: $(VENV)/headers $(SOURCES)
 	$(PYTHON) -m venv $(COVERAGE)
@@ -136,23 +138,23 @@ $(COVERAGE)/installed: $(VENV)/headers $(SOURCES)
 
 # Threads and processes that train and predict at once, for a minute instead of seconds.
 load: $(VENV)/test-tools
-	CNN_CORE_LOAD_SECONDS=60 $(BIN)/pytest -s tests/test_load.py $(ARGS)
+	CNN_CORE_LOAD_SECONDS=60 $(BIN)/pytest -s tests/stress/test_load.py $(ARGS)
 
-# What computes, built for 64-bit ARM and run under emulation; see tests/emulated.sh.
+# What computes, built for 64-bit ARM and run under emulation; see tests/tools/emulated.sh.
 test-neon:
-	PYTHON=$(PYTHON) tests/emulated.sh neon $(ARGS)
+	PYTHON=$(PYTHON) tests/tools/emulated.sh neon $(ARGS)
 
 # The lower x86-64 levels, on emulated processors that have nothing above them.
 test-levels: $(VENV)/test-tools
-	tests/emulated.sh x86-64-v3 $(ARGS)
-	tests/emulated.sh x86-64-v2 $(ARGS)
+	tests/tools/emulated.sh x86-64-v3 $(ARGS)
+	tests/tools/emulated.sh x86-64-v2 $(ARGS)
 
 # Each operator of the kernels changed once, in an environment of its own: whether the suite notices.
 # About three minutes on two free cores; ARGS=--sample=20 for one of so many.
 MUTANTS := .venv-mutants
 
 mutants: $(MUTANTS)/installed
-	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(MUTANTS)/bin/python tests/mutants.py $(ARGS)
+	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(MUTANTS)/bin/python tests/tools/mutants.py $(ARGS)
 
 $(MUTANTS)/installed: $(VENV)/headers pyproject.toml
 	$(PYTHON) -m venv $(MUTANTS)
@@ -167,7 +169,7 @@ SECONDS ?= 600
 FUZZ := .venv-fuzz
 
 fuzz: $(FUZZ)/installed
-	$(FUZZ)/bin/python tests/fuzz.py --seconds $(SECONDS) --corpus $(FUZZ)/corpus $(ARGS)
+	PYTHONPATH=tests/helpers $(FUZZ)/bin/python tests/tools/fuzz.py --seconds $(SECONDS) --corpus $(FUZZ)/corpus $(ARGS)
 
 $(FUZZ)/installed: $(VENV)/headers $(SOURCES)
 	$(PYTHON) -m venv $(FUZZ)

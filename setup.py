@@ -10,7 +10,7 @@ CNN_CORE_SANITIZE=1
 CNN_CORE_SANITIZE=thread
     Check instead that no two threads get at the same memory unordered; Python as in `make tsan`.
 CNN_CORE_COVERAGE=1
-    Count what is carried out, with gcc alone: see `make coverage` and tests/coverage_report.py.
+    Count what is carried out, with gcc alone: see `make coverage`.
 """
 
 from __future__ import annotations

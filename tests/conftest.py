@@ -9,7 +9,6 @@ CNN_CORE_TEST_SANITIZED=1 it has to be a build that checks every access to memor
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,13 @@ import pytest
 import cnn_core
 from cnn_core import backends
 from command_line import succeed
+from installation import BACKENDS, PURE, SANITIZED
+from paths import SOURCES
 
-PURE = os.environ.get("CNN_CORE_TEST_PURE", "0") not in ("", "0")
-SANITIZED = os.environ.get("CNN_CORE_TEST_SANITIZED", "0") not in ("", "0")
-BACKENDS = ("numpy",) if PURE else ("cython", "numpy")
 DTYPES = (np.float32, np.float64)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "compiled: needs the compiled backend")
     if getattr(cnn_core, "__file__", None) is None:
         raise pytest.UsageError(
             "cnn_core is not installed: the sources' folder was imported instead; run `make test`"
@@ -111,6 +108,5 @@ def flowers(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def source_tree() -> Path:
-    tree = Path(__file__).resolve().parent.parent
-    assert (tree / "setup.py").exists()
-    return tree
+    assert (SOURCES / "setup.py").exists()
+    return SOURCES

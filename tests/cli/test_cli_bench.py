@@ -24,7 +24,7 @@ from cnn_core.cli.contenders.process import (
 )
 from cnn_core.cli.contenders.work import Samples, Work, start_weights
 from command_line import refused, succeed
-from conftest import BACKENDS
+from installation import BACKENDS
 
 
 class TestBench:

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from paths import HELPERS
+
 
 def run_alone(
     file: str, *arguments: str, longest: float, **environment: str
@@ -16,8 +18,13 @@ def run_alone(
     """Return the exit code, the output and the errors; the test fails after `longest` seconds."""
     process = subprocess.Popen(
         [sys.executable, file, *arguments],
-        # Python warns of any fork next to threads.
-        env={**os.environ, "PYTHONWARNINGS": "ignore::DeprecationWarning", **environment},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")]),
+            # Python warns of any fork next to threads.
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",
+            **environment,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

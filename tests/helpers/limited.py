@@ -1,6 +1,6 @@
-"""A process that reads files in little memory: see `test_hostile_files.py`.
+"""A process that reads files in little memory: see `io/test_hostile_files.py`.
 
-    python tests/limited.py
+    python tests/helpers/limited.py
 
 Reads lines of JSON from its input, each the kind of a file, its path and how many bytes reading
 may take beyond what the process has; prints a line for each: whether it was refused, and what by.

@@ -22,7 +22,7 @@ import pytest
 import cnn_core
 from cnn_core import backends
 from cnn_core.contracts import Kernels
-from conftest import BACKENDS
+from installation import BACKENDS
 from tolerances import TRAJECTORY_EPS, assert_product_close
 
 PACKAGE = Path(cnn_core.__file__).resolve().parent

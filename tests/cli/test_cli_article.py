@@ -12,7 +12,7 @@ import cnn_core
 from cnn_core.cli import article
 from cnn_core.data import load_fashion_mnist
 from command_line import rows_of, succeed
-from conftest import BACKENDS
+from installation import BACKENDS
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import cnn_core
 from cnn_core.cli import main, training, verify
 from cnn_core.cli.run_folder import read_losses
 from command_line import record_of, refused, succeed
-from conftest import BACKENDS
+from installation import BACKENDS
 
 QUICK = ("--epochs", 3, "--no-plots", "--quiet")
 PRESETS = {

@@ -11,11 +11,11 @@ import itertools
 
 import numpy as np
 import pytest
+from test_engine import parameters_for
 
 from cnn_core import backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
-from test_engine import parameters_for
 from walls import HAS_WALLS, walled
 
 ROWS = 330

@@ -27,7 +27,7 @@ from cnn_core.data import fashion_mnist, load_digits, load_fashion_mnist
 from cnn_core.estimators.presets import PRESETS
 from cnn_core.model import Model
 from command_line import PICTURES, RUN_FILES, accuracy_in, record_of, refused, rows_of, succeed
-from conftest import BACKENDS
+from installation import BACKENDS
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """What the suite carried out, Python and Cython in one table; called by `make coverage`.
 
-    python tests/coverage_report.py BUILD
+    python tests/tools/coverage_report.py BUILD
 
 BUILD is the folder of a build with CNN_CORE_COVERAGE=1, where gcc leaves its counts. Fails if less
 lines or less branches than [tool.coverage.report] of pyproject.toml asks for were carried out, of

@@ -11,13 +11,13 @@ import os
 
 import numpy as np
 import pytest
+from test_engine import parameters_for
+from test_kernels import OPERATIONS, normal, unset, well_formed_call
 
 from cnn_core import backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from corpus import DENSE_SHAPES
-from test_engine import parameters_for
-from test_kernels import OPERATIONS, normal, unset, well_formed_call
 from walls import HAS_WALLS, walled
 
 pytestmark = pytest.mark.skipif(not HAS_WALLS, reason="needs mprotect")

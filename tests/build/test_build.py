@@ -43,9 +43,7 @@ COMMON = ("cpu", "pool", "_cnn_core_shared")
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 # What a build leaves behind, and what belongs to no distribution.
-NOT_SOURCES = shutil.ignore_patterns(
-    ".*", "__pycache__", "build", "dist", "runs", "*.egg-info", "*.so", "*.pyd", "*.pyc"
-)
+NOT_SOURCES = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.so", "*.pyd", "*.pyc")
 SOURCE_FOLDERS = ("bench", "cnn_core", "docs", "pysrc", "tests")
 SOURCE_FILES = {
     "CHANGELOG.md",

@@ -9,7 +9,6 @@ import json
 import signal
 import threading
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,10 +26,11 @@ from cnn_core.network import (
 )
 from cnn_core.optimizers import SGD, Adam, Nadam, RMSprop, Rprop
 from corpus import HEADS, NOT_ARRAYS, OPTIMIZERS, REFUSED_LAYOUTS, SIGN_OPTIMIZERS
+from paths import GOLDEN
 from tolerances import FINITE_DIFFERENCE, NORMALIZED_EPS, STEP_EPS, TRAJECTORY_EPS
 
-AUTOGRAD = json.loads((Path(__file__).parent / "golden" / "autograd.json").read_text())
-GOLDEN = AUTOGRAD["cases"]
+AUTOGRAD = json.loads((GOLDEN / "autograd.json").read_text())
+CASES = AUTOGRAD["cases"]
 SMALL = AUTOGRAD["networks"]
 RECIPES = AUTOGRAD["recipes"]
 LOSSES_WITH_SETTINGS = {"Huber(0.4)": Huber(0.4), "Pinball(0.8)": Pinball(0.8)}
@@ -168,9 +168,9 @@ class TestContract:
 
 
 class TestAgainstAutograd:
-    @pytest.mark.parametrize("case", GOLDEN)
+    @pytest.mark.parametrize("case", CASES)
     def test_the_gradient_is_autograds(self, backend, case):
-        golden = GOLDEN[case]
+        golden = CASES[case]
         parameters = np.array(golden["parameters"])
         engine = backend.engine(network(golden["units"]), parameters)
         gradient = np.empty_like(parameters)
@@ -178,9 +178,9 @@ class TestAgainstAutograd:
         assert loss == pytest.approx(golden["loss"], rel=1e-13)
         np.testing.assert_allclose(gradient, golden["gradient"], rtol=1e-12, atol=1e-15)
 
-    @pytest.mark.parametrize("case", GOLDEN)
+    @pytest.mark.parametrize("case", CASES)
     def test_so_is_every_step_of_a_training(self, backend, case):
-        golden = GOLDEN[case]
+        golden = CASES[case]
         parameters = np.array(golden["parameters"])
         engine = backend.engine(network(golden["units"]), parameters)
         x, t = np.array(golden["x"]), np.array(golden["t"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +31,7 @@ from corpus import (
     SIGN_OPTIMIZERS,
     special_values,
 )
+from paths import GOLDEN
 from tolerances import (
     DROPOUT_ULPS,
     FINITE_DIFFERENCE,
@@ -254,7 +254,7 @@ def stepped(optimizer, p, g, moments, learning_rate, step):
     return p, np.stack([m, v])
 
 
-KERAS = json.loads((Path(__file__).parent / "golden" / "keras.json").read_text())
+KERAS = json.loads((GOLDEN / "keras.json").read_text())
 
 
 class TestContract:

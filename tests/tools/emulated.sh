@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Tests what computes on ISA levels that this machine need not have, under QEMU's user emulation.
 #
-#     tests/emulated.sh neon          build for 64-bit ARM, run the tests on its emulation
-#     tests/emulated.sh x86-64-v3     run the tests of the build in .venv on a processor with AVX2 and
+#     tests/tools/emulated.sh neon          build for 64-bit ARM, run the tests on its emulation
+#     tests/tools/emulated.sh x86-64-v3     run the tests of the build in .venv on a processor with AVX2 and
 #                                     without AVX-512, where anything newer is an illegal instruction
-#     tests/emulated.sh x86-64-v2     the same on one without AVX
+#     tests/tools/emulated.sh x86-64-v2     the same on one without AVX
 #
 # What follows the level is passed to pytest. QEMU has no AVX-512: level v4 needs a machine with it.
 #
@@ -15,7 +15,7 @@
 # The ARM Python is emulated and builds the package as on its own machine would; the compiler that it
 # starts is a program of this machine, so that compiling costs no more than at home.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 PYTHON=${PYTHON:-python3}
 WORK=$PWD/.venv-emulated
@@ -23,12 +23,12 @@ TOOLS=$WORK/tools
 SYSROOT=$WORK/sysroot
 SITE=$WORK/site
 BUILT=$WORK/built
-TESTS=(tests/test_kernels.py tests/test_engine.py)
+TESTS=(tests/core/test_kernels.py tests/core/test_engine.py)
 # Left out: what NumPy computes or what is refused before a loop begins, which no level changes; and a test
 # that trains for long on purpose, in the hope of being changed meanwhile, minutes under emulation.
 CHOSEN='not numpy and not Refusals and not test_an_order_that_is_changed_meanwhile_does_no_harm'
 
-fail() { printf 'tests/emulated.sh: %s\n' "$*" >&2; exit 1; }
+fail() { printf 'tests/tools/emulated.sh: %s\n' "$*" >&2; exit 1; }
 
 # apt-get with lists, locks and downloads of our own.
 private_apt() {

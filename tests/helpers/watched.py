@@ -1,6 +1,6 @@
 """A process whose files are watched from outside the package: see `test_written_files.py`.
 
-    python tests/watched.py FOLDER REPORT MODE COMMAND [ARGUMENT ...]
+    python tests/helpers/watched.py FOLDER REPORT MODE COMMAND [ARGUMENT ...]
 
 Carries a command of ``cnn-core`` out, or with ``calls`` all of `CALLS`, and writes to REPORT for
 each which files were opened for writing, renamed and brought to the disk in FOLDER, and the error

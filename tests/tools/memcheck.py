@@ -1,6 +1,6 @@
 """Every compiled loop under valgrind's memcheck, for which the whole suite would take too long.
 
-    valgrind --error-exitcode=1 ... python memcheck.py
+    valgrind --error-exitcode=1 ... python tests/tools/memcheck.py
 
 `make valgrind` has the rest of that line. No result is compared: that is what the suite does, and
 valgrind's long double is no wider than a double. Each array is a block of malloc that ends where it

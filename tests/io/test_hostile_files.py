@@ -35,8 +35,9 @@ from cnn_core.data.fashion_mnist import FILES
 from cnn_core.model_file import MAX_HEADER_BYTES, ModelFileError, read_tensors, write_tensors
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import Adam
-from hostile import GOLDEN, KINDS, npy, npz, read_or_refuse, zipped
+from hostile import KINDS, npy, npz, read_or_refuse, zipped
 from hostile_checkpoints import ESTIMATOR, TRAININGS, Epochs, checkpoints, resume_one
+from paths import GOLDEN, HELPERS
 
 MIB = 2**20
 # Levels that promise each other's bits.
@@ -920,7 +921,7 @@ def read_in_limits(files):
     """Read files in a process of its own that may not have more memory than they are given."""
     lines = [json.dumps([kind, str(path), most]) for kind, path, most in files]
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("limited.py"))],
+        [sys.executable, str(HELPERS / "limited.py")],
         input="\n".join(lines),
         capture_output=True,
         text=True,

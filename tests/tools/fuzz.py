@@ -1,7 +1,8 @@
 """Coverage-guided fuzzing of every reader of files, with atheris: see `make fuzz`.
 
-    python tests/fuzz.py --seconds 600 --corpus folder [kind ...]
-    python tests/fuzz.py --repeat file
+    export PYTHONPATH=tests/helpers
+    python tests/tools/fuzz.py --seconds 600 --corpus folder [kind ...]
+    python tests/tools/fuzz.py --repeat file
 
 An input is a failure if its reader neither gives a result nor refuses it with our error, takes
 more than 2 GiB or more than 5 seconds of the processor. It is kept in the corpus, and the command
@@ -50,7 +51,7 @@ def main() -> int:
             failed.append(name)
     found = sorted(asked.corpus.glob("failures/*"))
     for path in found:
-        print(f"repeat: {sys.executable} {__file__} --repeat '{path}'")
+        print(f"repeat: PYTHONPATH=tests/helpers {sys.executable} {__file__} --repeat '{path}'")
     print(f"failed: {', '.join(failed)}" if failed else "no failures")
     return 1 if failed else 0
 

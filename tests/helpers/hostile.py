@@ -25,8 +25,7 @@ from cnn_core.data.fashion_mnist import FILES
 from cnn_core.data.idx import read_known_idx
 from cnn_core.model_file import ModelFileError
 from hostile_checkpoints import checkpoints, resume
-
-GOLDEN = Path(__file__).parent / "golden"
+from paths import GOLDEN
 
 
 class Kind(NamedTuple):

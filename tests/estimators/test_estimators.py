@@ -29,7 +29,7 @@ from cnn_core.callbacks import Callback
 from cnn_core.callbacks import ProgressBar as OurProgressBar
 from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
 from cnn_core.schedules import StepDecay, WarmUp
-from conftest import BACKENDS
+from installation import BACKENDS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

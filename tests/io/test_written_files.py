@@ -13,15 +13,15 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnn_core.data import load_digits
+from paths import HELPERS
 from watched import CALLS
 
-SCRIPT = Path(__file__).with_name("watched.py")
+SCRIPT = HELPERS / "watched.py"
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}-[0-9a-f]{16}\.tmp")
 QUICK = ("--data", "digits", "--quiet")
 # Each command with what it writes, as far as it does.

@@ -1,6 +1,6 @@
 """Each operator of the kernels is changed once: does the suite notice? See `make mutants`.
 
-    python tests/mutants.py [--match 'dense.pyx|in share'] [--sample 20] [--keep] [--all]
+    python tests/tools/mutants.py [--match 'dense.pyx|in share'] [--sample 20] [--keep] [--all]
 
 `mutants_build.py` makes one build that holds all mutants. The tests are collected once, by a
 process that has loaded that build, and run once without a mutant, to see how long each takes and
@@ -43,15 +43,15 @@ from mutants_build import Mutant
 
 FOLDER = Path("build/mutants")
 SUBJECTS = (
-    "memory_walls",
-    "kernels",
-    "engine",
-    "fast_paths",
-    "zeros",
-    "training",
-    "article",
-    "nn",
-    "model",
+    "core/test_memory_walls",
+    "core/test_kernels",
+    "core/test_engine",
+    "core/test_fast_paths",
+    "core/test_zeros",
+    "training/test_training",
+    "training/test_article",
+    "training/test_nn",
+    "training/test_model",
 )
 EQUIVALENT = Path(__file__).with_name("mutants_equivalent.txt")
 # Seconds of the processor, and of the clock, that a test may take beyond 20 times its own.
@@ -93,7 +93,7 @@ def main() -> int:
     os.environ["CNN_CORE_ISA"] = asked.level
     hunt = Hunt(mutants, numbers, asked.jobs, asked.patience)
     options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-k", "not numpy"]
-    files = [str(Path(__file__).with_name(f"test_{subject}.py")) for subject in SUBJECTS]
+    files = [f"tests/{subject}.py" for subject in SUBJECTS]
     if pytest.main([*options, *files], plugins=[hunt]) != 0:
         return 2
     return report(mutants, hunt, equivalent)
