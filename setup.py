@@ -39,9 +39,11 @@ MODULES = (
     "kernels",
     "engine",
 )
-# gcc's own. A tile is one function, called with constants for its sizes: it has to become part of
-# each of its callers, and nothing around it is worth a copy for each of the sizes.
-GCC_FLAGS = {"dense": ["-finline-limit=9000", "-fno-ipa-cp"]}
+# A register tile is one function that is called with constants for its sizes: compiled out of line
+# it takes three times as long. So every inline function of such a module is inlined, and nothing
+# around it is worth a copy for each of the sizes.
+INLINED = {"dense": [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]}
+GCC_FLAGS = {"dense": ["-fno-ipa-cp"]}
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
 ASKED_FOR = os.environ.get("CNN_CORE_SANITIZE", "0")
@@ -115,6 +117,11 @@ def compile_flags(level_flags: list[str], module: str = "") -> list[str]:
     ]
 
 
+def inlining_macros(module: str) -> list[tuple[str, str]]:
+    """Return what makes sure, with gcc and clang, that a module's inline functions are inlined."""
+    return [] if sys.platform == "win32" else INLINED.get(module, [])
+
+
 def link_flags() -> list[str]:
     """Return the linker's flags: no symbols in the shipped modules, and no pages half empty."""
     if SANITIZE:
@@ -145,9 +152,8 @@ def staged_copy(package: str) -> Path:
 
 
 def extensions() -> list[Extension]:
-    """Return the extension modules, by Cython turned into C."""
+    """Return the extension modules, still in Cython: what all builds share, then level by level."""
     from Cython import __version__ as cython_version
-    from Cython.Build import cythonize
 
     levels = isa_levels()
     headers = [str(path) for pattern in ("*.h", "*.pxd") for path in SOURCES.glob(pattern)]
@@ -191,7 +197,7 @@ def extensions() -> list[Extension]:
                 Extension(
                     f"{package}.{module}",
                     [str(folder / f"{module}.pyx")],
-                    define_macros=macros,
+                    define_macros=[*macros, *inlining_macros(module)],
                     include_dirs=[str(SOURCES)],
                     depends=depends,
                     extra_compile_args=compile_flags(level_flags, module),
@@ -199,6 +205,13 @@ def extensions() -> list[Extension]:
                 )
                 for module in MODULES
             ]
+    return modules
+
+
+def as_c(modules: list[Extension]) -> list[Extension]:
+    """Return the modules, by Cython turned into C."""
+    from Cython.Build import cythonize
+
     return cythonize(
         modules,
         build_dir=str(BUILD / "c"),
@@ -253,8 +266,9 @@ class BuildExtensions(build_ext):
                 shutil.copyfile(stub, target)
 
 
-setup(
-    ext_modules=[] if PURE_PYTHON else extensions(),
-    cmdclass={"build_py": BuildModules, "build_ext": BuildExtensions},
-    options={"build": {"build_base": str(BUILD)}},
-)
+if __name__ == "__main__":
+    setup(
+        ext_modules=[] if PURE_PYTHON else as_c(extensions()),
+        cmdclass={"build_py": BuildModules, "build_ext": BuildExtensions},
+        options={"build": {"build_base": str(BUILD)}},
+    )
