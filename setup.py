@@ -34,11 +34,18 @@ MODULES = (
     "optimizers",
     "randomness",
     "normalization",
-    "step",
-    "lookahead",
+    "dropout",
+    "workspace",
+    "gather",
+    "forward",
+    "backward",
+    "update",
+    "small_batches",
     "kernels",
     "engine",
 )
+# Compiled once, for all levels and dtypes.
+COMMON_MODULES = ("pool", "thread_tuning")
 # A register tile is one function that is called with constants for its sizes: compiled out of line
 # it takes three times as long. So every inline function of such a module is inlined, and nothing
 # around it is worth a copy for each of the sizes.
@@ -172,13 +179,16 @@ def extensions() -> list[Extension]:
             extra_compile_args=compile_flags([]),
             extra_link_args=link_flags(),
         ),
-        Extension(
-            "cnn_core._native.pool",
-            [str(staged_copy("cnn_core._native") / "pool.pyx")],
-            include_dirs=[str(SOURCES)],
-            depends=depends,
-            extra_compile_args=compile_flags([]),
-            extra_link_args=link_flags(),
+        *(
+            Extension(
+                f"cnn_core._native.{module}",
+                [str(staged_copy("cnn_core._native") / f"{module}.pyx")],
+                include_dirs=[str(SOURCES)],
+                depends=depends,
+                extra_compile_args=compile_flags([]),
+                extra_link_args=link_flags(),
+            )
+            for module in COMMON_MODULES
         ),
         # What every typed memoryview needs, once instead of in each module.
         Extension(

@@ -6,9 +6,6 @@ import numpy.typing as npt
 from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
 
 @final
-class Space: ...
-
-@final
 class Data: ...
 
 @final

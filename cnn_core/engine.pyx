@@ -1,7 +1,7 @@
 """The engine: whole epochs over a network of dense layers, without Python inside.
 
 It binds the arrays, checks what it is given and goes through the batches; what happens to a batch
-stands in step.pyx. What each method does, with shapes and errors: `cnn_core.contracts.Engine`.
+stands in forward.pyx, backward.pyx and update.pyx. What each method does, with shapes and errors: `cnn_core.contracts.Engine`.
 """
 
 cimport cython
@@ -17,24 +17,36 @@ import numpy as np
 
 from cnn_core.memory import aligned
 
-from . cimport lookahead, step
-from ..pool cimport Sharing, prepare, run
+from . cimport gather, small_batches
+from ..pool cimport prepare, run
+from ..thread_tuning cimport ThreadCountTuner
 from .activations cimport activation_named
+from .backward cimport backward_block, forward_backward_block, normalize_batch_backward
+from .forward cimport move_statistics, normalize_batch, predict_block
 from .losses cimport LossFunction, loss_named
 from .optimizers cimport Optimizer
 from .scalar cimport multiply_add, real
-from .step cimport (
+from .update cimport apply_clipped_step, finish_gradient, update_piece
+from .workspace cimport (
     BATCH,
     LAYER,
     NONE,
-    PART_ROWS,
+    SLICE_ROWS,
+    BatchSlice,
+    Buffers,
     Layer,
     Net,
-    Part,
+    Normalization,
     Prediction,
-    Room,
     Samples,
-    Sheet,
+    Workspace,
+    block_rows_for,
+    blocks_of,
+    column_blocks,
+    last_to_wait,
+    next_to_wait,
+    padded_stride,
+    pieces_of,
 )
 
 cdef extern from "Python.h" nogil:
@@ -47,84 +59,12 @@ cdef extern from "Python.h" nogil:
 cdef extern from "threads.h" nogil:
     int64_t nanoseconds()
 
-cdef enum:
-    ALIGNMENT = 64
-    # Arrays of a `Sheet`, two of which are smaller than its layer.
-    MOST_SHEETS = 8
-
 # Multiply-adds between two looks at the signals: some milliseconds, so that Ctrl-C is prompt.
 cdef double WORK_BETWEEN_SIGNALS = 2e8
 # What a step costs beside its multiply-adds, in as many of them as would take as long.
 cdef double WORK_OF_A_STEP = 1e5
 # Multiply-adds between two meetings of threads below which the others would not pay.
 cdef double LEAST_SHARED_WORK = 1e6
-
-
-@cython.final
-cdef class Space:
-    """Memory for what up to `rows` samples leave behind in a network."""
-
-    cdef Room room
-    cdef Py_ssize_t rows
-    cdef void *memory
-    cdef char *free
-
-    @staticmethod
-    cdef Space make(const Net *net, Py_ssize_t rows, bint training):
-        cdef Space space = Space.__new__(Space)
-        cdef Py_ssize_t l, input_row = step.spaced(net.inputs)
-        cdef const Layer *layer
-        cdef const Layer *last = &net.layers[net.size - 1]
-        cdef size_t size = rows * (input_row + last.row) * sizeof(real)
-        size += net.size * sizeof(Sheet) + rows * (sizeof(double) + 1) + net.units * sizeof(double)
-        size += (6 + MOST_SHEETS * net.size) * ALIGNMENT
-        for l in range(net.size):
-            layer = &net.layers[l]
-            size += ((MOST_SHEETS - 2) * rows * layer.row + rows + 3 * layer.fan_out) * sizeof(real)
-        space.memory = PyMem_RawMalloc(size)
-        if space.memory == NULL:
-            raise MemoryError(f"no room for {rows} samples in this network: {size} bytes")
-        space.free = <char *>space.memory
-        space.rows = rows
-        space.room.input_row = input_row
-        space.room.sheets = <Sheet *>space.carve(net.size * sizeof(Sheet))
-        space.room.x = <real *>space.carve(rows * input_row * sizeof(real))
-        for l in range(net.size):
-            space.lay_out(&space.room.sheets[l], &net.layers[l], training, l == net.size - 1)
-        if training:
-            space.room.targets = space.carve_sheet(last)
-            space.room.losses = <double *>space.carve(rows * sizeof(double))
-            space.room.hits = <unsigned char *>space.carve(rows)
-            space.room.squares = <double *>space.carve(net.units * sizeof(double))
-        return space
-
-    cdef void lay_out(self, Sheet *sheet, const Layer *layer, bint training, bint last) noexcept:
-        """Give a layer its arrays: as few as hold what has to stay until it is used again."""
-        cdef bint normalizes = layer.normalization != NONE
-        sheet.activation = sheet.output = sheet.z = self.carve_sheet(layer)
-        if training and (last or layer.activation.needs_z):
-            sheet.z = self.carve_sheet(layer)
-        sheet.normal = self.carve_sheet(layer) if training and normalizes else sheet.z
-        if training and layer.dropout > 0:
-            sheet.output = self.carve_sheet(layer)
-        if training:
-            sheet.delta = sheet.error = self.carve_sheet(layer)
-        if training and normalizes:
-            sheet.error = self.carve_sheet(layer)
-        if normalizes:
-            sheet.spread = <real *>self.carve((self.rows + layer.fan_out) * sizeof(real))
-            sheet.statistics = <real *>self.carve(2 * layer.fan_out * sizeof(real))
-
-    cdef real *carve_sheet(self, const Layer *layer) noexcept:
-        return <real *>self.carve(self.rows * layer.row * sizeof(real))
-
-    cdef void *carve(self, size_t size) noexcept:
-        cdef size_t start = (<size_t>self.free + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-        self.free = <char *>(start + size)
-        return <void *>start
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.memory)
 
 
 @cython.final
@@ -168,7 +108,7 @@ cdef class Data:
         else:
             self.samples.reals = &self.reals[0, 0]
         self.samples.count = self.rows
-        self.samples.are_sparse = step.are_sparse(&self.samples, net.inputs)
+        self.samples.are_sparse = gather.are_sparse(&self.samples, net.inputs)
         return 0
 
     cdef int bind_targets(self, const real[:, ::1] targets, const Net *net) except -1:
@@ -267,9 +207,9 @@ cdef class Engine:
     cdef readonly object moments
     cdef readonly object statistics
     cdef readonly object average
-    cdef Space space
+    cdef Workspace workspace
     cdef int threads
-    cdef Sharing sharing
+    cdef ThreadCountTuner tuner
     cdef Py_ssize_t steps_taken
     # The process that trains with it; 0: none.
     cdef long training
@@ -290,7 +230,7 @@ cdef class Engine:
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, found {threads}")
         self.threads = threads
-        self.sharing = Sharing(threads)
+        self.tuner = ThreadCountTuner(threads)
         if not 0 <= index(seed) < 2**64:
             raise ValueError(f"seed: expected 0 up to below 2**64, found {seed}")
         self.net.key = seed
@@ -340,7 +280,7 @@ cdef class Engine:
         """Lay the network out for the loops."""
         cdef Net *net = &self.net
         cdef Layer *layer
-        cdef Py_ssize_t start = 0, unit = 0, most_weights = 0, statistics = 0
+        cdef Py_ssize_t start = 0, piece = 0, most_weights = 0, statistics = 0
         net.biases = network.bias_rows(self.parameters.shape[0])
         net.article = network.rule == "article"
         net.size = len(network.layers)
@@ -363,12 +303,12 @@ cdef class Engine:
                 statistics += 2 * layer.fan_out
             layer.activation = activation_named(dense.activation)
             layer.dropout = dense.dropout
-            layer.row = step.spaced(layer.fan_out)
-            layer.first_unit = unit
-            unit += step.units_of(layer.fan_in)
+            layer.row = padded_stride(layer.fan_out)
+            layer.first_piece = piece
+            piece += pieces_of(layer.fan_in)
             most_weights = max(most_weights, layer.fan_in * layer.fan_out)
-        net.units = unit
-        net.block_rows = step.block_rows_for(most_weights)
+        net.pieces = piece
+        net.block_size = block_rows_for(most_weights)
         net.inputs = net.layers[0].fan_in
         net.outputs = net.layers[net.size - 1].fan_out
         net.parameters_size = self.parameters.shape[0]
@@ -431,20 +371,20 @@ cdef class Engine:
             data.bind_order(order)
         rates = LearningRates(learning_rate, data.rows // batch_size + (data.rows % batch_size > 0))
         if not rates.vary:
-            group = lookahead.group_of(&self.net, batch_size)
-        cdef Space space = self.begin(min(max(batch_size, group), data.rows))
+            group = small_batches.group_of(&self.net, batch_size)
+        cdef Workspace workspace = self.begin(min(max(batch_size, group), data.rows))
         try:
             with nogil:
                 while start < data.rows and isfinite(tally.loss):
                     batch = min(group, data.rows - start)
                     if batch > batch_size:
-                        self.go_ahead(
-                            &space.room, &data.samples, start, batch, batch_size, rates.same, &tally
+                        self.step_group(
+                            &workspace.buffers, &data.samples, start, batch, batch_size, rates.same, &tally
                         )
                     else:
                         batch = min(batch_size, data.rows - start)
-                        self.go(
-                            &space.room, &data.samples, start, batch, rates.of(step), True, &tally
+                        self.step(
+                            &workspace.buffers, &data.samples, start, batch, rates.of(step), True, &tally
                         )
                     start += batch
                     step += 1
@@ -466,11 +406,11 @@ cdef class Engine:
             raise ValueError(
                 f"out: expected {self.net.parameters_size} values, found {out.shape[0]}"
             )
-        cdef Space space = self.begin(data.rows)
+        cdef Workspace workspace = self.begin(data.rows)
         try:
             with nogil:
                 if data.rows > 0:
-                    self.go(&space.room, &data.samples, 0, data.rows, 0, False, &tally)
+                    self.step(&workspace.buffers, &data.samples, 0, data.rows, 0, False, &tally)
                     out[:] = self.gradient_values
                 else:
                     out[:] = 0
@@ -487,9 +427,9 @@ cdef class Engine:
         require_rows("outputs", out, data.rows, self.net.outputs)
         if data.rows == 0:
             return True
-        # Room of its own, so that several threads can predict at once.
-        cdef Space space = Space.make(&self.net, min(data.rows, <Py_ssize_t>PART_ROWS), False)
-        return self.answer(data, space, &out[0, 0])
+        # Buffers of its own, so that several threads can predict at once.
+        cdef Workspace workspace = Workspace.make(&self.net, min(data.rows, <Py_ssize_t>SLICE_ROWS), False)
+        return self.predict_slices(data, workspace, &out[0, 0])
 
     def predictor(self, Py_ssize_t rows):
         """Return a predictor of `rows` samples at a time."""
@@ -499,37 +439,37 @@ cdef class Engine:
             raise ValueError("the article's rule predicts the samples that it was fitted to alone")
         cdef Predictor predictor = Predictor.__new__(Predictor)
         predictor.engine = self
-        predictor.space = Space.make(&self.net, min(rows, <Py_ssize_t>PART_ROWS), False)
+        predictor.workspace = Workspace.make(&self.net, min(rows, <Py_ssize_t>SLICE_ROWS), False)
         predictor.out = np.zeros((rows, self.net.outputs), np.asarray(self.parameters).dtype)
         predictor.values = predictor.out
         return predictor
 
-    cdef bint answer(self, Data data, Space space, real *out) except -1:
+    cdef bint predict_slices(self, Data data, Workspace workspace, real *out) except -1:
         cdef Prediction asked
         cdef Tally tally = Tally(0, 0, 0, 0)
         cdef double work
         cdef int threads
         asked.net = &self.net
-        asked.room = &space.room
+        asked.workspace = &workspace.buffers
         asked.samples = data.samples
         asked.first = 0
         asked.out = out
-        asked.strange = 0
+        asked.nonfinite = 0
         if self.threads_for(1.0 * self.net.parameters_size * data.rows) > 1:
             prepare(self.threads)
         with nogil:
             while asked.first < data.rows:
-                asked.rows = min(space.rows, data.rows - asked.first)
+                asked.rows = min(workspace.rows, data.rows - asked.first)
                 work = 1.0 * self.net.parameters_size * asked.rows
                 threads = self.threads_for(work)
-                asked.blocks = step.blocks_of(&self.net, asked.rows, threads)
-                look_at_signals(&tally, work / threads)
-                run(step.answer, &asked, asked.blocks, threads)
+                asked.blocks = blocks_of(&self.net, asked.rows, threads)
+                check_signals(&tally, work / threads)
+                run(predict_block, &asked, asked.blocks, threads)
                 asked.first += asked.rows
-        return asked.strange == 0
+        return asked.nonfinite == 0
 
-    cdef Space begin(self, Py_ssize_t batch):
-        """Claim the engine, and make sure that there is room, which is returned."""
+    cdef Workspace begin(self, Py_ssize_t batch):
+        """Claim the engine, and make sure that there is a workspace, which is returned."""
         cdef long process = os.getpid()
         # A training in another process is one that was under way when this one was forked off.
         if self.training == process:
@@ -538,13 +478,13 @@ cdef class Engine:
         try:
             prepare(self.threads)
             if not self.net.normalizes_batches:
-                batch = min(batch, <Py_ssize_t>PART_ROWS)
-            if self.space is None or self.space.rows < batch:
-                self.space = Space.make(&self.net, batch, True)
+                batch = min(batch, <Py_ssize_t>SLICE_ROWS)
+            if self.workspace is None or self.workspace.rows < batch:
+                self.workspace = Workspace.make(&self.net, batch, True)
         except BaseException:
             self.training = 0
             raise
-        return self.space
+        return self.workspace
 
     cdef double work_of(self, Py_ssize_t rows) noexcept nogil:
         """The multiply-adds of a step, forward and backward."""
@@ -553,128 +493,128 @@ cdef class Engine:
     cdef int threads_for(self, double work) noexcept nogil:
         return 1 if work < LEAST_SHARED_WORK else self.threads
 
-    cdef Part part_of(
-        self, const Room *room, const Samples *samples, Py_ssize_t first, double learning_rate
+    cdef BatchSlice slice_of(
+        self, const Buffers *workspace, const Samples *samples, Py_ssize_t first, double learning_rate
     ) noexcept nogil:
-        """The part that begins with a sample; its sizes are still open."""
-        cdef Part part
-        memset(&part, 0, sizeof(Part))
-        part.net = &self.net
-        part.room = room
-        part.samples = samples[0]
-        part.first = first
-        part.number = self.steps_taken
-        part.step = self.optimizer.step(learning_rate, self.steps_taken + 1)
+        """The slice that begins with a sample; its sizes are still open."""
+        cdef BatchSlice batch
+        memset(&batch, 0, sizeof(BatchSlice))
+        batch.net = &self.net
+        batch.workspace = workspace
+        batch.samples = samples[0]
+        batch.first = first
+        batch.number = self.steps_taken
+        batch.step = self.optimizer.step(learning_rate, self.steps_taken + 1)
         cdef double number = <double>self.steps_taken + 1
-        part.pace = <real>(1 - min(self.net.averaging, (1 + number) / (10 + number)))
-        return part
+        batch.pace = <real>(1 - min(self.net.averaging, (1 + number) / (10 + number)))
+        return batch
 
-    cdef int go(
-        self, const Room *room, const Samples *samples, Py_ssize_t first, Py_ssize_t batch,
+    cdef int step(
+        self, const Buffers *workspace, const Samples *samples, Py_ssize_t first, Py_ssize_t batch_rows,
         double learning_rate, bint steps, Tally *tally,
     ) except -1 nogil:
         """One step on a batch, unless its loss is not finite, or its gradient alone."""
-        cdef Part part = self.part_of(room, samples, first, learning_rate)
+        cdef BatchSlice batch = self.slice_of(workspace, samples, first, learning_rate)
         cdef Py_ssize_t parts = 1
         cdef Py_ssize_t each
         cdef bint whole = not steps or self.net.clip_norm > 0
         cdef int threads
         cdef bint are_shared
         if not self.net.normalizes_batches:
-            parts = (batch + PART_ROWS - 1) // PART_ROWS
-        each = (batch + parts - 1) // parts
+            parts = (batch_rows + SLICE_ROWS - 1) // SLICE_ROWS
+        each = (batch_rows + parts - 1) // parts
         threads = self.threads_for(self.work_of(each))
         are_shared = threads > 1
         if are_shared:
-            threads = self.sharing.begin(self.work_of(batch), self.work_of(each), nanoseconds())
-        part.batch = batch
-        part.total = step.total_of(&part)
-        tally.total += part.total
-        while part.first_in_batch < batch:
-            part.rows = min(each, batch - part.first_in_batch)
-            part.adds = part.first_in_batch > 0
-            part.blocks = step.blocks_of(&self.net, part.rows, threads)
+            threads = self.tuner.begin(self.work_of(batch_rows), self.work_of(each), nanoseconds())
+        batch.batch_rows = batch_rows
+        batch.total = gather.total_of(&batch)
+        tally.total += batch.total
+        while batch.first_in_batch < batch_rows:
+            batch.rows = min(each, batch_rows - batch.first_in_batch)
+            batch.adds = batch.first_in_batch > 0
+            batch.blocks = blocks_of(&self.net, batch.rows, threads)
             # Here, where no parameter has been touched by the step.
-            look_at_signals(tally, self.work_of(part.rows) / threads)
-            self.go_through(&part, threads)
-            count(tally, room, part.rows)
+            check_signals(tally, self.work_of(batch.rows) / threads)
+            self.forward_backward(&batch, threads)
+            count(tally, workspace, batch.rows)
             if steps and not isfinite(tally.loss):
                 return 0
             if steps:
-                step.move_statistics(&part)
-            part.steps = not whole and part.first_in_batch + part.rows == batch
-            self.improve(&part, threads)
-            part.first += part.rows
-            part.first_in_batch += part.rows
+                move_statistics(&batch)
+            batch.steps = not whole and batch.first_in_batch + batch.rows == batch_rows
+            self.update_parameters(&batch, threads)
+            batch.first += batch.rows
+            batch.first_in_batch += batch.rows
         if whole:
-            self.finish(&part, steps, threads)
+            self.finish_step(&batch, steps, threads)
         if are_shared:
-            self.sharing.end(nanoseconds())
+            self.tuner.end(nanoseconds())
         self.steps_taken += steps
         return 0
 
-    cdef void go_through(self, Part *part, int threads) noexcept nogil:
+    cdef void forward_backward(self, BatchSlice *batch, int threads) noexcept nogil:
         """All samples up to the last layer and down again, together where they have to wait."""
         cdef const Net *net = &self.net
-        part.layer = -1
+        batch.layer = -1
         while True:
-            run(step.go_through, part, part.blocks, threads)
-            part.layer = step.next_to_wait(net, part.layer)
-            if part.layer == net.size:
+            run(forward_backward_block, batch, batch.blocks, threads)
+            batch.layer = next_to_wait(net, batch.layer)
+            if batch.layer == net.size:
                 break
-            run(step.normalize_batch, part, step.column_blocks(&net.layers[part.layer]), threads)
+            run(normalize_batch, batch, column_blocks(&net.layers[batch.layer]), threads)
         while True:
-            part.layer = step.last_to_wait(net, part.layer)
-            if part.layer < 0:
+            batch.layer = last_to_wait(net, batch.layer)
+            if batch.layer < 0:
                 break
             run(
-                step.normalize_batch_backward, part,
-                step.column_blocks(&net.layers[part.layer]), threads,
+                normalize_batch_backward, batch,
+                column_blocks(&net.layers[batch.layer]), threads,
             )
-            if part.layer > 0:
-                run(step.go_back, part, part.blocks, threads)
+            if batch.layer > 0:
+                run(backward_block, batch, batch.blocks, threads)
 
-    cdef void improve(self, const Part *part, int threads) noexcept nogil:
-        """The gradient over the samples of a part, and the step if this is the last one."""
-        cdef Part piece = part[0]
-        cdef Py_ssize_t end = part.rows
+    cdef void update_parameters(self, const BatchSlice *batch, int threads) noexcept nogil:
+        """The gradient over the samples of a slice, and the step if this is the last one."""
+        cdef BatchSlice piece = batch[0]
+        cdef Py_ssize_t end = batch.rows
         while piece.top < end:
-            piece.rows = min(end - piece.top, <Py_ssize_t>PART_ROWS)
-            piece.adds = part.adds or piece.top > 0
-            piece.steps = part.steps and piece.top + piece.rows == end
-            run(step.improve, &piece, self.net.units, threads)
+            piece.rows = min(end - piece.top, <Py_ssize_t>SLICE_ROWS)
+            piece.adds = batch.adds or piece.top > 0
+            piece.steps = batch.steps and piece.top + piece.rows == end
+            run(update_piece, &piece, self.net.pieces, threads)
             piece.top += piece.rows
 
-    cdef void finish(self, Part *part, bint steps, int threads) noexcept nogil:
+    cdef void finish_step(self, BatchSlice *batch, bint steps, int threads) noexcept nogil:
         """Make a gradient complete, and take the step by it if asked for."""
         cdef double square = 0
-        cdef Py_ssize_t unit
-        run(step.complete, part, self.net.units, threads)
+        cdef Py_ssize_t piece
+        run(finish_gradient, batch, self.net.pieces, threads)
         if not steps:
             return
-        for unit in range(self.net.units):
-            square += part.room.squares[unit]
-        part.scale = 1
+        for piece in range(self.net.pieces):
+            square += batch.workspace.squares[piece]
+        batch.scale = 1
         if sqrt(square) > self.net.clip_norm:
-            part.scale = <real>(self.net.clip_norm / sqrt(square))
-        run(step.take, part, self.net.units, threads)
+            batch.scale = <real>(self.net.clip_norm / sqrt(square))
+        run(apply_clipped_step, batch, self.net.pieces, threads)
 
-    cdef int go_ahead(
-        self, const Room *room, const Samples *samples, Py_ssize_t first, Py_ssize_t rows,
-        Py_ssize_t batch, double learning_rate, Tally *tally,
+    cdef int step_group(
+        self, const Buffers *workspace, const Samples *samples, Py_ssize_t first, Py_ssize_t rows,
+        Py_ssize_t batch_size, double learning_rate, Tally *tally,
     ) except -1 nogil:
         """The steps of a group of samples."""
-        cdef Part part = self.part_of(room, samples, first, learning_rate)
+        cdef BatchSlice batch = self.slice_of(workspace, samples, first, learning_rate)
         cdef double total
-        part.steps = True
-        look_at_signals(tally, self.work_of(rows))
-        count(tally, room, lookahead.take_steps(&part, rows, batch, &total))
+        batch.steps = True
+        check_signals(tally, self.work_of(rows))
+        count(tally, workspace, small_batches.take_steps(&batch, rows, batch_size, &total))
         tally.total += total
-        self.steps_taken = part.number
+        self.steps_taken = batch.number
         return 0
 
 
-cdef step.Normalization normalization_named(str name) except *:
+cdef Normalization normalization_named(str name) except *:
     if name is None:
         return NONE
     if name == "batch":
@@ -696,12 +636,12 @@ cdef double squared_weights(const Net *net) noexcept nogil:
     return total
 
 
-cdef void count(Tally *tally, const Room *room, Py_ssize_t rows) noexcept nogil:
+cdef void count(Tally *tally, const Buffers *workspace, Py_ssize_t rows) noexcept nogil:
     """Add the losses, in the order of the samples whoever computed them, and the hits."""
     cdef Py_ssize_t i
     for i in range(rows):
-        tally.loss += room.losses[i]
-        tally.hits += room.hits[i]
+        tally.loss += workspace.losses[i]
+        tally.hits += workspace.hits[i]
 
 
 @cython.final
@@ -709,7 +649,7 @@ cdef class Predictor:
     """See `cnn_core.contracts.Predictor`."""
 
     cdef Engine engine
-    cdef Space space
+    cdef Workspace workspace
     cdef object out
     cdef real[:, ::1] values
 
@@ -723,11 +663,11 @@ cdef class Predictor:
         data.bind(x, &self.engine.net)
         if data.rows != self.values.shape[0]:
             raise ValueError(f"x: expected {self.values.shape[0]} rows, found {data.rows}")
-        self.engine.answer(data, self.space, &self.values[0, 0])
+        self.engine.predict_slices(data, self.workspace, &self.values[0, 0])
         return self.out
 
 
-cdef int look_at_signals(Tally *tally, double work) except -1 nogil:
+cdef int check_signals(Tally *tally, double work) except -1 nogil:
     """Now and then let Python handle what has come in, Ctrl-C above all."""
     cdef PyThreadState *thread
     cdef int found

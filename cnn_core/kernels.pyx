@@ -10,6 +10,7 @@ from operator import index
 
 from . cimport dense, normalization, randomness
 from .activations cimport Activation, activation_named
+from .dropout cimport drop
 from .losses cimport LossFunction, loss_named
 from .matrix cimport Shape, shape_of
 from .normalization cimport (
@@ -329,7 +330,7 @@ def dropout(
     if is_empty(a):
         return
     with nogil:
-        randomness.drop(rate, number, counter, &a[0, 0], &out[0, 0], shape_of(a))
+        drop(rate, number, counter, &a[0, 0], &out[0, 0], shape_of(a))
 
 
 cdef object whole(str argument, value, limit):

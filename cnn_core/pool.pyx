@@ -12,10 +12,8 @@ thread that asked for it: there is nothing to wait for, hence no deadlock, and n
 threads than the pool has and those that ask. In a child process after a fork there are no workers;
 new ones are started when they are needed.
 
-How many threads a training asks for at each step, `Sharing` finds out.
+How many threads a training asks for at each step: thread_tuning.pyx.
 """
-
-cimport cython
 
 import os
 
@@ -25,7 +23,6 @@ from cpython.pythread cimport (
     PyThread_release_lock,
     PyThread_type_lock,
 )
-from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 cdef extern from "threads.h" nogil:
@@ -52,34 +49,6 @@ cdef enum:
     SHARE_WORDS = 16
     END_BITS = 32
 
-# Nanoseconds that a thread waits awake. With less, and threads that take turns, as they do next to
-# busy neighbours, lose each other: who sleeps is woken on the waker's core and stays there.
-# docs/engine.md has the figures.
-cdef int64_t PATIENCE = 1_000_000
-
-cdef enum:
-    # Steps of each side of a trial that are timed, and those before the second side's.
-    TIMED = 6
-    WARMING = 2
-
-# Nanoseconds that go by before the second side is timed as well: a worker that sleeps has to be woken,
-# and one that is not needed to fall asleep.
-cdef int64_t SETTLING = PATIENCE + 200_000
-# Multiply-adds between two meetings of the threads, for each of them, above which all pay whatever
-# they exchange.
-cdef double LEAST_CERTAIN_WORK = 5e7
-# What is tried must be better by so much to change anything.
-cdef double CLEARLY = 0.95
-# Nanoseconds from the first step to the first trial, and from one trial to the next: at least the
-# pause, and so many times what the second side of the last one took.
-cdef int64_t FIRST_TRIAL = 2_000_000
-cdef int64_t PAUSE = 500_000_000
-cdef int64_t TIMES_OF_TRIAL = 100
-
-# Whether there are trials; if not, all threads share every step.
-cdef bint has_trials = True
-
-
 cdef struct Sleeper:
     # `asleep` is 1 while its thread waits for `wakeup`. Who turns it to 0 owes the thread one
     # release of `wakeup`, or, if it was the thread itself, nobody does.
@@ -87,7 +56,7 @@ cdef struct Sleeper:
     PyThread_type_lock wakeup
 
 
-cdef struct Vigil:
+cdef struct SpinWait:
     int64_t looks
     int64_t since
 
@@ -185,35 +154,35 @@ cdef void do_tasks(int number) noexcept nogil:
         wake(&asker)
 
 
-cdef inline bint stays_awake(Vigil *vigil) noexcept nogil:
+cdef inline bint stays_awake(SpinWait *wait) noexcept nogil:
     """Wait a moment; return False when there has been enough of it."""
     cdef int64_t time
     pause_briefly()
-    vigil.looks += 1
-    if vigil.looks % LOOKS != 0:
+    wait.looks += 1
+    if wait.looks % LOOKS != 0:
         return True
     time = nanoseconds()
-    if vigil.since == 0:
-        vigil.since = time
-    return time - vigil.since < PATIENCE
+    if wait.since == 0:
+        wait.since = time
+    return time - wait.since < PATIENCE
 
 
 cdef void work(void *argument) noexcept nogil:
     """The life of a worker."""
     cdef Sleeper *own = <Sleeper *>argument
     cdef int number = <int>(own - workers)
-    cdef Vigil vigil = Vigil(0, 0)
+    cdef SpinWait wait = SpinWait(0, 0)
     while True:
         if is_wanted(number):
             keep_away_from_asker()
             do_tasks(number)
-            vigil = Vigil(0, 0)
-        elif not stays_awake(&vigil):
+            wait = SpinWait(0, 0)
+        elif not stays_awake(&wait):
             shared_store(&own.asleep, 1)
             # Once more, since a job that came before the line above woke nobody.
             if not is_wanted(number) or not shared_exchange(&own.asleep, 0):
                 PyThread_acquire_lock(own.wakeup, 1)
-            vigil = Vigil(0, 0)
+            wait = SpinWait(0, 0)
 
 
 cdef inline void keep_away_from_asker() noexcept nogil:
@@ -262,85 +231,13 @@ cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept 
 
 
 cdef void wait_for_the_others() noexcept nogil:
-    cdef Vigil vigil = Vigil(0, 0)
+    cdef SpinWait wait = SpinWait(0, 0)
     while shared_load(&unfinished) > 0:
-        if not stays_awake(&vigil):
+        if not stays_awake(&wait):
             shared_store(&asker.asleep, 1)
             if shared_load(&unfinished) > 0 or not shared_exchange(&asker.asleep, 0):
                 PyThread_acquire_lock(asker.wakeup, 1)
-            vigil = Vigil(0, 0)
-
-
-@cython.final
-cdef class Sharing:
-    """How many threads share the steps of a training: as many as make them fastest, by trial.
-
-    What threads exchange in a step costs the more the smaller the step is, and how much depends on
-    how far their cores are from each other, which can change by the minute where the machine is a
-    virtual one. So now and then a few steps are taken with half as many threads, or with twice as
-    many, and if the fastest of them was clearly faster it stays so. That is a measure of the cores, not
-    of other programs that keep a thread from its core for a while. No result depends on it.
-    """
-
-    def __cinit__(self, int most):
-        self.most = self.threads = most
-        self.steps = -1
-
-    cpdef int begin(self, double work, double piece, int64_t now) noexcept nogil:
-        """Return how many threads take the step that begins now, of which more than one may.
-
-        It has `work` multiply-adds, of which `piece` are done between two meetings of the threads.
-        """
-        self.work = 0
-        if not has_trials or piece >= self.most * LEAST_CERTAIN_WORK:
-            return self.most
-        self.work, self.begun = work, now
-        if self.due == 0:
-            self.due = now + FIRST_TRIAL
-        elif self.steps < 0 and now >= self.due:
-            self.begin_trial()
-        return self.tried if self.steps >= 0 and self.tries else self.threads
-
-    cpdef void end(self, int64_t now) noexcept nogil:
-        """Say that the step is done."""
-        cdef int64_t took = now - self.begun
-        if self.work == 0 or self.steps < 0:
-            return
-        self.took += took
-        self.steps += 1
-        if self.tries and (self.steps <= WARMING or self.took < SETTLING):
-            self.steps = min(self.steps, <int>WARMING)
-            return
-        self.least[self.tries] = min(self.least[self.tries], took / self.work)
-        if not self.tries and self.steps == TIMED:
-            self.tries = True
-            self.steps = self.took = 0
-        elif self.steps == WARMING + TIMED:
-            self.end_trial(now)
-
-    cdef void begin_trial(self) noexcept nogil:
-        cdef int fewer = (self.threads + 1) // 2, more = min(self.threads * 2, self.most)
-        self.tried_fewer = more == self.threads or not self.tried_fewer and fewer < self.threads
-        self.tried = fewer if self.tried_fewer else more
-        self.tries = False
-        self.least[0] = self.least[1] = INFINITY
-        self.steps = self.took = 0
-
-    cdef void end_trial(self, int64_t now) noexcept nogil:
-        self.steps = -1
-        self.due = now + max(PAUSE, TIMES_OF_TRIAL * self.took)
-        if self.least[1] < CLEARLY * self.least[0]:
-            self.threads = self.tried
-            if 1 < self.threads < self.most:
-                # At once the next one, further on in the same direction.
-                self.tried_fewer = not self.tried_fewer
-                self.due = now
-
-
-def try_fewer_threads(bint wanted):
-    """Have trials or, as tests of the pool need it, every step shared by all threads."""
-    global has_trials
-    has_trials = wanted
+            wait = SpinWait(0, 0)
 
 
 def forget_workers():

@@ -2,9 +2,6 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from .matrix cimport Shape
-from .scalar cimport real
-
 
 cdef struct Counter:
     # The three words of a Philox counter that follow the one that counts the blocks.
@@ -15,7 +12,4 @@ cdef struct Counter:
 
 cdef void random_bits(
     uint64_t key, uint32_t first, Counter counter, uint32_t *out, Py_ssize_t size
-) noexcept nogil
-cdef void drop(
-    double rate, uint64_t key, Counter counter, const real *a, real *out, Shape shape
 ) noexcept nogil

@@ -1,20 +1,14 @@
-"""Philox 4x32-10, and the dropout that is made of it.
+"""Philox 4x32-10: random numbers by counter.
 
 A counter-based generator: four words of counter and two of key give four random words, by ten
 rounds of multiplying and mixing (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1,
-2, 3", 2011). What a unit of a sample draws in a step depends on its place alone, whoever computes it.
+2, 3", 2011).
 """
 
-from libc.math cimport floor
 from libc.stdint cimport uint32_t, uint64_t
-
-from .matrix cimport Shape
-from .scalar cimport real
 
 cdef enum:
     ROUNDS = 10
-    # Random words at hand while a row is gone through.
-    ROOM = 256
 
 
 cdef inline void philox(
@@ -56,26 +50,3 @@ cdef void random_bits(
         )
         for j in range(size - 4 * whole):
             out[4 * whole + j] = block[j]
-
-
-cdef void drop(
-    double rate, uint64_t key, Counter counter, const real *a, real *out, Shape shape
-) noexcept nogil:
-    """out = a / (1 - rate) where the random word is at least rate * 2**32, else 0.
-
-    The counter is that of the first row; its second word counts the rows.
-    """
-    cdef uint32_t words[ROOM]
-    cdef uint32_t threshold = <uint32_t>min(floor(rate * 4294967296.0 + 0.5), 4294967295.0)
-    cdef real kept = <real>(1 / (1 - rate))
-    cdef Py_ssize_t i, j, at, start, count
-    for i in range(shape.rows):
-        start = 0
-        while start < shape.columns:
-            count = min(shape.columns - start, <Py_ssize_t>ROOM)
-            random_bits(key, <uint32_t>(start // 4), counter, words, count)
-            for j in range(count):
-                at = i * shape.row + start + j
-                out[at] = a[at] * kept if words[j] >= threshold else 0
-            start += count
-        counter.second += 1

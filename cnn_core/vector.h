@@ -251,7 +251,7 @@ INLINED int list_bits(uint16_t *list, int first, unsigned bits) {
 
 /* Whether a number is infinite or NaN, told by its bits: a whole number, which a loop can collect in
  * vectors. */
-INLINED int is_strange(real x) {
+INLINED int is_nonfinite(real x) {
 #ifdef CNN_CORE_FLOAT64
     uint64_t bits, exponent = 0x7FF0000000000000u;
 #else

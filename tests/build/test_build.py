@@ -33,13 +33,18 @@ MODULES = (
     "optimizers",
     "randomness",
     "normalization",
-    "step",
-    "lookahead",
+    "dropout",
+    "workspace",
+    "gather",
+    "forward",
+    "backward",
+    "update",
+    "small_batches",
     "kernels",
     "engine",
 )
 # Compiled once for all levels and dtypes.
-COMMON = ("cpu", "pool", "_cnn_core_shared")
+COMMON = ("cpu", "pool", "thread_tuning", "_cnn_core_shared")
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 # What a build leaves behind, and what belongs to no distribution.

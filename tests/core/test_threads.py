@@ -231,9 +231,9 @@ class Machine:
     """A clock that knows how long a step of so many multiply-adds takes with so many threads."""
 
     def __init__(self, most, seconds_of_a_step, work=2e7, piece=None):
-        from cnn_core._native.pool import Sharing
+        from cnn_core._native.thread_tuning import ThreadCountTuner
 
-        self.sharing, self.seconds, self.work = Sharing(most), seconds_of_a_step, work
+        self.tuner, self.seconds, self.work = ThreadCountTuner(most), seconds_of_a_step, work
         self.piece = piece
         self.now = 1.0
 
@@ -241,15 +241,15 @@ class Machine:
         """Take steps for a time, and return with how many threads each was."""
         end, used = self.now + seconds, []
         while self.now < end:
-            threads = self.sharing.begin(self.work, self.piece or self.work, int(self.now * 1e9))
+            threads = self.tuner.begin(self.work, self.piece or self.work, int(self.now * 1e9))
             self.now += self.seconds(threads)
-            self.sharing.end(int(self.now * 1e9))
+            self.tuner.end(int(self.now * 1e9))
             used.append(threads)
         return np.array(used)
 
 
 @pytest.mark.compiled
-class TestSharing:
+class TestThreadCountTuner:
     @pytest.mark.parametrize("most", [2, 3, 6, 16])
     def test_all_take_part_in_all_but_a_few_steps_where_each_pays(self, most):
         used = Machine(most, lambda threads: 1e-4 / threads).used(2)

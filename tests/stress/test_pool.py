@@ -578,7 +578,7 @@ class TestEnd:
 
 
 if __name__ == "__main__":
-    from cnn_core._native.pool import try_fewer_threads
+    from cnn_core._native.thread_tuning import try_fewer_threads
 
     try_fewer_threads(False)
     globals()[sys.argv[1]]()

@@ -8,28 +8,19 @@ weights by x[i].T @ delta[i] alone. So for a group of samples from the weights W
 
 is what step after step would find: the products x @ W and x @ x.T are taken for the whole group, the
 sum is made up step by step, and at the end the group's x.T @ delta goes into W in one sweep. The other
-layers take their steps one by one. Only the order of roundings differs.
+layers apply_clipped_step their steps one by one. Only the order of roundings differs.
 """
 
 from libc.math cimport isfinite
 
+from .backward cimport backward_layers, loss_and_output_delta
 from .dense cimport Target, product
+from .forward cimport affine, forward_layers
+from .gather cimport ask_for_quarter, gather_slice, total_of
 from .matrix cimport Matrix
 from .scalar cimport real
-from .step cimport (
-    Layer,
-    Net,
-    Part,
-    Room,
-    ask_for_quarter,
-    gather_part,
-    go_down,
-    go_up,
-    improve_layer,
-    judge,
-    total_of,
-    weigh,
-)
+from .update cimport update_layer
+from .workspace cimport BatchSlice, Buffers, Layer, Net
 
 cdef enum:
     # Samples of a group: enough for a full tile of the product, and few enough that the square of
@@ -50,75 +41,75 @@ cdef Py_ssize_t group_of(const Net *net, Py_ssize_t batch) noexcept nogil:
     return GROUP_ROWS // batch * batch
 
 
-cdef inline void ask_ahead(const Part *part, Py_ssize_t group, int quarter) noexcept nogil:
+cdef inline void ask_ahead(const BatchSlice *batch, Py_ssize_t group, int quarter) noexcept nogil:
     """Ask for a quarter of the samples that stand in the next group where those of this step do.
 
     For all of them at once the core would have to wait.
     """
     cdef Py_ssize_t i
-    for i in range(part.first + part.top, part.first + part.top + part.rows):
-        ask_for_quarter(part.net, &part.samples, i + group, quarter)
+    for i in range(batch.first + batch.top, batch.first + batch.top + batch.rows):
+        ask_for_quarter(batch.net, &batch.samples, i + group, quarter)
 
 
 cdef Py_ssize_t take_steps(
-    Part *part, Py_ssize_t rows, Py_ssize_t batch, double *total
+    BatchSlice *batch, Py_ssize_t rows, Py_ssize_t batch_size, double *total
 ) noexcept nogil:
-    """Take the steps of a group of `rows` samples, `batch` a step, the last one with what is left.
+    """Take the steps of a group of `rows` samples, `batch_size` a step, the last one with what is left.
 
-    The part says where the group begins and what its first step is. No step is taken from one on
+    The slice says where the group begins and what its first step is. No step is taken from one on
     whose loss is not finite; how many samples were judged is returned, and what they count in `total`.
     """
-    cdef const Net *net = part.net
-    cdef const Room *room = part.room
+    cdef const Net *net = batch.net
+    cdef const Buffers *workspace = batch.workspace
     cdef const Layer *layer = &net.layers[0]
-    cdef real *z = room.sheets[0].z
+    cdef real *z = workspace.layers[0].z
     cdef real gram[GROUP_ROWS * GROUP_ROWS]
     cdef real one[GROUP_ROWS]
-    cdef Py_ssize_t start = 0, judged = 0, unit, l
+    cdef Py_ssize_t start = 0, judged = 0, i, l
     cdef double loss = 0
-    for unit in range(GROUP_ROWS):
-        one[unit] = 1
-    gather_part(part, 0, rows)
-    weigh(
-        net, room, 0, room.x, room.input_row, part.first, 0, rows, part.samples.are_sparse
+    for i in range(GROUP_ROWS):
+        one[i] = 1
+    gather_slice(batch, 0, rows)
+    affine(
+        net, workspace, 0, workspace.x, workspace.input_row, batch.first, 0, rows, batch.samples.are_sparse
     )
     product(
-        Matrix(room.x, room.input_row, 1), Matrix(room.x, 1, room.input_row),
+        Matrix(workspace.x, workspace.input_row, 1), Matrix(workspace.x, 1, workspace.input_row),
         rows, rows, layer.fan_in, Target(&one[0], 0, 1, &gram[0], GROUP_ROWS), NULL, NULL,
     )
     total[0] = 0
     while start < rows:
-        part.top = start
-        part.rows = part.batch = min(batch, rows - start)
-        part.total = total_of(part)
+        batch.top = start
+        batch.rows = batch.batch_rows = min(batch_size, rows - start)
+        batch.total = total_of(batch)
         if start > 0:
             product(
                 Matrix(&gram[start * GROUP_ROWS], GROUP_ROWS, 1),
-                Matrix(room.sheets[0].delta, layer.row, 1),
-                part.rows, layer.fan_out, start,
-                Target(z + start * layer.row, layer.row, -part.step.rate, z + start * layer.row,
+                Matrix(workspace.layers[0].delta, layer.row, 1),
+                batch.rows, layer.fan_out, start,
+                Target(z + start * layer.row, layer.row, -batch.step.rate, z + start * layer.row,
                        layer.row),
                 NULL, NULL,
             )
-        ask_ahead(part, rows, 0)
-        go_up(part, 0, start, part.rows)
-        ask_ahead(part, rows, 1)
-        judge(part, start, part.rows)
-        judged = start + part.rows
-        total[0] += part.total
-        for unit in range(start, judged):
-            loss += room.losses[unit]
+        ask_ahead(batch, rows, 0)
+        forward_layers(batch, 0, start, batch.rows)
+        ask_ahead(batch, rows, 1)
+        loss_and_output_delta(batch, start, batch.rows)
+        judged = start + batch.rows
+        total[0] += batch.total
+        for i in range(start, judged):
+            loss += workspace.losses[i]
         if not isfinite(loss):
             break
-        ask_ahead(part, rows, 2)
-        go_down(part, net.size - 1, start, part.rows)
-        ask_ahead(part, rows, 3)
+        ask_ahead(batch, rows, 2)
+        backward_layers(batch, net.size - 1, start, batch.rows)
+        ask_ahead(batch, rows, 3)
         for l in range(1, net.size):
-            improve_layer(part, l)
-        part.number += 1
-        start += part.rows
-    part.top = 0
-    part.rows = start
+            update_layer(batch, l)
+        batch.number += 1
+        start += batch.rows
+    batch.top = 0
+    batch.rows = start
     if start > 0:
-        improve_layer(part, 0)
+        update_layer(batch, 0)
     return judged

@@ -1,19 +1,18 @@
-"""One step of training as the loops see it: the network, the room for a batch, and the parts of work.
-
-How they go together: step.pyx.
-"""
+"""The network as the loops see it, the memory that a batch takes, and the slices that it is cut into."""
 
 from libc.stdint cimport int64_t, uint64_t
 
 from .activations cimport Activation
 from .losses cimport Loss
 from .optimizers cimport Step, Update
+from .randomness cimport Counter
+from .matrix cimport Shape
 from .scalar cimport real
 
 
 cdef enum:
     # Samples that there is room for at once: their inputs and deltas stay in the L2 cache.
-    PART_ROWS = 256
+    SLICE_ROWS = 256
 
 cdef enum Normalization:
     NONE
@@ -34,12 +33,12 @@ cdef struct Layer:
     Activation activation
     Normalization normalization
     double dropout
-    # Distance between the samples in the room of this layer.
+    # Distance between the samples in the buffers of this layer.
     Py_ssize_t row
-    # Number of its first unit of `improve_weights`.
-    Py_ssize_t first_unit
+    # Number of its first piece of `update_weights`.
+    Py_ssize_t first_piece
 
-cdef struct Sheet:
+cdef struct LayerBuffers:
     # What the samples of a batch leave behind in a layer, `Layer.row` values apart. On the way up:
     # the inputs weighed and normalized, the pre-activation, the activation, what goes up (in an
     # array of its own only if some of it is dropped). On the way down: dloss/dz, and the same with
@@ -71,13 +70,13 @@ cdef struct Net:
     Layer *layers
     Py_ssize_t inputs
     Py_ssize_t outputs
-    # Units of `improve` in all layers.
-    Py_ssize_t units
+    # Pieces of `update_piece` in all layers.
+    Py_ssize_t pieces
     # Whether there is normalization anywhere; whether some of it is over the batch.
     bint normalizes
     bint normalizes_batches
-    # Most samples of a block of `go_through`.
-    Py_ssize_t block_rows
+    # Most samples of a block of `forward_backward_block`.
+    Py_ssize_t block_size
     Py_ssize_t parameters_size
     # Flat arrays, laid out alike; the moments are NULL where the optimizer keeps none.
     real *parameters
@@ -102,30 +101,30 @@ cdef struct Net:
     bint article
     Py_ssize_t biases
 
-cdef struct Room:
-    Sheet *sheets
-    # The batch itself, its inputs `input_row` values apart, its targets like the last sheet.
+cdef struct Buffers:
+    LayerBuffers *layers
+    # The batch itself, its inputs `input_row` values apart, its targets like those of the last layer.
     real *x
     Py_ssize_t input_row
     real *targets
     # A value for each sample.
     double *losses
     unsigned char *hits
-    # Of each unit of `improve`: the sum of its squared gradient.
+    # Of each piece of `update_piece`: the sum of its squared gradient.
     double *squares
 
-cdef struct Part:
+cdef struct BatchSlice:
     # Some consecutive samples of a batch, as many as there is room for.
     const Net *net
-    const Room *room
+    const Buffers *workspace
     Samples samples
-    # They lie in the room from row `top` on. Number in the caller's order of the sample in row 0;
+    # They lie in the workspace from row `top` on. Number in the caller's order of the sample in row 0;
     # number of the first one in its batch; how many there are; and in the whole batch.
     Py_ssize_t top
     Py_ssize_t first
     Py_ssize_t first_in_batch
     Py_ssize_t rows
-    Py_ssize_t batch
+    Py_ssize_t batch_rows
     # What the samples of the batch count together: as many, or the sum of their weights.
     double total
     # Number of the step, from 0; how many pieces its samples are dealt out in.
@@ -144,51 +143,40 @@ cdef struct Part:
 
 
 cdef struct Prediction:
-    # Samples to be answered, from number `first` of the caller's on; out has no gaps. `strange`
+    # Samples to be answered, from number `first` of the caller's on; out has no gaps. `nonfinite`
     # becomes 1 if one of their values is infinite or NaN.
     const Net *net
-    const Room *room
+    const Buffers *workspace
     Samples samples
     Py_ssize_t first
     Py_ssize_t rows
     Py_ssize_t blocks
     real *out
-    int64_t strange
+    int64_t nonfinite
+
+
+cdef class Workspace:
+    cdef Buffers buffers
+    cdef Py_ssize_t rows
+    cdef void *memory
+    cdef char *free
+
+    @staticmethod
+    cdef Workspace make(const Net *net, Py_ssize_t rows, bint training)
+    cdef void lay_out(self, LayerBuffers *buffers, const Layer *layer, bint training, bint last) noexcept
+    cdef real *carve_rows(self, const Layer *layer) noexcept
+    cdef void *carve(self, size_t size) noexcept
 
 
 cdef Py_ssize_t block_rows_for(Py_ssize_t most_weights) noexcept nogil
 cdef Py_ssize_t blocks_of(const Net *net, Py_ssize_t rows, int threads) noexcept nogil
-cdef Py_ssize_t units_of(Py_ssize_t fan_in) noexcept nogil
+cdef Py_ssize_t pieces_of(Py_ssize_t fan_in) noexcept nogil
 cdef Py_ssize_t column_blocks(const Layer *layer) noexcept nogil
-cdef Py_ssize_t spaced(Py_ssize_t columns) noexcept nogil
-cdef bint are_sparse(const Samples *samples, Py_ssize_t inputs) noexcept nogil
-cdef double total_of(const Part *part) noexcept nogil
+cdef Py_ssize_t padded_stride(Py_ssize_t columns) noexcept nogil
 cdef Py_ssize_t next_to_wait(const Net *net, Py_ssize_t l) noexcept nogil
 cdef Py_ssize_t last_to_wait(const Net *net, Py_ssize_t l) noexcept nogil
-# Pieces of work, for `run`.
-cdef void go_through(void *part, Py_ssize_t block) noexcept nogil
-cdef void normalize_batch(void *part, Py_ssize_t columns) noexcept nogil
-cdef void normalize_batch_backward(void *part, Py_ssize_t columns) noexcept nogil
-cdef void go_back(void *part, Py_ssize_t block) noexcept nogil
-cdef void move_statistics(const Part *part) noexcept nogil
-cdef void improve(void *part, Py_ssize_t unit) noexcept nogil
-cdef void improve_layer(const Part *part, Py_ssize_t l) noexcept nogil
-cdef void complete(void *part, Py_ssize_t unit) noexcept nogil
-cdef void take(void *part, Py_ssize_t unit) noexcept nogil
-cdef void answer(void *prediction, Py_ssize_t block) noexcept nogil
-# Parts of them, for lookahead.pyx.
-cdef void ask_for_quarter(
-    const Net *net, const Samples *samples, Py_ssize_t i, int quarter
+cdef void split_rows(
+    Py_ssize_t rows, Py_ssize_t blocks, Py_ssize_t block, Py_ssize_t *top, Py_ssize_t *end
 ) noexcept nogil
-cdef void gather_part(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil
-cdef void weigh(
-    const Net *net, const Room *room, Py_ssize_t l, const real *x, Py_ssize_t x_row,
-    Py_ssize_t first, Py_ssize_t top, Py_ssize_t rows, bint looks_for_zeros,
-) noexcept nogil
-cdef Py_ssize_t go_up(
-    const Part *part, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
-) noexcept nogil
-cdef void judge(const Part *part, Py_ssize_t top, Py_ssize_t rows) noexcept nogil
-cdef void go_down(
-    const Part *part, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
-) noexcept nogil
+cdef Shape columns_of_block(const BatchSlice *batch, Py_ssize_t block, Py_ssize_t *first) noexcept nogil
+cdef Counter counter_of(const BatchSlice *batch, Py_ssize_t layer, Py_ssize_t top) noexcept nogil

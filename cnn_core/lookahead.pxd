@@ -1,9 +1,0 @@
-"""Small steps, several at once as far as the first layer goes. How: lookahead.pyx."""
-
-from .step cimport Net, Part
-
-
-cdef Py_ssize_t group_of(const Net *net, Py_ssize_t batch) noexcept nogil
-cdef Py_ssize_t take_steps(
-    Part *part, Py_ssize_t rows, Py_ssize_t batch, double *total
-) noexcept nogil

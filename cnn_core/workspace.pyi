@@ -1,0 +1,7 @@
+# Loops for the other compiled modules, and the memory that they work in.
+from typing import Any, final
+
+__pyx_capi__: dict[str, Any]
+
+@final
+class Workspace: ...
