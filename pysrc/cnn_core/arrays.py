@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.containers import as_array, column_names, no_numbers, place_of, require_unmasked
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 
 _BYTES = np.dtype(np.uint8)
@@ -80,7 +81,7 @@ def as_samples(
         raise ValueError(f"{name}: expected at least one sample, found none")
     if array.dtype == _BYTES:
         return np.ascontiguousarray(array, _BYTES)
-    return as_finite(array, dtype, name)
+    return as_finite(array, dtype, name, column_names(values))
 
 
 def as_checked(
@@ -174,21 +175,6 @@ def require_weights(weights: FloatArray, name: str) -> None:
         first = int(below[0])
         raise ValueError(
             f"{name}: expected weights of at least 0, found {weights[first]} at index {first}"
-        )
-
-
-def require_unmasked(values: Any, name: str) -> None:
-    """Refuse masked arrays, whose values under the mask would be taken for good ones.
-
-    Raises
-    ------
-    TypeError
-        For a masked array.
-    """
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name}: expected an array without a mask, found a masked array; "
-            f"fill it first: pass {name}.filled(value)"
         )
 
 
@@ -354,24 +340,23 @@ def as_numbers(values: npt.ArrayLike, name: str, *, are_labels: bool = False) ->
         raise TypeError(
             f"{name}: expected a dense array, found a sparse one; pass {name}.toarray()"
         )
-    require_unmasked(values, name)
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name}: expected rows of equal length ({error})") from None
+    array = as_array(values, name)
     if array.dtype.kind not in "fiub":
-        hint = (
-            ""
-            if array.dtype.kind == "c"
-            else f"; turn class names into numbers: np.unique({name}, return_inverse=True)"
-            if are_labels
-            else f"; pass np.array({name}, float) if every value is a number"
-        )
-        raise TypeError(f"{name}: expected real numbers, found {array.dtype}{hint}")
+        error = no_numbers(array, values, name)
+        if are_labels and array.dtype.kind in "OSU" and isinstance(error, TypeError):
+            raise TypeError(
+                f"{error}; class names become numbers by np.unique({name}, return_inverse=True)"
+            )
+        raise error
     return array
 
 
-def as_finite(array: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> FloatArray:
+def as_finite(
+    array: npt.NDArray[Any],
+    dtype: npt.DTypeLike,
+    name: str,
+    columns: list[Any] | None = None,
+) -> FloatArray:
     """Return `array` as C-contiguous `dtype`; refuse what is not finite there.
 
     Parameters
@@ -380,6 +365,8 @@ def as_finite(array: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> Float
     dtype : numpy.float32 or numpy.float64
     name : str
         What the caller's user calls the argument.
+    columns : list, optional
+        Names of its columns.
 
     Raises
     ------
@@ -389,11 +376,16 @@ def as_finite(array: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> Float
     with np.errstate(over="ignore"):
         converted: FloatArray = np.require(array, dtype, ("C", "A"))
     if array.dtype.kind == "f":
-        require_finite(converted, array, name)
+        require_finite(converted, array, name, columns)
     return converted
 
 
-def require_finite(converted: npt.NDArray[Any], original: npt.NDArray[Any], name: str) -> None:
+def require_finite(
+    converted: npt.NDArray[Any],
+    original: npt.NDArray[Any],
+    name: str,
+    columns: list[Any] | None = None,
+) -> None:
     """Refuse an array with a value that is not finite; name the first one.
 
     Parameters
@@ -403,6 +395,8 @@ def require_finite(converted: npt.NDArray[Any], original: npt.NDArray[Any], name
         What it was converted from.
     name : str
         What the caller's user calls it.
+    columns : list, optional
+        Names of its columns.
 
     Raises
     ------
@@ -415,9 +409,8 @@ def require_finite(converted: npt.NDArray[Any], original: npt.NDArray[Any], name
         if np.count_nonzero(finite) == finite.size:
             continue
         position = start + int(finite.argmin())
-        index = tuple(int(i) for i in np.unravel_index(position, converted.shape))
-        found = original[index]
-        where = f"row {index[0]}, column {index[1]}" if len(index) == 2 else f"index {index}"
+        found = original.flat[position]
+        where = place_of(converted.shape, position, columns)
         reason = f"too large for {converted.dtype}" if np.isfinite(found) else "not finite"
         raise ValueError(f"{name}: expected finite numbers, found {found} ({reason}) at {where}")
 

@@ -178,11 +178,12 @@ CONVERTED = {
     *LAYOUTS,
     *NOT_QUITE_ARRAYS,
     "Fortran order",
+    "object",
 }
-TEXT = {"text", "byte strings", "object"}
+TEXT = {"text", "byte strings"}
 # An estimator's samples: also what stands for numbers, as scikit-learn has it.
 TABLE = {*CONVERTED, *TEXT, "matrix", "sparse"}
-LABELS = {*WHOLE, *KEPT, *LAYOUTS, *NOT_QUITE_ARRAYS, "Fortran order"}
+LABELS = {*WHOLE, *KEPT, *LAYOUTS, *NOT_QUITE_ARRAYS, "Fortran order", "object"}
 
 SAMPLES = (np.arange(24).reshape(6, 4) % 5 % 2).astype(F32)
 TARGETS = (np.arange(18).reshape(6, 3) % 5 % 2).astype(F32)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from cnn_core.callbacks import Callback, TimeBudget
 from cnn_core.claim import Claim
+from cnn_core.containers import column_names
 from cnn_core.contracts import Predictor
 from cnn_core.estimators import saving, sklearn_callbacks, summary
 from cnn_core.estimators.compat import (
@@ -37,7 +38,7 @@ from cnn_core.estimators.parameters import (
 from cnn_core.estimators.samples import as_samples, as_table, dtype_for, names_of, require_features
 from cnn_core.estimators.scoring import require_scoring
 from cnn_core.estimators.splitting import set_aside, too_small
-from cnn_core.estimators.task import Task
+from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.estimators.views import LayerList, write
 from cnn_core.estimators.weights import as_weights, require_weight
 from cnn_core.model import Model, Snapshot
@@ -294,14 +295,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         )
         weights = as_weights(sample_weight, len(table), dtype)
         network = network_of(self, table.shape[1], task)
-        x = as_samples(table, dtype, name)
+        x = as_samples(table, dtype, name, columns=column_names(X))
         if first:
             model = first_model(self, network, dtype, random_state(self.random_state))
         else:
             model = model_going_on(self, network, self.model_, incremental)
         data = EvaluationSet(x, labels, task.targets(labels, dtype), weights)
+        known_from = ("classes" if incremental else "y") if first else BEFORE
         sets = [
-            self._evaluation_set(values, task, names, table.shape[1], dtype, place)
+            self._evaluation_set(values, task, known_from, names, table.shape[1], dtype, place)
             for values, place in _each_set(eval_set)
         ]
         return _Read(task, model, data, sets, names, first)
@@ -310,6 +312,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         self,
         values: tuple[Any, ...],
         task: Task,
+        known_from: str,
         names: npt.NDArray[np.object_] | None,
         n_features: int,
         dtype: np.dtype[Any],
@@ -319,9 +322,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         X, y, *rest = values
         table = as_table(X, estimator, f"{place}[0]")
         require_features(table, names_of(X), n_features, names, estimator, f"{place}[0]")
-        labels = task.read(y, len(table), estimator, f"{place}[1]")
+        labels = task.read(y, len(table), estimator, f"{place}[1]", known_from=known_from)
         weights = as_weights(rest[0] if rest else None, len(table), dtype, f"{place}[2]")
-        x = as_samples(table, dtype, estimator, f"{place}[0]")
+        x = as_samples(table, dtype, estimator, f"{place}[0]", column_names(X))
         return EvaluationSet(x, labels, task.targets(labels, dtype), weights)
 
     def _split(self, read: _Read) -> tuple[EvaluationSet, EvaluationSet]:
@@ -536,7 +539,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         name = type(self).__name__
         table = as_table(X, name)
         self._require_features(table, names_of(X))
-        return self.model_.predict(as_samples(table, self.model_.dtype, name))
+        samples = as_samples(table, self.model_.dtype, name, columns=column_names(X))
+        return self.model_.predict(samples)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the predictions for samples.

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
+from cnn_core.containers import as_array
 from cnn_core.estimators import presets
 from cnn_core.estimators.base import BaseMLP, EvalSet, keep, partial_fit_is_there
 from cnn_core.estimators.compat import ClassifierMixin, available_if, with_callbacks
 from cnn_core.estimators.documentation import documented
 from cnn_core.estimators.labels import Classification, Labels, as_labels
 from cnn_core.estimators.parameters import share
-from cnn_core.estimators.task import Task
+from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule
@@ -300,12 +301,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         labels = as_labels(y, n_samples, estimator)
         task = Classification.of(labels) if first else self._task
-        if first and incremental and labels.ndim == 1:
-            task = Classification.of_classes(np.asarray(classes))
+        known_from = BEFORE
+        if first and incremental:
+            known_from = "classes"
+            if labels.ndim == 1:
+                task = Classification.of_classes(_as_classes(classes, estimator))
         if not incremental and not first:
             _require_same_classes(self.classes_, Classification.of(labels).classes)
         task = self._with_settings(task)
-        return task, task.read(labels, n_samples, estimator, "y")
+        return task, task.read(labels, n_samples, estimator, "y", known_from=known_from)
 
     def _require_classes(self, classes: Any) -> None:
         """Refuse a first call of partial_fit without classes, and other ones later.
@@ -322,10 +326,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                     "come, in any order"
                 )
             return
-        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+        if classes is None:
+            return
+        found = Classification.of_classes(_as_classes(classes, type(self).__name__)).classes
+        if not np.array_equal(found, self.classes_):
             raise ValueError(
                 f"classes: expected those of the first call to partial_fit or fit, {self.classes_},"
-                f" found {np.unique(classes)}; leave them out in later calls"
+                f" found {found}; leave them out in later calls"
             )
 
     def _become(self, model: Any, task: Any) -> None:
@@ -344,6 +351,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _as_classes(classes: Any, estimator: str) -> Labels:
+    """Return the classes that a user names, in any container, as an array of one dimension."""
+    array = as_array(classes, "classes").ravel()
+    return as_labels(array, len(array), estimator, "classes")
 
 
 def _require_same_classes(known: Labels, found: Labels) -> None:

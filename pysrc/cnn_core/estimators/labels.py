@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -11,8 +12,9 @@ import numpy.typing as npt
 
 from cnn_core.arrays import one_hot_rows
 from cnn_core.estimators.scoring import accuracy
-from cnn_core.estimators.task import Task, as_target_array
+from cnn_core.estimators.task import BEFORE, Task, as_target_array
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
+from cnn_core.settings import number
 
 Kind: TypeAlias = Literal["one", "binary", "multiclass", "multilabel"]
 Labels: TypeAlias = npt.NDArray[Any]
@@ -82,34 +84,44 @@ class Classification(Task):
         """Whether each class has an output, the largest of which is the answer."""
         return self.kind == "multiclass"
 
-    def unknown(self, labels: Labels) -> Labels:
-        """Return the classes among the labels that are none of this task's."""
-        if self.kind == "multilabel":
-            return self.classes[:0]
-        return np.setdiff1d(labels, self.classes)
-
     def read(
-        self, values: Any, n_samples: int, estimator: str, name: str, *, to_score: bool = False
+        self,
+        values: Any,
+        n_samples: int,
+        estimator: str,
+        name: str,
+        *,
+        known_from: str = BEFORE,
+        to_score: bool = False,
     ) -> Labels:
         """Return labels of this task, (n_samples,) or (n_samples, n_labels); see `as_labels`.
 
         Raises
         ------
         ValueError
-            For what `as_labels` refuses, another number of labels per sample, and unknown classes.
+            For what `as_labels` refuses, another number of labels per sample, labels of another
+            kind (text for numbers, say), and unknown classes.
         """
         labels = as_labels(values, n_samples, estimator, name)
         columns = len(self.classes) if self.kind == "multilabel" else None
         if (labels.shape[1] if labels.ndim == 2 else None) != columns:
             expected = "one label" if columns is None else f"{columns} labels"
             raise ValueError(
-                f"{name}: expected {expected} per sample, as in the fit before, "
+                f"{name}: expected {expected} per sample, as in {known_from}, "
                 f"found the shape {labels.shape}"
             )
-        unknown = self.classes[:0] if to_score else self.unknown(labels)
+        if columns is not None:
+            return labels
+        kind, found = kind_of(self.classes), kind_of(labels)
+        if kind != found:
+            raise ValueError(
+                f"{name}: expected classes among {self.classes}, those of {known_from}, which are "
+                f"{kind}, found {found} such as {labels[0]}; {_as_kind(kind, name)}"
+            )
+        unknown = self.classes[:0] if to_score else np.setdiff1d(labels, self.classes)
         if len(unknown):
             raise ValueError(
-                f"{name}: expected classes among {self.classes}, those of the fit before, "
+                f"{name}: expected classes among {self.classes}, those of {known_from}, "
                 f"found {unknown}"
             )
         return labels
@@ -129,7 +141,7 @@ class Classification(Task):
         rows: FloatArray
         positions = self.positions(labels)
         if positions is None:
-            rows = labels.astype(dtype)
+            rows = labels.astype(dtype, order="C")
         elif self.n_outputs == 1:
             rows = positions.reshape(-1, 1).astype(dtype)
         else:
@@ -242,7 +254,7 @@ def as_labels(values: Any, n_samples: int, estimator: str, name: str = "y") -> L
                 f"{name}: Unknown label type: multiclass-multioutput, found {array.shape[1]} "
                 "columns with other values than 0 and 1: fit one estimator for each column"
             )
-        return array.astype(bool)
+        return np.ascontiguousarray(array, bool)
     if array.dtype.kind == "f" and (array != np.trunc(array)).any():
         first = int(np.flatnonzero(array != np.trunc(array))[0])
         raise ValueError(
@@ -255,17 +267,27 @@ def as_labels(values: Any, n_samples: int, estimator: str, name: str = "y") -> L
 
 
 def _of_one_kind(array: Labels, name: str) -> Labels:
-    """Return an array of objects if they are all text, else as the numbers that they stand for."""
+    """Return an array of objects if they are all text."""
     if all(isinstance(label, str) for label in array):
         return array
     kinds = sorted({type(label).__name__ for label in array})
-    numbers = np.array(array.tolist())
-    if "str" in kinds or numbers.dtype.kind not in "iub":
-        raise ValueError(
-            f"{name}: Unknown label type: expected text alone or whole numbers alone, "
-            f"found objects of the types {', '.join(kinds)}"
-        )
-    return numbers
+    raise ValueError(
+        f"{name}: Unknown label type: expected text alone or whole numbers alone, "
+        f"found objects of the types {', '.join(kinds)}; pass all of them as text or as numbers"
+    )
+
+
+_KINDS = {"U": "text", "O": "text", "S": "bytes", "M": "dates", "m": "spans of time"}
+
+
+def kind_of(labels: Labels) -> str:
+    """Return of what kind labels are: only those of one kind can be compared."""
+    return _KINDS.get(labels.dtype.kind, "numbers")
+
+
+def _as_kind(kind: str, name: str) -> str:
+    ways = {"text": f"{name}.astype(str)", "numbers": f"{name}.astype(int)"}
+    return f"pass {ways[kind]} if that is what they stand for" if kind in ways else "convert them"
 
 
 def class_weights(wish: ClassWeight, task: Classification, labels: Labels) -> FloatArray | None:
@@ -283,7 +305,15 @@ def class_weights(wish: ClassWeight, task: Classification, labels: Labels) -> Fl
     Raises
     ------
     ValueError
-        For another wish, a class that is not there, a weight below 0, several labels per sample.
+        For another wish, a class of another kind (text for numbers, say), a weight below 0,
+        several labels per sample.
+    TypeError
+        For a weight that is no number.
+
+    Warns
+    -----
+    UserWarning
+        For a class that the samples do not have, unless all classes that they have are named.
     """
     if wish is None:
         return None
@@ -302,14 +332,37 @@ def class_weights(wish: ClassWeight, task: Classification, labels: Labels) -> Fl
         raise ValueError(
             f"class_weight: expected None, 'balanced' or a dict of class to weight, found {wish!r}"
         )
-    known = task.classes.tolist()
+    return _weights_by_class(wish, task.classes)[positions]
+
+
+def _weights_by_class(wish: Mapping[Any, float], classes: Labels) -> FloatArray:
+    """Return the weight of each class that a dict says, 1 for those that it leaves out."""
+    known = classes.tolist()
     weights = np.ones(len(known))
+    unknown = []
+    named = set()
     for label, weight in wish.items():
-        if label not in known:
-            raise ValueError(f"class_weight: expected classes among {known}, found {label!r}")
-        if not 0 <= weight < np.inf:
+        value = number("class_weight", weight)
+        if value < 0:
             raise ValueError(
                 f"class_weight: expected numbers of at least 0, found {weight!r} for {label!r}"
             )
-        weights[known.index(label)] = weight
-    return weights[positions]
+        if label in known:
+            named.add(known.index(label))
+            weights[known.index(label)] = value
+        elif kind_of(np.array([label])) != kind_of(classes):
+            raise ValueError(
+                f"class_weight: expected classes among {known}, which are {kind_of(classes)}, "
+                f"found {label!r}"
+            )
+        else:
+            # Nothing wrong in itself: a fold of a cross-validation may lack a class.
+            unknown.append(label)
+    if unknown and len(named) < len(known):
+        warnings.warn(
+            f"class_weight: found {unknown}, which the samples of this fit do not have; "
+            "classes that it leaves out weigh 1",
+            UserWarning,
+            stacklevel=2,
+        )
+    return weights

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.arrays import as_finite, require_unmasked
+from cnn_core.arrays import as_finite
+from cnn_core.containers import as_array, column_names, no_numbers
 from cnn_core.network import ByteArray, FloatArray
 from cnn_core.settings import parameters_dtype
 
@@ -43,18 +44,14 @@ def as_table(values: Any, estimator: str, name: str = "X") -> npt.NDArray[Any]:
     ValueError
         For another number of dimensions, and if there are no samples or no features.
     """
-    require_unmasked(values, name)
-    try:
-        array = _dense(values) if hasattr(values, "tocsr") else np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name}: expected rows of equal length ({error})") from None
+    array = _dense(values) if hasattr(values, "tocsr") else as_array(values, name)
     if array.dtype.kind == "c":
         raise ValueError(
             f"{name}: Complex data not supported: expected real numbers, found {array.dtype}; "
             f"pass {name}.real and {name}.imag as features of their own"
         )
     if array.dtype.kind not in "fiub":
-        array = _as_float64(array, name)
+        array = _as_float64(array, values, name)
     if array.ndim != 2:
         raise ValueError(_about_dimensions(array, name))
     samples, features = array.shape
@@ -72,9 +69,25 @@ def as_table(values: Any, estimator: str, name: str = "X") -> npt.NDArray[Any]:
 
 
 def as_samples(
-    table: npt.NDArray[Any], dtype: np.dtype[Any], estimator: str, name: str = "X"
+    table: npt.NDArray[Any],
+    dtype: np.dtype[Any],
+    estimator: str,
+    name: str = "X",
+    columns: list[Any] | None = None,
 ) -> FloatArray | ByteArray:
     """Return a table as what an engine takes: C-contiguous, of `dtype` and finite, or bytes.
+
+    Parameters
+    ----------
+    table : (n, n_features) array
+        As `as_table` gives it.
+    dtype : dtype of float32 or float64
+    estimator : str
+        Name of the class, for the errors.
+    name : str
+        What the user calls the argument.
+    columns : list, optional
+        Names of the features, for the errors.
 
     Raises
     ------
@@ -84,7 +97,7 @@ def as_samples(
     if table.dtype == _BYTES:
         return np.ascontiguousarray(table, _BYTES)
     try:
-        return as_finite(table, dtype, name)
+        return as_finite(table, dtype, name, columns)
     except ValueError as error:
         raise ValueError(
             f"{error}; {estimator} takes no NaN and no infinity (inf): leave such samples out or "
@@ -119,18 +132,14 @@ def _dense(matrix: Any) -> npt.NDArray[Any]:
     return dense
 
 
-def _as_float64(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+def _as_float64(array: npt.NDArray[Any], values: Any, name: str) -> npt.NDArray[Any]:
     """Convert objects and text that stand for numbers."""
-    advice = f"encode what is text as numbers first, or leave those columns out of {name}"
-    if array.dtype.kind not in "OSU":
-        raise TypeError(f"{name}: expected real numbers, found {array.dtype}; {advice}")
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"{name}: expected real numbers, found {array.dtype} ({error}); {advice}"
-        ) from None
+    if array.dtype.kind in "OSU":
+        try:
+            return array.astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise no_numbers(array, values, name, text_counts=True)
 
 
 def _about_dimensions(array: npt.NDArray[Any], name: str) -> str:
@@ -154,10 +163,9 @@ def names_of(values: Any) -> npt.NDArray[np.object_] | None:
     TypeError
         If only some of them are text.
     """
-    columns = getattr(values, "columns", None)
-    if columns is None or not hasattr(values, "shape"):
+    names = column_names(values)
+    if names is None:
         return None
-    names = list(columns)
     texts = sum(isinstance(name, str) for name in names)
     if not texts:
         return None

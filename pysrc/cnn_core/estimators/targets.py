@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cnn_core.arrays import as_finite
+from cnn_core.containers import no_numbers
 from cnn_core.estimators.scoring import r2
-from cnn_core.estimators.task import Task, as_target_array
+from cnn_core.estimators.task import BEFORE, Task, as_target_array
 from cnn_core.network import Activation, FloatArray, Loss, Pinball
 
 
@@ -60,7 +62,14 @@ class Regression(Task):
         return 1 if self.network_loss == "poisson" else self.n_outputs
 
     def read(
-        self, values: Any, n_samples: int, estimator: str, name: str, *, to_score: bool = False
+        self,
+        values: Any,
+        n_samples: int,
+        estimator: str,
+        name: str,
+        *,
+        known_from: str = BEFORE,
+        to_score: bool = False,
     ) -> FloatArray:
         """Return targets of this task, (n_samples,) or (n_samples, n_targets); see `as_numbers`.
 
@@ -74,8 +83,8 @@ class Regression(Task):
         columns = y.shape[1] if y.ndim == 2 else None
         if columns != self.n_targets:
             raise ValueError(
-                f"{name}: expected {self.n_targets or 'one number'} per sample, as in the fit "
-                f"before, found the shape {y.shape}"
+                f"{name}: expected {_numbers(self.n_targets)} per sample, as in {known_from}, "
+                f"found {_numbers(columns)}"
             )
         if self.network_loss == "poisson" and not to_score:
             _require_counts(y, name)
@@ -118,16 +127,24 @@ def as_numbers(values: Any, n_samples: int, estimator: str, name: str = "y") -> 
     """
     array = as_target_array(values, n_samples, estimator, name)
     if array.dtype.kind not in "fiub":
-        try:
-            if array.dtype.kind not in "OSU":
-                raise TypeError("no number")
-            array = array.astype(np.float64)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise (TypeError if isinstance(error, TypeError) else ValueError)(
-                f"{name}: expected real numbers, found {array.dtype} ({error}); "
-                "fit an MLPClassifier to classes"
-            ) from None
+        array = _text_as_numbers(array, values, name)
     return as_finite(array, array.dtype if array.dtype == np.float32 else np.float64, name)
+
+
+def _numbers(n_targets: int | None) -> str:
+    return "one number" if n_targets in (None, 1) else f"{n_targets} numbers"
+
+
+def _text_as_numbers(array: npt.NDArray[Any], values: Any, name: str) -> FloatArray:
+    """Convert text that stands for numbers."""
+    if array.dtype.kind in "OSU":
+        try:
+            numbers: FloatArray = array.astype(np.float64)
+            return numbers
+        except (TypeError, ValueError, OverflowError):
+            pass
+    error = no_numbers(array, values, name, text_counts=True)
+    raise type(error)(f"{error}; fit an MLPClassifier to classes")
 
 
 def _require_counts(y: FloatArray, name: str) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.arrays import require_unmasked
+from cnn_core.containers import as_array, column_names, missing_in, place_of
 from cnn_core.estimators.compat import DataConversionWarning
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
+
+# Where a task is known from, unless something else is said.
+BEFORE = "the fit before"
 
 
 class Task(ABC):
@@ -44,7 +47,14 @@ class Task(ABC):
 
     @abstractmethod
     def read(
-        self, values: Any, n_samples: int, estimator: str, name: str, *, to_score: bool = False
+        self,
+        values: Any,
+        n_samples: int,
+        estimator: str,
+        name: str,
+        *,
+        known_from: str = BEFORE,
+        to_score: bool = False,
     ) -> npt.NDArray[Any]:
         """Return what a user wants to be predicted, checked.
 
@@ -56,6 +66,8 @@ class Task(ABC):
             Name of the class, for the errors.
         name : str
             What the user calls the values.
+        known_from : str
+            Where the task is known from, for the errors.
         to_score : bool
             Whether they are only compared with predictions, so that what is never predicted is
             merely wrong.
@@ -100,7 +112,7 @@ def as_target_array(
     TypeError
         For masked arrays and for records.
     ValueError
-        For None, complex numbers, another number of samples or of dimensions.
+        For None, missing values, complex numbers, another number of samples or of dimensions.
 
     Warns
     -----
@@ -109,11 +121,7 @@ def as_target_array(
     """
     if values is None:
         raise ValueError(f"{estimator} requires {name} to be passed, but the target {name} is None")
-    require_unmasked(values, name)
-    try:
-        array = values.toarray() if hasattr(values, "tocsr") else np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name}: expected rows of equal length ({error})") from None
+    array = values.toarray() if hasattr(values, "tocsr") else as_array(values, name)
     if array.dtype.kind == "c":
         raise ValueError(f"{name}: Complex data not supported: expected classes or real numbers")
     if array.dtype.kind == "V":
@@ -127,12 +135,7 @@ def as_target_array(
             f"{name}: expected one for each of the {n_samples} samples, found {len(array)}: "
             "inconsistent numbers of samples"
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(
-            f"{name}: expected finite numbers, found {array[index]} at index "
-            f"{index[0] if len(index) == 1 else index}: Input {name} contains NaN or infinity"
-        )
+    _require_whole(array, values, name)
     if array.ndim == 2 and array.shape[1] == 1:
         warnings.warn(
             f"A column-vector {name} was passed when a 1d array was expected: "
@@ -142,3 +145,21 @@ def as_target_array(
         )
         array = array.ravel()
     return array
+
+
+def _require_whole(array: npt.NDArray[Any], values: Any, name: str) -> None:
+    """Refuse targets of which one is missing or infinite."""
+    missing = missing_in(array)
+    if missing is not None:
+        raise ValueError(
+            f"{name}: expected a value for every sample, found a missing one "
+            f"({array.flat[missing]}) at {place_of(array.shape, missing, column_names(values))}: "
+            f"Input {name} contains NaN or another missing value; leave such samples out"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        position = int(np.isinf(array).argmax())
+        raise ValueError(
+            f"{name}: expected finite numbers, found {array.flat[position]} at "
+            f"{place_of(array.shape, position, column_names(values))}: "
+            f"Input {name} contains NaN or infinity"
+        )
