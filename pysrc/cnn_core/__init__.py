@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from cnn_core import backends, callbacks, schedules
 from cnn_core._version import __version__
-from cnn_core.arrays import one_hot
 from cnn_core.backends import backend_info
 from cnn_core.model import Model
 from cnn_core.network import Dense, Huber, Network, Pinball
 from cnn_core.nn import NN
 from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
+from cnn_core.targets import one_hot
 from cnn_core.training import DivergenceError, EpochRecord, Recipe, Validation
 
 if TYPE_CHECKING:
     from cnn_core.checkpoints import Checkpoint, CheckpointError
     from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
     from cnn_core.estimators import MLPClassifier, MLPRegressor
-    from cnn_core.learning_rates import LearningRates, find_learning_rate
+    from cnn_core.loading import load
     from cnn_core.model_file import ModelFileError
-    from cnn_core.saved_model import load
+    from cnn_core.training.lr_finder import LearningRates, find_learning_rate
 
 __all__ = [
     "NN",
@@ -76,12 +76,12 @@ _LATER = {
     "CheckpointError": "checkpoints",
     "DataError": "data",
     "DataNotFoundError": "data",
-    "LearningRates": "learning_rates",
+    "LearningRates": "training.lr_finder",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "ModelFileError": "model_file",
-    "find_learning_rate": "learning_rates",
-    "load": "saved_model",
+    "find_learning_rate": "training.lr_finder",
+    "load": "loading",
     "load_fashion_mnist": "data",
     "read_idx": "data",
 }

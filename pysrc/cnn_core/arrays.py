@@ -6,14 +6,13 @@ what to do. Nothing that was passed is modified; what fits already is not copied
 
 from __future__ import annotations
 
-import numbers
 from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.containers import as_array, column_names, no_numbers, place_of, require_unmasked
-from cnn_core.network import ByteArray, FloatArray, IndexArray
+from cnn_core.types import ByteArray, FloatArray
 
 _BYTES = np.dtype(np.uint8)
 # Values looked at together: few enough for the caches, enough that NumPy's loops are long.
@@ -196,128 +195,6 @@ def are_samples(
     )
 
 
-def as_targets(
-    values: npt.ArrayLike, n_samples: int, n_outputs: int, dtype: npt.DTypeLike, *, name: str = "T"
-) -> tuple[FloatArray, bool]:
-    """Return targets as a C-contiguous (n_samples, n_outputs) array, and whether they are classes.
-
-    Parameters
-    ----------
-    values : array-like
-        Integer labels (n_samples,) from 0 to ``n_outputs - 1``, which become one-hot rows; or one
-        row of numbers per sample, (n_samples, n_outputs); or, for a network of one output, one
-        number per sample, (n_samples,).
-    n_samples, n_outputs : int
-    dtype : numpy.float32 or numpy.float64
-    name : str
-        What the caller's user calls the argument.
-
-    Returns
-    -------
-    targets : (n_samples, n_outputs) array of `dtype`
-    are_classes : bool
-        True for labels and for rows that are all one-hot.
-
-    Raises
-    ------
-    TypeError
-        As `as_samples`, and for labels that are not integers.
-    ValueError
-        For another rank or size, a label outside its range, or a value that is not finite.
-    """
-    array = as_numbers(values, name, are_labels=True)
-    expected = f"{n_samples} integer labels or the shape ({n_samples}, {n_outputs})"
-    if array.ndim not in (1, 2):
-        raise ValueError(f"{name}: expected {expected}, found {array.shape}")
-    if len(array) != n_samples:
-        hint = f"; samples are rows: pass {name}.T" if array.shape == (n_outputs, n_samples) else ""
-        raise ValueError(
-            f"{name}: expected {expected}, one for each sample, found {array.shape}{hint}"
-        )
-    if array.ndim == 1 and n_outputs == 1:
-        array = array.reshape(-1, 1)
-    if array.ndim == 1:
-        labels, _ = _as_labels(array, n_outputs, name)
-        return one_hot_rows(labels, n_outputs, dtype), True
-    if array.shape[1] != n_outputs:
-        hint = f"; labels are one-dimensional: pass {name}.ravel()" if array.shape[1] == 1 else ""
-        raise ValueError(
-            f"{name}: expected {expected}, found {array.shape}; "
-            f"this network has {n_outputs} outputs{hint}"
-        )
-    targets = as_finite(array, dtype, name)
-    return targets, bool(n_outputs > 1 and _rows_are_one_hot(targets))
-
-
-def one_hot(
-    labels: npt.ArrayLike, n_classes: int | None = None, *, name: str = "labels"
-) -> npt.NDArray[np.float64]:
-    """Return a row for each label, 1.0 in the label's column and 0.0 elsewhere.
-
-    Parameters
-    ----------
-    labels : array-like of integers, (n,)
-        From 0 to ``n_classes - 1``.
-    n_classes : int, optional
-        Number of columns; by default one more than the largest label.
-    name : str
-        What an error calls the labels.
-
-    Returns
-    -------
-    (n, n_classes) float64 array
-
-    Raises
-    ------
-    TypeError
-        If the labels are not integers.
-    ValueError
-        If they are not one-dimensional, or one of them is out of range.
-
-    Examples
-    --------
-    >>> one_hot([1, 0, 2])
-    array([[0., 1., 0.],
-           [1., 0., 0.],
-           [0., 0., 1.]])
-    """
-    positions, n_columns = _as_labels(labels, n_classes, name)
-    return one_hot_rows(positions, n_columns, np.float64)
-
-
-def _as_labels(labels: npt.ArrayLike, n_classes: int | None, name: str) -> tuple[IndexArray, int]:
-    """Return labels as indices, and the number of classes; see `one_hot`."""
-    array = as_numbers(labels, name, are_labels=True)
-    if array.ndim != 1:
-        raise ValueError(f"{name}: expected one dimension (samples,), found {array.shape}")
-    if array.size and array.dtype.kind not in "iub":
-        raise TypeError(
-            f"{name}: expected integer labels, found {array.dtype}; pass {name}.astype(int) "
-            "if the values are whole numbers"
-        )
-    if n_classes is None:
-        n_classes = int(array.max()) + 1 if array.size else 0
-    elif isinstance(n_classes, bool) or not isinstance(n_classes, numbers.Integral):
-        raise TypeError(f"n_classes: expected a whole number, found {n_classes!r}")
-    elif n_classes < 0:
-        raise ValueError(f"n_classes: expected at least 0, found {n_classes}")
-    outside = np.flatnonzero((array < 0) | (array >= n_classes))
-    if outside.size:
-        first = int(outside[0])
-        raise ValueError(
-            f"{name}: expected labels from 0 to {n_classes - 1}, "
-            f"found {array[first]} at index {first}"
-        )
-    return array.astype(np.intp), n_classes
-
-
-def one_hot_rows(labels: IndexArray, n_classes: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a row for each label, which is known to be from 0 to ``n_classes - 1``."""
-    rows = np.zeros((len(labels), n_classes), dtype)
-    rows[np.arange(len(labels)), labels] = 1
-    return rows
-
-
 def as_numbers(values: npt.ArrayLike, name: str, *, are_labels: bool = False) -> npt.NDArray[Any]:
     """Return an array of real numbers, in whatever shape, dtype and layout it came.
 
@@ -450,7 +327,3 @@ def copy_exactly(name: str, source: FloatArray, target: FloatArray) -> None:
     if source.shape != target.shape:
         raise ValueError(f"{name}: expected the shape {target.shape}, found {source.shape}")
     target[...] = source
-
-
-def _rows_are_one_hot(rows: FloatArray) -> bool:
-    return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())

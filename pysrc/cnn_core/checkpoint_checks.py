@@ -6,24 +6,16 @@ refused before anything of the training has changed.
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from cnn_core.network import FloatArray
-from cnn_core.schedules import Watch
-from cnn_core.settings import number, positive, whole
-
-if TYPE_CHECKING:
-    from cnn_core.model import Model, Snapshot
-    from cnn_core.training import EpochRecord, TrainingState
-
-_MOST_STEPS = 2**32 - 1
+from cnn_core.training.snapshot import ModelState, check_arrays, layout_of
+from cnn_core.training.state import EpochRecord, TrainingState
+from cnn_core.validation import flag, measured, number, positive, text, whole
 
 
-def check_model(found: Model, state: TrainingState, seed: int) -> None:
+def check_model(found: ModelState, state: TrainingState, seed: int) -> None:
     """See that the model in a file can take the place of the one that is trained.
 
     Raises
@@ -45,7 +37,7 @@ def check_model(found: Model, state: TrainingState, seed: int) -> None:
         raise ValueError(f"{len(curve)} values of {state.recipe.monitor} for {done} epochs")
 
 
-def check_state(values: dict[str, Any], found: Model, state: TrainingState) -> None:
+def check_state(values: dict[str, Any], found: ModelState, state: TrainingState) -> None:
     """See that the state of a training is one of this training after so many epochs.
 
     Raises
@@ -63,7 +55,7 @@ def check_state(values: dict[str, Any], found: Model, state: TrainingState) -> N
     measured("_least", values["_least"])
 
 
-def record_in(values: Any, found: Model, state: TrainingState) -> EpochRecord | None:
+def record_in(values: Any, found: ModelState, state: TrainingState) -> EpochRecord | None:
     """Return the record of the last epoch; None if there was none.
 
     Raises
@@ -71,8 +63,6 @@ def record_in(values: Any, found: Model, state: TrainingState) -> EpochRecord | 
     TypeError, ValueError
         If it is not that of the epoch with which the file was written.
     """
-    from cnn_core.training import EpochRecord
-
     if values is None:
         whole("epochs without a record", found.epochs_done, 0, state.model.epochs_done)
         return None
@@ -89,7 +79,7 @@ def record_in(values: Any, found: Model, state: TrainingState) -> EpochRecord | 
 
 
 def check_progress(
-    progress: dict[str, Any], found: Model, state: TrainingState, steps_of_epoch: int
+    progress: dict[str, Any], found: ModelState, state: TrainingState, steps_of_epoch: int
 ) -> None:
     """See that a training stands where so many epochs have brought it.
 
@@ -112,7 +102,7 @@ def check_progress(
             raise ValueError("kept: weights that are not finite")
 
 
-def check_end(finished: Any, stopped_because: Any, found: Model, state: TrainingState) -> None:
+def check_end(finished: Any, stopped_because: Any, found: ModelState, state: TrainingState) -> None:
     """See that a training that has ended has come to an end.
 
     Raises
@@ -123,60 +113,6 @@ def check_end(finished: Any, stopped_because: Any, found: Model, state: Training
     flag("finished", finished)
     if finished and stopped_because is None:
         whole("epochs of a finished training", found.epochs_done, state.last_epoch)
-
-
-# What the states of callbacks are made of
-
-
-def watch_in(value: Any) -> Watch:
-    """Return a `Watch`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For anything that is none.
-    """
-    best, waited = value
-    return Watch(measured("best", best), whole("waited", waited, 0))
-
-
-def snapshot_in(value: Any, layout: Mapping[str, tuple[Any, ...]]) -> Snapshot | None:
-    """Return a `Snapshot` of a model whose arrays have this layout; None for None.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        For anything else.
-    """
-    from cnn_core.model import Snapshot
-
-    if value is None:
-        return None
-    snapshot = Snapshot(**value)
-    check_arrays("best", snapshot.arrays, layout)
-    whole("best steps", snapshot.steps, 0, _MOST_STEPS)
-    return snapshot
-
-
-def layout_of(arrays: Mapping[str, FloatArray]) -> dict[str, tuple[Any, ...]]:
-    """Return shapes and dtypes of arrays."""
-    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
-
-
-def check_arrays(what: str, arrays: Any, layout: Mapping[str, tuple[Any, ...]]) -> None:
-    """See that arrays are of these names, shapes and dtypes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not.
-    """
-    if not isinstance(arrays, dict) or not all(isinstance(a, np.ndarray) for a in arrays.values()):
-        raise TypeError(f"{what}: expected arrays")
-    if layout_of(arrays) != dict(layout):
-        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        expected = ", ".join(f"{name} {shape}" for name, (shape, _) in layout.items())
-        raise ValueError(f"{what}: expected {expected}, found {found:.200}")
 
 
 def curve_in(name: str, value: Any) -> list[float]:
@@ -190,44 +126,3 @@ def curve_in(name: str, value: Any) -> list[float]:
     if not isinstance(value, np.ndarray) or value.ndim != 1:
         raise TypeError(f"{name}: expected a number for each epoch")
     return list(value.tolist())
-
-
-def flag(name: str, value: Any) -> bool:
-    """Return True or False.
-
-    Raises
-    ------
-    TypeError
-        For anything else.
-    """
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, found {value!r:.80}")
-    return value
-
-
-def text(name: str, value: Any) -> str:
-    """Return a text.
-
-    Raises
-    ------
-    TypeError
-        For anything else.
-    """
-    if not isinstance(value, str):
-        raise TypeError(f"{name}: expected text, found {value!r:.80}")
-    return value
-
-
-def measured(name: str, value: Any, *, optional: bool = False) -> Any:
-    """Return a number as a float; what was measured may be infinite or NaN, or not there.
-
-    Raises
-    ------
-    TypeError
-        For anything else.
-    """
-    if value is None and optional:
-        return None
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected a number, found {value!r:.80}")
-    return float(value)

@@ -18,11 +18,11 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -33,18 +33,15 @@ from cnn_core.checkpoint_checks import (
     check_progress,
     check_state,
     record_in,
-    text,
 )
 from cnn_core.files import in_message, remove_leftovers
 from cnn_core.model_file import ModelFileError, read_tensors
-from cnn_core.network import FloatArray
 from cnn_core.network_json import network_to_json
-from cnn_core.settings import positive, whole
-
-if TYPE_CHECKING:
-    from cnn_core.callbacks import Callback
-    from cnn_core.model import Model
-    from cnn_core.training import Recipe, TrainingState, Validation
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.session import Session, TrainingCheckpoint
+from cnn_core.training.state import Recipe, Trainable, TrainingData
+from cnn_core.types import FloatArray
+from cnn_core.validation import positive, text, whole
 
 _VERSION = 1
 # Without a wish of the user's: at least so many seconds between two files, and so many times what
@@ -135,28 +132,16 @@ class _Found:
     training: dict[str, Any]
 
 
-class Keeper:
+class CheckpointSession(TrainingCheckpoint):
     """Finds the checkpoint of a training, and writes those to come.
 
     Parameters
     ----------
     checkpoint : Checkpoint or path-like
-    state : TrainingState
-        Of the training that is to begin.
-    callbacks : sequence of Callback
-    data : dict of str to array or None
-        Everything that is trained on and measured on, by its names.
-    are_classes : bool
-    validation : Validation, optional
+    session : Session
+        The training that is to begin.
     seeded : bool
         Whether the seed was chosen by the user; otherwise the file's is taken.
-
-    Attributes
-    ----------
-    finished : bool
-        Whether the file is that of a training that has ended.
-    progress : dict or None
-        What `write` was given when the file was written; None if the training begins.
 
     Raises
     ------
@@ -168,21 +153,12 @@ class Keeper:
         If its folder does not exist.
     """
 
-    def __init__(
-        self,
-        checkpoint: Any,
-        state: TrainingState,
-        callbacks: Sequence[Callback],
-        data: Mapping[str, Any],
-        *,
-        are_classes: bool,
-        validation: Validation | None,
-        seeded: bool,
-    ) -> None:
+    def __init__(self, checkpoint: Any, session: Session, *, seeded: bool) -> None:
+        state, data = session.state, session.data
         self._checkpoint = as_checkpoint(checkpoint)
         self._path = self._checkpoint.path
         self._state = state
-        self._callbacks = callbacks
+        self._callbacks = session.callbacks
         self._before = state.model.epochs_done
         folder = Path(os.path.realpath(self._path)).parent
         if not folder.is_dir():
@@ -191,12 +167,10 @@ class Keeper:
                 "or name another path"
             )
         remove_leftovers(self._path)
-        self._identity = _identity(state.model, state.recipe, data, are_classes, validation)
-        samples = len(data["x"])
+        self._identity = _identity(state.model, state.recipe, data)
+        samples = len(data.x)
         self._steps_of_epoch = -(-samples // max(min(state.recipe.batch_size, samples), 1))
         self._found = _read(self._path)
-        self.finished = False
-        self.progress: dict[str, Any] | None = None
         self._states: list[tuple[Callback, dict[str, Any]]] = []
         self._is_refused = False
         self._seed = state.model.seed
@@ -231,7 +205,7 @@ class Keeper:
             )
         with saved_model.blamed_on(self._path, "a checkpoint"):
             state = self._state
-            model = saved_model.read(found.file._replace(backend=state.model.backend))
+            model, _ = saved_model.read_state(found.file)
             check_model(model, state, theirs["seed"])
             values, progress = found.training["state"], found.training["progress"]
             check_state(values, model, state)
@@ -252,7 +226,7 @@ class Keeper:
                 f"({ours['isa']}): the last bits may differ from those of an uninterrupted "
                 "training",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
         if self._state.model.seed != model.seed:
             self._state.model.take_seed(model.seed)
@@ -269,12 +243,12 @@ class Keeper:
             )
         return same[place]
 
-    def put_into_model(self) -> None:
+    def restore_model(self) -> None:
         """Bring the model and the state of the training to where the file stands."""
         if self._found is None:
             return
         state, found = self._state, self._model
-        state.model.restore(found.snapshot())
+        state.model.restore(found.snapshot)
         state.model.epochs_done = state.epoch = found.epochs_done
         state.model.samples_done = found.samples_done
         state.model.history = found.history
@@ -283,7 +257,7 @@ class Keeper:
         for name in _STATE:
             setattr(state, name, self._values[name])
 
-    def put_into_callbacks(self) -> None:
+    def restore_callbacks(self) -> None:
         """Give the callbacks their states, after they have begun.
 
         Raises
@@ -299,7 +273,7 @@ class Keeper:
             self._is_refused = False
 
     @contextmanager
-    def undone_if_refused(self) -> Iterator[None]:
+    def rollback_if_rejected(self) -> Iterator[None]:
         """Give the model back as it was if a callback does not take its state, and none trains."""
         model = self._state.model
         if self._found is None:
@@ -374,7 +348,7 @@ class Keeper:
         }
         text = json.dumps(encoded(training, tensors))
         saved_model.write_model(
-            self._path, state.model, further=({saved_model.TRAINING: text}, tensors)
+            self._path, state.model.state(), further=({saved_model.TRAINING: text}, tensors)
         )
         self._last = time.perf_counter()
         self._took = self._last - start
@@ -422,14 +396,17 @@ def _read(path: str | os.PathLike[str]) -> _Found | None:
     return _Found(saved_model.ModelFile(path, tensors, metadata, "auto", None), training)
 
 
-def _identity(
-    model: Model,
-    recipe: Recipe,
-    data: Mapping[str, Any],
-    are_classes: bool,
-    validation: Validation | None,
-) -> dict[str, Any]:
+def _identity(model: Trainable, recipe: Recipe, data: TrainingData) -> dict[str, Any]:
     """Return what a training is known by: all that decides about its result."""
+    validation = data.validation
+    arrays = {
+        "x": data.x,
+        "t": data.t,
+        "weights of samples": data.weights,
+        "validation x": None if validation is None else validation.x,
+        "validation t": None if validation is None else validation.t,
+        "validation weights": None if validation is None else validation.weights,
+    }
     network = json.loads(json.dumps(network_to_json(model.network)))
     info = backends.backend_info(model.backend)
     return {
@@ -439,8 +416,8 @@ def _identity(
         **{one.name: _text_of(getattr(recipe, one.name)) for one in fields(recipe)},
         "epochs done before": model.epochs_done,
         "weights before this training": _digest(*model.arrays().values(), np.array(model.steps)),
-        **{name: None if array is None else _digest(array) for name, array in data.items()},
-        "targets are classes": are_classes,
+        **{name: None if array is None else _digest(array) for name, array in arrays.items()},
+        "targets are classes": data.are_classes,
         "validation score": validation is not None and validation.score is not None,
         **{name: info[name] for name in _MACHINE},
     }

@@ -6,42 +6,38 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core import backends, initializers, training
-from cnn_core.arrays import are_samples, as_checked, require_apart, require_finite, require_weights
-from cnn_core.callbacks import Callback
-from cnn_core.claim import Claim
-from cnn_core.contracts import Engine, Predictor
-from cnn_core.initializers import Initializer, Random
-from cnn_core.memory import aligned
-from cnn_core.network import NEEDED_ACTIVATION, ByteArray, FloatArray, LayerArrays, Network
+from cnn_core import backends
+from cnn_core.arrays import require_finite
+from cnn_core.backends.alignment import aligned
+from cnn_core.backends.interface import Engine, Predictor
+from cnn_core.exclusive import Exclusive
+from cnn_core.initializers import Initializer, Random, initialize
+from cnn_core.layers import LayerArrays
+from cnn_core.losses import NEEDED_ACTIVATION
+from cnn_core.model_data import (
+    as_model_arrays,
+    as_model_samples,
+    as_training_data,
+    require_output,
+)
+from cnn_core.network import Network
 from cnn_core.optimizers import SGD
-from cnn_core.settings import MOST_THREADS, parameters_dtype, whole
-from cnn_core.training import Recipe, TrainingState, Validation
+from cnn_core.training import loop
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.snapshot import ModelState, Snapshot, first_snapshot, weights_of
+from cnn_core.training.state import Recipe, TrainingData, TrainingState, Validation
+from cnn_core.types import ByteArray, FloatArray
+from cnn_core.validation import parameters_dtype, whole
 
 if TYPE_CHECKING:
     from cnn_core.checkpoints import Checkpoint
-
-_BYTES = np.dtype(np.uint8)
-_Array = TypeVar("_Array", bound=npt.NDArray[Any])
-
-
-class Snapshot(NamedTuple):
-    """A copy of what a model's steps change.
-
-    Attributes
-    ----------
-    arrays : dict of str to array
-        As `Model.arrays` names them.
-    steps : int
-    """
-
-    arrays: dict[str, FloatArray]
-    steps: int
+    from cnn_core.saved_model import ModelFile
 
 
 class Model:
@@ -134,7 +130,7 @@ class Model:
         self._threads_wanted = n_threads
         if bias_rows is None:
             bias_rows = 1 if network.rule == "exact" else 0
-        self._bind(self._first(bias_rows))
+        self._bind(first_snapshot(network, self.dtype, bias_rows))
 
     @property
     def backend(self) -> str:
@@ -174,7 +170,7 @@ class Model:
         ValueError
             For a name that is not known.
         """
-        initializers.initialize(self.network, self.parameters, names, random)
+        initialize(self.network, self.parameters, names, random)
         if self.average is not None:
             self.average[...] = self.parameters
         return self
@@ -191,7 +187,7 @@ class Model:
         are_classes: bool = False,
         validation: Validation | None = None,
         callbacks: Iterable[Callback] = (),
-        face: Any = None,
+        owner: Any = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         seeded: bool = True,
     ) -> TrainingState:
@@ -210,7 +206,7 @@ class Model:
         validation : Validation, optional
             What is measured after every epoch.
         callbacks : iterable of Callback
-        face : object, optional
+        owner : object, optional
             What callbacks are to see as the one that is trained, with a `save` method; by default
             the model.
         checkpoint : Checkpoint or path-like, optional
@@ -243,21 +239,20 @@ class Model:
         RuntimeError
             If the model is being trained already, by another thread or by its caller's callback.
         """
-        x, t, weights = self._as_data(x, t, weights)
-        if validation is not None:
-            validation = self._as_validation(validation)
-        return training.train(
+        data = self._training_data(TrainingData(x, t, weights, are_classes, validation))
+        open_checkpoint = None
+        if checkpoint is not None:
+            # Here and below: what most processes never need is imported when they do.
+            from cnn_core.checkpoints import CheckpointSession
+
+            open_checkpoint = partial(CheckpointSession, checkpoint, seeded=seeded)
+        return loop.train(
             self,
-            x,
-            t,
+            data,
             recipe,
-            weights=weights,
-            are_classes=are_classes,
-            validation=validation,
             callbacks=callbacks,
-            face=face,
-            checkpoint=checkpoint,
-            seeded=seeded,
+            owner=owner,
+            open_checkpoint=open_checkpoint,
         )
 
     def minimize(
@@ -270,24 +265,14 @@ class Model:
         weights: FloatArray | None = None,
         validation: Validation | None = None,
         callbacks: Iterable[Callback] = (),
-        face: Any = None,
+        owner: Any = None,
     ) -> TrainingState:
-        """Train by L-BFGS on all the samples at once; see `cnn_core.lbfgs.minimize`."""
-        from cnn_core import lbfgs
+        """Train by L-BFGS on all the samples at once; see `cnn_core.training.lbfgs.minimize`."""
+        from cnn_core.training import lbfgs
 
-        x, t, weights = self._as_data(x, t, weights)
-        if validation is not None:
-            validation = self._as_validation(validation)
+        data = self._training_data(TrainingData(x, t, weights, validation=validation))
         return lbfgs.minimize(
-            self,
-            x,
-            t,
-            recipe,
-            max_evaluations=max_evaluations,
-            weights=weights,
-            validation=validation,
-            callbacks=callbacks,
-            face=face,
+            self, data, recipe, max_evaluations=max_evaluations, callbacks=callbacks, owner=owner
         )
 
     def step(
@@ -306,14 +291,16 @@ class Model:
         RuntimeError
             If the model is being trained already.
         """
-        x, t, weights = self._as_data(x, t, weights)
-        with self.exclusively():
-            loss, _ = self._engine.train_epoch(x, t, None, len(x), learning_rate, weights)
+        data = self._training_data(TrainingData(x, t, weights))
+        with self.exclusively() as engine:
+            loss, _ = engine.train_epoch(
+                data.x, data.t, None, len(data.x), learning_rate, data.weights
+            )
         return loss
 
     @contextmanager
     def exclusively(self) -> Iterator[Engine]:
-        """Claim the model for a training and give its engine.
+        """Keep other trainings out, and give the engine.
 
         Raises
         ------
@@ -343,11 +330,11 @@ class Model:
             For arrays that are not as they have to be, and for a value of `x` that is not finite,
             the only thing that need not be checked before.
         """
-        x = self._as_samples(x, "x")
+        x = as_model_samples(x, self.network, self.dtype, "x")
         if out is None:
             out = np.empty((len(x), self.network.n_outputs), self.dtype)
         else:
-            self._require_output(out, x=x)
+            require_output(out, self.network, self.dtype, x=x, **self.arrays())
         if not self._predicting.predict(x, out):
             require_finite(x, x, "X")
         return out
@@ -381,11 +368,12 @@ class Model:
         TypeError, ValueError
             For arrays that are not as they have to be.
         """
-        x, t, weights = self._as_arrays(x, t, weights)
+        x, t, weights = as_model_arrays(x, t, weights, self.network, self.dtype)
         if out is None:
             out = np.empty_like(t)
         else:
-            self._require_output(out, x=x, t=t, weights=weights)
+            read = {"t": t, "weights": weights, **self.arrays()}
+            require_output(out, self.network, self.dtype, x=x, **read)
         kernels, network = self._backend.kernels(self.dtype), self.network
         z = out
         if network.loss in NEEDED_ACTIVATION:
@@ -408,54 +396,11 @@ class Model:
         TypeError, ValueError
             As `train` does.
         """
-        x, t, _ = self._as_data(x, t, None)
-        return self, x, t
+        data = self._training_data(TrainingData(x, t))
+        return self, data.x, data.t
 
-    def _as_samples(self, x: FloatArray | ByteArray, name: str) -> FloatArray | ByteArray:
-        n_inputs = self.network.layers[0].fan_in
-        if are_samples(x, n_inputs, self.dtype):
-            return x
-        return as_checked(x, (None, n_inputs), (self.dtype, _BYTES), name)
-
-    def _as_arrays(
-        self,
-        x: FloatArray | ByteArray,
-        t: FloatArray,
-        weights: FloatArray | None,
-        part: str = "",
-    ) -> tuple[FloatArray | ByteArray, FloatArray, FloatArray | None]:
-        x = self._as_samples(x, f"{part}x")
-        t = as_checked(t, (len(x), self.network.n_outputs), (self.dtype,), f"{part}t")
-        if weights is not None:
-            weights = as_checked(weights, (len(x),), (self.dtype,), f"{part}weights")
-            require_weights(weights, f"{part}weights")
-        return x, t, weights
-
-    def _as_data(
-        self,
-        x: FloatArray | ByteArray,
-        t: FloatArray,
-        weights: FloatArray | None,
-        part: str = "",
-    ) -> tuple[FloatArray | ByteArray, FloatArray, FloatArray | None]:
-        """Return data that no step changes: what shares memory with the model is copied."""
-        x, t, weights = self._as_arrays(x, t, weights, part)
-        if not len(x):
-            raise ValueError(f"{part}x: expected at least one sample, found none")
-        return self._apart(x), self._apart(t), None if weights is None else self._apart(weights)
-
-    def _as_validation(self, validation: Validation) -> Validation:
-        x, t, weights = self._as_data(validation.x, validation.t, validation.weights, "validation ")
-        return replace(validation, x=x, t=t, weights=weights)
-
-    def _apart(self, array: _Array) -> _Array:
-        shared = any(np.may_share_memory(array, own) for own in self.arrays().values())
-        return array.copy() if shared else array
-
-    def _require_output(self, out: FloatArray, **read: FloatArray | ByteArray | None) -> None:
-        assert read["x"] is not None
-        as_checked(out, (len(read["x"]), self.network.n_outputs), (self.dtype,), "out")
-        require_apart("out", out, **read, **self.arrays())
+    def _training_data(self, data: TrainingData) -> TrainingData:
+        return as_training_data(data, self.network, self.dtype, tuple(self.arrays().values()))
 
     # What it consists of
 
@@ -470,13 +415,13 @@ class Model:
 
     def weights(self) -> dict[str, FloatArray]:
         """Return the arrays that outputs depend on: `arrays` without `moments` and empty ones."""
-        return {name: a for name, a in self.arrays().items() if name != "moments" and a.size}
+        return weights_of(self.arrays())
 
     def is_finite(self) -> bool:
         """Tell whether all weights are finite."""
         return all(np.isfinite(array).all() for array in self.weights().values())
 
-    def put_back(self, weights: dict[str, FloatArray]) -> None:
+    def rollback(self, weights: dict[str, FloatArray]) -> None:
         """Write a copy of `weights` back; the optimizer starts anew."""
         for name, array in self.weights().items():
             array[...] = weights[name]
@@ -486,6 +431,45 @@ class Model:
     def snapshot(self) -> Snapshot:
         """Return a copy of all that steps change."""
         return Snapshot({name: a.copy() for name, a in self.arrays().items()}, self.steps)
+
+    def state(self) -> ModelState:
+        """Return all that the model consists of, its arrays and its history themselves."""
+        return ModelState(
+            self.network,
+            self.dtype,
+            self.seed,
+            Snapshot(self.arrays(), self.steps),
+            self.epochs_done,
+            self.samples_done,
+            self.history,
+        )
+
+    @classmethod
+    def from_state(
+        cls, state: ModelState, *, backend: str = "auto", n_threads: int | None = None
+    ) -> Model:
+        """Return the model that consists of `state`, whose arrays become its own.
+
+        Raises
+        ------
+        TypeError, ValueError, BackendUnavailableError
+            As `Model` does.
+        """
+        model = cls.__new__(cls)
+        model.__setstate__(
+            {
+                "network": state.network,
+                "dtype": state.dtype,
+                "seed": state.seed,
+                "epochs_done": state.epochs_done,
+                "samples_done": state.samples_done,
+                "history": state.history,
+                "_backend_wanted": backend,
+                "_threads_wanted": n_threads,
+                "snapshot": state.snapshot,
+            }
+        )
+        return model
 
     def restore(self, snapshot: Snapshot) -> None:
         """Write a snapshot back, as a whole: the model is as it was, its history excepted."""
@@ -520,7 +504,7 @@ class Model:
     def take_bias_rows(self, rows: int) -> None:
         """Give each bias `rows` rows, zeros, for the article's rule; the weights stay."""
         layers = self.layers
-        self._bind(self._first(rows))
+        self._bind(first_snapshot(self.network, self.dtype, rows))
         for old, new in zip(layers, self.layers, strict=True):
             new.weights[...] = old.weights
 
@@ -535,9 +519,9 @@ class Model:
         OSError
             If the file cannot be written.
         """
-        from cnn_core import saved_model
+        from cnn_core.saved_model import write_model
 
-        saved_model.write_model(path, self)
+        write_model(path, self.state())
 
     def __repr__(self) -> str:
         network = self.network
@@ -563,23 +547,10 @@ class Model:
         }
         self._bind(snapshot._replace(arrays=arrays))
 
-    def _first(self, bias_rows: int) -> Snapshot:
-        """Return the state before the first step, all parameters 0."""
-        network = self.network
-        n_parameters = network.n_parameters(bias_rows)
-        arrays: dict[str, FloatArray] = {
-            "parameters": np.zeros(n_parameters, self.dtype),
-            "statistics": network.first_statistics(self.dtype),
-            "moments": np.zeros((network.optimizer.n_moments, n_parameters), self.dtype),
-        }
-        if network.averaging:
-            arrays["average"] = np.zeros(n_parameters, self.dtype)
-        return Snapshot(arrays, 0)
-
     def _bind(self, state: Snapshot) -> None:
         """Make these arrays the model's own and give them engines."""
         self._backend = backends.get(self._backend_wanted)
-        self.n_threads = threads_in_use(self._backend, self._threads_wanted)
+        self.n_threads = backends.threads_in_use(self._backend, self._threads_wanted)
         self.parameters = aligned(state.arrays["parameters"])
         self.statistics = state.arrays["statistics"]
         self.moments = aligned(state.arrays["moments"])
@@ -599,7 +570,7 @@ class Model:
         if self.average is not None:
             self._predicting = self._engine_to_predict(self.network)
         self._pre_activating: Engine | None = None
-        self._training = Claim()
+        self._training = Exclusive()
 
     def _engine_to_predict(self, network: Network) -> Engine:
         """Return an engine over what predictions go by; no step will be taken with it."""
@@ -620,6 +591,21 @@ class Model:
         self._pre_activating.predict(x, out)
 
 
+def read_model(file: ModelFile) -> tuple[Model, Any]:
+    """Return the model in a file, and what its owner has added, None if nothing.
+
+    Raises
+    ------
+    cnn_core.model_file.ModelFileError
+        If the file's description, arrays and sizes do not go together.
+    """
+    from cnn_core.saved_model import blamed_on, read_state
+
+    state, extra = read_state(file)
+    with blamed_on(file.path, "a Model"):
+        return Model.from_state(state, backend=file.backend, n_threads=file.n_threads), extra
+
+
 _KEPT = (
     "network",
     "dtype",
@@ -630,20 +616,6 @@ _KEPT = (
     "_backend_wanted",
     "_threads_wanted",
 )
-
-
-def threads_in_use(backend: backends.Backend, wanted: int | None) -> int | None:
-    """Return the threads that were asked for, else those that the backend uses by default.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `wanted` is no whole number of at least 1.
-    """
-    if wanted is None:
-        return backend.threads
-    threads = whole("n_threads", wanted, 1, MOST_THREADS)
-    return None if backend.name == "numpy" else threads
 
 
 def _units(network: Network) -> list[int]:

@@ -4,207 +4,54 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.optimizers import OPTIMIZERS, SGD, Optimizer, require_real
+from cnn_core.layers import (
+    ACTIVATIONS,
+    EPSILON,
+    NORMALIZATIONS,
+    STATISTICS_PACE,
+    Activation,
+    Dense,
+    LayerArrays,
+    Normalization,
+)
+from cnn_core.losses import LOSSES, NEEDED_ACTIVATION, Huber, Loss, LossName, Pinball
+from cnn_core.optimizers import OPTIMIZERS, SGD, Optimizer
+from cnn_core.types import ByteArray, FloatArray, IndexArray
+from cnn_core.validation import require_known, require_real
 
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
-IndexArray: TypeAlias = npt.NDArray[np.intp]
-ByteArray: TypeAlias = npt.NDArray[np.uint8]
+__all__ = [
+    "ACTIVATIONS",
+    "EPSILON",
+    "LOSSES",
+    "MOST_LAYERS",
+    "NEEDED_ACTIVATION",
+    "NORMALIZATIONS",
+    "RULES",
+    "STATISTICS_PACE",
+    "Activation",
+    "ByteArray",
+    "Dense",
+    "FloatArray",
+    "Huber",
+    "IndexArray",
+    "LayerArrays",
+    "Loss",
+    "LossName",
+    "Network",
+    "Normalization",
+    "Pinball",
+    "Rule",
+]
+
 Rule: TypeAlias = Literal["exact", "article"]
 RULES: tuple[Rule, ...] = ("exact", "article")
-Activation: TypeAlias = Literal[
-    "identity",
-    "sigmoid",
-    "tanh",
-    "relu",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "gelu",
-    "silu",
-    "softplus",
-    "exp",
-    "softmax",
-]
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-Normalization: TypeAlias = Literal["batch", "layer"]
-NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
-LossName: TypeAlias = Literal[
-    "squared_error", "absolute_error", "poisson", "binary_cross_entropy", "cross_entropy"
-]
-
-
-@dataclass(frozen=True)
-class Huber:
-    """Half the squared error, beyond an error of `delta` a straight line (Huber, 1964).
-
-    Attributes
-    ----------
-    delta : float
-        Above 0, in the units of the outputs.
-
-    Raises
-    ------
-    TypeError
-        For a `delta` that is no number.
-    ValueError
-        For a `delta` outside its range.
-    """
-
-    delta: float = 1.0
-
-    def __post_init__(self) -> None:
-        require_real("delta", self.delta)
-        if not 0 < self.delta < math.inf:
-            raise ValueError(f"delta: expected a number above 0, found {self.delta!r}")
-
-
-@dataclass(frozen=True)
-class Pinball:
-    """The loss whose least is at a quantile (Koenker and Bassett, "Regression quantiles", 1978).
-
-    Attributes
-    ----------
-    quantile : float or tuple of float
-        Above 0 and below 1: one for all outputs, or one for each.
-
-    Raises
-    ------
-    TypeError
-        For a quantile that is no number.
-    ValueError
-        For a quantile outside its range.
-
-    Examples
-    --------
-    Three outputs learn the bounds of an interval that holds 80 % of the targets, and the median:
-
-    >>> Pinball((0.1, 0.5, 0.9)).quantiles(3)
-    (0.1, 0.5, 0.9)
-    >>> Pinball(0.5).quantiles(3)
-    (0.5, 0.5, 0.5)
-    """
-
-    quantile: float | tuple[float, ...] = 0.5
-
-    def __post_init__(self) -> None:
-        for quantile in self.quantiles(1):
-            require_real("quantile", quantile)
-            if not 0 < quantile < 1:
-                raise ValueError(
-                    f"quantile: expected numbers above 0 and below 1, found {self.quantile!r}"
-                )
-
-    def quantiles(self, n_outputs: int) -> tuple[float, ...]:
-        """Return the quantile of each of `n_outputs` outputs, or those given, however many."""
-        if isinstance(self.quantile, tuple):
-            return self.quantile
-        return (self.quantile,) * n_outputs
-
-
-Loss: TypeAlias = LossName | Huber | Pinball
-LOSSES: tuple[LossName | type[Huber] | type[Pinball], ...] = (*get_args(LossName), Huber, Pinball)
-# The activation that a loss needs in the last layer; any for the others.
-NEEDED_ACTIVATION: dict[LossName, Activation] = {
-    "poisson": "exp",
-    "binary_cross_entropy": "sigmoid",
-    "cross_entropy": "softmax",
-}
-# Added to a variance before its root is taken.
-EPSILON = 1e-5
-STATISTICS_PACE = 0.1
 # So many that nobody means more; a file that asks for more is damaged.
 MOST_LAYERS = 1000
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A dense layer: ``a = activation(x @ weights + bias)``.
-
-    With normalization it is ``a = activation(gain * normalized(x @ weights) + bias)``, where
-    ``normalized(u) = (u - mean) / sqrt(variance + EPSILON)``:
-
-    ``"batch"``
-        mean and variance of each unit over the samples of a batch (Ioffe and Szegedy, "Batch
-        normalization", 2015). Of both, the variance by ``n / (n - 1)`` larger, the engine keeps
-        a running average, which moves by `STATISTICS_PACE` of the way at each step; predictions
-        use that one. A batch of one sample, whose variance is 0, moves neither; small ones are
-        noisy: a few dozen samples should be in each.
-    ``"layer"``
-        mean and variance of each sample over the units (Ba, Kiros, Hinton, "Layer normalization",
-        2016).
-
-    Attributes
-    ----------
-    fan_in, fan_out : int
-        Numbers of inputs and of units; ``weights`` has the shape ``(fan_in, fan_out)``.
-    activation : str
-        One of `ACTIVATIONS`; ``"softmax"`` and ``"exp"`` in the last layer only.
-    dropout : float
-        Share of the activations that are 0 in a step of training, each chosen anew for every sample
-        and step; the others are divided by ``1 - dropout`` (Srivastava et al., "Dropout", 2014, in
-        its inverted form). From 0 to below 1; 0 in the last layer.
-    normalization : {"batch", "layer"}, optional
-        Not in the last layer.
-
-    Raises
-    ------
-    TypeError
-        For a share that is no number.
-    ValueError
-        For a size below 1 or not whole, a name that is not known, a share outside its range. What
-        belongs in the last layer alone, or not there, is refused by `Network`.
-    """
-
-    fan_in: int
-    fan_out: int
-    activation: Activation = "sigmoid"
-    dropout: float = 0.0
-    normalization: Normalization | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("fan_in", "fan_out"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
-        _require_known("activation", self.activation, ACTIVATIONS)
-        require_real("dropout", self.dropout)
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout: expected 0 up to below 1, found {self.dropout!r}")
-        if self.normalization is not None:
-            _require_known("normalization", self.normalization, NORMALIZATIONS)
-
-    def n_parameters(self, bias_rows: int = 1) -> int:
-        """Return the number of weights, biases and gains.
-
-        Parameters
-        ----------
-        bias_rows : int
-            As for `Network.n_parameters`.
-        """
-        gain_rows = 1 if self.normalization is not None else 0
-        return self.fan_out * (self.fan_in + bias_rows + gain_rows)
-
-
-class LayerArrays(NamedTuple):
-    """What a layer has in a flat array of parameters, or of gradients: views.
-
-    Attributes
-    ----------
-    weights : (fan_in, fan_out) array
-    bias : (fan_out,) array
-        For the article's rule (samples, fan_out).
-    gain : (fan_out,) array or None
-        None without normalization.
-    """
-
-    weights: FloatArray
-    bias: FloatArray
-    gain: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -285,7 +132,7 @@ class Network:
                 f"a Network needs at least one layer and at most {MOST_LAYERS}, "
                 f"found {len(self.layers)}"
             )
-        _require_known("rule", self.rule, RULES)
+        require_known("rule", self.rule, RULES)
         if not isinstance(self.optimizer, OPTIMIZERS):
             known = ", ".join(kind.__name__ for kind in OPTIMIZERS)
             raise TypeError(f"optimizer: expected one of {known}, found {self.optimizer!r}")
@@ -318,7 +165,7 @@ class Network:
                     f"found {found}"
                 )
         elif not isinstance(self.loss, Huber):
-            _require_known("loss", self.loss, get_args(LossName))
+            require_known("loss", self.loss, get_args(LossName))
 
     def _check_step(self) -> None:
         require_real("l2", self.l2)
@@ -465,8 +312,3 @@ class Network:
             if pair is not None:
                 pair[1][:] = 1
         return statistics
-
-
-def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name}: expected {', '.join(map(repr, known))}, found {value!r}")

@@ -11,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core import backends
-from cnn_core.arrays import as_numbers, as_samples, as_targets, copy_into
+from cnn_core.arrays import as_numbers, as_samples, copy_into
+from cnn_core.backends.interface import Predictor
 from cnn_core.callbacks import Callback, OnEpoch, PrintEpochs
-from cnn_core.contracts import Predictor
 from cnn_core.model import Model
 from cnn_core.network import RULES, ByteArray, Dense, FloatArray, Network, Rule
 from cnn_core.schedules import Schedule
-from cnn_core.settings import TrainingSettings, parameters_dtype, scale, whole
+from cnn_core.settings import TrainingSettings
+from cnn_core.targets import as_targets
 from cnn_core.training import EpochRecord, Recipe, Validation
+from cnn_core.validation import parameters_dtype, scale, whole
 
 if TYPE_CHECKING:
     from cnn_core.checkpoints import Checkpoint
@@ -322,7 +324,7 @@ class NN(TrainingSettings):
             are_classes=are_classes,
             validation=validate,
             callbacks=[*own, *callbacks, *last],
-            face=self,
+            owner=self,
             checkpoint=checkpoint,
             seeded=self.seed is not None,
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from cnn_core.validation import require_real
 
 
 @dataclass(frozen=True)
@@ -292,12 +293,6 @@ class Rprop:
 
 Optimizer: TypeAlias = SGD | Adam | RMSprop | Nadam | Lion | Rprop
 OPTIMIZERS: tuple[type[Optimizer], ...] = (SGD, Adam, RMSprop, Nadam, Lion, Rprop)
-
-
-def require_real(name: str, value: Any) -> None:
-    """Refuse what is not a real number, with a ``TypeError``."""
-    if not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected a number, found {value!r}")
 
 
 def _require_share(optimizer: Any, *names: str) -> None:

@@ -20,7 +20,6 @@ A checkpoint has a further text ``training`` and tensors ``training.0`` and so o
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -29,13 +28,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnn_core import backends
 from cnn_core.arrays import copy_exactly
-from cnn_core.model import Model, threads_in_use
-from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
-from cnn_core.network import FloatArray, Network
+from cnn_core.model_file import ModelFileError, write_tensors
+from cnn_core.network import Network
 from cnn_core.network_json import network_from_json, network_to_json
-from cnn_core.settings import whole
+from cnn_core.training.snapshot import ModelState, Snapshot, first_snapshot
+from cnn_core.types import FloatArray
+from cnn_core.validation import parameters_dtype, whole
 
 # The further text of a checkpoint, and the beginning of the names of its further tensors.
 TRAINING = "training"
@@ -60,57 +59,6 @@ class ModelFile(NamedTuple):
     metadata: dict[str, str]
     backend: str
     n_threads: int | None
-
-
-# For each kind the module and the function that makes it from a `ModelFile`. The modules are
-# imported when they are needed; no other code can be named by a file.
-READERS: dict[str, tuple[str, str]] = {
-    "NN": ("cnn_core.nn_file", "read"),
-    "Model": ("cnn_core.saved_model", "read"),
-    "MLPClassifier": ("cnn_core.estimators", "read"),
-    "MLPRegressor": ("cnn_core.estimators", "read"),
-}
-
-
-def load(
-    path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
-) -> Any:
-    """Return what a `save` of this library wrote. Nothing in the file can run.
-
-    Parameters
-    ----------
-    path : path-like
-    backend : {"auto", "cython", "numpy"}
-        See `cnn_core.backends.get`.
-    n_threads : int, optional
-        As for `NN`: it belongs to the machine and is not kept in the file.
-
-    Returns
-    -------
-    NN, Model, MLPClassifier or MLPRegressor
-        Whatever was saved.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    cnn_core.model_file.ModelFileError
-        If the file is damaged, truncated, of a later version or not a model of ours, or does not
-        fit in memory.
-    """
-    # What is wrong with these must not be blamed on the file.
-    threads_in_use(backends.get(backend), n_threads)
-    tensors, metadata = read_tensors(path)
-    kind = metadata.get("kind", "NN")
-    if kind not in READERS:
-        raise ModelFileError(
-            path,
-            f"expected one of {', '.join(READERS)}, found {kind!r:.80}; a newer cnn_core may "
-            "read it",
-        )
-    module, function = READERS[kind]
-    reader = getattr(importlib.import_module(module), function)
-    return reader(ModelFile(path, tensors, metadata, backend, n_threads))
 
 
 # What settings that do not go together raise: numbers no float can hold are an ArithmeticError.
@@ -153,7 +101,7 @@ def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
 
 def write_model(
     path: str | os.PathLike[str],
-    model: Model,
+    model: ModelState,
     *,
     kind: str = "Model",
     extra: Any = None,
@@ -165,10 +113,10 @@ def write_model(
     Parameters
     ----------
     path : path-like
-    model : Model
+    model : ModelState
         Of the exact rule.
     kind : str
-        One of the keys of `READERS`.
+        One of the keys of `cnn_core.loading.READERS`.
     extra : object
         What the face adds, of what JSON can hold.
     curves : dict of str to list of float, optional
@@ -188,7 +136,7 @@ def write_model(
     state = {
         "dtype": model.dtype.name,
         "seed": model.seed,
-        "steps": model.steps,
+        "steps": model.snapshot.steps,
         "epochs_done": model.epochs_done,
         "samples_done": model.samples_done,
     }
@@ -198,7 +146,7 @@ def write_model(
     write_tensors(
         path,
         {
-            **_tensors(model),
+            **_tensors(model.network, model.snapshot.arrays),
             **history_to_tensors({**model.history, **(curves or {})}),
             **further[1],
         },
@@ -209,14 +157,8 @@ def write_model(
     )
 
 
-def read(file: ModelFile) -> Model:
-    """Return a `Model` as its file has it."""
-    model, _ = read_model(file)
-    return model
-
-
-def read_model(file: ModelFile) -> tuple[Model, Any]:
-    """Return the model in a file, and what the face that wrote it has added, None if nothing.
+def read_state(file: ModelFile) -> tuple[ModelState, Any]:
+    """Return the model in a file, and what its owner has added, None if nothing.
 
     Raises
     ------
@@ -231,18 +173,19 @@ def read_model(file: ModelFile) -> tuple[Model, Any]:
             further = tensors_of_training(tensors)
             tensors = {name: tensor for name, tensor in tensors.items() if name not in further}
         _require_size(network, tensors)
-        model = Model(
+        dtype = parameters_dtype(state["dtype"], network.rule)
+        seed = whole("seed", state["seed"], 0, 2**64 - 1)
+        arrays = first_snapshot(network, dtype).arrays
+        _fill(_tensors(network, arrays), tensors)
+        model = ModelState(
             network,
-            dtype=state["dtype"],
-            seed=state["seed"],
-            backend=file.backend,
-            n_threads=file.n_threads,
+            dtype,
+            seed,
+            Snapshot(arrays, whole("steps", state["steps"], 0, 2**32 - 1)),
+            whole("epochs_done", state["epochs_done"], 0),
+            whole("samples_done", state["samples_done"], 0),
+            history_from_tensors(file.tensors),
         )
-        _fill(model, tensors)
-        model.steps = whole("steps", state["steps"], 0, 2**32 - 1)
-        model.epochs_done = whole("epochs_done", state["epochs_done"], 0)
-        model.samples_done = whole("samples_done", state["samples_done"], 0)
-        model.history = history_from_tensors(file.tensors)
         return model, json.loads(file.metadata.get("extra", "null"))
 
 
@@ -279,16 +222,17 @@ def without_history(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(_HISTORY)}
 
 
-def _tensors(model: Model) -> dict[str, FloatArray]:
+def _tensors(network: Network, arrays: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return the arrays of a model, or views of them, by the names that they have in a file."""
     tensors: dict[str, FloatArray] = {}
-    statistics = model.network.unflatten_statistics(model.statistics)
-    for number, (layer, pair) in enumerate(zip(model.layers, statistics, strict=True)):
+    layers = network.unflatten(arrays["parameters"])
+    statistics = network.unflatten_statistics(arrays["statistics"])
+    for number, (layer, pair) in enumerate(zip(layers, statistics, strict=True)):
         named = layer._asdict()
         if pair is not None:
             named["mean"], named["variance"] = pair
         tensors |= {f"layers.{number}.{key}": a for key, a in named.items() if a is not None}
-    flat = {"moments": model.moments, "average": model.average}
+    flat = {name: arrays.get(name) for name in ("moments", "average")}
     return tensors | {name: a for name, a in flat.items() if a is not None and a.size}
 
 
@@ -301,8 +245,7 @@ def _require_size(network: Network, tensors: Mapping[str, FloatArray]) -> None:
         raise ValueError(f"the network takes {expected} numbers, the file has {found}")
 
 
-def _fill(model: Model, tensors: Mapping[str, FloatArray]) -> None:
-    own = _tensors(model)
+def _fill(own: Mapping[str, FloatArray], tensors: Mapping[str, FloatArray]) -> None:
     if set(own) != set(tensors):
         names = ", ".join(sorted(set(own) ^ set(tensors)))
         raise ValueError(f"tensors missing, or that do not belong there: {names:.200}")

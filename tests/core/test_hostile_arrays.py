@@ -20,12 +20,12 @@ import numpy.typing as npt
 import pytest
 
 from cnn_core import NN, backends, find_learning_rate
-from cnn_core.arrays import one_hot
 from cnn_core.estimators import MLPClassifier, MLPRegressor
 from cnn_core.estimators.compat import ConvergenceWarning, DataConversionWarning
 from cnn_core.model import Model
 from cnn_core.network import Dense, Huber, Network, Pinball
 from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
+from cnn_core.targets import one_hot
 from cnn_core.training import Recipe, Validation
 
 F32 = np.float32

@@ -477,5 +477,5 @@ cnn_core.NN(2, 2, 2, 1.0, 1, backend="numpy").fit([[0.0, 1.0]], [1])
 print(*sorted(name for name in sys.modules if name.startswith("cnn_core.")))
 """
     loaded = answer(code).split()
-    assert "cnn_core.backends.numpy_engine" in loaded
+    assert "cnn_core.backends.numpy.engine" in loaded
     assert not [name for name in loaded if name.startswith(("cnn_core._native.", "cnn_core.cli"))]

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from cnn_core import NN, MLPClassifier
-from cnn_core.backends import numpy_kernels
+from cnn_core.backends.numpy import kernels as numpy_kernels
 from cnn_core.callbacks import Callback
-from cnn_core.claim import Claim
+from cnn_core.exclusive import Exclusive
 from cnn_core.model import Model
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import Adam
@@ -239,17 +239,17 @@ def test_weights_that_are_put_back_are_put_back_as_a_whole(name):
     assert (state_of(left.model), left.model.steps) == (before, 0)
 
 
-def test_an_interrupt_while_a_network_is_claimed_leaves_it_to_the_next():
+def test_an_interrupt_while_a_network_is_trained_leaves_it_to_the_next():
     class Interrupting(dict):
         def setdefault(self, *arguments):
             super().setdefault(*arguments)
             raise KeyboardInterrupt
 
-    claim = Claim()
-    claim._holders = Interrupting()
-    with pytest.raises(KeyboardInterrupt), claim.held("taken"):
+    exclusive = Exclusive()
+    exclusive._holders = Interrupting()
+    with pytest.raises(KeyboardInterrupt), exclusive.held("taken"):
         pass
-    assert claim._holders == {}
+    assert exclusive._holders == {}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,14 @@ from cnn_core.model import Model
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from cnn_core.schedules import Exponential, InverseScaling, OneCycle, Plateau
-from cnn_core.training import DivergenceError, Recipe, Validation, shuffled_order, train
+from cnn_core.training import (
+    DivergenceError,
+    Recipe,
+    TrainingData,
+    Validation,
+    shuffled_order,
+    train,
+)
 
 
 @pytest.fixture
@@ -511,7 +518,7 @@ class TestTimeBudget:
         model._engine = engine = SlowEngine(model._engine, clock, step)
         state = train(
             model,
-            *data,
+            TrainingData(*data),
             recipe(epochs=epochs, time_budget=budget, **changes),
             callbacks=[EpochsTake(clock, epoch)],
             clock=clock,

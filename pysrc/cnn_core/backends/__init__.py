@@ -1,4 +1,4 @@
-"""Backends by name: each gives the kernels and the engine of `cnn_core.contracts`.
+"""Backends by name: each gives the kernels and the engine of `cnn_core.backends.interface`.
 
 ``"cython"`` is the compiled one, ``"numpy"`` the reference; ``"auto"`` is what `CNN_CORE_BACKEND`
 names, and where that is unset the compiled one if it was built. A backend is never replaced by
@@ -12,15 +12,27 @@ import os
 import platform
 import sys
 import warnings
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cnn_core._version import __version__
 from cnn_core.backends import native
-from cnn_core.contracts import Engine, Kernels
-from cnn_core.network import FloatArray, Network
+from cnn_core.backends.interface import Backend
+from cnn_core.backends.numpy import NumpyBackend
+from cnn_core.backends.threads import MOST_THREADS
+from cnn_core.validation import whole
+
+__all__ = [
+    "NAMES",
+    "Backend",
+    "BackendUnavailableError",
+    "BackendWarning",
+    "available",
+    "backend_info",
+    "get",
+    "threads_in_use",
+]
 
 NAMES = ("cython", "numpy")
 
@@ -31,132 +43,6 @@ class BackendUnavailableError(ImportError):
 
 class BackendWarning(RuntimeWarning):
     """The compiled backend was not built, and the reference takes its place."""
-
-
-class Backend(Protocol):
-    """What every backend gives.
-
-    Attributes
-    ----------
-    name : str
-        ``"cython"`` or ``"numpy"``.
-    isa : str
-        The ISA level of the kernels; ``"numpy"`` where NumPy decides.
-    threads : int or None
-        Threads that an engine uses unless told otherwise; None where NumPy's BLAS decides.
-    """
-
-    @property
-    def name(self) -> str:
-        """``"cython"`` or ``"numpy"``."""
-
-    @property
-    def isa(self) -> str:
-        """The ISA level of the kernels; ``"numpy"`` where NumPy decides."""
-
-    @property
-    def threads(self) -> int | None:
-        """Threads that an engine uses unless told otherwise; None where NumPy's BLAS decides."""
-
-    def kernels(self, dtype: npt.DTypeLike) -> Kernels:
-        """Return the kernels for arrays of `dtype`, float32 or float64."""
-
-    def engine(
-        self,
-        network: Network,
-        parameters: FloatArray,
-        *,
-        moments: FloatArray | None = None,
-        statistics: FloatArray | None = None,
-        average: FloatArray | None = None,
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> Engine:
-        """Return an engine that trains `parameters` in place.
-
-        Parameters
-        ----------
-        network : Network
-        parameters : (n_parameters,) array, float32 or float64
-            The compiled engine is fastest if it begins on a cache line: `cnn_core.memory.aligned`.
-        moments : (network.optimizer.n_moments, n_parameters) array, optional
-            What the optimizer keeps, bound like the parameters; by default the engine's own zeros.
-        statistics : (network.n_statistics,) array, optional
-            Running averages of batch normalization, bound likewise; by default the engine's own
-            `Network.first_statistics`.
-        average : (n_parameters,) array, optional
-            The average of the parameters, bound likewise; by default, if the network's `averaging`
-            is above 0, the engine's own copy of the parameters. Not allowed if it is 0.
-        seed : int
-            From 0 to below ``2**64``: the key of the dropout's random numbers.
-        threads : int, optional
-            At most so many for a step; by default `threads`. They change no bit of any result.
-        """
-
-    def module_paths(self) -> dict[str, str]:
-        """Return the file of each module that computes."""
-
-
-class NumpyBackend:
-    """The reference; see `Backend`."""
-
-    name = "numpy"
-    isa = "numpy"
-    threads = None
-
-    def kernels(self, dtype: npt.DTypeLike) -> Kernels:
-        """Return the kernels, which are the same for every dtype."""
-        from cnn_core.backends import numpy_kernels
-
-        return numpy_kernels
-
-    def engine(
-        self,
-        network: Network,
-        parameters: FloatArray,
-        *,
-        moments: FloatArray | None = None,
-        statistics: FloatArray | None = None,
-        average: FloatArray | None = None,
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> Engine:
-        """Return an engine that trains `parameters` in place; its threads are those of the BLAS."""
-        from cnn_core.backends.numpy_engine import NumpyEngine
-
-        return NumpyEngine(
-            network,
-            parameters,
-            moments=moments,
-            statistics=statistics,
-            average=average,
-            seed=seed,
-        )
-
-    def module_paths(self) -> dict[str, str]:
-        """Return the files of the kernels and of the engine."""
-        from cnn_core.backends import (
-            numpy_activations,
-            numpy_engine,
-            numpy_kernels,
-            numpy_layers,
-            numpy_losses,
-            numpy_normalization,
-            numpy_optimizers,
-            numpy_random,
-        )
-
-        modules = (
-            numpy_kernels,
-            numpy_activations,
-            numpy_losses,
-            numpy_normalization,
-            numpy_optimizers,
-            numpy_random,
-            numpy_layers,
-            numpy_engine,
-        )
-        return {module.__name__: str(module.__file__) for module in modules}
 
 
 def get(name: str = "auto") -> Backend:
@@ -244,6 +130,20 @@ def backend_info(backend: str = "auto") -> dict[str, Any]:
         "modules": {"cnn_core": _package_file(), **chosen.module_paths()},
         "available": list(available()),
     }
+
+
+def threads_in_use(backend: Backend, wanted: int | None) -> int | None:
+    """Return the threads that were asked for, else those that the backend uses by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `wanted` is no whole number of at least 1.
+    """
+    if wanted is None:
+        return backend.threads
+    threads = whole("n_threads", wanted, 1, MOST_THREADS)
+    return None if backend.name == "numpy" else threads
 
 
 @functools.cache

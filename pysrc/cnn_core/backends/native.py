@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -16,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core import _native
+from cnn_core.backends.interface import Backend, Engine, EngineSpec, Kernels
 from cnn_core.backends.threads import available_threads
-from cnn_core.contracts import Engine, Kernels
-from cnn_core.network import FloatArray, Network
 
 _PACKAGE = "cnn_core._native"
 
@@ -40,8 +40,8 @@ def load_cpu_module() -> ModuleType | None:
         return None
 
 
-class NativeBackend:
-    """The compiled kernels and engine at one ISA level; see `cnn_core.backends.Backend`."""
+class NativeBackend(Backend):
+    """The compiled kernels and engine at one ISA level."""
 
     name = "cython"
 
@@ -75,36 +75,14 @@ class NativeBackend:
         """Return the kernels for arrays of `dtype`."""
         return cast(Kernels, self._modules[np.dtype(dtype)]["kernels"])
 
-    def engine(
-        self,
-        network: Network,
-        parameters: FloatArray,
-        *,
-        moments: FloatArray | None = None,
-        statistics: FloatArray | None = None,
-        average: FloatArray | None = None,
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> Engine:
-        """Return an engine that trains `parameters` in place."""
-        if parameters.dtype not in self._modules:
-            raise ValueError(
-                f"parameters: expected the dtype float32 or float64, found {parameters.dtype}"
-            )
-        module = self._modules[parameters.dtype]["engine"]
-        threads = self.threads if threads is None else threads
-        return cast(
-            Engine,
-            module.Engine(
-                network,
-                parameters,
-                moments=moments,
-                statistics=statistics,
-                average=average,
-                seed=seed,
-                threads=threads,
-            ),
-        )
+    def engine_from(self, spec: EngineSpec) -> Engine:
+        """Return an engine that trains ``spec.parameters`` in place."""
+        dtype = spec.parameters.dtype
+        if dtype not in self._modules:
+            raise ValueError(f"parameters: expected the dtype float32 or float64, found {dtype}")
+        threads = self.threads if spec.threads is None else spec.threads
+        engine = self._modules[dtype]["engine"].Engine
+        return cast(Engine, engine(**vars(replace(spec, threads=threads))))
 
     def module_paths(self) -> dict[str, str]:
         """Return the file of each loaded compiled module."""

@@ -11,6 +11,8 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
+# As many as fit into a C int; the compiled backend starts no more than 255.
+MOST_THREADS = 2**31 - 1
 VARIABLE = "CNN_CORE_NUM_THREADS"
 _COMMON_VARIABLE = "OMP_NUM_THREADS"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from cnn_core.backends import NAMES
+from cnn_core.backends.threads import MOST_THREADS
 from cnn_core.cli.console import CommandError, show
-from cnn_core.settings import MOST_THREADS
 
 if TYPE_CHECKING:
     Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from cnn_core import NN, backend_info, backends
-from cnn_core.arrays import as_samples, as_targets
-from cnn_core.model import Model, threads_in_use
+from cnn_core.arrays import as_samples
+from cnn_core.model import Model
 from cnn_core.network import ByteArray, FloatArray, Network
+from cnn_core.targets import as_targets
 
 __all__ = ["Trained", "describe_backend", "describe_network", "weights_sha256", "what_computes"]
 
@@ -114,7 +115,7 @@ def describe_network(network: Network) -> str:
 def what_computes(backend: str, n_threads: int | None) -> dict[str, Any]:
     """Return `cnn_core.backend_info` of a backend, with as many threads as were asked for."""
     chosen = backends.get(backend)
-    return {**backend_info(chosen.name), "threads": threads_in_use(chosen, n_threads)}
+    return {**backend_info(chosen.name), "threads": backends.threads_in_use(chosen, n_threads)}
 
 
 def describe_backend(info: dict[str, Any]) -> str:

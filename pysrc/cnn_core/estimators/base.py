@@ -13,10 +13,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.backends.interface import Predictor
 from cnn_core.callbacks import Callback, TimeBudget
-from cnn_core.claim import Claim
 from cnn_core.containers import column_names
-from cnn_core.contracts import Predictor
 from cnn_core.estimators import saving, sklearn_callbacks, summary
 from cnn_core.estimators.compat import (
     BaseEstimator,
@@ -41,20 +40,23 @@ from cnn_core.estimators.splitting import set_aside, too_small
 from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.estimators.views import LayerList, write
 from cnn_core.estimators.weights import as_weights, require_weight
-from cnn_core.model import Model, Snapshot
+from cnn_core.exclusive import Exclusive
+from cnn_core.model import Model
 from cnn_core.model_file import ModelFileError
 from cnn_core.network import ByteArray, FloatArray, LayerArrays
 from cnn_core.optimizers import Optimizer
-from cnn_core.schedules import Schedule, Watch
+from cnn_core.schedules import Schedule
 from cnn_core.settings import number, whole
 from cnn_core.training import INTERRUPTED, DivergenceError, Recipe, TrainingState
+from cnn_core.training.patience import PatienceCounter
+from cnn_core.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from cnn_core.checkpoints import Checkpoint
 
 Estimator = TypeVar("Estimator", bound="BaseMLP")
 # Not an attribute, which a copy made in the middle of a fit would have as well.
-_FITS: WeakKeyDictionary[BaseMLP, Claim] = WeakKeyDictionary()
+_FITS: WeakKeyDictionary[BaseMLP, Exclusive] = WeakKeyDictionary()
 EvalSet = tuple[Any, ...] | Sequence[tuple[Any, ...]] | None
 
 
@@ -154,7 +156,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     stopped_because_: str | None
     _task: Task
     # Where the stopping rule stands, and what `partial_fit` goes on with.
-    _watch: Watch
+    _watch: PatienceCounter
     _best: Snapshot | None
     # How often the learning rate "adaptive" was divided.
     _cuts: int
@@ -195,7 +197,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> Estimator:
         """Fit, for one epoch if `incremental`; nothing is changed before everything is checked."""
-        with _FITS.setdefault(self, Claim()).held(
+        with _FITS.setdefault(self, Exclusive()).held(
             "this estimator is being fitted already, by another thread or one of its callbacks; "
             "wait for it, or fit a clone"
         ):
@@ -368,7 +370,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         self.stopped_because_ = None
         if not incremental or read.first:
             self.n_iter_ = 0
-            self._watch = Watch()
+            self._watch = PatienceCounter()
             self._cuts = 0
         if self._stops_early and not incremental and self.best_validation_score_ is not None:
             # What a fit before this one has found is to be surpassed.
@@ -436,7 +438,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             "weights": train.weights,
             "validation": validation,
             "callbacks": [monitor, *callbacks, BestWeights(self, incremental=incremental)],
-            "face": self,
+            "owner": self,
         }
         try:
             if self.solver == "lbfgs":

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
-from cnn_core.checkpoint_checks import curve_in, layout_of, measured, snapshot_in, watch_in
+from cnn_core.checkpoint_checks import curve_in
 from cnn_core.estimators.scoring import OWN, score_by
 from cnn_core.network import ByteArray, FloatArray, IndexArray
-from cnn_core.schedules import Watch
-from cnn_core.settings import number, whole
 from cnn_core.training import TrainingState, Validation
+from cnn_core.training.patience import PatienceCounter
+from cnn_core.training.snapshot import layout_of, snapshot_from
+from cnn_core.validation import measured, number, whole
 
 if TYPE_CHECKING:
     from cnn_core.estimators.base import BaseMLP
@@ -158,8 +159,8 @@ class Monitor(Callback):
             for name in _VALUES
             if name in state["attributes"]
         }
-        watch = watch_in(state["watch"])
-        best = snapshot_in(state["best"], layout_of(estimator.model_.arrays()))
+        watch = PatienceCounter.from_state(state["watch"])
+        best = snapshot_from(state["best"], layout_of(estimator.model_.arrays()))
         self._squares = number("squares", state["squares"])
         for name, value in (counts | values | curves).items():
             setattr(estimator, name, value)
@@ -259,7 +260,7 @@ class Monitor(Callback):
         if self._can_adapt(state):
             state.learning_rate /= ADAPTIVE_DIVISOR
             estimator._cuts += 1
-            estimator._watch = Watch(estimator._watch.best)
+            estimator._watch = PatienceCounter(estimator._watch.best)
             reason += f": the learning rate is {state.learning_rate:g} from here on"
         else:
             state.stop(reason, converged=True)

@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.arrays import one_hot_rows
 from cnn_core.estimators.scoring import accuracy
 from cnn_core.estimators.task import BEFORE, Task, as_target_array
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
-from cnn_core.settings import number
+from cnn_core.targets import one_hot_rows
+from cnn_core.validation import number
 
 Kind: TypeAlias = Literal["one", "binary", "multiclass", "multilabel"]
 Labels: TypeAlias = npt.NDArray[Any]

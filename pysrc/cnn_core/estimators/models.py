@@ -8,8 +8,9 @@ import numpy as np
 
 from cnn_core.estimators.views import write
 from cnn_core.initializers import initialize
-from cnn_core.model import Model, Snapshot
+from cnn_core.model import Model
 from cnn_core.network import Network
+from cnn_core.training.snapshot import Snapshot
 
 
 def first_model(

@@ -13,7 +13,6 @@ from typing import Any, get_args
 import numpy as np
 
 from cnn_core.estimators.task import Task
-from cnn_core.lbfgs import require_smooth, scipy_minimize
 from cnn_core.network import (
     ACTIVATIONS,
     NORMALIZATIONS,
@@ -33,7 +32,8 @@ from cnn_core.optimizers import (
     Rprop,
 )
 from cnn_core.schedules import Constant, InverseScaling, Schedule, as_schedule
-from cnn_core.settings import number, positive, whole
+from cnn_core.training.lbfgs import require_smooth, scipy_minimize
+from cnn_core.validation import number, positive, whole
 
 SOLVERS = ("sgd", "adam", "adamw", "nadam", "rmsprop", "lion", "rprop", "lbfgs")
 # scikit-learn's names of what has another one here.

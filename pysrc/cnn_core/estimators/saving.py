@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnn_core import checkpoints
-from cnn_core.checkpoint_checks import layout_of, snapshot_in
-from cnn_core.model import Model, Snapshot
+from cnn_core.model import Model, read_model
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import OPTIMIZERS
 from cnn_core.saved_model import (
     TRAINING,
     ModelFile,
     blamed_on,
-    read_model,
     tensors_of_training,
     write_model,
 )
-from cnn_core.schedules import SCHEDULES, Schedule, WarmUp, Watch
+from cnn_core.schedules import SCHEDULES, Schedule, WarmUp
+from cnn_core.training.patience import PatienceCounter
+from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
 
 if TYPE_CHECKING:
     from cnn_core.estimators.base import BaseMLP
@@ -83,7 +83,12 @@ def write(path: str | os.PathLike[str], estimator: BaseMLP) -> None:
             curves[f"{_OF_SETS}{place}.{name}"] = values
     kind = "MLPClassifier" if estimator._kind == "classifier" else "MLPRegressor"
     write_model(
-        path, estimator.model_, kind=kind, extra=extra, curves=curves, further=_best_of(estimator)
+        path,
+        estimator.model_.state(),
+        kind=kind,
+        extra=extra,
+        curves=curves,
+        further=_best_of(estimator),
     )
 
 
@@ -109,7 +114,7 @@ def read(file: ModelFile) -> BaseMLP:
         for name in _ATTRIBUTES:
             if name in extra["attributes"]:
                 setattr(estimator, name, _from_json(extra["attributes"][name]))
-        estimator._watch = Watch(*_from_json(extra["watch"]))
+        estimator._watch = PatienceCounter(*_from_json(extra["watch"]))
         estimator._best = _best_in(file, model)
         for name in _CURVES:
             setattr(estimator, name, model.history.pop(_OF_ESTIMATOR + name, None))
@@ -141,7 +146,7 @@ def _best_in(file: ModelFile, model: Model) -> Snapshot | None:
     best = checkpoints.decoded(
         json.loads(file.metadata[TRAINING]), tensors_of_training(file.tensors)
     )
-    return snapshot_in(best, layout_of(model.arrays()))
+    return snapshot_from(best, layout_of(model.arrays()))
 
 
 def _parameter_to_json(name: str, value: Any) -> Any:

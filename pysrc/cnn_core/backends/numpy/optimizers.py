@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cnn_core.network import FloatArray
 from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
+from cnn_core.types import FloatArray
 
 
 def _sgd(

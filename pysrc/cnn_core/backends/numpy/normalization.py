@@ -1,7 +1,7 @@
 """Normalization as the formulas are written, in float64 between what goes in and what comes out.
 
 Pre-activations and their derivatives have the shape (n, units). The formulas stand in
-`cnn_core.contracts.Kernels`, `normalize` and `normalize_backward`.
+`cnn_core.backends.interface.Kernels`, `normalize` and `normalize_backward`.
 """
 
 from __future__ import annotations

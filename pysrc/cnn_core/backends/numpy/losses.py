@@ -1,8 +1,8 @@
 """Losses as the formulas are written: what each output costs, and dloss/dz.
 
 Pre-activations z, outputs y and targets t have one shape, (n, units). The formulas stand in
-`cnn_core.contracts.Kernels`, `loss` and `output_delta`. A new loss is an entry in each of the two
-tables; one with settings goes by its class.
+`cnn_core.backends.interface.Kernels`, `loss` and `output_delta`. A new loss is an entry in each of
+the two tables; one with settings goes by its class.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from cnn_core.backends.numpy_activations import BACKWARD
+from cnn_core.backends.numpy.activations import BACKWARD
 from cnn_core.network import Activation, FloatArray, Huber, Loss, Pinball
 
 LossKey: TypeAlias = str | type

@@ -1,8 +1,8 @@
 """Activations as the formulas are written: what a layer makes of its z, and the way back.
 
 Every function takes and returns arrays of one shape, (n, units). The formulas stand in
-`cnn_core.contracts.Kernels`, `activate` and `activation_backward`. A new activation is an entry in
-each of the two tables.
+`cnn_core.backends.interface.Kernels`, `activate` and `activation_backward`. A new activation is an
+entry in each of the two tables.
 """
 
 from __future__ import annotations

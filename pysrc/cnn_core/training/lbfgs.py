@@ -9,34 +9,32 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.callbacks import Callback
-from cnn_core.contracts import Engine
-from cnn_core.network import ByteArray, FloatArray, Network
-from cnn_core.pace import Clock
-from cnn_core.training import DivergenceError, Recipe, Session, TrainingState, Validation
-
-if TYPE_CHECKING:
-    from cnn_core.model import Model
+from cnn_core.backends.interface import Engine
+from cnn_core.network import Network
+from cnn_core.training.budget import Clock
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.divergence import DivergenceError
+from cnn_core.training.session import Session, TrainingCheckpoint
+from cnn_core.training.state import Recipe, Trainable, TrainingData, TrainingState
+from cnn_core.types import FloatArray
 
 Point = npt.NDArray[np.float64]
 
 
 def minimize(
-    model: Model,
-    x: FloatArray | ByteArray,
-    t: FloatArray,
+    model: Trainable,
+    data: TrainingData,
     recipe: Recipe,
     *,
     max_evaluations: int = 15_000,
-    weights: FloatArray | None = None,
-    validation: Validation | None = None,
     callbacks: Iterable[Callback] = (),
-    face: Any = None,
+    owner: Any = None,
     clock: Clock = time.perf_counter,
 ) -> TrainingState:
     """Minimize a model's loss on all the samples at once.
@@ -48,16 +46,13 @@ def minimize(
 
     Parameters
     ----------
-    model : Model
-    x : (n, n_inputs) array
-    t : (n, n_outputs) array
+    model : Trainable
+    data : TrainingData
     recipe : Recipe
     max_evaluations : int
         Most evaluations of the loss.
-    weights : (n,) array, optional
-    validation : Validation, optional
     callbacks : iterable of Callback
-    face : object, optional
+    owner : object, optional
     clock : callable
         Gives the time in seconds.
 
@@ -80,30 +75,25 @@ def minimize(
     require_smooth(model.network)
     optimize = scipy_minimize()
     session = Session(
-        model,
-        recipe,
-        are_classes=False,
-        validation=validation,
-        callbacks=callbacks,
-        face=face,
+        model, replace(data, are_classes=False), recipe, callbacks=callbacks, owner=owner
     )
-    with model.exclusively() as engine, session.running() as state:
-        search = _Search(session, _Function(engine, model.parameters, x, t, weights), clock)
-        if session.epoch_begins():
+    with model.exclusively() as engine, session.running(TrainingCheckpoint()) as state:
+        search = _Search(session, _Function(engine, model.parameters, data), clock)
+        if session.begin_epoch():
             with suppress(_Stopped), search.leaving_the_best_point():
                 result = optimize(
                     search.function,
                     search.point,
                     method="L-BFGS-B",
                     jac=True,
-                    callback=search.iteration_ends,
+                    callback=search.end_iteration,
                     options={
                         "maxiter": recipe.epochs,
                         "maxfun": max_evaluations,
                         "gtol": recipe.tol,
                     },
                 )
-                search.ends(result)
+                search.finish(result)
     return state
 
 
@@ -114,27 +104,20 @@ class _Stopped(Exception):  # noqa: N818 (no error: it is how a callback's wish 
 class _Function:
     """The loss and its gradient, as SciPy asks for them."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        parameters: FloatArray,
-        x: FloatArray | ByteArray,
-        t: FloatArray,
-        weights: FloatArray | None,
-    ) -> None:
+    def __init__(self, engine: Engine, parameters: FloatArray, data: TrainingData) -> None:
         self._engine = engine
         self._parameters = parameters
         self._gradient = np.empty_like(parameters)
-        self._data = x, t
-        self._weights = weights
-        self.samples = len(x)
+        self._data = data
+        self.samples = len(data.x)
         self._point: Point | None = None
         self._loss = math.nan
 
     def __call__(self, point: Point) -> tuple[float, Point]:
+        data = self._data
         with np.errstate(over="ignore"):
             self._parameters[...] = point
-        self._loss = self._engine.gradient(*self._data, self._gradient, self._weights)
+        self._loss = self._engine.gradient(data.x, data.t, self._gradient, data.weights)
         self._point = point.copy()
         return self._loss, self._gradient.astype(np.float64)
 
@@ -156,7 +139,7 @@ class _Search:
         self.function = function
         self.point: Point = session.state.model.parameters.astype(np.float64)
 
-    def iteration_ends(self, point: Point) -> None:
+    def end_iteration(self, point: Point) -> None:
         """Take an iteration for an epoch."""
         state = self._state
         seconds = self._clock() - self._start
@@ -164,7 +147,7 @@ class _Search:
         self._require_finite(loss)
         self.point = point.copy()
         state.model.parameters[...] = point
-        self._session.epoch_ends(
+        self._session.end_epoch(
             loss=loss,
             accuracy=None,
             samples=self.function.samples,
@@ -173,11 +156,11 @@ class _Search:
         )
         if state.stopped_because is not None:
             raise _Stopped
-        if state.epoch < state.last_epoch and not self._session.epoch_begins():
+        if state.epoch < state.last_epoch and not self._session.begin_epoch():
             raise _Stopped
         self._start = self._clock()
 
-    def ends(self, result: Any) -> None:
+    def finish(self, result: Any) -> None:
         """Take over how SciPy has ended."""
         state = self._state
         self._require_finite(float(result.fun))

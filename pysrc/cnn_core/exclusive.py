@@ -1,4 +1,4 @@
-"""The claim of one training at a time, which ends where a process is forked off."""
+"""One use at a time, by one thread; a process that is forked off starts free."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Claim:
+class Exclusive:
     """Whether something is in use, by one thread of this process.
 
     A lock would do the same, but in a process that is forked off while it is held nobody would ever

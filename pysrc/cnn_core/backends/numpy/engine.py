@@ -1,6 +1,6 @@
 """The engine as the formulas are written: the definition of what the compiled one computes.
 
-What each method does, with shapes and errors, stands in `cnn_core.contracts.Engine`.
+What each method does, with shapes and errors, stands in `cnn_core.backends.interface.Engine`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.backends import numpy_kernels as kernels
-from cnn_core.backends.numpy_checks import (
+from cnn_core.backends.interface import EngineSpec, Predictor
+from cnn_core.backends.numpy import kernels
+from cnn_core.backends.numpy.checks import (
     require,
     require_samples,
     require_vector,
     require_whole,
 )
-from cnn_core.backends.numpy_layers import layers_of
-from cnn_core.claim import Claim
-from cnn_core.contracts import Predictor
-from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
+from cnn_core.backends.numpy.layers import layers_of
+from cnn_core.exclusive import Exclusive
+from cnn_core.types import ByteArray, FloatArray, IndexArray
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 # Rows that `predict` takes at once: few enough that their activations stay in the caches.
@@ -32,34 +32,11 @@ _PREDICTED_AT_ONCE = 1024
 
 
 class NumpyEngine:
-    """A network of dense layers; see `cnn_core.contracts.Engine`.
+    """A network of dense layers; see `cnn_core.backends.interface.Engine`."""
 
-    Parameters
-    ----------
-    network : Network
-    parameters : array
-        Flat; bound and trained in place.
-    moments : array, optional
-        What the optimizer keeps, ``(n_moments, n_parameters)``; bound and changed in place.
-        Zeros of the engine's own by default.
-    statistics : array, optional
-        Running averages, ``(n_statistics,)``, likewise; `Network.first_statistics` by default.
-    average : array, optional
-        The average of the parameters, likewise; a copy of them by default, None if there is none.
-    seed : int
-        Key of the dropout's random numbers, from 0 to below ``2**64``.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        parameters: FloatArray,
-        *,
-        moments: FloatArray | None = None,
-        statistics: FloatArray | None = None,
-        average: FloatArray | None = None,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, spec: EngineSpec) -> None:
+        network, parameters = spec.network, spec.parameters
+        moments, statistics, average = spec.moments, spec.statistics, spec.average
         require("parameters", parameters, (np.size(parameters),), parameters, written=True)
         shape = (network.optimizer.n_moments, parameters.size)
         if moments is None:
@@ -77,7 +54,7 @@ class NumpyEngine:
         self.statistics = statistics
         self.average = average
         self.steps = 0
-        self._seed = require_whole("seed", seed, 0, 2**64)
+        self._seed = require_whole("seed", spec.seed, 0, 2**64)
         self._network = network
         self._parameters = parameters
         self._gradient = np.zeros_like(parameters)
@@ -85,7 +62,7 @@ class NumpyEngine:
         self._changed = [array for array in changed if array is not None]
         self._before = [np.empty_like(array) for array in self._changed]
         self._layers = layers_of(network, parameters, self._gradient, statistics)
-        self._training = Claim()
+        self._training = Exclusive()
 
     @property
     def steps(self) -> int:

@@ -1,7 +1,7 @@
 """The kernels as the formulas are written: the definition of what the compiled ones compute.
 
-What each one does, with shapes and errors, stands in `cnn_core.contracts.Kernels`. Here the
-arguments are checked; the arithmetic of activations, losses and optimizers stands in tables in
+What each one does, with shapes and errors, stands in `cnn_core.backends.interface.Kernels`. Here
+the arguments are checked; the arithmetic of activations, losses and optimizers stands in tables in
 modules of their own.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.backends.numpy_activations import ACTIVATE, BACKWARD
-from cnn_core.backends.numpy_checks import require, require_known, require_vector, require_whole
-from cnn_core.backends.numpy_losses import LOSS, delta_of, key_of
-from cnn_core.backends.numpy_normalization import AXIS, normalized, normalized_backward
-from cnn_core.backends.numpy_optimizers import UPDATE
-from cnn_core.backends.numpy_random import philox
+from cnn_core.backends.numpy.activations import ACTIVATE, BACKWARD
+from cnn_core.backends.numpy.checks import require, require_known, require_vector, require_whole
+from cnn_core.backends.numpy.losses import LOSS, delta_of, key_of
+from cnn_core.backends.numpy.normalization import AXIS, normalized, normalized_backward
+from cnn_core.backends.numpy.optimizers import UPDATE
+from cnn_core.backends.numpy.random import philox
 from cnn_core.network import EPSILON, Activation, FloatArray, Loss, Normalization, Pinball
 from cnn_core.optimizers import Optimizer
 

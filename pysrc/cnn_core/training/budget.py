@@ -1,4 +1,4 @@
-"""The pace of a training: how many steps are taken before the clock and the schedule are asked."""
+"""The budget of a training: how many steps it takes before clock and schedule are asked."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Clock: TypeAlias = Callable[[], float]
 _PART = 0.01
 
 
-class Whole:
-    """The pace of a training that takes whole epochs, `total` steps in all."""
+class WholeEpochs:
+    """The budget of a training that takes whole epochs, `total` steps in all."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -27,8 +27,8 @@ class Whole:
         return left, self._total
 
 
-class Budget:
-    """The pace of a training that ends with its time: in parts, each a small share of it.
+class TimeLimit:
+    """The budget of a training that ends with its time: in parts, each a small share of it.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Budget:
         self._start = clock()
         self.overhead = 0.0
 
-    def has_rehearsed(self) -> None:
+    def end_rehearsal(self) -> None:
         """Take the time since the beginning for that of an epoch's end, and begin anew."""
         self.overhead = self._clock() - self._start
         self._seconds -= self.overhead
@@ -66,7 +66,7 @@ class Budget:
         """Seconds since the beginning."""
         return self._clock() - self._start
 
-    def goes_on(self, used: float) -> None:
+    def resume_from(self, used: float) -> None:
         """Have used up so many seconds before, in a training that goes on."""
         self._start = self._clock() - used
 
@@ -84,9 +84,9 @@ class Budget:
         return min(count, fitting, left), min(done + fitting, self._most)
 
 
-Pace: TypeAlias = Whole | Budget
+StepBudget: TypeAlias = WholeEpochs | TimeLimit
 
 
-def pace_for(seconds: float | None, most: int, clock: Clock) -> Pace:
-    """Return the pace of a training of at most `most` steps, with a time budget or without."""
-    return Whole(most) if seconds is None else Budget(seconds, most, clock)
+def step_budget(seconds: float | None, most: int, clock: Clock) -> StepBudget:
+    """Return the budget of a training of at most `most` steps, with a time budget or without."""
+    return WholeEpochs(most) if seconds is None else TimeLimit(seconds, most, clock)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnn_core.backends import numpy_kernels as kernels
-from cnn_core.backends.numpy_normalization import AXIS
+from cnn_core.backends.numpy import kernels
+from cnn_core.backends.numpy.normalization import AXIS
 from cnn_core.network import STATISTICS_PACE, Dense, FloatArray, LayerArrays, Network
 
 

@@ -1,0 +1,451 @@
+"""What a backend provides: kernels and engines, each contract written once, here.
+
+Both speak of NumPy arrays that have been validated already: C-contiguous, native byte order, all of
+one dtype (float32 or float64). They check shapes, since a compiled loop must never leave an array,
+and convert nothing but the bytes that an engine may be given as samples: anything else is refused.
+
+Words: a *sample* is a row; ``z = x @ weights + bias`` is the pre-activation, ``a`` the activation,
+``y`` the activation of the last layer, ``t`` its target, ``delta`` the derivative of the loss with
+respect to ``z``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.layers import Activation, Normalization
+from cnn_core.losses import Loss
+from cnn_core.network import Network
+from cnn_core.optimizers import Optimizer
+from cnn_core.types import ByteArray, FloatArray, IndexArray
+
+
+class Kernels(Protocol):
+    """The operations on arrays.
+
+    The caller allocates every output, which must not overlap an input unless the operation says
+    so. Sizes of zero are allowed and leave nothing to do.
+
+    Every operation raises ``ValueError`` for a wrong number of dimensions, shape, dtype, byte order
+    or layout, for a read-only output and for a name that it does not know, and ``TypeError`` for
+    what is not an array.
+    """
+
+    def dense_forward(
+        self, x: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray
+    ) -> None:
+        """``out = x @ weights + bias``.
+
+        Shapes: x (n, fan_in), weights (fan_in, fan_out), bias (fan_out,), out (n, fan_out).
+        """
+
+    def dense_backward(
+        self,
+        x: FloatArray,
+        weights: FloatArray,
+        delta: FloatArray,
+        grad_weights: FloatArray | None = None,
+        grad_bias: FloatArray | None = None,
+        grad_x: FloatArray | None = None,
+    ) -> None:
+        """Gradients of a dense layer; an output that is None is not computed.
+
+        ``grad_weights = x.T @ delta``, ``grad_bias = delta.sum(axis=0)``,
+        ``grad_x = delta @ weights.T`` (Rumelhart, Hinton, Williams 1986).
+
+        Shapes: x and grad_x (n, fan_in), weights and grad_weights (fan_in, fan_out),
+        delta (n, fan_out), grad_bias (fan_out,).
+        """
+
+    def activate(self, activation: Activation, z: FloatArray, out: FloatArray) -> None:
+        """``out = activation(z)`` without overflow for any finite z; `out` may be `z` itself.
+
+        Shapes: z and out (n, units). The formulas::
+
+            identity     z
+            sigmoid      1 / (1 + exp(-z))
+            tanh         (exp(z) - exp(-z)) / (exp(z) + exp(-z))
+            relu         z where z > 0, else 0
+            leaky_relu   z where z > 0, else 0.01 * z            (Maas et al., 2013)
+            elu          z where z > 0, else exp(z) - 1           (Clevert et al., 2016)
+            selu         1.0507... * (z where z > 0, else 1.6733... * (exp(z) - 1))
+                                                                 (Klambauer et al., 2017)
+            gelu         z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 * z**3)))
+                                                                 (Hendrycks and Gimpel, 2016)
+            silu         z / (1 + exp(-z))                        (Elfwing et al., 2018)
+            softplus     log(1 + exp(z))                          (Dugas et al., 2001)
+            exp          exp(z)
+            softmax      exp(z) / sum of exp(z) over the units
+
+        NaN gives NaN, in a softmax for the whole sample. The exception to "no overflow" is ``exp``.
+        """
+
+    def activation_backward(
+        self,
+        activation: Activation,
+        z: FloatArray,
+        a: FloatArray,
+        grad_a: FloatArray,
+        out: FloatArray,
+    ) -> None:
+        """``out`` = dloss/dz from z, ``a = activation(z)`` and dloss/da; it may be any of them.
+
+        Only ``gelu`` and ``silu`` look at z; for the others `z` may be `a`.
+
+        Shapes: z, a, grad_a and out (n, units). The formulas::
+
+            identity     grad_a
+            sigmoid      grad_a * a * (1 - a)
+            tanh         grad_a * (1 - a**2)
+            relu         grad_a where a > 0, else 0
+            leaky_relu   grad_a where a > 0, else 0.01 * grad_a
+            elu          grad_a where a > 0, else grad_a * (a + 1)
+            selu         grad_a * (1.0507... where a > 0, else a + 1.0507... * 1.6733...)
+            gelu         grad_a * ((1 + w) / 2 + z / 2 * (1 - w**2) * dv), where
+                         v = sqrt(2 / pi) * (z + 0.044715 * z**3), w = tanh(v), dv = dv/dz
+            silu         grad_a * s * (1 + z * (1 - s)), where s = 1 / (1 + exp(-z))
+            softplus     grad_a * (1 - exp(-a))
+            exp          grad_a * a
+            softmax      a * (grad_a - sum of a * grad_a over the units)
+        """
+
+    def loss(
+        self,
+        loss: Loss,
+        z: FloatArray,
+        y: FloatArray,
+        t: FloatArray,
+        weights: FloatArray | None = None,
+    ) -> float:
+        """Return the loss, summed over outputs, averaged over samples; 0.0 for no samples.
+
+        With weights, one for each sample, the average is the weighted one, 0.0 if they are all 0.
+
+        Shapes: pre-activations z, outputs y and targets t (n, units), weights (n,). Summed in
+        float64, each exp in the arrays' dtype or better. The formulas, of which poisson and the
+        cross-entropies work on z and so lose nothing where y is all but 0 or 1::
+
+            squared_error          (y - t)**2 / 2
+            absolute_error         abs(y - t)
+            Huber                  (y - t)**2 / 2 where abs(y - t) <= delta,
+                                   else delta * (abs(y - t) - delta / 2)
+            Pinball                quantile * (t - y) where y < t, else (1 - quantile) * (y - t)
+            poisson                y - t * z + t * log(t) - t, half the deviance, where t * log(t)
+                                   is 0 for t = 0 (McCullagh and Nelder, 1989, section 2.3)
+            binary_cross_entropy   max(z, 0) - z * t + log(1 + exp(-abs(z)))
+            cross_entropy          t * (log(sum of exp(z) over the units) - z)
+        """
+
+    def output_delta(
+        self,
+        loss: Loss,
+        activation: Activation,
+        z: FloatArray,
+        y: FloatArray,
+        t: FloatArray,
+        out: FloatArray,
+        weights: FloatArray | None = None,
+    ) -> None:
+        """``out`` = dloss/dz in the last layer; `out` may be `y`.
+
+        Shapes: z, y, t and out (n, units), weights (n,). The formulas, each divided by n; with
+        weights each multiplied by that of its sample and divided by their sum, 0 if that is 0::
+
+            squared_error          activation_backward of y - t
+            absolute_error         activation_backward of sign(y - t)
+            Huber                  activation_backward of y - t, limited to -delta and delta
+            Pinball                activation_backward of -quantile where y < t, 1 - quantile where
+                                   y > t, else 0
+            poisson                y - t
+            binary_cross_entropy   y - t
+            cross_entropy          y * (sum of t over the units) - t
+        """
+
+    def normalize(
+        self,
+        normalization: Normalization,
+        u: FloatArray,
+        gain: FloatArray,
+        bias: FloatArray,
+        normal: FloatArray,
+        spread: FloatArray,
+        z: FloatArray,
+    ) -> None:
+        """Normalize: ``normal = (u - mean) * spread`` and ``z = gain * normal + bias``.
+
+        ``spread = 1 / sqrt(variance + EPSILON)``; mean and variance, divided by the number of
+        values, are those of each column for ``"batch"`` and of each row for ``"layer"``. `normal`
+        may be `u`.
+
+        Shapes: u, normal and z (n, units), gain and bias (units,), spread (units,) or (n,).
+        """
+
+    def normalize_backward(
+        self,
+        normalization: Normalization,
+        normal: FloatArray,
+        spread: FloatArray,
+        gain: FloatArray,
+        delta: FloatArray,
+        grad_gain: FloatArray,
+        grad_bias: FloatArray,
+        out: FloatArray,
+    ) -> None:
+        """From dloss/dz, `delta`, the gradients and ``out`` = dloss/du; `out` may be `delta`.
+
+        ``grad_gain = (delta * normal).sum(axis=0)``, ``grad_bias = delta.sum(axis=0)``; with
+        ``g = gain * delta`` and averages over the columns for ``"batch"``, over the rows for
+        ``"layer"``::
+
+            out = spread * (g - average(g) - normal * average(g * normal))
+
+        Shapes: normal, delta and out (n, units), gain, grad_gain and grad_bias (units,), spread
+        (units,) or (n,).
+        """
+
+    def normalize_by(
+        self,
+        mean: FloatArray,
+        variance: FloatArray,
+        gain: FloatArray,
+        bias: FloatArray,
+        u: FloatArray,
+        z: FloatArray,
+    ) -> None:
+        """``z = gain * (u - mean) / sqrt(variance + EPSILON) + bias``; `z` may be `u`.
+
+        Shapes: mean, variance, gain and bias (units,), u and z (n, units).
+        """
+
+    def update(
+        self,
+        optimizer: Optimizer,
+        parameters: FloatArray,
+        gradient: FloatArray,
+        moments: FloatArray,
+        learning_rate: float,
+        step: int,
+    ) -> None:
+        """Take a step, in place, by the optimizer's formula in `cnn_core.optimizers`.
+
+        Shapes: parameters and gradient (p,), moments (optimizer.n_moments, p): what the optimizer
+        keeps from step to step, zeros at first. `step` counts from 1.
+        """
+
+    def random_bits(
+        self, key: int, counter: tuple[int, int, int, int], out: npt.NDArray[np.uint32]
+    ) -> None:
+        """Fill `out` (m,) with the numbers of Philox 4x32-10 (Salmon et al., 2011).
+
+        Each counter gives four; the first word of `counter` counts on from block to block, without
+        a carry. `key` is a number of 64 bits, its lower half the first word; each word of the
+        counter has 32 bits.
+        """
+
+    def dropout(
+        self, rate: float, key: int, step: int, layer: int, a: FloatArray, out: FloatArray
+    ) -> None:
+        """``out = a / (1 - rate)`` where a sample keeps a unit, else 0; `out` may be `a`.
+
+        Unit ``j`` of row ``i`` is kept if its number of `random_bits` is at least
+        ``round(rate * 2**32)``: number ``j % 4`` of the counter ``(j // 4, i, layer, step)``, all
+        modulo ``2**32``. The same call turns dloss/dout into dloss/da.
+
+        Shapes: a and out (n, units).
+        """
+
+
+class Predictor(Protocol):
+    """Predicts a fixed number of samples at a time, with everything laid out beforehand."""
+
+    def __call__(self, x: FloatArray | ByteArray) -> FloatArray:
+        """Return the outputs for `x` (rows, n_inputs), or (n_inputs,) if it is one row.
+
+        The array that is returned, (rows, n_outputs), is the predictor's own: the next call
+        overwrites it. `x` is as an engine takes it; that its values are finite is not checked. A
+        predictor is for one thread at a time, and sees the network as it is when it is called.
+        """
+
+
+class Engine(Protocol):
+    """A network's parameters and buffers, and whole epochs over them.
+
+    An engine is made from a `Network` and its flat parameter array, which it binds once and changes
+    in place: whoever holds that array sees the network learn. So it is with `moments`,
+    (n_moments, n_parameters), what the optimizer keeps, with `statistics`, (n_statistics,), the
+    running averages of batch normalization, and with `average`, that of the parameters. Together
+    with `steps` these arrays are the state: an engine that is given copies of them goes on in the
+    same way.
+
+    Samples are of the parameters' dtype, or bytes (uint8); both are multiplied by the network's
+    `input_scale`. It is not safe to train one engine from two threads at once; this is detected and
+    raises ``RuntimeError``. Predicting from any number of threads at once is safe.
+
+    Attributes
+    ----------
+    steps : int
+        Steps taken so far; writable, from 0 to below ``2**32``.
+    moments : array
+    statistics : array
+    average : array or None
+        (n_parameters,); None if the network's `averaging` is 0.
+    """
+
+    steps: int
+    moments: FloatArray
+    statistics: FloatArray
+    average: FloatArray | None
+
+    def train_epoch(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        order: IndexArray | None,
+        batch_size: int,
+        learning_rate: float | npt.NDArray[np.float64],
+        weights: FloatArray | None = None,
+    ) -> tuple[float, int]:
+        """Train on every sample named by `order` once, `batch_size` samples a step.
+
+        If the loss of a batch is not finite, its step and those after it are not taken.
+
+        Parameters
+        ----------
+        x : (n, n_inputs) array
+        t : (n, n_outputs) array
+        order : (m,) array of indices into the samples, or None
+            None: the samples as they stand.
+        batch_size : int
+            At least 1; the last batch holds what is left. The article's rule takes all the samples
+            in one step and refuses anything else.
+        learning_rate : float or array
+            One for all steps, or one for each, (ceil(m / batch_size),) in float64.
+        weights : (n,) array, optional
+            Of the parameters' dtype, finite, at least 0: what each sample counts in a loss.
+            Not for the article's rule.
+
+        Returns
+        -------
+        loss : float
+            Weighted mean over the samples, each as it was before its own batch's step, without the
+            term of `Network.l2`. Not finite if that of a batch was not.
+        hits : int
+            Samples whose largest output was the largest target, likewise.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not fit, an index outside the samples, a batch size below 1.
+        """
+
+    def gradient(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        out: FloatArray,
+        weights: FloatArray | None = None,
+    ) -> float:
+        """Write the next step's direction into `out`, flat like the parameters; return the loss.
+
+        For the exact rule this is the gradient of the loss over all of `x`, the term of
+        `Network.l2` included in both, with the dropout of the next step, not clipped. Running
+        averages stay as they are. The article's rule has no loss of which its direction would be
+        the gradient; its direction is written all the same.
+        """
+
+    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool:
+        """Write the outputs for `x` (n, n_inputs) into `out` (n, n_outputs).
+
+        There is no dropout, and batch normalization goes by its running averages.
+
+        Returns
+        -------
+        bool
+            Whether every value of `x`, scaled, is finite; it costs nothing to look while they are
+            at hand.
+        """
+
+    def predictor(self, rows: int) -> Predictor:
+        """Return a predictor of `rows` samples at a time, at least 1; the exact rule's alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class EngineSpec:
+    """What an engine is made of.
+
+    Attributes
+    ----------
+    network : Network
+    parameters : (n_parameters,) array, float32 or float64
+        Trained in place. The compiled engine is fastest if it begins on a cache line:
+        `cnn_core.backends.alignment.aligned`.
+    moments : (network.optimizer.n_moments, n_parameters) array, optional
+        What the optimizer keeps, bound like the parameters; by default the engine's own zeros.
+    statistics : (network.n_statistics,) array, optional
+        Running averages of batch normalization, bound likewise; by default the engine's own
+        `Network.first_statistics`.
+    average : (n_parameters,) array, optional
+        The average of the parameters, bound likewise; by default, if the network's `averaging` is
+        above 0, the engine's own copy of the parameters. Not allowed if it is 0.
+    seed : int
+        From 0 to below ``2**64``: the key of the dropout's random numbers.
+    threads : int, optional
+        At most so many for a step; by default `Backend.threads`. They change no bit of any result.
+    """
+
+    network: Network
+    parameters: FloatArray
+    moments: FloatArray | None = None
+    statistics: FloatArray | None = None
+    average: FloatArray | None = None
+    seed: int = 0
+    threads: int | None = None
+
+
+class Backend(ABC):
+    """What every backend gives.
+
+    Attributes
+    ----------
+    name : str
+        ``"cython"`` or ``"numpy"``.
+    isa : str
+        The ISA level of the kernels; ``"numpy"`` where NumPy decides.
+    """
+
+    name: str
+    isa: str
+
+    @property
+    @abstractmethod
+    def threads(self) -> int | None:
+        """Threads that an engine uses unless told otherwise; None where NumPy's BLAS decides."""
+
+    @abstractmethod
+    def kernels(self, dtype: npt.DTypeLike) -> Kernels:
+        """Return the kernels for arrays of `dtype`, float32 or float64."""
+
+    @abstractmethod
+    def engine_from(self, spec: EngineSpec) -> Engine:
+        """Return an engine that trains ``spec.parameters`` in place."""
+
+    def engine(self, network: Network, parameters: FloatArray, **options: Any) -> Engine:
+        """Return an engine that trains `parameters` in place.
+
+        Parameters
+        ----------
+        network : Network
+        parameters : (n_parameters,) array, float32 or float64
+        **options
+            Further fields of an `EngineSpec`.
+        """
+        return self.engine_from(EngineSpec(network, parameters, **options))
+
+    @abstractmethod
+    def module_paths(self) -> dict[str, str]:
+        """Return the file of each module that computes."""

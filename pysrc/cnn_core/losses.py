@@ -1,0 +1,95 @@
+"""What a loss is: its name, or its class if it has settings; the backends hold the arithmetic.
+
+The formulas stand in `cnn_core.backends.interface.Kernels`, `loss` and `output_delta`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from cnn_core.layers import Activation
+from cnn_core.validation import require_real
+
+LossName: TypeAlias = Literal[
+    "squared_error", "absolute_error", "poisson", "binary_cross_entropy", "cross_entropy"
+]
+
+
+@dataclass(frozen=True)
+class Huber:
+    """Half the squared error, beyond an error of `delta` a straight line (Huber, 1964).
+
+    Attributes
+    ----------
+    delta : float
+        Above 0, in the units of the outputs.
+
+    Raises
+    ------
+    TypeError
+        For a `delta` that is no number.
+    ValueError
+        For a `delta` outside its range.
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_real("delta", self.delta)
+        if not 0 < self.delta < math.inf:
+            raise ValueError(f"delta: expected a number above 0, found {self.delta!r}")
+
+
+@dataclass(frozen=True)
+class Pinball:
+    """The loss whose least is at a quantile (Koenker and Bassett, "Regression quantiles", 1978).
+
+    Attributes
+    ----------
+    quantile : float or tuple of float
+        Above 0 and below 1: one for all outputs, or one for each.
+
+    Raises
+    ------
+    TypeError
+        For a quantile that is no number.
+    ValueError
+        For a quantile outside its range.
+
+    Examples
+    --------
+    Three outputs learn the bounds of an interval that holds 80 % of the targets, and the median:
+
+    >>> Pinball((0.1, 0.5, 0.9)).quantiles(3)
+    (0.1, 0.5, 0.9)
+    >>> Pinball(0.5).quantiles(3)
+    (0.5, 0.5, 0.5)
+    """
+
+    quantile: float | tuple[float, ...] = 0.5
+
+    def __post_init__(self) -> None:
+        for quantile in self.quantiles(1):
+            require_real("quantile", quantile)
+            if not 0 < quantile < 1:
+                raise ValueError(
+                    f"quantile: expected numbers above 0 and below 1, found {self.quantile!r}"
+                )
+
+    def quantiles(self, n_outputs: int) -> tuple[float, ...]:
+        """Return the quantile of each of `n_outputs` outputs, or those given, however many."""
+        if isinstance(self.quantile, tuple):
+            return self.quantile
+        return (self.quantile,) * n_outputs
+
+
+Loss: TypeAlias = LossName | Huber | Pinball
+LOSSES: tuple[LossName | type[Huber] | type[Pinball], ...] = (*get_args(LossName), Huber, Pinball)
+# The activation that a loss needs in the last layer; any for the others.
+NEEDED_ACTIVATION: dict[LossName, Activation] = {
+    "poisson": "exp",
+    "binary_cross_entropy": "sigmoid",
+    "cross_entropy": "softmax",
+}

@@ -1,0 +1,113 @@
+"""The edge of a `Model`: arrays that were checked by its owner already, and are not converted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.arrays import are_samples, as_checked, require_apart, require_weights
+from cnn_core.network import Network
+from cnn_core.training.state import TrainingData
+from cnn_core.types import ByteArray, FloatArray
+
+_BYTES = np.dtype(np.uint8)
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
+
+
+def as_model_samples(
+    x: FloatArray | ByteArray, network: Network, dtype: np.dtype[Any], name: str
+) -> FloatArray | ByteArray:
+    """Return samples as an engine takes them; they may be none, and need not be finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    n_inputs = network.layers[0].fan_in
+    if are_samples(x, n_inputs, dtype):
+        return x
+    return as_checked(x, (None, n_inputs), (dtype, _BYTES), name)
+
+
+def as_model_arrays(
+    x: FloatArray | ByteArray,
+    t: FloatArray,
+    weights: FloatArray | None,
+    network: Network,
+    dtype: np.dtype[Any],
+    part: str = "",
+) -> tuple[FloatArray | ByteArray, FloatArray, FloatArray | None]:
+    """Return samples, targets and weights as an engine takes them.
+
+    Parameters
+    ----------
+    part : str
+        What an error puts before their names.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    x = as_model_samples(x, network, dtype, f"{part}x")
+    t = as_checked(t, (len(x), network.n_outputs), (dtype,), f"{part}t")
+    if weights is not None:
+        weights = as_checked(weights, (len(x),), (dtype,), f"{part}weights")
+        require_weights(weights, f"{part}weights")
+    return x, t, weights
+
+
+def as_training_data(
+    data: TrainingData,
+    network: Network,
+    dtype: np.dtype[Any],
+    own: Sequence[npt.NDArray[Any]],
+) -> TrainingData:
+    """Return data that no step changes: what shares memory with the arrays in `own` is copied.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays that are not as they have to be, and for no samples.
+    """
+
+    def checked(part_of: Any, part: str) -> dict[str, Any]:
+        x, t, weights = as_model_arrays(part_of.x, part_of.t, part_of.weights, network, dtype, part)
+        if not len(x):
+            raise ValueError(f"{part}x: expected at least one sample, found none")
+        weights = None if weights is None else _apart(weights, own)
+        return {"x": _apart(x, own), "t": _apart(t, own), "weights": weights}
+
+    data = replace(data, **checked(data, ""))
+    if data.validation is None:
+        return data
+    validation = replace(data.validation, **checked(data.validation, "validation "))
+    return replace(data, validation=validation)
+
+
+def require_output(
+    out: FloatArray,
+    network: Network,
+    dtype: np.dtype[Any],
+    *,
+    x: FloatArray | ByteArray,
+    **read: FloatArray | None,
+) -> None:
+    """Refuse an array that the outputs for `x` cannot be written to while `read` is read.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For such an array.
+    """
+    as_checked(out, (len(x), network.n_outputs), (dtype,), "out")
+    require_apart("out", out, x=x, **read)
+
+
+def _apart(array: _Array, own: Sequence[npt.NDArray[Any]]) -> _Array:
+    return array.copy() if any(np.may_share_memory(array, one) for one in own) else array

@@ -1,0 +1,359 @@
+"""Callbacks: what is told of a training while it goes on, and may change its course.
+
+A callback derives from `Callback` and writes the hooks that it needs. Each hook gets the
+`cnn_core.training.TrainingState`. For each training the hooks are called in this order::
+
+    on_train_begin
+        on_epoch_begin
+        on_epoch_end        once the epoch is measured and stands in the history
+        ...
+    on_train_end            in any case, also after an error or Ctrl-C
+
+Callbacks are called in the order in which they were given, at the end of the training in the
+opposite one, like nested ``with`` statements. What a hook raises ends the training and gets out;
+the network is then as the last step left it, and may be used and trained on.
+
+Nothing that a callback reads, and none of those below, changes a bit of what is learned, but for
+those that end a training earlier.
+
+A training with a checkpoint (`cnn_core.Checkpoint`) that is made again after being killed begins
+with all `on_train_begin`, after which each callback is given back, by `Callback.set_state`, what
+its `Callback.get_state` had said at the end of the epoch that the file was written after. The
+callbacks are told apart by the names of their classes and their order. A callback that decides
+about anything by what it has seen before needs both of these methods.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TextIO
+
+from cnn_core.training.patience import PatienceCounter
+from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
+from cnn_core.training.state import EpochRecord, TrainingState
+from cnn_core.validation import number, positive, whole
+
+# Of a table of epochs.
+_COLUMNS = tuple(one.name for one in fields(EpochRecord))
+
+
+class Callback:
+    """Hooks of a training, all of them empty."""
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Do something before the first epoch; ``state.stop`` prevents it."""
+
+    def on_epoch_begin(self, state: TrainingState) -> None:
+        """Do something before the steps of an epoch; ``state.stop`` prevents them."""
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Do something after an epoch; ``state.record`` and ``state.history`` have it."""
+
+    def on_train_end(self, state: TrainingState) -> None:
+        """Do something after the last epoch, or in place of it if something was raised."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to hold of the callback, so that it can go on.
+
+        Returns
+        -------
+        dict
+            Of None, numbers, text, arrays of float32 or float64, and lists and dictionaries of
+            such, whose keys are text; empty if there is nothing to go on with.
+        """
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what `get_state` gave, after `on_train_begin` of a training that goes on."""
+
+
+class OnEpoch(Callback):
+    """Calls a function after every epoch.
+
+    Parameters
+    ----------
+    function : callable
+        Called with the `cnn_core.training.EpochRecord`.
+    """
+
+    def __init__(self, function: Callable[[EpochRecord], Any]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Call it."""
+        assert state.record is not None
+        self.function(state.record)
+
+
+class EarlyStopping(Callback):
+    """Ends a training that does not get better any more.
+
+    That is after more than `patience` epochs in a row without an improvement of more than `tol`
+    over the best one before: scikit-learn's rule, but that an equal value is no improvement here.
+
+    Parameters
+    ----------
+    monitor : str, optional
+        See `cnn_core.training.Recipe`; by default what the recipe says.
+    patience : int, optional
+        None: it ends nothing and is there for `restore_best`.
+    tol : float
+    restore_best : bool
+        Whether the network is given back, in the end, what it had after its best epoch: weights,
+        running averages, the optimizer's state and its count of steps, bit for bit. Also after an
+        error.
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = None,
+        patience: int | None = 10,
+        tol: float = 0.0,
+        restore_best: bool = False,
+    ) -> None:
+        self.monitor = monitor
+        self.patience = patience
+        self.tol = tol
+        self.restore_best = restore_best
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Forget a training before this one.
+
+        Raises
+        ------
+        ValueError
+            If what is monitored will not be measured.
+        """
+        state.require_measured(state.monitored(self.monitor))
+        self._counter = PatienceCounter()
+        self._best: Snapshot | None = None
+        self._layout = layout_of(state.model.arrays())
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Compare the epoch with the best one."""
+        value = state.monitored_loss(self.monitor)
+        if self.restore_best and (self._best is None or value < self._counter.best):
+            self._best = state.model.snapshot()
+        self._counter = self._counter.after(value, self.tol)
+        if self.patience is not None and self._counter.waited > self.patience:
+            state.stop(
+                f"{state.monitored(self.monitor).replace('_', ' ')} did not improve by more than "
+                f"{self.tol:g} for {self._counter.waited} epochs in a row",
+                converged=True,
+            )
+
+    def on_train_end(self, state: TrainingState) -> None:
+        """Put the best weights back if that was asked for."""
+        if self._best is not None:
+            state.model.restore(self._best)
+            self._best = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Return how long it has waited, and the best weights."""
+        best = None if self._best is None else self._best._asdict()
+        return {"watch": list(self._counter), "best": best}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        counter = PatienceCounter.from_state(state["watch"])
+        self._best = snapshot_from(state["best"], self._layout)
+        self._counter = counter
+
+
+class TimeBudget(Callback):
+    """Ends a training after the epoch in which its time is up.
+
+    ``Recipe(time_budget=...)`` is the other one, whose schedule ends with the budget.
+
+    Parameters
+    ----------
+    seconds : float
+        Above 0.
+    clock : callable
+        Gives the time in seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.seconds = positive("seconds", seconds)
+        self.clock = clock
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Look at the clock."""
+        self._end = self.clock() + self.seconds
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Look at it again."""
+        if self.clock() >= self._end:
+            state.stop(f"the {self.seconds:g} seconds of its budget are over")
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the seconds that are left."""
+        return {"left": self._end - self.clock()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Have no more than these."""
+        self._end = self.clock() + number("left", state["left"])
+
+
+class PrintEpochs(Callback):
+    """Prints a line after every epoch.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        By default what is ``sys.stdout`` then.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Print it."""
+        print(state.record, file=self.stream)
+
+
+class ProgressBar(Callback):
+    """Shows on a terminal how far a training is, in one line; elsewhere about ten lines in all.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        By default what is ``sys.stderr`` when the training begins.
+    width : int
+        Characters of the bar.
+    """
+
+    def __init__(self, stream: TextIO | None = None, width: int = 20) -> None:
+        self.stream = stream
+        self.width = width
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """See where to write."""
+        self._out = sys.stderr if self.stream is None else self.stream
+        self._in_place = self._out.isatty()
+        self._first = state.last_epoch - state.recipe.epochs
+        self._shown = 0
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Show the epoch."""
+        done, total = state.epoch - self._first, state.last_epoch - self._first
+        if self._in_place:
+            filled = self.width * done // total
+            line = f"[{'#' * filled}{'.' * (self.width - filled)}] {state.record}"
+            # Blanks over what a longer line before has left.
+            print(f"\r{line.ljust(self._shown)}", end="", file=self._out, flush=True)
+            self._shown = len(line)
+        elif done in (1, total) or done % max(total // 10, 1) == 0:
+            print(state.record, file=self._out, flush=True)
+
+    def on_train_end(self, state: TrainingState) -> None:
+        """End the line."""
+        if self._in_place and self._shown:
+            print(file=self._out, flush=True)
+
+
+class CSVLog(Callback):
+    """Adds a line to a table after every epoch, so that it can be watched while it grows.
+
+    The columns are those of the `cnn_core.training.EpochRecord`; what was not measured is empty. A
+    file that is there already is added to.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Write the header, unless the file has one.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            If it holds something else.
+        """
+        header = ",".join(_COLUMNS)
+        path = Path(self.path)
+        if path.exists() and path.stat().st_size:
+            with path.open(encoding="utf-8") as stream:
+                found = stream.readline().rstrip("\n")
+            if found != header:
+                raise ValueError(
+                    f"{path}: expected an empty file or one with the columns {header}, "
+                    f"found {found[:80]!r}"
+                )
+        else:
+            self._add(header)
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Add the epoch's line."""
+        values = (getattr(state.record, name) for name in _COLUMNS)
+        self._add(",".join("" if value is None else repr(value) for value in values))
+
+    def get_state(self) -> dict[str, Any]:
+        """Return how long the table is."""
+        return {"bytes": Path(self.path).stat().st_size}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Drop the lines of epochs that will be trained once more; warn if others are missing."""
+        length = whole("bytes", state["bytes"], len(",".join(_COLUMNS)) + 1)
+        found = Path(self.path).stat().st_size
+        if found > length:
+            os.truncate(self.path, length)
+        elif found < length:
+            warnings.warn(
+                f"{os.fspath(self.path)}: expected the {length} bytes that it had when the "
+                f"checkpoint was written, found {found}; lines of the epochs before are missing",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _add(self, line: str) -> None:
+        with open(self.path, "a", encoding="utf-8", newline="") as stream:
+            stream.write(line + "\n")
+
+
+class SaveModel(Callback):
+    """Saves what is trained, a network or an estimator, while the training goes on.
+
+    Every file is complete or not there, and is read by `cnn_core.load`. It is no way to resume a
+    training exactly: that is what `cnn_core.Checkpoint` is for.
+
+    Parameters
+    ----------
+    path : path-like
+        ``{epoch}`` in it stands for the number of the epoch; without it each file takes the place
+        of the one before.
+    every : int
+        A file after so many epochs, at least 1, counted over all trainings.
+    best_only : bool
+        Whether an epoch that was not the best so far, by what the recipe monitors, is left out.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], every: int = 1, best_only: bool = False
+    ) -> None:
+        self.path = path
+        self.every = whole("every", every, 1)
+        self.best_only = best_only
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Write the file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        if state.epoch % self.every == 0 and (state.improved or not self.best_only):
+            state.owner.save(os.fspath(self.path).replace("{epoch}", str(state.epoch)))

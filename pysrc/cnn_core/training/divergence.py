@@ -1,0 +1,106 @@
+"""What happens to a training whose loss explodes: the last good weights come back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from cnn_core.backends.interface import Engine
+from cnn_core.training.batches import Batches
+from cnn_core.training.state import Trainable, TrainingState
+from cnn_core.types import FloatArray
+
+# A loss so many times that of the first epoch, or of any epoch of an earlier training, has
+# exploded, unless it is below 1.
+EXPLODED = 1000
+
+
+class DivergenceError(FloatingPointError, ValueError):
+    """The loss exploded or was not finite; the last good weights were put back."""
+
+
+class DivergenceGuard:
+    """Keeps the last good weights, and puts them back when a training diverges."""
+
+    def __init__(self, model: Trainable) -> None:
+        self._model = model
+        # Of the trainings before this one, then of its first epoch as well.
+        self._largest = max(model.history.get("loss", ()), default=0.0)
+        self._is_first = True
+        self._newest: dict[str, FloatArray] = {}
+        self._older: dict[str, FloatArray] = {}
+
+    def keep(self) -> None:
+        """Copy the weights before an epoch."""
+        self._newest, self._older = self._older, self._newest
+        for name, array in self._model.weights().items():
+            if name in self._newest:
+                self._newest[name][...] = array
+            else:
+                self._newest[name] = array.copy()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to hold of it: the weights before the last epoch too."""
+        return {"largest": self._largest, "is_first": self._is_first, "kept": self._newest}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take that back."""
+        self._largest = state["largest"]
+        self._is_first = state["is_first"]
+        self._newest = state["kept"]
+
+    def check(self, engine: Engine, batches: Batches, loss: float, state: TrainingState) -> None:
+        """See whether an epoch has gone well.
+
+        Raises
+        ------
+        DivergenceError
+            If it has not.
+        """
+        if self._is_good(loss) and self._model.is_finite():
+            if self._is_first:
+                self._largest = max(self._largest, loss)
+                self._is_first = False
+            return
+        happened = self._what_happened(loss)
+        kept = state.epoch - 1
+        self._model.rollback(self._newest)
+        if self._older and not self._is_good(self._loss_of_first_batch(engine, batches)):
+            # The last step of the epoch before had led astray already.
+            kept -= 1
+            self._model.rollback(self._older)
+        raise DivergenceError(_advice(happened, kept, state))
+
+    def _what_happened(self, loss: float) -> str:
+        if not math.isfinite(loss):
+            return f"the loss became {loss}"
+        if self._model.is_finite():
+            return f"the loss grew to {loss:g}"
+        return f"the weights have left the range of {self._model.dtype}"
+
+    def _is_good(self, loss: float) -> bool:
+        if not math.isfinite(loss):
+            return False
+        return loss < 1 or not self._largest or loss <= EXPLODED * self._largest
+
+    def _loss_of_first_batch(self, engine: Engine, batches: Batches) -> float:
+        rows = batches.rows(0, 1)
+        batch = rows if batches.order is None else batches.order[rows]
+        weights = None if batches.weights is None else batches.weights[batch]
+        slope = np.empty_like(self._model.parameters)
+        return engine.gradient(batches.x[batch], batches.t[batch], slope, weights)
+
+
+def _advice(happened: str, kept: int, state: TrainingState) -> str:
+    """Return what happened, what was done about it and what to change."""
+    if state.recipe.restore_best and state.best_epoch is not None:
+        kept = state.best_epoch
+    first = state.last_epoch - state.recipe.epochs
+    where = f"after epoch {kept}" if kept > first else "before this training"
+    return (
+        f"{happened} in epoch {state.epoch}; the weights are again those {where}. Train with a "
+        f"lower learning rate (it was {state.learning_rate:g}), with inputs scaled to about "
+        "[-1, 1], or with a clipped gradient (clip_norm)"
+    )

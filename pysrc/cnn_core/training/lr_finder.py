@@ -1,0 +1,191 @@
+"""Which learning rate: a training in which it grows from step to step.
+
+Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.files import atomic_write
+from cnn_core.training.batches import shuffled_order
+from cnn_core.types import IndexArray
+from cnn_core.validation import number, whole
+
+# Share of the smoothed loss that comes from the steps before.
+_SMOOTHING = 0.9
+# Steps after which the smoothed loss says more than noise.
+_UNSETTLED = 10
+# The steps end where the smoothed loss is so many times its least value.
+_TOO_MUCH = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class LearningRates:
+    """What `find_learning_rate` has found.
+
+    Attributes
+    ----------
+    rates : (m,) float64 array
+        The learning rate of each step that was taken, rising.
+    losses : (m,) float64 array
+        The loss of the batch before each step.
+    smoothed : (m,) float64 array
+        A running average of the losses.
+    suggestion : float
+        The rate at which the smoothed loss falls fastest, over the logarithm of the rate.
+    """
+
+    rates: npt.NDArray[np.float64]
+    losses: npt.NDArray[np.float64]
+    smoothed: npt.NDArray[np.float64]
+    suggestion: float
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw the losses over the rates.
+
+        Parameters
+        ----------
+        path : path-like
+            What its ending says: a PNG, an SVG, a PDF.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        ValueError
+            For an ending that it does not know.
+        OSError
+            If the file cannot be written.
+        """
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise ImportError(
+                'a plot needs matplotlib, which is not installed: pip install "cnn-core[app]"'
+            ) from error
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        axes = figure.subplots()
+        axes.semilogx(self.rates, self.losses, color="0.8", label="loss of the batch")
+        axes.semilogx(self.rates, self.smoothed, label="smoothed")
+        axes.axvline(self.suggestion, linestyle="--", label=f"suggestion {self.suggestion:.2g}")
+        axes.set(xlabel="learning rate", ylabel="loss")
+        axes.legend()
+        # None: what matplotlib's own settings say.
+        kind = Path(path).suffix[1:] or None
+        atomic_write(path, lambda stream: figure.savefig(stream, format=kind))
+
+
+def find_learning_rate(
+    network: Any,
+    X: Any,
+    T: Any,
+    *,
+    least: float = 1e-6,
+    most: float = 1.0,
+    steps: int = 100,
+    batch_size: int = 32,
+) -> LearningRates:
+    """Try learning rates, from the least to the largest one, each in one step.
+
+    The rates grow by the same factor from step to step, over batches of shuffled samples. It ends
+    early where the loss has grown several times over. The network is then as it was before.
+
+    Parameters
+    ----------
+    network : Model, NN or an estimator
+        A `Model` takes arrays that were checked; the others take what their `fit` takes, and have
+        an ``as_model_data(X, T)``, which gives the model to be tried with such arrays for it.
+    X, T : array-like
+        Samples and targets.
+    least, most : float
+        Above 0, in rising order.
+    steps : int
+        At least 2.
+    batch_size : int
+
+    Returns
+    -------
+    LearningRates
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of another kind or outside its range.
+    RuntimeError
+        If the network is being trained.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cnn_core import NN
+    >>> X = np.random.RandomState(0).normal(size=(200, 4))
+    >>> net = NN(4, 8, 2, learning_rate=1, epochs=10, seed=0)
+    >>> found = find_learning_rate(net, X, (X[:, 0] > 0).astype(int), most=100)
+    >>> bool(0.01 < found.suggestion < 100)
+    True
+    """
+    if not 0 < number("least", least) < number("most", most):
+        raise ValueError(
+            f"least, most: expected two numbers above 0 in rising order, found {least}, {most}"
+        )
+    if isinstance(network, type) or not hasattr(network, "as_model_data"):
+        raise TypeError(
+            "network: expected a Model, an NN or an estimator of cnn_core, found "
+            f"{network.__name__ if isinstance(network, type) else type(network).__name__}; of a "
+            "pipeline pass the last step, with samples that the others have transformed"
+        )
+    model, x, t = network.as_model_data(X, T)
+    rates = np.geomspace(least, most, whole("steps", steps, 2))
+    batch_size = min(whole("batch_size", batch_size, 1), len(x))
+    losses: list[float] = []
+    smoothed: list[float] = []
+    average = 0.0
+    with model.exclusively() as engine:
+        before = model.snapshot()
+        try:
+            for batch, rate in zip(_batches(model.seed, len(x), batch_size), rates, strict=False):
+                loss, _ = engine.train_epoch(x, t, batch, batch_size, float(rate))
+                if not math.isfinite(loss):
+                    break
+                average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
+                losses.append(loss)
+                smoothed.append(average / (1 - _SMOOTHING ** len(losses)))
+                if smoothed[-1] > _TOO_MUCH * min(smoothed):
+                    break
+        finally:
+            model.restore(before)
+    if len(losses) < min(len(rates), _UNSETTLED):
+        raise ValueError(
+            f"least: the loss explodes within {len(losses)} steps from {least:g} already; begin "
+            "with a lower rate, or scale the inputs to about [-1, 1]"
+        )
+    return _found(rates[: len(losses)], losses, smoothed)
+
+
+def _batches(key: int, samples: int, batch_size: int) -> Iterator[IndexArray]:
+    """Give batches of shuffled samples without end."""
+    for epoch in itertools.count(1):
+        order = shuffled_order(key, epoch, samples)
+        for start in range(0, samples - batch_size + 1, batch_size):
+            yield order[start : start + batch_size]
+
+
+def _found(
+    rates: npt.NDArray[np.float64], losses: list[float], smoothed: list[float]
+) -> LearningRates:
+    curve = np.array(smoothed)
+    # Not before the average has settled, and not after the least loss, where it is the way out.
+    begin = min(_UNSETTLED, len(curve) - 2)
+    falling = curve[begin : max(int(curve.argmin()) + 1, begin + 2)]
+    steepest = begin + int(np.gradient(falling).argmin())
+    return LearningRates(rates, np.array(losses), curve, float(rates[steepest]))

@@ -1,0 +1,382 @@
+"""Schedules: how long the steps are, from the first to the last one of a training.
+
+A schedule is a frozen description without data. It turns the learning rate that a user chose, the
+*base*, into the rates of the steps of a training, which the training loop asks for an epoch (or a
+part of one) at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.training.patience import PatienceCounter
+from cnn_core.validation import whole
+
+Rates: TypeAlias = float | npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps, one after the other within one epoch, whose rates are asked for.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first one in this training, from 0.
+    count : int
+        How many, at least 1.
+    per_epoch : int
+        Steps of an epoch.
+    total : int
+        Steps of this training. With a time budget it is an estimate, which is made anew before
+        each part of an epoch.
+    samples_seen : int
+        Samples trained on before the epoch of these steps, over the whole life of the model.
+    """
+
+    first: int
+    count: int
+    per_epoch: int
+    total: int
+    samples_seen: int
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch in this training, from 0."""
+        return self.first // self.per_epoch
+
+    @property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The number of each step, (count,)."""
+        return np.arange(self.first, self.first + self.count, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What all schedules can do; this one itself leaves the rate as it is."""
+
+    def rates(self, base: float, steps: Steps) -> Rates:
+        """Return the learning rate of each step.
+
+        Parameters
+        ----------
+        base : float
+            The learning rate that the user chose.
+        steps : Steps
+
+        Returns
+        -------
+        float or (steps.count,) float64 array
+            One number if it is that of all the steps: engines take many small steps together then.
+        """
+        return base
+
+    def after_epoch(self, value: float) -> Schedule:
+        """Return the schedule for the next epoch; most are the same for all of them.
+
+        Parameters
+        ----------
+        value : float
+            What the training monitors, with its sign changed if more is better.
+        """
+        return self
+
+    def is_over(self, base: float) -> bool:
+        """Whether the training should end, since the steps have become too short for anything."""
+        return False
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same rate for all steps."""
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """``base * factor ** (epoch // every_epochs)``.
+
+    Attributes
+    ----------
+    every_epochs : int
+        At least 1.
+    factor : float
+        Above 0.
+    """
+
+    every_epochs: int = 10
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        whole("every_epochs", self.every_epochs, 1)
+        _require_positive(self, "factor")
+
+    def rates(self, base: float, steps: Steps) -> Rates:
+        """Return one rate for the epoch."""
+        return float(base * self.factor ** (steps.epoch // self.every_epochs))
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """``base * factor ** epoch``.
+
+    Attributes
+    ----------
+    factor : float
+        Above 0.
+    """
+
+    factor: float = 0.95
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "factor")
+
+    def rates(self, base: float, steps: Steps) -> Rates:
+        """Return one rate for the epoch."""
+        return float(base * self.factor**steps.epoch)
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    """``base / (1 + samples seen before the epoch) ** power``: scikit-learn's ``"invscaling"``.
+
+    The samples are counted over the whole life of a model, so that a training that goes on goes on
+    with short steps.
+
+    Attributes
+    ----------
+    power : float
+    """
+
+    power: float = 0.5
+
+    def rates(self, base: float, steps: Steps) -> Rates:
+        """Return one rate for the epoch."""
+        return float(base / (1 + steps.samples_seen) ** self.power)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Half a period of a cosine from the base to `least` (Loshchilov and Hutter, "SGDR", 2017).
+
+    ``least + (base - least) * (1 + cos(pi * step / total)) / 2``, without restarts.
+
+    Attributes
+    ----------
+    least : float
+        A rate, at least 0; where the base is lower, the base.
+    """
+
+    least: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self, "least", 0 <= self.least < math.inf, "at least 0")
+
+    def rates(self, base: float, steps: Steps) -> Rates:
+        """Return a rate for each step."""
+        progress = np.minimum(steps.numbers / max(steps.total, 1), 1.0)
+        return _cosine(base, min(self.least, base), progress)
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up to the base and far down again (Smith and Topin, "Super-convergence", 2018).
+
+    The rate rises from ``base / div`` to the base during the first `pct_start` of the steps, and
+    falls to ``base / div / final_div`` in the others, both along half a period of a cosine; these
+    are the rates of PyTorch's ``OneCycleLR``.
+
+    Attributes
+    ----------
+    pct_start : float
+        Share of the steps in which the rate rises, from 0 to 1.
+    div, final_div : float
+        Above 0.
+    """
+
+    pct_start: float = 0.3
+    div: float = 25.0
+    final_div: float = 1e4
+
+    def __post_init__(self) -> None:
+        _require(self, "pct_start", 0 <= self.pct_start <= 1, "from 0 to 1")
+        _require_positive(self, "div", "final_div")
+
+    def rates(self, base: float, steps: Steps) -> Rates:
+        """Return a rate for each step."""
+        numbers = steps.numbers
+        last = max(steps.total - 1, 0)
+        peak = min(max(self.pct_start * steps.total - 1, 0.0), last)
+        lowest = base / self.div
+        up = _cosine(lowest, base, np.minimum(numbers / max(peak, 1e-9), 1.0))
+        down = np.clip((numbers - peak) / max(last - peak, 1e-9), 0.0, 1.0)
+        return np.where(numbers < peak, up, _cosine(base, lowest / self.final_div, down))
+
+
+@dataclass(frozen=True)
+class Plateau(Schedule):
+    """``factor`` times the rate whenever the monitored value has stopped improving.
+
+    That is after more than `patience` epochs in a row without an improvement of more than `tol`,
+    and again after as many. What is monitored, `Recipe.monitor` says.
+
+    Attributes
+    ----------
+    factor : float
+        Above 0, below 1.
+    patience : int
+        At least 0.
+    tol : float
+        At least 0.
+    least : float
+        The rate does not fall below it.
+    stop : bool
+        Whether the training ends where the rate, at `least` already, would have to fall; with
+        ``factor=0.2`` this is much like scikit-learn's ``"adaptive"``.
+    cuts, watch : int, PatienceCounter
+        Where a training stands: how often the rate has fallen, and what was monitored since.
+    """
+
+    factor: float = 0.1
+    patience: int = 10
+    tol: float = 1e-4
+    least: float = 1e-6
+    stop: bool = False
+    cuts: int = field(default=0, repr=False)
+    watch: PatienceCounter = field(default=PatienceCounter(), repr=False)
+
+    def __post_init__(self) -> None:
+        _require(self, "factor", 0 < self.factor < 1, "above 0 and below 1")
+        for name in ("patience", "tol", "least"):
+            _require(self, name, getattr(self, name) >= 0, "at least 0")
+
+    def rates(self, base: float, steps: Steps) -> Rates:
+        """Return one rate for the epoch."""
+        return float(max(base * self.factor**self.cuts, min(self.least, base)))
+
+    def after_epoch(self, value: float) -> Plateau:
+        """Return the schedule for the next epoch."""
+        watch = self.watch.after(value, self.tol)
+        if watch.waited <= self.patience:
+            return replace(self, watch=watch)
+        return replace(self, watch=PatienceCounter(watch.best), cuts=self.cuts + 1)
+
+    def is_over(self, base: float) -> bool:
+        """Whether the rate would have had to fall from `least`."""
+        return self.stop and self.cuts > 0 and base * self.factor ** (self.cuts - 1) <= self.least
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """Rising rates first, ``base * (step + 1) / (length + 1)``, then another schedule.
+
+    The other one counts its steps and epochs from the end of the warm-up.
+
+    Attributes
+    ----------
+    steps : int
+        Length of the warm-up in steps, in addition to that of `epochs`.
+    epochs : float
+        Its length in epochs.
+    then : Schedule or str
+    """
+
+    steps: int = 0
+    epochs: float = 0.0
+    then: Schedule | str = "constant"
+
+    def __post_init__(self) -> None:
+        whole("steps", self.steps, 0)
+        _require(self, "epochs", 0 <= self.epochs < math.inf, "at least 0")
+        object.__setattr__(self, "then", as_schedule(self.then))
+
+    def rates(self, base: float, steps: Steps) -> Rates:
+        """Return a rate for each step of the warm-up, then what the other schedule gives."""
+        length = self.steps + round(self.epochs * steps.per_epoch)
+        rising = min(max(length - steps.first, 0), steps.count)
+        rates = base * (steps.numbers[:rising] + 1) / (length + 1)
+        if rising == steps.count:
+            return rates
+        rest = replace(
+            steps,
+            first=steps.first + rising - length,
+            count=steps.count - rising,
+            total=max(steps.total - length, 1),
+        )
+        others = self._then.rates(base, rest)
+        if not rising:
+            return others
+        return np.concatenate([rates, np.broadcast_to(others, rest.count)])
+
+    def after_epoch(self, value: float) -> WarmUp:
+        """Return the schedule for the next epoch."""
+        return replace(self, then=self._then.after_epoch(value))
+
+    def is_over(self, base: float) -> bool:
+        """Whether the other schedule is over."""
+        return self._then.is_over(base)
+
+    @property
+    def _then(self) -> Schedule:
+        return as_schedule(self.then)
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "constant": Constant,
+    "step": StepDecay,
+    "exponential": Exponential,
+    "inverse_scaling": InverseScaling,
+    "cosine": Cosine,
+    "one_cycle": OneCycle,
+    "plateau": Plateau,
+}
+
+
+def as_schedule(schedule: Schedule | str) -> Schedule:
+    """Return a schedule, or the one of a name with its defaults.
+
+    Parameters
+    ----------
+    schedule : Schedule or str
+        One of the keys of `SCHEDULES`.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    ValueError
+        For a name that is not known.
+
+    Examples
+    --------
+    >>> as_schedule("cosine")
+    Cosine(least=0.0)
+    """
+    if isinstance(schedule, Schedule):
+        return schedule
+    if not isinstance(schedule, str):
+        raise TypeError(f"schedule: expected a Schedule or its name, found {schedule!r}")
+    if schedule not in SCHEDULES:
+        known = ", ".join(map(repr, SCHEDULES))
+        raise ValueError(f"schedule: expected one of {known}, found {schedule!r}")
+    return SCHEDULES[schedule]()
+
+
+def _cosine(start: float, end: float, progress: npt.NDArray[np.float64]) -> Rates:
+    """Return half a period of a cosine from `start`, at progress 0, to `end`, at 1."""
+    rates: npt.NDArray[np.float64] = end + (start - end) * (1 + np.cos(np.pi * progress)) / 2
+    return rates
+
+
+def _require(schedule: Schedule, name: str, fits: bool, expected: str) -> None:
+    if not fits:
+        raise ValueError(f"{name}: expected {expected}, found {getattr(schedule, name)!r}")
+
+
+def _require_positive(schedule: Schedule, *names: str) -> None:
+    for name in names:
+        _require(schedule, name, 0 < getattr(schedule, name) < math.inf, "a number above 0")

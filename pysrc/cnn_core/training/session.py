@@ -1,0 +1,217 @@
+"""A training as callbacks see it: hooks, measurements, history; and its checkpoint, if any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnn_core.training.callbacks import Callback, EarlyStopping
+from cnn_core.training.state import (
+    HISTORY,
+    EpochRecord,
+    Recipe,
+    Trainable,
+    TrainingData,
+    TrainingState,
+)
+
+
+class TrainingCheckpoint:
+    """The checkpoint of a training; this base class is that of a training that has none.
+
+    Attributes
+    ----------
+    finished : bool
+        Whether the file is that of a training that has ended.
+    progress : dict or None
+        What `write` was given when the file was written; None if the training begins.
+    """
+
+    finished: bool = False
+    progress: dict[str, Any] | None = None
+
+    def restore_model(self) -> None:
+        """Bring the model and the state of the training to where the file stands."""
+
+    def restore_callbacks(self) -> None:
+        """Give the callbacks their states, after they have begun."""
+
+    def rollback_if_rejected(self) -> AbstractContextManager[None]:
+        """Give the model back as it was if a callback does not take its state, and none trains."""
+        return nullcontext()
+
+    def monitored_so_far(self) -> list[float]:
+        """Return what the recipe monitors after each epoch of this training, as it stands."""
+        return []
+
+    def is_due(self) -> bool:
+        """Tell whether a file is to be written at the end of this epoch."""
+        return False
+
+    def write(self, progress: dict[str, Any], *, finished: bool = False) -> None:
+        """Write the file."""
+
+
+class Session:
+    """What every loop over epochs has in common: hooks, measurements, history.
+
+    Parameters
+    ----------
+    model : Trainable
+    data : TrainingData
+    recipe : Recipe
+    callbacks : iterable of Callback
+    owner : object, optional
+
+    Attributes
+    ----------
+    state : TrainingState
+    data : TrainingData
+    callbacks : list of Callback
+
+    Raises
+    ------
+    ValueError
+        If the recipe monitors something that will not be measured.
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        data: TrainingData,
+        recipe: Recipe,
+        *,
+        callbacks: Iterable[Callback],
+        owner: Any,
+    ) -> None:
+        self.state = TrainingState(model, owner, recipe)
+        self.data = data
+        validation = data.validation
+        self._outputs = None if validation is None else np.empty_like(validation.t)
+        self.callbacks = list(callbacks)
+        if recipe.patience is not None or recipe.restore_best:
+            # The last one, so that the others find the best weights in their `on_train_end`.
+            self.callbacks.append(
+                EarlyStopping(None, recipe.patience, recipe.tol, recipe.restore_best)
+            )
+        self.state.missing = missing_measurements(data)
+        self.state.require_measured(recipe.monitor)
+
+    @contextmanager
+    def running(self, checkpoint: TrainingCheckpoint) -> Iterator[TrainingState]:
+        """Call the hooks around a training, which may be one that goes on."""
+        with ExitStack() as ends:
+            for callback in self.callbacks:
+                callback.on_train_begin(self.state)
+                ends.callback(callback.on_train_end, self.state)
+            checkpoint.restore_callbacks()
+            yield self.state
+
+    def begin_epoch(self) -> bool:
+        """Call the hooks before an epoch; tell whether there is to be one."""
+        state = self.state
+        if state.stopped_because is not None or state.epoch >= state.last_epoch:
+            return False
+        state.epoch += 1
+        for callback in self.callbacks:
+            callback.on_epoch_begin(state)
+        if state.stopped_because is not None:
+            state.epoch -= 1
+            return False
+        return True
+
+    def end_epoch(
+        self,
+        *,
+        loss: float,
+        accuracy: float | None,
+        samples: int,
+        seconds: float,
+        learning_rate: float | None,
+    ) -> None:
+        """Measure what the epoch has brought, add it to the history and call the hooks after it."""
+        state = self.state
+        measured = self._measure()
+        state.record = EpochRecord(
+            epoch=state.epoch,
+            last_epoch=state.last_epoch,
+            loss=loss,
+            accuracy=accuracy,
+            samples=samples,
+            seconds=seconds,
+            learning_rate=learning_rate,
+            validation_loss=measured.loss,
+            validation_accuracy=measured.accuracy,
+            validation_score=measured.score,
+        )
+        self._append_history(state.record)
+        state.update_best()
+        for callback in self.callbacks:
+            callback.on_epoch_end(state)
+
+    def _append_history(self, record: EpochRecord) -> None:
+        """Count the epoch and add it to the history, or neither if an interrupt comes between."""
+        model = self.state.model
+        history, epochs, samples = model.history, model.epochs_done, model.samples_done
+        lengths = {name: len(values) for name, values in history.items()}
+        try:
+            for name in HISTORY:
+                value = getattr(record, name)
+                if value is not None:
+                    history.setdefault(name, []).append(value)
+            model.epochs_done = record.epoch
+            model.samples_done += record.samples
+        except BaseException:
+            for name, values in history.items():
+                del values[lengths.get(name, 0) :]
+            model.epochs_done, model.samples_done = epochs, samples
+            raise
+
+    def rehearse(self) -> None:
+        """Do what takes the time of a measurement."""
+        validation = self.data.validation
+        if validation is not None:
+            self.state.model.evaluate(validation.x, validation.t, validation.weights, self._outputs)
+
+    def _measure(self) -> _Measured:
+        validation = self.data.validation
+        if validation is None:
+            return _Measured(None, None, None)
+        t = validation.t
+        loss, y = self.state.model.evaluate(validation.x, t, validation.weights, self._outputs)
+        accuracy = score = None
+        if validation.are_classes:
+            hits = int(np.count_nonzero(y.argmax(axis=1) == t.argmax(axis=1)))
+            accuracy = hits / len(t)
+        if validation.score is not None:
+            score = float(validation.score(y))
+        return _Measured(loss, accuracy, score)
+
+
+class _Measured(NamedTuple):
+    """What the validation data have given."""
+
+    loss: float | None
+    accuracy: float | None
+    score: float | None
+
+
+def missing_measurements(data: TrainingData) -> dict[str, str]:
+    """Return what would have to be there for each value that is not measured."""
+    validation = data.validation
+    needs = {
+        "accuracy": (data.are_classes, "targets that are classes, one output for each"),
+        "validation_loss": (validation is not None, "validation data"),
+        "validation_accuracy": (
+            validation is not None and validation.are_classes,
+            "validation data whose targets are classes, one output for each",
+        ),
+        "validation_score": (
+            validation is not None and validation.score is not None,
+            "validation data and a score",
+        ),
+    }
+    return {name: needed for name, (is_there, needed) in needs.items() if not is_there}

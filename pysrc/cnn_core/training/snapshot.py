@@ -1,0 +1,122 @@
+"""What a model consists of, as plain values: what its steps change, and what files hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.network import Network
+from cnn_core.types import FloatArray
+from cnn_core.validation import whole
+
+_MOST_STEPS = 2**32 - 1
+
+
+class Snapshot(NamedTuple):
+    """What a model's steps change.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        As `Trainable.arrays` names them.
+    steps : int
+    """
+
+    arrays: dict[str, FloatArray]
+    steps: int
+
+
+@dataclass(eq=False)
+class ModelState:
+    """All that a model consists of but for the machine's part, backend and threads.
+
+    Attributes
+    ----------
+    network : Network
+    dtype : numpy.dtype
+        float32 or float64.
+    seed : int
+        From 0 to below ``2**64``.
+    snapshot : Snapshot
+        The arrays themselves, no copies.
+    epochs_done, samples_done : int
+    history : dict of str to list of float
+    """
+
+    network: Network
+    dtype: np.dtype[Any]
+    seed: int
+    snapshot: Snapshot
+    epochs_done: int = 0
+    samples_done: int = 0
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    def is_finite(self) -> bool:
+        """Tell whether all weights are finite."""
+        return all(np.isfinite(array).all() for array in weights_of(self.snapshot.arrays).values())
+
+
+def first_snapshot(network: Network, dtype: npt.DTypeLike, bias_rows: int = 1) -> Snapshot:
+    """Return the state of a network before its first step, all parameters 0."""
+    n_parameters = network.n_parameters(bias_rows)
+    arrays: dict[str, FloatArray] = {
+        "parameters": np.zeros(n_parameters, dtype),
+        "statistics": network.first_statistics(dtype),
+        "moments": np.zeros((network.optimizer.n_moments, n_parameters), dtype),
+    }
+    if network.averaging:
+        arrays["average"] = np.zeros(n_parameters, dtype)
+    return Snapshot(arrays, 0)
+
+
+def weights_of(arrays: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Return those arrays that outputs depend on: without ``moments`` and empty ones."""
+    return {name: a for name, a in arrays.items() if name != "moments" and a.size}
+
+
+def snapshot_from(value: Any, layout: Mapping[str, tuple[Any, ...]]) -> Snapshot | None:
+    """Return a snapshot of a model whose arrays have this layout; None for None.
+
+    Parameters
+    ----------
+    value : dict or None
+        What ``snapshot._asdict()`` gave.
+    layout : dict of str to tuple
+        See `layout_of`.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        For anything else.
+    """
+    if value is None:
+        return None
+    snapshot = Snapshot(**value)
+    check_arrays("best", snapshot.arrays, layout)
+    whole("best steps", snapshot.steps, 0, _MOST_STEPS)
+    return snapshot
+
+
+def layout_of(arrays: Mapping[str, FloatArray]) -> dict[str, tuple[Any, ...]]:
+    """Return shapes and dtypes of arrays."""
+    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
+
+
+def check_arrays(what: str, arrays: Any, layout: Mapping[str, tuple[Any, ...]]) -> None:
+    """See that arrays are of these names, shapes and dtypes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not.
+    """
+    if not isinstance(arrays, dict) or not all(isinstance(a, np.ndarray) for a in arrays.values()):
+        raise TypeError(f"{what}: expected arrays")
+    if layout_of(arrays) != dict(layout):
+        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        expected = ", ".join(f"{name} {shape}" for name, (shape, _) in layout.items())
+        raise ValueError(f"{what}: expected {expected}, found {found:.200}")

@@ -1,0 +1,397 @@
+"""What a training is given and where it stands: plain values, no loop and no arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from cnn_core.backends.interface import Engine
+from cnn_core.layers import LayerArrays
+from cnn_core.network import Network
+from cnn_core.training.schedules import Schedule, as_schedule
+from cnn_core.training.snapshot import ModelState, Snapshot
+from cnn_core.types import ByteArray, FloatArray
+from cnn_core.validation import positive, whole
+
+# What can be monitored, and whether more of it is better.
+MONITORED = {
+    "loss": False,
+    "accuracy": True,
+    "validation_loss": False,
+    "validation_accuracy": True,
+    "validation_score": True,
+}
+# What the history holds of an epoch, as far as it was measured.
+HISTORY = (*MONITORED, "learning_rate", "seconds")
+# Why a training ended that was stopped by Ctrl-C.
+INTERRUPTED = "interrupted by the user"
+
+
+class Trainable(Protocol):
+    """What a training asks of a model; `cnn_core.Model` is it.
+
+    Attributes
+    ----------
+    network, dtype, seed, epochs_done, samples_done, history, parameters, steps
+        As `cnn_core.Model` has them.
+    """
+
+    network: Network
+    dtype: np.dtype[Any]
+    seed: int
+    epochs_done: int
+    samples_done: int
+    history: dict[str, list[float]]
+    parameters: FloatArray
+
+    @property
+    def steps(self) -> int:
+        """Steps taken by the optimizer."""
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend that computes."""
+
+    @property
+    def layers(self) -> list[LayerArrays]:
+        """Views of `parameters`, layer by layer."""
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return the arrays that steps change, themselves."""
+
+    def weights(self) -> dict[str, FloatArray]:
+        """Return the arrays that outputs depend on, themselves."""
+
+    def is_finite(self) -> bool:
+        """Tell whether all weights are finite."""
+
+    def state(self) -> ModelState:
+        """Return all that the model consists of, its arrays and its history themselves."""
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all that steps change."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Write a snapshot back, as a whole."""
+
+    def rollback(self, weights: dict[str, FloatArray]) -> None:
+        """Write a copy of `weights` back; the optimizer starts anew."""
+
+    def evaluate(
+        self,
+        x: FloatArray | ByteArray,
+        t: FloatArray,
+        weights: FloatArray | None = None,
+        out: FloatArray | None = None,
+    ) -> tuple[float, FloatArray]:
+        """Return the loss, and the outputs."""
+
+    def exclusively(self) -> AbstractContextManager[Engine]:
+        """Keep other trainings out, and give the engine."""
+
+    def take_seed(self, seed: int) -> None:
+        """Take another seed for the dropout and the order of the samples."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What is known after an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of this epoch, from 1, counted over all calls of ``fit``.
+    last_epoch : int
+        Number of the last epoch of this call.
+    loss : float
+        Weighted mean over the samples of the network's loss, each sample as it was before its own
+        batch's step, without the term of `Network.l2`. For L-BFGS that of all samples after the
+        iteration, with this term.
+    accuracy : float or None
+        Share of samples whose largest output was their class, likewise; None if the targets are
+        not classes.
+    validation_loss, validation_accuracy : float or None
+        The same on the validation data after the epoch; None without such data.
+    samples : int
+        Samples trained on in this epoch.
+    seconds : float
+        Time spent training in this epoch, validation not included.
+    validation_score : float or None
+        What `Validation.score` gave after the epoch.
+    learning_rate : float or None
+        That of the epoch's last step; None for L-BFGS.
+    """
+
+    epoch: int
+    last_epoch: int
+    loss: float
+    accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
+    samples: int
+    seconds: float
+    validation_score: float | None = None
+    learning_rate: float | None = None
+
+    def __str__(self) -> str:
+        """Return the line that ``verbose=1`` prints."""
+        parts = [f"epoch {self.epoch}/{self.last_epoch}", f"loss {self.loss:.5f}"]
+        if self.accuracy is not None:
+            parts.append(f"accuracy {self.accuracy:.4f}")
+        if self.validation_loss is not None:
+            parts.append(f"validation loss {self.validation_loss:.5f}")
+        if self.validation_accuracy is not None:
+            parts.append(f"validation accuracy {self.validation_accuracy:.4f}")
+        if self.validation_score is not None:
+            parts.append(f"validation score {self.validation_score:.4f}")
+        parts.append(f"{self.samples / max(self.seconds, 1e-9):,.0f} samples/s")
+        return "  ".join(parts)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the data, at least 0; with a time budget at most so many.
+    batch_size : int
+        Samples of one step, at least 1; the last batch of an epoch holds what is left.
+    learning_rate : float
+        Above 0: the base of the schedule.
+    schedule : Schedule or str
+        See `cnn_core.schedules.as_schedule`.
+    shuffle : bool
+        Whether every epoch sees the samples in another order, by the model's seed.
+    patience : int, optional
+        The training ends after more than so many epochs in a row without an improvement of more
+        than `tol`, as scikit-learn's ``n_iter_no_change``; None: it does not.
+    tol : float
+        At least 0; for L-BFGS the largest derivative at which it has converged.
+    monitor : str
+        What should improve: ``"loss"``, ``"accuracy"``, ``"validation_loss"``,
+        ``"validation_accuracy"`` or ``"validation_score"``.
+    restore_best : bool
+        Whether the model is given back, in the end, its state after the best epoch.
+    time_budget : float, optional
+        Seconds, above 0, which the training is to take: the schedule is stretched so that it ends
+        with them, in the middle of an epoch if need be. What is learned depends on the machine's
+        speed then. At least one step is taken.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a value of another kind or outside its range.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule | str = "constant"
+    shuffle: bool = True
+    patience: int | None = None
+    tol: float = 0.0
+    monitor: str = "loss"
+    restore_best: bool = False
+    time_budget: float | None = None
+
+    def __post_init__(self) -> None:
+        whole("epochs", self.epochs, 0)
+        whole("batch_size", self.batch_size, 1)
+        if self.patience is not None:
+            whole("patience", self.patience, 0)
+        positive("learning_rate", self.learning_rate)
+        if self.time_budget is not None:
+            positive("time_budget", self.time_budget)
+        if not self.tol >= 0:
+            raise ValueError(f"tol: expected at least 0, found {self.tol!r}")
+        require_monitored(self.monitor)
+        object.__setattr__(self, "schedule", as_schedule(self.schedule))
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """What is measured after every epoch, on data that is not trained on.
+
+    Attributes
+    ----------
+    x : (n, n_inputs) array
+    t : (n, n_outputs) array
+    weights : (n,) array, optional
+        What each sample counts in the loss.
+    are_classes : bool
+        Whether the targets are rows of classes: the share of samples whose largest output is
+        their class is measured then.
+    score : callable, optional
+        Gives a number, the more the better, for the outputs (n, n_outputs), an array that the next
+        epoch overwrites.
+    """
+
+    x: FloatArray | ByteArray
+    t: FloatArray
+    weights: FloatArray | None = None
+    are_classes: bool = False
+    score: Callable[[FloatArray], float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What is trained on and measured on, checked already.
+
+    Attributes
+    ----------
+    x : (n, n_inputs) array
+    t : (n, n_outputs) array
+    weights : (n,) array, optional
+        What each sample counts.
+    are_classes : bool
+        Whether the targets are rows of classes, whose largest output is the answer.
+    validation : Validation, optional
+    """
+
+    x: FloatArray | ByteArray
+    t: FloatArray
+    weights: FloatArray | None = None
+    are_classes: bool = False
+    validation: Validation | None = None
+
+
+class TrainingState:
+    """A training that goes on, as callbacks see it and may act on it, and as it is left in the end.
+
+    Attributes
+    ----------
+    model : Trainable
+        The `cnn_core.Model` that learns.
+    owner : object
+        What the user trains: an `NN`, an estimator, or the model itself. It has a `save`.
+    recipe : Recipe
+    epoch : int
+        Number of the epoch that goes on or has ended, from 1, counted over all trainings of the
+        model; before the first epoch that of the one before.
+    last_epoch : int
+        Number of the last epoch that is planned.
+    learning_rate : float
+        Base of the schedule; a callback may set it for the epochs to come.
+    record : EpochRecord or None
+        Of the epoch that ended last; None before the first one.
+    history : dict of str to list of float
+        The model's, with that epoch as its last values.
+    best_epoch : int or None
+        Number of the epoch of this training in which what the recipe monitors was best.
+    best_value : float or None
+        Its value there.
+    improved : bool
+        Whether that is the epoch that ended last.
+    missing : dict of str to str
+        What would have to be there for each value that is not measured, so that it could be.
+    stopped_because : str or None
+        Why the training ended before its last epoch; None if it did not.
+    converged : bool
+        Whether that is because nothing improved any more, or L-BFGS has found a minimum.
+    """
+
+    def __init__(self, model: Trainable, owner: Any, recipe: Recipe) -> None:
+        self.model = model
+        self.owner: Any = model if owner is None else owner
+        self.recipe = recipe
+        self.epoch = model.epochs_done
+        self.last_epoch = self.epoch + recipe.epochs
+        self.learning_rate = recipe.learning_rate
+        self.record: EpochRecord | None = None
+        self.best_epoch: int | None = None
+        self.best_value: float | None = None
+        self.stopped_because: str | None = None
+        self.missing: dict[str, str] = {}
+        self.converged = False
+        self._least = math.inf
+
+    @property
+    def learning_rate(self) -> float:
+        """Base of the schedule, above 0."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate: float = positive("learning_rate", value)
+
+    @property
+    def face(self) -> Any:
+        """The former name of `owner`."""
+        return self.owner
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The model's history."""
+        return self.model.history
+
+    @property
+    def improved(self) -> bool:
+        """Whether the last epoch was the best one of this training."""
+        return self.record is not None and self.record.epoch == self.best_epoch
+
+    def require_measured(self, monitor: str) -> None:
+        """Refuse to monitor what will not be measured in this training.
+
+        Raises
+        ------
+        ValueError
+            For what is not measured.
+        """
+        if monitor in self.missing:
+            raise ValueError(
+                f"monitor: {monitor!r} needs {self.missing[monitor]}, found none; "
+                f"measured is {', '.join(sorted(set(MONITORED) - set(self.missing)))}"
+            )
+
+    def update_best(self) -> None:
+        """Compare the last epoch with the best one before."""
+        value = self.monitored_loss()
+        if self.best_epoch is None or value < self._least:
+            # In this order a score that is NaN is surpassed by any number.
+            self._least = min(self._least, value)
+            self.best_epoch = self.epoch
+            self.best_value = getattr(self.record, self.recipe.monitor)
+
+    def stop(self, reason: str, *, converged: bool = False) -> None:
+        """Let no further epoch begin; the first reason is kept."""
+        if self.stopped_because is None:
+            self.stopped_because = reason
+            self.converged = converged
+
+    def monitored(self, monitor: str | None = None) -> str:
+        """Return the name of what is monitored: `monitor`, by default what the recipe says."""
+        return self.recipe.monitor if monitor is None else require_monitored(monitor)
+
+    def monitored_loss(self, monitor: str | None = None) -> float:
+        """Return the last epoch's value of what is monitored, so that less is better.
+
+        Raises
+        ------
+        ValueError
+            If it was not measured.
+        """
+        name = self.monitored(monitor)
+        self.require_measured(name)
+        value = getattr(self.record, name)
+        return -float(value) if MONITORED[name] else float(value)
+
+
+def require_monitored(name: str) -> str:
+    """Return the name of something that can be monitored.
+
+    Raises
+    ------
+    ValueError
+        For any other.
+    """
+    if name not in MONITORED:
+        known = ", ".join(map(repr, MONITORED))
+        raise ValueError(f"monitor: expected one of {known}, found {name!r}")
+    return name
