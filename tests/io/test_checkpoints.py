@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import cnn_core
 from cnn_core import NN, Checkpoint, CheckpointError, MLPClassifier, MLPRegressor, files, training
 from cnn_core.callbacks import Callback, CSVLog, EarlyStopping, OnEpoch, ProgressBar, SaveModel
+from cnn_core.checkpoints import CheckpointSession
 from cnn_core.model import Model
 from cnn_core.model_file import ModelFileError
 from cnn_core.network import Dense, Network
@@ -568,12 +570,13 @@ def test_a_time_budget_goes_on_with_what_is_left_of_it(tmp_path):
     def budgeted(*callbacks):
         model = Model(network, seed=3, backend="numpy")
         clock = Clock()
+        checkpoint = Checkpoint(tmp_path / "file", every_epochs=1)
         state = training.train(
             model.initialize("auto", np.random.RandomState(1)),
-            *data(),
+            training.TrainingData(*data()),
             Recipe(1000, 8, 0.1, "cosine", time_budget=20.0),
             callbacks=callbacks,
-            checkpoint=Checkpoint(tmp_path / "file", every_epochs=1),
+            open_checkpoint=partial(CheckpointSession, checkpoint, seeded=True),
             clock=clock,
         )
         return model, state, clock.now

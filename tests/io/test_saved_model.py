@@ -9,12 +9,13 @@ import pytest
 
 import cnn_core
 from cnn_core import NN
+from cnn_core.loading import READERS
 from cnn_core.model import Model
 from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
 from cnn_core.network import ACTIVATIONS, Dense, Huber, Network, Pinball
 from cnn_core.network_json import network_from_json, network_to_json
 from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
-from cnn_core.saved_model import READERS, ModelFile, read_model, write_model
+from cnn_core.saved_model import ModelFile, read_state, write_model
 from cnn_core.training import Recipe
 
 
@@ -148,12 +149,12 @@ class TestFiles:
 
     def test_a_face_adds_what_it_needs(self, tmp_path):
         extra = {"classes": ["cat", "dog"], "n": 3}
-        write_model(tmp_path / "model", model_of(), kind="MLPClassifier", extra=extra)
+        write_model(tmp_path / "model", model_of().state(), kind="MLPClassifier", extra=extra)
         tensors, metadata = read_tensors(tmp_path / "model")
         file = ModelFile(tmp_path / "model", tensors, metadata, "numpy", None)
-        assert read_model(file)[1] == extra
+        assert read_state(file)[1] == extra
         with pytest.raises((TypeError, ValueError)):
-            write_model(tmp_path / "model", model_of(), extra={"x": float("nan")})
+            write_model(tmp_path / "model", model_of().state(), extra={"x": float("nan")})
 
     def test_what_is_not_finite_is_kept_as_it_is(self, tmp_path):
         model = model_of()

@@ -19,9 +19,9 @@ from cnn_core.schedules import (
     StepDecay,
     Steps,
     WarmUp,
-    Watch,
     as_schedule,
 )
+from cnn_core.training.patience import PatienceCounter
 
 BASE = 0.4
 # What PyTorch 2's schedulers of these names have set for the same arguments.
@@ -164,7 +164,7 @@ class TestWarmUp:
 
 class TestWatch:
     def test_only_more_than_the_tolerance_is_an_improvement(self):
-        watch = Watch()
+        watch = PatienceCounter()
         waited = []
         for value in (1.0, 0.875, 0.75, 0.5, 0.5, 2.0, 0.25):
             watch = watch.after(value, tol=0.125)
@@ -173,7 +173,7 @@ class TestWatch:
         assert watch.best == 0.25
 
     def test_nothing_improves_on_what_is_no_number(self):
-        assert Watch(best=1.0).after(math.nan, 0.0).waited == 1
+        assert PatienceCounter(best=1.0).after(math.nan, 0.0).waited == 1
 
 
 class TestNames:
