@@ -56,9 +56,8 @@ test-pure:
 # the exceptions of other modules are not understood. Python's own allocator would hide where an
 # object ends, pytest what a sanitizer says last, and what Python leaves behind is no concern here.
 SANITIZED = .venv-asan/bin/python
-SANITIZED_TESTS := $(addprefix tests/,core/test_kernels.py core/test_engine.py \
-	core/test_fast_paths.py core/test_threads.py training/test_nn.py training/test_model.py \
-	training/test_article.py)
+SANITIZED_TESTS := $(addprefix tests/,core/kernels core/engine core/test_fast_paths.py \
+	core/test_threads.py training/test_nn.py training/test_model.py training/test_article.py)
 
 # LEVELS=best: at the highest level alone, which takes a third of the time.
 asan:

@@ -9,7 +9,10 @@ CNN_CORE_TEST_SANITIZED=1 it has to be a build that checks every access to memor
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +20,12 @@ import pytest
 import cnn_core
 from cnn_core import backends
 from command_line import succeed
+from covering import covering_rows, pairs
 from installation import BACKENDS, PURE, SANITIZED
 from paths import SOURCES
+
+# A product with fewer rows is run as a whole.
+LEAST_COVERED = 24
 
 DTYPES = (np.float32, np.float64)
 
@@ -46,11 +53,36 @@ def pytest_report_header() -> list[str]:
     return lines
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    mark_rows_beyond_covering_arrays(items)
     if PURE:
         left_out = [item for item in items if item.get_closest_marker("compiled")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def mark_rows_beyond_covering_arrays(items: list[pytest.Item]) -> None:
+    """Mark as slow what the tests marked `covering` do beyond a covering array."""
+    products: dict[tuple[str, Any], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("covering") and hasattr(item, "callspec"):
+            products[item.nodeid.partition("[")[0], item.function].append(item)
+    for rows in products.values():
+        if len(rows) >= LEAST_COVERED:
+            chosen = covering_rows([goals_of(item) for item in rows])
+            for index in set(range(len(rows))) - set(chosen):
+                rows[index].add_marker(pytest.mark.slow)
+
+
+def goals_of(item: pytest.Item) -> Iterable[Hashable]:
+    """Return what its marker says, or the pairs of its parameters; backend and dtype are one."""
+    values = item.callspec.params
+    if goals := item.get_closest_marker("covering").kwargs.get("goals"):
+        return goals(**values)
+    shown = {name: repr(values[name]) for name in sorted(values)}
+    kernels = shown.pop("backend", "") + shown.pop("dtype", "")
+    return pairs([kernels, *shown.values()])
 
 
 @pytest.fixture(params=BACKENDS)
@@ -67,6 +99,11 @@ def name(backend: backends.Backend) -> str:
 @pytest.fixture(params=DTYPES, ids=lambda dtype: np.dtype(dtype).name)
 def dtype(request: pytest.FixtureRequest) -> np.dtype:
     return np.dtype(request.param)
+
+
+@pytest.fixture
+def kernels(backend: backends.Backend, dtype: np.dtype) -> Any:
+    return backend.kernels(dtype)
 
 
 @pytest.fixture

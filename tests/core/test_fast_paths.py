@@ -10,14 +10,16 @@ import itertools
 
 import numpy as np
 import pytest
-from test_engine import HIDDEN, away_from_kinks, data, network, parameters_for
 from test_reproducibility import LEAST_SHARED_WORK
 
 from cnn_core import backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from corpus import HEADS, OPTIMIZERS
+from networks import HIDDEN, away_from_kinks, data, network, parameters_for
 from tolerances import FUSED_STEP_ULPS, GRADIENT_EPS, TRAJECTORY_EPS, assert_within
+
+pytestmark = pytest.mark.covering
 
 # Weights of the first layer from which on small steps of plain descent are taken in groups.
 LEAST_LOOKED_AHEAD = 4096

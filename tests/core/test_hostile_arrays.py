@@ -614,6 +614,32 @@ def _is_meant(entry: Entry, form: str) -> bool:
     return not (entry.argument is None and form in UNSEEN_BELOW_THE_EDGE)
 
 
+FAMILIES = {
+    "whole numbers": WHOLE,
+    "floats": FLOATS,
+    "no numbers": {*NO_NUMBERS, "dates", "spans of time", "records", "words"},
+    "another layout": LAYOUTS,
+    "another shape": {
+        "no dimension",
+        "a dimension more",
+        "three dimensions",
+        "twice as wide",
+        "zero-width",
+        "no rows",
+    },
+    "not finite": {"nan", "infinity", "minus infinity", "nan of the same dtype"},
+    "masked": {"masked", "masked nowhere"},
+    "no array": {"ragged lists", "objects of all kinds", "None", "a dict", "text alone"},
+}
+
+
+def entries_and_forms(what: str, form: str) -> list[tuple[str, str]]:
+    """What the default run reaches: each entry with each family, each class with each form."""
+    family = next((name for name, forms in FAMILIES.items() if form in forms), "the same values")
+    return [(what, family), (what.split()[0], form)]
+
+
+@pytest.mark.covering(goals=entries_and_forms)
 @pytest.mark.filterwarnings(f"ignore:{NUMPY_ON_MATRICES}:PendingDeprecationWarning")
 @pytest.mark.parametrize(
     ("what", "form"),

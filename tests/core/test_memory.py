@@ -48,7 +48,9 @@ class TestModels:
     def arrays(self, model):
         return [model.parameters, model.moments, model.average]
 
-    @pytest.mark.parametrize("made", [pickle.dumps, copy.deepcopy, None], ids=str)
+    @pytest.mark.parametrize(
+        "made", [pickle.dumps, copy.deepcopy, None], ids=["pickle", "copy", "new"]
+    )
     def test_what_a_step_goes_through_begins_on_a_cache_line(self, made):
         network = Network([Dense(9, 5), Dense(5, 3)], optimizer=Adam(), averaging=0.9)
         model = Model(network)

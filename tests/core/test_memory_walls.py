@@ -11,25 +11,20 @@ import os
 
 import numpy as np
 import pytest
-from test_engine import parameters_for
-from test_kernels import OPERATIONS, normal, unset, well_formed_call
 
 from cnn_core import backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from corpus import DENSE_SHAPES
+from kernel_calls import OPERATIONS, normal, unset, well_formed_call
+from networks import parameters_for
 from walls import HAS_WALLS, walled
 
-pytestmark = pytest.mark.skipif(not HAS_WALLS, reason="needs mprotect")
+pytestmark = [pytest.mark.covering, pytest.mark.skipif(not HAS_WALLS, reason="needs mprotect")]
 
 SIDES = ["before", "behind"]
 # Inputs of a network: less than a vector, around several, and many, each with a rest.
 WIDTHS = [3, 15, 17, 65, 131, 784]
-
-
-@pytest.fixture
-def kernels(backend, dtype):
-    return backend.kernels(dtype)
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -25,6 +25,8 @@ from cnn_core import NN, backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam, Nadam, Optimizer, RMSprop
 
+pytestmark = pytest.mark.covering
+
 # Below so many multiply-adds nothing is shared; a step has three for each parameter and sample, a
 # prediction one. More samples than a part has are taken in several parts.
 LEAST_SHARED_WORK = 1e6

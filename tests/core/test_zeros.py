@@ -11,12 +11,14 @@ import itertools
 
 import numpy as np
 import pytest
-from test_engine import parameters_for
 
 from cnn_core import backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
+from networks import parameters_for
 from walls import HAS_WALLS, walled
+
+pytestmark = pytest.mark.covering
 
 ROWS = 330
 INPUTS = 211

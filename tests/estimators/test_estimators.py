@@ -1270,7 +1270,9 @@ def test_lbfgs_keeps_a_time_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameter", "value"), [("callbacks", Recorder()), ("initializer", 3)], ids=str
+    ("parameter", "value"),
+    [("callbacks", Recorder()), ("initializer", 3)],
+    ids=["callbacks", "initializer"],
 )
 def test_what_is_no_list_is_said_to_be_none(parameter: str, value: object) -> None:
     with pytest.raises(TypeError, match=f"{parameter}: expected"):

@@ -23,7 +23,7 @@ TOOLS=$WORK/tools
 SYSROOT=$WORK/sysroot
 SITE=$WORK/site
 BUILT=$WORK/built
-TESTS=(tests/core/test_kernels.py tests/core/test_engine.py)
+TESTS=(tests/core/kernels tests/core/engine)
 # Left out: what NumPy computes or what is refused before a loop begins, which no level changes; and a test
 # that trains for long on purpose, in the hope of being changed meanwhile, minutes under emulation.
 CHOSEN='not numpy and not Refusals and not test_an_order_that_is_changed_meanwhile_does_no_harm'

@@ -43,15 +43,15 @@ from mutants_build import Mutant
 
 FOLDER = Path("build/mutants")
 SUBJECTS = (
-    "core/test_memory_walls",
-    "core/test_kernels",
-    "core/test_engine",
-    "core/test_fast_paths",
-    "core/test_zeros",
-    "training/test_training",
-    "training/test_article",
-    "training/test_nn",
-    "training/test_model",
+    "core/test_memory_walls.py",
+    "core/kernels",
+    "core/engine",
+    "core/test_fast_paths.py",
+    "core/test_zeros.py",
+    "training/test_training.py",
+    "training/test_article.py",
+    "training/test_nn.py",
+    "training/test_model.py",
 )
 EQUIVALENT = Path(__file__).with_name("mutants_equivalent.txt")
 # Seconds of the processor, and of the clock, that a test may take beyond 20 times its own.
@@ -93,7 +93,7 @@ def main() -> int:
     os.environ["CNN_CORE_ISA"] = asked.level
     hunt = Hunt(mutants, numbers, asked.jobs, asked.patience)
     options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-k", "not numpy"]
-    files = [f"tests/{subject}.py" for subject in SUBJECTS]
+    files = [f"tests/{subject}" for subject in SUBJECTS]
     if pytest.main([*options, *files], plugins=[hunt]) != 0:
         return 2
     return report(mutants, hunt, equivalent)
