@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import PURE
 
 from cnn_core import backends
 from cnn_core.contracts import Kernels
 from cnn_core.parity import __main__ as command
 from cnn_core.parity import comparison
 from cnn_core.parity.cases import Case, Inputs, cases
+from installation import PURE
 
 KERNELS = {name for name in vars(Kernels) if not name.startswith("_")}
 
