@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import cnn_core
 from cnn_core import backends
@@ -24,6 +25,15 @@ from covering import covering_rows, pairs
 from installation import BACKENDS, PURE, SANITIZED
 from paths import SOURCES
 
+# How much hypothesis draws: in the default run, and in the one that leaves nothing out.
+EXAMPLES = {
+    "derandomize": True,
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+settings.register_profile("quick", max_examples=24, **EXAMPLES)
+settings.register_profile("every", max_examples=160, **EXAMPLES)
 # A product with fewer rows is run as a whole.
 LEAST_COVERED = 24
 
@@ -31,6 +41,7 @@ DTYPES = (np.float32, np.float64)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("quick" if "not slow" in config.option.markexpr else "every")
     if getattr(cnn_core, "__file__", None) is None:
         raise pytest.UsageError(
             "cnn_core is not installed: the sources' folder was imported instead; run `make test`"

@@ -1,4 +1,4 @@
-"""A process that reads files in little memory: see `io/test_hostile_files.py`.
+"""A process that reads files in little memory: see `io/test_bombs.py`.
 
     python tests/helpers/limited.py
 
