@@ -1,5 +1,5 @@
 # make train   learn Fashion-MNIST, evaluate, write the report and the pictures
-# make test    every test
+# make test    the tests, in less than three minutes; make test-all leaves nothing out
 # Everything is installed into .venv here; nothing else on the machine is changed.
 
 PYTHON ?= python3
@@ -8,13 +8,24 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test bench bench-peers bench-accuracy lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
+.PHONY: train test test-all bench bench-peers bench-accuracy lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
 
+# $(call suite,PYTEST,MARKS): the tests with these marks on several workers, then one after the other
+# those beside which nothing else may run. 5 is how pytest ends where ARGS leaves no test.
+WORKERS ?= 2
+suite = { $(1) --numprocesses $(WORKERS) --dist worksteal -m '$(2)not serial' $(ARGS) || [ $$? = 5 ]; } && \
+	{ $(1) -m '$(2)serial' $(ARGS) || [ $$? = 5 ]; }
+
+# All that the package does, without what takes seconds: builds, kills, forks, load, all of
+# Fashion-MNIST, and of large products of parameters all but a covering array.
 test: $(VENV)/test-tools
-	@CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(BIN)/pytest $(ARGS)
+	@$(call suite,$(BIN)/pytest,not slow and )
+
+test-all: $(VENV)/test-tools
+	@export CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS"; $(call suite,$(BIN)/pytest)
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/own.py $(ARGS)
@@ -45,11 +56,12 @@ dev:
 	.venv-dev/bin/pip install --quiet --editable '.[app,test,lint]'
 	@echo "Ready: . .venv-dev/bin/activate"
 
-# The same suite on an installation without the compiled backend.
+# The same on an installation without the compiled backend; what `make test-all` adds has nothing to
+# do with who computes, or tries the reference as well.
 test-pure:
 	$(PYTHON) -m venv --clear .venv-pure
 	CNN_CORE_PURE_PYTHON=1 .venv-pure/bin/pip install --quiet '.[app,test]'
-	CNN_CORE_TEST_PURE=1 .venv-pure/bin/pytest $(ARGS)
+	@export CNN_CORE_TEST_PURE=1; $(call suite,.venv-pure/bin/pytest,not slow and )
 
 # Everything that computes, at every level of this processor, on a build that checks each access to
 # memory. Python is no such build, so the libraries have to be there before it; libstdc++ with them, or

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 LEVELS = {
     "x86_64": ("x86_64_v2", "x86_64_v3", "x86_64_v4"),
     "aarch64": ("neon",),

@@ -17,7 +17,7 @@ import pytest
 
 from cnn_core import backend_info
 
-pytestmark = pytest.mark.compiled
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
 
 COMPILERS = ("gcc", "clang")
 # Builds the modules whose full names match the first argument.

@@ -92,6 +92,7 @@ def test_the_examples_in_the_docstrings(module, backend_name, monkeypatch):
     assert result.failed == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend_name", BACKENDS)
 def test_the_python_in_the_readme(source_tree, tmp_path, backend_name):
     blocks = [block for block in blocks_of(source_tree / "README.md") if block.language == "python"]

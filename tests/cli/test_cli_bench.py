@@ -47,6 +47,8 @@ class TestBench:
         monkeypatch.setattr(bench, "is_installed", lambda name: name in answers)
         return answers
 
+    @pytest.mark.serial
+    @pytest.mark.slow
     def test_everyone_is_timed_who_is_installed(self):
         printed = succeed(*self.SHORT)
         for title in (*(f"cnn_core ({name}" for name in BACKENDS), "NumPy ", "scikit-learn "):
@@ -123,6 +125,7 @@ class TestBench:
         for name in ("CNN_CORE_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             assert variables[name] == "3"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("contender", ["numpy-backend", "numpy", "scikit-learn"])
     @pytest.mark.parametrize(
         "work",

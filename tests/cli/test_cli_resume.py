@@ -117,6 +117,7 @@ def samples(rng, tmp_path):
     return path
 
 
+@pytest.mark.slow
 class TestKilled:
     def test_it_ends_with_the_weights_of_an_uninterrupted_training(self, tmp_path, name, rng):
         arguments = (*QUICK, "--hidden", 16, "--epochs", 200, "--backend", name, *EVERY_EPOCH)

@@ -37,6 +37,7 @@ def fashion_run(tmp_path_factory):
     return folder, succeed("train", "--out", folder)
 
 
+@pytest.mark.slow
 class TestTrainOnFashionMnist:
     def test_the_defaults_reach_the_promised_accuracy_on_all_test_images(self, fashion_run):
         folder, _ = fashion_run
@@ -541,6 +542,7 @@ class TestInterruption:
         assert capsys.readouterr().err == "cnn-core: interrupted: nothing was written\n"
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("preset", ["fast", "nn"])
     def test_control_c_ends_a_real_training_with_its_run_folder(self, tmp_path, preset):
         command = ["train", "--data", "digits", "--epochs", "10000000", "--no-plots"]

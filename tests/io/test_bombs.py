@@ -260,6 +260,7 @@ def read_in_limits(files):
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
 
 
+@pytest.mark.slow
 @only_linux
 def test_bombs_are_refused_by_name_where_memory_is_limited(tmp_path):
     files = []
@@ -273,6 +274,7 @@ def test_bombs_are_refused_by_name_where_memory_is_limited(tmp_path):
     assert [bomb for bomb, (_, error) in answers.items() if "fit in memory" in error] == []
 
 
+@pytest.mark.slow
 @only_linux
 def test_valid_files_for_which_memory_does_not_suffice_are_refused_by_name(tmp_path):
     x = np.zeros((2**18, 12))

@@ -636,6 +636,7 @@ def start(path: Path, backend: str, epochs: int, deadly=None, count=0, log="csv"
     return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_process_killed_at_30_random_moments_ends_with_the_same_bits(name, tmp_path):
     moments = random.Random(2026)
@@ -660,6 +661,7 @@ def test_a_process_killed_at_30_random_moments_ends_with_the_same_bits(name, tmp
     assert epochs_in(folder / "file.csv") == list(range(1, epochs + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_two_processes_with_one_path_each_end_with_the_right_bits(name, tmp_path):
     folder = tmp_path / "shared"
@@ -672,6 +674,7 @@ def test_two_processes_with_one_path_each_end_with_the_right_bits(name, tmp_path
     assert sorted(os.listdir(folder)) == ["file", "file.a", "file.b"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 @pytest.mark.parametrize("deadly", ["fsync", "replace"])
 def test_a_process_killed_while_it_writes_leaves_the_checkpoint_before(name, deadly, tmp_path):

@@ -112,6 +112,7 @@ def test_a_message_shows_what_a_terminal_would_obey(tmp_path):
     assert str(refusal.value).isprintable()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model", "sealed model", "sealed checkpoint"])
 def test_no_word_of_a_header_gets_into_a_message_as_it_stands(tmp_path, name):
     kind = KINDS[name]

@@ -48,6 +48,7 @@ CHANGED_ARRAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [*CHANGED_ARRAYS, "gone", "another name"])
 @pytest.mark.parametrize("training", checkpoints())
 def test_arrays_of_a_checkpoint_that_were_changed_are_taken_or_refused(training, change, tmp_path):

@@ -65,6 +65,7 @@ def test_a_checkpoint_of_a_released_version_is_gone_on_with_to_the_same_bits(
     check_what_it_comes_to(maker["comes_to"](model), is_exact)
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 @pytest.mark.parametrize("level", WITH_MULTIPLY_ADD)
 def test_every_level_with_a_fused_multiply_add_goes_on_to_these_bits(released_checkpoint, level):

@@ -45,8 +45,14 @@ COMMANDS = {
     "data": (("data", "digits"), set()),
     "info": (("info",), set()),
 }
+# One command that writes most, and one that writes nothing; the others take seconds each.
+QUICK_ONES = ("train", "info")
 WRITING = {name: command for name, (command, written) in COMMANDS.items() if written}
 APPENDING = {"log"}
+
+
+def slow_beside(name, *more):
+    return pytest.param(name, *more, marks=[] if name in QUICK_ONES else pytest.mark.slow)
 
 
 @pytest.fixture
@@ -111,7 +117,7 @@ def files_in(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [slow_beside(name) for name in COMMANDS])
 def test_every_file_of_a_command_is_whole_before_it_has_its_name(folder, name):
     command, written = COMMANDS[name]
     before = files_in(folder)
@@ -127,8 +133,17 @@ def test_every_file_of_a_command_is_whole_before_it_has_its_name(folder, name):
     assert left == []
 
 
-def test_every_file_of_a_call_is_whole_before_it_has_its_name(folder):
+@pytest.fixture(scope="module")
+def calls_and_log(tmp_path_factory):
+    """What each call does to files, and what the log then holds."""
+    folder = tmp_path_factory.mktemp("calls") / "watched"
+    folder.mkdir()
     _, calls = watched(folder, "watch", "calls")
+    return calls, (folder / "log.csv").read_text()
+
+
+def test_every_file_of_a_call_is_whole_before_it_has_its_name(calls_and_log):
+    calls, _ = calls_and_log
     for call in set(CALLS) - APPENDING:
         events, error = calls[call]
         assert error is None
@@ -136,16 +151,16 @@ def test_every_file_of_a_call_is_whole_before_it_has_its_name(folder):
         assert list(defects_of(events)) == []
 
 
-def test_a_log_grows_by_whole_lines_under_its_own_name(folder):
-    _, calls = watched(folder, "watch", "calls")
+def test_a_log_grows_by_whole_lines_under_its_own_name(calls_and_log):
+    calls, log = calls_and_log
     events, error = calls["log"]
     assert error is None
     assert {(kind, os.path.basename(path)) for kind, path, *_ in events} == {("open", "log.csv")}
-    assert len((folder / "log.csv").read_text().splitlines()) == 3
+    assert len(log.splitlines()) == 3
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [*((name, "EROFS") for name in WRITING), ("train", "EACCES")]
+    ("name", "error"), [*(slow_beside(name, "EROFS") for name in WRITING), ("train", "EACCES")]
 )
 def test_a_command_on_a_disk_that_takes_nothing_says_where_and_leaves_nothing(folder, name, error):
     before = files_in(folder)
@@ -162,6 +177,7 @@ def test_a_command_on_a_disk_that_takes_nothing_says_where_and_leaves_nothing(fo
     assert files_in(folder) == before
 
 
+@pytest.mark.slow
 def test_a_call_on_a_read_only_disk_raises_an_error_that_names_the_file(folder):
     before = sorted(folder.rglob("*"))
     _, calls = watched(folder, "EROFS", "calls")

@@ -27,7 +27,10 @@ from cnn_core import NN, MLPClassifier
 from cnn_core.callbacks import Callback
 from scenarios import run_alone
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+]
 
 LONGEST_RUN = 120
 CHILDREN, PROCESSES = 8, 3

@@ -29,6 +29,8 @@ from cnn_core.optimizers import Adam
 from cnn_core.training import INTERRUPTED, Recipe, Validation, shuffled_order
 from scenarios import run_alone
 
+pytestmark = pytest.mark.serial
+
 INTERRUPTS, MOST_TRIES = 50, 500
 LONGEST_RUN = 120
 EPOCHS, SAMPLES, BATCH = 8, 160, 8
@@ -195,6 +197,7 @@ def interrupted(kind: str, backend: str) -> None:
     print(f"{hits} interrupts in {tries} tries")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer signals")
 @pytest.mark.parametrize("kind", KINDS)
 def test_50_interrupts_each_leave_one_whole_step_and_a_network_that_trains_on(kind, name):

@@ -47,7 +47,11 @@ ROUNDS = 24
 MOST_KEPT = 2000
 KEEPING_ROUNDS = 6
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's signals and /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.serial,
+    pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's signals and /proc"),
+]
 
 rng = np.random.default_rng(20260303)
 X, LABELS = rng.random((240, 120), np.float32), rng.integers(0, 10, 240)

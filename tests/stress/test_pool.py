@@ -32,7 +32,7 @@ from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from scenarios import run_alone
 
-pytestmark = pytest.mark.compiled
+pytestmark = [pytest.mark.serial, pytest.mark.compiled]
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 needs_timer = pytest.mark.skipif(
@@ -561,6 +561,7 @@ class TestInterrupts:
         assert_goes_well(calls_of_a_predictor_within_its_own_call)
 
 
+@pytest.mark.slow
 class TestEnd:
     @pytest.mark.parametrize(
         "scenario",

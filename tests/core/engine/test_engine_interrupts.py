@@ -12,6 +12,8 @@ from cnn_core import backends
 from cnn_core.optimizers import Adam
 from networks import data, network, parameters_for
 
+pytestmark = pytest.mark.serial
+
 
 @pytest.fixture
 def soon():
