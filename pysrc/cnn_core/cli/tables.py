@@ -164,6 +164,7 @@ def _loaded(path: Path, **arguments: Any) -> Table:
         return load_file(path, **arguments)
     except DataError as error:
         hint = error.hint.replace("pass header=True or header=False", "add --header or --no-header")
+        hint = hint.replace("pass header=True", "add --header")
         hint = hint.replace("pass has_target=False if there is no target", "")
         if path.suffix.lower() == ".csv":
             hint = _csv_hint(path, error, arguments) or hint
@@ -175,7 +176,7 @@ def _csv_hint(path: Path, error: DataError, arguments: dict[str, Any]) -> str:
     separator = _other_separator(path)
     if separator:
         return f"its columns are separated by {separator}; write the file with commas"
-    if error.expected != "a finite number" or error.found.startswith("an empty cell"):
+    if error.expected != "a finite number" or error.hint:
         return ""
     hint = "text columns cannot be features"
     if arguments.get("target") is None and arguments.get("has_target", True):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from .checks import ALLOWED_RATIO, ALWAYS_ALLOWED_BYTES, DataError
+from .csv_blocks import Block, read_blocks
+from .csv_cells import is_number, number, remedy, shown
+from .csv_layout import Layout, layout_of, refuse_likely_header
 
-__all__ = ["Columns", "read_csv"]
+__all__ = ["Columns", "read_csv", "read_first_row"]
 
 Row = tuple[int, list[str]]
 """The number of the line on which a row ends, counted from 1, and its cells."""
@@ -29,7 +31,7 @@ class Columns:
     Attributes
     ----------
     features : numpy.ndarray, shape (n, features), float64
-        All columns but the target.
+        All columns but the target, or those that were asked for.
     target : numpy.ndarray or None, shape (n,)
         int64 or float64 numbers, or names (Unicode).
     feature_names : tuple of str or None
@@ -41,25 +43,15 @@ class Columns:
     feature_names: tuple[str, ...] | None
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """What the first row tells about all the others."""
-
-    names: list[str]
-    """The header, or `column 1` and so on; used in messages."""
-    has_header: bool
-    target: int | None
-    features: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        features = [i for i in range(len(self.names)) if i != self.target]
-        object.__setattr__(self, "features", features)
-
-
 def read_csv(
-    path: Path, *, target: str | None = None, has_target: bool = True, header: bool | None = None
+    path: Path,
+    *,
+    target: str | None = None,
+    has_target: bool = True,
+    header: bool | None = None,
+    features: Sequence[str] | None = None,
 ) -> Columns:
-    """Read a file; the parameters are those of `cnn_core.data.load_file`.
+    """Read a file; most parameters are those of `cnn_core.data.load_file`.
 
     Parameters
     ----------
@@ -71,6 +63,9 @@ def read_csv(
         Whether there is a target column.
     header : bool, optional
         Whether the first row holds names; found out by default.
+    features : sequence of str, optional
+        Names of the columns to read as features, in this order; what is in other columns does not
+        matter. By default all but the target.
 
     Returns
     -------
@@ -80,28 +75,88 @@ def read_csv(
     Raises
     ------
     DataError
-        Anything but a complete table of finite numbers; names line, column and value. Names of
-        classes that would take more than 256 MiB and more than 100 times the size of the file,
-        since an array gives each as much room as the longest.
+        Anything but a complete table of finite numbers; names line, column and value, and what to
+        do. Names of classes that would take more than 256 MiB and more than 100 times the size of
+        the file, since an array gives each as much room as the longest.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             rows = ((reader.line_num, cells) for cells in reader)
-            return _read_rows(path, rows, target, has_target, header)
+            first = _first(path, rows)
+            layout = layout_of(
+                path,
+                first[1],
+                target=target,
+                has_target=has_target,
+                header=header,
+                features=features,
+            )
+            blocks = read_blocks(path, layout, first[0] if layout.has_header else 0)
+            columns = (
+                _read_rows(path, first, rows, layout)
+                if blocks is None
+                else _joined(path, blocks, layout, first)
+            )
     except UnicodeDecodeError as error:
-        raise DataError(path, "text in UTF-8", str(error)) from error
+        raise DataError(
+            path, "text in UTF-8", str(error), "write the file as CSV in UTF-8"
+        ) from error
     except csv.Error as error:
         raise DataError(path, "comma-separated text", f"line {reader.line_num}: {error}") from error
+    if header is None and not layout.has_header:
+        refuse_likely_header(path, first[1], columns.features, columns.target)
+    return columns
 
 
-def _read_rows(
-    path: Path, rows: Iterator[Row], target: str | None, has_target: bool, header: bool | None
-) -> Columns:
+def read_first_row(path: Path) -> list[str]:
+    """Return the cells of the first row, without spaces around them.
+
+    Raises
+    ------
+    DataError
+        As `read_csv`.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            rows = ((1, cells) for cells in csv.reader(stream, strict=True))
+            return [cell.strip() for cell in _first(path, rows)[1]]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            path, "text in UTF-8", str(error), "write the file as CSV in UTF-8"
+        ) from error
+    except csv.Error as error:
+        raise DataError(path, "comma-separated text", f"line 1: {error}") from error
+
+
+def _first(path: Path, rows: Iterator[Row]) -> Row:
     first = next(rows, None)
     if first is None or not first[1]:
         raise DataError(path, "a table", "an empty first line" if first else "an empty file")
-    layout = _layout(path, first[1], target, has_target, header)
+    return first
+
+
+def _joined(path: Path, blocks: list[Block], layout: Layout, first: Row) -> Columns:
+    """Return the contents of all blocks."""
+    _require_rows(path, bool(blocks))
+    features = np.concatenate([block.features for block in blocks])
+    target: npt.NDArray[Any] | None = None
+    if isinstance(blocks[0].target, list):
+        # Nothing in a plain table spans lines.
+        before = first[0] if layout.has_header else 0
+        lines = range(before + 1, before + 1 + len(features))
+        texts = [text for block in blocks for text in cast("list[str]", block.target)]
+        target = _target_values(path, texts, lines, layout)
+    elif blocks[0].target is not None:
+        numbers = [cast("npt.NDArray[np.float64]", block.target) for block in blocks]
+        target = _whole(np.concatenate(numbers))
+    return Columns(features, target, _feature_names(layout))
+
+
+# Row by row: for what is no plain table, and to find what is wrong with one
+
+
+def _read_rows(path: Path, first: Row, rows: Iterator[Row], layout: Layout) -> Columns:
     numbers = array("d")
     targets: list[str] = []
     lines = array("q")
@@ -110,17 +165,22 @@ def _read_rows(
         if layout.target is not None:
             targets.append(cells[layout.target].strip())
         lines.append(line)
-    if not lines:
-        raise DataError(path, "at least one row of values", "a header alone")
+    _require_rows(path, bool(lines))
     shape = (len(lines), len(layout.features))
     features = np.frombuffer(numbers, dtype=np.float64).reshape(shape).copy()
-    names = tuple(layout.names[i] for i in layout.features) if layout.has_header else None
-    return Columns(features, _target_values(path, targets, lines, layout), names)
+    return Columns(features, _target_values(path, targets, lines, layout), _feature_names(layout))
 
 
-def _data_rows(
-    path: Path, first: Row | None, rows: Iterator[Row], layout: _Layout
-) -> Iterator[Row]:
+def _require_rows(path: Path, there: bool) -> None:
+    if not there:
+        raise DataError(path, "at least one row of values", "a header alone")
+
+
+def _feature_names(layout: Layout) -> tuple[str, ...] | None:
+    return tuple(layout.names[i] for i in layout.features) if layout.has_header else None
+
+
+def _data_rows(path: Path, first: Row | None, rows: Iterator[Row], layout: Layout) -> Iterator[Row]:
     """Give the rows that must hold values, all of one length; empty lines may only end the file."""
     if first is not None:
         yield first
@@ -136,129 +196,70 @@ def _data_rows(
         yield line, cells
 
 
-# The first row
-
-
-def _layout(
-    path: Path, cells: list[str], target: str | None, has_target: bool, header: bool | None
-) -> _Layout:
-    if header is None:
-        header = target is not None or _is_header(path, cells, has_target)
-    count = len(cells)
-    names = _checked_names(path, cells) if header else [f"column {i + 1}" for i in range(count)]
-    if has_target and count < 2:
-        raise DataError(
-            path,
-            "at least one feature and a target on each line",
-            "one column",
-            "pass has_target=False if there is no target",
-        )
-    if target is not None and target not in names:
-        raise DataError(path, f"a column named {target!r}", f"{', '.join(names):.1000}")
-    position = names.index(target) if target is not None else count - 1
-    return _Layout(names, header, position if has_target else None)
-
-
-def _is_header(path: Path, cells: list[str], has_target: bool) -> bool:
-    """Tell names from values, and refuse where that would be guessing."""
-    numeric = [_is_number(cell) for cell in cells]
-    if len(cells) > 2 and [cell.strip() for cell in cells] == [str(i) for i in range(len(cells))]:
-        raise _unclear(path, "the numbers 0, 1, 2, ..., which may be names or values")
-    if has_target and len(cells) > 1 and all(numeric[:-1]) and not numeric[-1]:
-        raise _unclear(
-            path, f"numbers and {_shown(cells[-1])}, which may be a column's name or a class"
-        )
-    return not all(numeric)
-
-
-def _unclear(path: Path, found: str) -> DataError:
-    return DataError(
-        path, "names or values in the first row", found, "pass header=True or header=False"
-    )
-
-
-def _checked_names(path: Path, cells: list[str]) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    seen: set[str] = set()
-    for position, name in enumerate(names):
-        if not name:
-            raise DataError(
-                path,
-                "a name for each column",
-                f"none for column {position + 1}",
-                "an index that pandas wrote? Write the file with index=False",
-            )
-        if name in seen:
-            raise DataError(path, "names that differ", f"{_shown(name)} twice")
-        seen.add(name)
-    return names
-
-
-# Cells
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        _number(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _number(cell: str) -> float:
-    """Return the value of a finite decimal number; Python's underscores are not part of one."""
-    value = float(cell)
-    if "_" in cell or not math.isfinite(value):
-        raise ValueError(cell)
-    return value
-
-
 def _add_numbers(
-    path: Path, line: int, cells: list[str], layout: _Layout, numbers: array[float]
+    path: Path, line: int, cells: list[str], layout: Layout, numbers: array[float]
 ) -> None:
     """Append the features of one row."""
     try:
         for i in layout.features:
-            numbers.append(_number(cells[i]))
+            numbers.append(number(cells[i]))
     except ValueError:
         raise DataError(
             path,
             "a finite number",
-            f"{_shown(cells[i])} in column {_shown(layout.names[i])} on line {line}",
+            f"{shown(cells[i])} in column {shown(layout.names[i])} on line {line}",
+            remedy(cells[i]),
         ) from None
 
 
-def _shown(cell: str) -> str:
-    """Name a cell in a message, whatever it holds."""
-    if not cell.strip():
-        return "an empty cell"
-    return repr(cell) if len(cell) <= 40 else f"{cell[:40]!r}..."
+# The target column
 
 
 def _target_values(
-    path: Path, cells: list[str], lines: array[int], layout: _Layout
+    path: Path, cells: list[str], lines: Sequence[int], layout: Layout
 ) -> npt.NDArray[Any] | None:
     """Return the target column as numbers if all its cells are, as names if none is."""
     if layout.target is None:
         return None
     column = layout.names[layout.target]
-    numeric = [_is_number(cell) for cell in cells]
-    for cell, is_number, line in zip(cells, numeric, lines, strict=True):
-        if not cell or is_number != numeric[0]:
-            kind = "a number" if numeric[0] else "a name"
-            raise DataError(
-                path,
-                f"{kind} in the target column {_shown(column)}, as in its first row",
-                f"{_shown(cell)} on line {line}",
-            )
-    if not numeric[0]:
-        return _names(path, cells, lines)
-    values = np.array([float(cell) for cell in cells])
+    numeric = {cell: is_number(cell) for cell in set(cells)}
+    expected = numeric[cells[0]]
+    if not all(cell and is_numeric == expected for cell, is_numeric in numeric.items()):
+        cell, line = next(
+            (cell, line)
+            for cell, line in zip(cells, lines, strict=True)
+            if not cell or numeric[cell] != expected
+        )
+        kind = "a number" if expected else "a name"
+        raise DataError(
+            path,
+            f"{kind} in the target column {shown(column)}, as in its first row",
+            f"{shown(cell)} on line {line}",
+            _target_remedy(cell, expected, layout),
+        )
+    return (
+        _whole(np.array([float(cell) for cell in cells]))
+        if expected
+        else _names(path, cells, lines)
+    )
+
+
+def _target_remedy(cell: str, numbers: bool, layout: Layout) -> str:
+    if cell and not numbers:
+        return ""
+    advice = remedy(cell)
+    if advice or layout.has_header:
+        return advice
+    return "if the first row holds names, pass header=True"
+
+
+def _whole(values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    """Return numbers as integers if all are whole and exact."""
     whole = bool(np.all((values == np.floor(values)) & (np.abs(values) < 2**53)))
     return values.astype(np.int64) if whole else values
 
 
-def _names(path: Path, cells: list[str], lines: array[int]) -> npt.NDArray[np.str_]:
+def _names(path: Path, cells: list[str], lines: Sequence[int]) -> npt.NDArray[np.str_]:
     """Return names as an array, in which each takes as much as the longest."""
     longest = max(range(len(cells)), key=lambda i: len(cells[i]))
     size = 4 * len(cells[longest]) * len(cells)
@@ -267,7 +268,7 @@ def _names(path: Path, cells: list[str], lines: array[int]) -> npt.NDArray[np.st
         raise DataError(
             path,
             f"names that take at most {limit} bytes in an array of equal lengths",
-            f"{_shown(cells[longest])} of {len(cells[longest])} characters on line "
+            f"{shown(cells[longest])} of {len(cells[longest])} characters on line "
             f"{lines[longest]}, which makes that {size}",
         )
     return np.array(cells, dtype=np.str_)

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -69,6 +69,7 @@ def load_file(
     labels: str | os.PathLike[str] | None = None,
     has_target: bool = True,
     header: bool | None = None,
+    features: Sequence[str] | None = None,
 ) -> Table:
     """Read samples and targets from a user's file.
 
@@ -98,6 +99,9 @@ def load_file(
     header : bool, optional
         Whether the first row of a ``.csv`` holds the names of its columns. By default it does not
         if it holds numbers only; a row of which this cannot be told is refused.
+    features : sequence of str, optional
+        Names of the columns of a ``.csv`` to use as features, in this order. What other columns
+        hold does not matter then. By default all columns but the target.
 
     Returns
     -------
@@ -118,11 +122,13 @@ def load_file(
     kind = file.suffix.lower()
     if kind not in ENDINGS:
         raise DataError(file, f"a name ending in {', '.join(ENDINGS)}", repr(file.suffix))
-    _check_arguments(kind, target, labels, has_target, header)
+    _check_arguments(kind, target, labels, has_target, header, features)
     size = check_is_file(file)
     try:
         if kind == ".csv":
-            return _read_csv(file, target, has_target, header)
+            return _read_csv(
+                file, target=target, has_target=has_target, header=header, features=features
+            )
         if kind == ".npz":
             return _table(file, _read_npz(file, has_target))
         parts = {"X": _read_npy(file)}
@@ -137,10 +143,10 @@ def load_file(
         ) from error
 
 
-def _read_csv(file: Path, target: str | None, has_target: bool, header: bool | None) -> Table:
+def _read_csv(file: Path, **arguments: Any) -> Table:
     from .csv_file import read_csv
 
-    columns = read_csv(file, target=target, has_target=has_target, header=header)
+    columns = read_csv(file, **arguments)
     parts: dict[str, Array] = {"X": columns.features}
     if columns.target is not None:
         parts["y"] = columns.target
@@ -156,7 +162,12 @@ def _check_arguments(
     labels: str | os.PathLike[str] | None,
     has_target: bool,
     header: bool | None,
+    features: Sequence[str] | None,
 ) -> None:
+    if kind != ".csv" and features is not None:
+        raise ValueError(f"features= belongs to a .csv file, not to a {kind} file")
+    if features is not None and header is False:
+        raise ValueError("features= names columns, which header=False rules out")
     if kind != ".csv" and (target is not None or header is not None):
         raise ValueError(f"target= and header= belong to a .csv file, not to a {kind} file")
     if kind != ".npy" and labels is not None:
