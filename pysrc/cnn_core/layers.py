@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
+import sys
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from cnn_core.types import FloatArray
-from cnn_core.validation import require_known, require_real
+from cnn_core.validation import require_known, set_checked, share, shown
 
 Activation: TypeAlias = Literal[
     "identity",
@@ -23,11 +25,23 @@ Activation: TypeAlias = Literal[
     "softmax",
 ]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+# They belong in the last layer: what is above them would lose their meaning, or their range.
+LAST_LAYER_ACTIVATIONS: tuple[Activation, ...] = ("softmax", "exp")
+HIDDEN_ACTIVATIONS: tuple[Activation, ...] = tuple(
+    name for name in ACTIVATIONS if name not in LAST_LAYER_ACTIVATIONS
+)
 Normalization: TypeAlias = Literal["batch", "layer"]
 NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 # Added to a variance before its root is taken.
 EPSILON = 1e-5
 STATISTICS_PACE = 0.1
+
+
+def _size(name: str, value: Any) -> int:
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or not 1 <= value <= sys.maxsize:
+        raise ValueError(f"{name}: expected a whole number of at least 1, found {shown(value)}")
+    return int(value)
 
 
 @dataclass(frozen=True)
@@ -76,14 +90,9 @@ class Dense:
     normalization: Normalization | None = None
 
     def __post_init__(self) -> None:
-        for name in ("fan_in", "fan_out"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
+        set_checked(self, _size, "fan_in", "fan_out")
         require_known("activation", self.activation, ACTIVATIONS)
-        require_real("dropout", self.dropout)
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout: expected 0 up to below 1, found {self.dropout!r}")
+        set_checked(self, share, "dropout")
         if self.normalization is not None:
             require_known("normalization", self.normalization, NORMALIZATIONS)
 

@@ -5,12 +5,11 @@ The formulas stand in `cnn_core.backends.interface.Kernels`, `loss` and `output_
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from cnn_core.layers import Activation
-from cnn_core.validation import require_real
+from cnn_core.validation import above_0, real, set_checked, shown
 
 LossName: TypeAlias = Literal[
     "squared_error", "absolute_error", "poisson", "binary_cross_entropy", "cross_entropy"
@@ -37,9 +36,7 @@ class Huber:
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        require_real("delta", self.delta)
-        if not 0 < self.delta < math.inf:
-            raise ValueError(f"delta: expected a number above 0, found {self.delta!r}")
+        set_checked(self, above_0, "delta")
 
 
 @dataclass(frozen=True)
@@ -71,12 +68,13 @@ class Pinball:
     quantile: float | tuple[float, ...] = 0.5
 
     def __post_init__(self) -> None:
-        for quantile in self.quantiles(1):
-            require_real("quantile", quantile)
-            if not 0 < quantile < 1:
-                raise ValueError(
-                    f"quantile: expected numbers above 0 and below 1, found {self.quantile!r}"
-                )
+        checked = tuple(real("quantile", quantile) for quantile in self.quantiles(1))
+        if not all(0 < quantile < 1 for quantile in checked):
+            raise ValueError(
+                f"quantile: expected numbers above 0 and below 1, found {shown(self.quantile)}"
+            )
+        value = checked if isinstance(self.quantile, tuple) else checked[0]
+        object.__setattr__(self, "quantile", value)
 
     def quantiles(self, n_outputs: int) -> tuple[float, ...]:
         """Return the quantile of each of `n_outputs` outputs, or those given, however many."""

@@ -122,6 +122,7 @@ class Model:
     ) -> None:
         self.network = network
         self.dtype = parameters_dtype(dtype, network.rule)
+        network.require_dtype(self.dtype)
         self.seed = whole("seed", seed, 0, 2**64 - 1)
         self.epochs_done = 0
         self.samples_done = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from cnn_core.layers import (
     ACTIVATIONS,
     EPSILON,
+    HIDDEN_ACTIVATIONS,
+    LAST_LAYER_ACTIVATIONS,
     NORMALIZATIONS,
     STATISTICS_PACE,
     Activation,
@@ -22,11 +24,21 @@ from cnn_core.layers import (
 from cnn_core.losses import LOSSES, NEEDED_ACTIVATION, Huber, Loss, LossName, Pinball
 from cnn_core.optimizers import OPTIMIZERS, SGD, Optimizer
 from cnn_core.types import ByteArray, FloatArray, IndexArray
-from cnn_core.validation import require_known, require_real
+from cnn_core.validation import (
+    above_0,
+    at_least_0,
+    real,
+    require_known,
+    require_settings_in_dtype,
+    set_checked,
+    share,
+    shown,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "EPSILON",
+    "HIDDEN_ACTIVATIONS",
     "LOSSES",
     "MOST_LAYERS",
     "NEEDED_ACTIVATION",
@@ -54,6 +66,13 @@ RULES: tuple[Rule, ...] = ("exact", "article")
 MOST_LAYERS = 1000
 
 
+def _factor(name: str, value: Any) -> float:
+    found = real(name, value)
+    if not (math.isfinite(found) and found):
+        raise ValueError(f"{name}: expected a finite number other than 0, found {shown(value)}")
+    return found
+
+
 @dataclass(frozen=True)
 class Network:
     """A chain of dense layers with its loss and its optimizer.
@@ -71,7 +90,8 @@ class Network:
         Summed over the outputs, averaged over the samples of a batch; `Kernels.loss` has the
         formulas. ``"poisson"`` and the cross-entropies need the activation that
         `NEEDED_ACTIVATION` names in the last layer.
-    optimizer : SGD, Adam, RMSprop, Nadam, Lion or Rprop
+    optimizer : Optimizer
+        One of `cnn_core.optimizers`.
     rule : {"exact", "article"}
         ``"exact"``: the true gradient of the loss, one bias per unit. ``"article"``: the step that
         the article published, one bias per unit *and training sample*; for sigmoid layers without
@@ -136,18 +156,14 @@ class Network:
         if not isinstance(self.optimizer, OPTIMIZERS):
             known = ", ".join(kind.__name__ for kind in OPTIMIZERS)
             raise TypeError(f"optimizer: expected one of {known}, found {self.optimizer!r}")
-        require_real("input_scale", self.input_scale)
-        if not (math.isfinite(self.input_scale) and self.input_scale):
-            raise ValueError(
-                f"input_scale: expected a finite number other than 0, found {self.input_scale!r}"
-            )
+        set_checked(self, _factor, "input_scale")
         for number, (below, above) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
             if below.fan_out != above.fan_in:
                 raise ValueError(
                     f"layer {number + 1} expects {above.fan_in} inputs, "
                     f"but layer {number} has {below.fan_out} units"
                 )
-            if below.activation in ("softmax", "exp"):
+            if below.activation in LAST_LAYER_ACTIVATIONS:
                 raise ValueError(
                     f"layer {number}: {below.activation} belongs in the last layer alone"
                 )
@@ -168,20 +184,13 @@ class Network:
             require_known("loss", self.loss, get_args(LossName))
 
     def _check_step(self) -> None:
-        require_real("l2", self.l2)
-        if not 0 <= self.l2 < math.inf:
-            raise ValueError(f"l2: expected at least 0, found {self.l2!r}")
+        set_checked(self, at_least_0, "l2")
         for name in ("clip_value", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None:
-                require_real(name, value)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name}: expected a number above 0, found {value!r}")
+            if getattr(self, name) is not None:
+                set_checked(self, above_0, name)
         if self.clip_value is not None and self.clip_norm is not None:
             raise ValueError("clip_value, clip_norm: expected at most one of them, found both")
-        require_real("averaging", self.averaging)
-        if not 0 <= self.averaging < 1:
-            raise ValueError(f"averaging: expected 0 up to below 1, found {self.averaging!r}")
+        set_checked(self, share, "averaging")
 
     def _check_last_layer(self) -> None:
         last = self.layers[-1]
@@ -207,6 +216,17 @@ class Network:
                 "the article's rule is one for sigmoid layers alone, the squared error and plain "
                 "SGD, without anything in addition"
             )
+
+    def require_dtype(self, dtype: np.dtype[Any]) -> None:
+        """Refuse numbers that parameters of `dtype` cannot be trained by.
+
+        Raises
+        ------
+        ValueError
+            For a setting that is 0 or infinite after rounding to `dtype`.
+        """
+        for settings in (self, *self.layers, self.loss, self.optimizer):
+            require_settings_in_dtype(settings, dtype)
 
     @property
     def n_inputs(self) -> int:

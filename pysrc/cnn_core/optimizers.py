@@ -1,16 +1,31 @@
-"""What an optimizer is: its settings and its formula; the backends hold the arithmetic."""
+"""What an optimizer is: its settings and its formula; the backends hold the arithmetic.
+
+A new optimizer is a class and a line of `SOLVERS`.
+"""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from cnn_core.validation import require_real
+from cnn_core.validation import above_0, at_least_0, between, flag, number, set_checked, share
 
 
 @dataclass(frozen=True)
-class SGD:
+class Optimizer(ABC):
+    """What every optimizer has."""
+
+    @property
+    @abstractmethod
+    def n_moments(self) -> int:
+        """Values kept for each parameter from step to step."""
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if asked for.
 
     ``velocity = momentum * velocity + gradient``, then ``parameters -= learning_rate * velocity``;
@@ -41,7 +56,8 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        _require_share(self, "momentum")
+        set_checked(self, share, "momentum")
+        set_checked(self, flag, "nesterov")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov: expected a momentum above 0 with it, found 0")
 
@@ -52,7 +68,7 @@ class SGD:
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015, algorithm 1), and AdamW if there is weight decay.
 
     With ``m = beta_1 * m + (1 - beta_1) * gradient``, ``v = beta_2 * v + (1 - beta_2) *
@@ -103,9 +119,9 @@ class Adam:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _require_share(self, "beta_1", "beta_2")
-        _require_positive(self, "epsilon")
-        _require_at_least_0(self, "weight_decay")
+        set_checked(self, share, "beta_1", "beta_2")
+        set_checked(self, above_0, "epsilon")
+        set_checked(self, at_least_0, "weight_decay")
 
     @property
     def n_moments(self) -> int:
@@ -114,7 +130,7 @@ class Adam:
 
 
 @dataclass(frozen=True)
-class RMSprop:
+class RMSprop(Optimizer):
     """RMSprop (Hinton, "Neural networks for machine learning", lecture 6e, 2012), with momentum.
 
     With ``v = rho * v + (1 - rho) * gradient**2``::
@@ -144,8 +160,8 @@ class RMSprop:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _require_share(self, "rho", "momentum")
-        _require_positive(self, "epsilon")
+        set_checked(self, share, "rho", "momentum")
+        set_checked(self, above_0, "epsilon")
 
     @property
     def n_moments(self) -> int:
@@ -154,7 +170,7 @@ class RMSprop:
 
 
 @dataclass(frozen=True)
-class Nadam:
+class Nadam(Optimizer):
     """Adam with Nesterov's momentum (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
 
     With ``m`` and ``v`` as in `Adam`, ``mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2)`` and
@@ -186,9 +202,9 @@ class Nadam:
     momentum_decay: float = 0.004
 
     def __post_init__(self) -> None:
-        _require_share(self, "beta_1", "beta_2")
-        _require_positive(self, "epsilon")
-        _require_at_least_0(self, "momentum_decay")
+        set_checked(self, share, "beta_1", "beta_2")
+        set_checked(self, above_0, "epsilon")
+        set_checked(self, at_least_0, "momentum_decay")
 
     @property
     def n_moments(self) -> int:
@@ -197,7 +213,7 @@ class Nadam:
 
 
 @dataclass(frozen=True)
-class Lion:
+class Lion(Optimizer):
     """Lion (Chen et al., "Symbolic discovery of optimization algorithms", 2023, algorithm 2).
 
     ::
@@ -229,8 +245,8 @@ class Lion:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _require_share(self, "beta_1", "beta_2")
-        _require_at_least_0(self, "weight_decay")
+        set_checked(self, share, "beta_1", "beta_2")
+        set_checked(self, at_least_0, "weight_decay")
 
     @property
     def n_moments(self) -> int:
@@ -239,7 +255,7 @@ class Lion:
 
 
 @dataclass(frozen=True)
-class Rprop:
+class Rprop(Optimizer):
     """Resilient propagation (Riedmiller and Braun, 1993), without going back on a change of sign.
 
     Every parameter has a step of its own, the learning rate at first. Where the gradient has kept
@@ -273,12 +289,9 @@ class Rprop:
     largest_step: float = 50.0
 
     def __post_init__(self) -> None:
-        for name in ("decrease", "increase", "least_step", "largest_step"):
-            require_real(name, getattr(self, name))
-        if not 0 < self.decrease < 1:
-            raise ValueError(f"decrease: expected above 0 and below 1, found {self.decrease!r}")
-        if not 1 < self.increase < math.inf:
-            raise ValueError(f"increase: expected a number above 1, found {self.increase!r}")
+        set_checked(self, number, "decrease", "increase", "least_step", "largest_step")
+        between("decrease", self.decrease, 0, 1)
+        between("increase", self.increase, 1, math.inf)
         if not 0 < self.least_step <= self.largest_step < math.inf:
             raise ValueError(
                 "least_step, largest_step: expected two numbers above 0 in rising order, "
@@ -291,27 +304,65 @@ class Rprop:
         return 2
 
 
-Optimizer: TypeAlias = SGD | Adam | RMSprop | Nadam | Lion | Rprop
-OPTIMIZERS: tuple[type[Optimizer], ...] = (SGD, Adam, RMSprop, Nadam, Lion, Rprop)
+@dataclass(frozen=True)
+class Solver:
+    """An optimizer by the name that estimators and the command line have for it.
+
+    Attributes
+    ----------
+    name : str
+    kind : type
+        The class of the optimizer.
+    takes : tuple of str
+        Those of its settings that estimators have as parameters.
+    rate : float, optional
+        How long its steps should be if those of ``"adamw"`` are 1: what the command line makes of
+        the learning rate of a preset. None: the command line does not offer it.
+    decay : float, optional
+        The weight decay where none is asked for. None: it has no weight decay.
+    whole_data : bool
+        Whether it is made for steps on all samples at once.
+    """
+
+    name: str
+    kind: type[Optimizer]
+    takes: tuple[str, ...] = ()
+    rate: float | None = None
+    decay: float | None = None
+    whole_data: bool = False
+
+    def optimizer(self, settings: Mapping[str, Any], weight_decay: float | None = None) -> Any:
+        """Return the optimizer.
+
+        Parameters
+        ----------
+        settings : dict of str to object
+            A value for each name in `takes`; others are ignored.
+        weight_decay : float, optional
+            By default `decay`. None for an optimizer that has none.
+        """
+        chosen = {name: settings[name] for name in self.takes}
+        if self.decay is not None:
+            chosen["weight_decay"] = self.decay if weight_decay is None else weight_decay
+        return self.kind(**chosen)
 
 
-def _require_share(optimizer: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(optimizer, name)
-        require_real(name, value)
-        if not 0 <= value < 1:
-            raise ValueError(f"{name}: expected 0 up to below 1, found {value!r}")
-
-
-def _require_positive(optimizer: Any, name: str) -> None:
-    value = getattr(optimizer, name)
-    require_real(name, value)
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name}: expected a number above 0, found {value!r}")
-
-
-def _require_at_least_0(optimizer: Any, name: str) -> None:
-    value = getattr(optimizer, name)
-    require_real(name, value)
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name}: expected at least 0, found {value!r}")
+_OF_ADAM = ("beta_1", "beta_2", "epsilon")
+# All there is to say of an optimizer beside its class. The rates were found on held-out training
+# images of Fashion-MNIST; the decay of AdamW is Loshchilov and Hutter's, and PyTorch's.
+SOLVERS: dict[str, Solver] = {
+    solver.name: solver
+    for solver in (
+        Solver("sgd", SGD, ("momentum", "nesterov"), rate=15.0),
+        Solver("adam", Adam, _OF_ADAM, rate=1.0),
+        Solver("adamw", Adam, _OF_ADAM, rate=1.0, decay=0.01),
+        Solver("rmsprop", RMSprop, ("epsilon",), rate=0.5),
+        Solver("nadam", Nadam, _OF_ADAM, rate=1.0),
+        Solver("lion", Lion, rate=0.1, decay=0.0),
+        Solver("rprop", Rprop, whole_data=True),
+    )
+}
+WITH_DECAY = tuple(solver.name for solver in SOLVERS.values() if solver.decay is not None)
+OPTIMIZERS: tuple[type[Optimizer], ...] = tuple(
+    dict.fromkeys(solver.kind for solver in SOLVERS.values())
+)

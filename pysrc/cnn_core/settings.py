@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from cnn_core.validation import number, parameters_dtype, positive, scale, whole
+from cnn_core.validation import flag, number, parameters_dtype, positive, scale, whole
 
 __all__ = ["TrainingSettings", "number", "parameters_dtype", "positive", "scale", "whole"]
 
@@ -48,9 +46,7 @@ class TrainingSettings:
 
     @shuffle.setter
     def shuffle(self, value: bool) -> None:
-        if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"shuffle: expected True or False, found {value!r}")
-        self._shuffle: bool = bool(value)
+        self._shuffle: bool = flag("shuffle", value)
 
     @property
     def verbose(self) -> int:

@@ -1,14 +1,17 @@
 """Checks of single values: numbers, flags, names, text.
 
-Each returns what it was given in the type that was meant, or raises a ``TypeError`` or a
-``ValueError`` that names the argument, what was expected and what was found.
+Each returns what it was given in the type that was meant, or raises a ``TypeError`` for a value of
+another kind and a ``ValueError`` for one outside its range. Both name the argument, what was
+expected and what was found. True and False are no numbers.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,22 +20,34 @@ import numpy.typing as npt
 _DTYPES: tuple[np.dtype[Any], ...] = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+def shown(value: Any) -> str:
+    """Return a value as an error shows it: not longer than a line, however large it is."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        # Python refuses to write the digits of very large numbers.
+        return f"a whole number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+# Numbers
+
+
 def whole(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
     """Return a whole number from `least` to `most` as an int.
 
     Raises
     ------
     TypeError
-        If `value` is no whole number; True and False are none.
+        If `value` is no whole number.
     ValueError
         If it is outside the limits.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name}: expected a whole number, found {value!r}")
+        raise TypeError(f"{name}: expected a whole number, found {shown(value)}")
     found = int(value)
     if not least <= found <= most:
         limits = f"at least {least}" if found < least else f"at most {most}"
-        raise ValueError(f"{name}: expected {limits}, found {found}")
+        raise ValueError(f"{name}: expected {limits}, found {shown(found)}")
     return found
 
 
@@ -42,16 +57,36 @@ def number(name: str, value: Any) -> float:
     Raises
     ------
     TypeError
-        If `value` is no real number; True and False are none.
+        If `value` is no real number.
     ValueError
-        If it is not finite.
+        If it is not finite, or too large for a float.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected a number, found {type(value).__name__}")
-    found = float(value)
+    found = real(name, value)
     if not math.isfinite(found):
-        raise ValueError(f"{name}: expected a finite number, found {value}")
+        raise ValueError(f"{name}: expected a finite number, found {shown(value)}")
     return found
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a real number; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def real(name: str, value: Any) -> float:
+    """Return a number as a float, infinite if it is too large for one; it may be NaN.
+
+    Raises
+    ------
+    TypeError
+        If `value` is no real number.
+    """
+    if not is_number(value):
+        kind = "" if value is None else f"{type(value).__name__} "
+        raise TypeError(f"{name}: expected a number, found {kind}{shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def positive(name: str, value: Any) -> float:
@@ -59,14 +94,78 @@ def positive(name: str, value: Any) -> float:
 
     Raises
     ------
-    TypeError
-        As `number`.
-    ValueError
-        If it is not above 0 or not finite.
+    TypeError, ValueError
+        For anything else.
     """
-    found = number(name, value)
-    if found <= 0:
-        raise ValueError(f"{name}: expected a finite number above 0, found {value}")
+    found = real(name, value)
+    if not 0 < found < math.inf:
+        raise ValueError(f"{name}: expected a finite number above 0, found {shown(value)}")
+    return found
+
+
+def above_0(name: str, value: Any) -> float:
+    """Return a number above 0 and below infinity as a float; `positive` in other words.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    return between(name, value, 0, math.inf)
+
+
+def at_least_0(name: str, value: Any) -> float:
+    """Return a finite number of at least 0 as a float.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    found = real(name, value)
+    if not 0 <= found < math.inf:
+        finite = "" if math.isfinite(found) else "a finite number of "
+        raise ValueError(f"{name}: expected {finite}at least 0, found {shown(value)}")
+    return found
+
+
+def share(name: str, value: Any) -> float:
+    """Return a number from 0 to below 1 as a float.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    found = real(name, value)
+    if not 0 <= found < 1:
+        raise ValueError(f"{name}: expected 0 up to below 1, found {shown(value)}")
+    return found
+
+
+def set_checked(description: Any, check: Callable[[str, Any], Any], *names: str) -> None:
+    """Check some fields of a frozen dataclass; numbers of other libraries become Python's own."""
+    for name in names:
+        value = getattr(description, name)
+        found = check(name, value)
+        # An int stays one where a float would do: texts of settings are compared in checkpoints.
+        if type(value) not in (int, float):
+            object.__setattr__(description, name, found)
+
+
+def between(name: str, value: Any, above: float, below: float) -> float:
+    """Return a number above `above` and below `below` as a float.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    found = real(name, value)
+    if not above < found < below:
+        limits = f"above {above:g}"
+        limits = f"a number {limits}" if below == math.inf else f"{limits} and below {below:g}"
+        raise ValueError(f"{name}: expected {limits}, found {shown(value)}")
     return found
 
 
@@ -76,16 +175,66 @@ def scale(name: str, value: Any, dtype: np.dtype[Any]) -> float:
     Raises
     ------
     TypeError
-        As `number`.
+        If `value` is no real number.
     ValueError
         If it is 0 or not finite, also after rounding to `dtype`.
     """
     factor = number(name, value)
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = dtype.type(factor)
-    if rounded == 0 or not np.isfinite(rounded):
+    if factor == 0:
         raise ValueError(f"{name}: expected a number that is not 0 in {dtype}, found {value}")
+    require_in_dtype(name, factor, dtype)
     return factor
+
+
+def require_in_dtype(name: str, value: float, dtype: np.dtype[Any]) -> None:
+    """Refuse a number that rounding to `dtype` would make 0 or infinite.
+
+    Raises
+    ------
+    ValueError
+        For such a number.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = dtype.type(value)
+    if value and not rounded:
+        raise ValueError(f"{name}: expected a number that is not 0 in {dtype}, found {value!r}")
+    if math.isfinite(value) and not np.isfinite(rounded):
+        raise ValueError(f"{name}: expected a number that is finite in {dtype}, found {value!r}")
+
+
+def require_settings_in_dtype(settings: Any, dtype: np.dtype[Any]) -> None:
+    """Refuse a description one of whose numbers is lost by rounding to `dtype`.
+
+    Parameters
+    ----------
+    settings : dataclass, or any other object
+        The others hold no numbers.
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    ValueError
+        If there is such a number; see `require_in_dtype`.
+    """
+    if dataclasses.is_dataclass(settings):
+        for one in dataclasses.fields(settings):
+            value = getattr(settings, one.name)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                require_in_dtype(one.name, value, dtype)
+
+
+def measured(name: str, value: Any, *, optional: bool = False) -> Any:
+    """Return a number as a float; what was measured may be infinite or NaN, or not there.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    return None if value is None and optional else real(name, value)
+
+
+# Anything else
 
 
 def parameters_dtype(dtype: npt.DTypeLike | None, rule: str) -> np.dtype[Any]:
@@ -101,7 +250,7 @@ def parameters_dtype(dtype: npt.DTypeLike | None, rule: str) -> np.dtype[Any]:
     try:
         return _DTYPES[_DTYPES.index(np.dtype(dtype))]
     except (TypeError, ValueError):
-        raise ValueError(f"dtype: expected float32 or float64, found {dtype!r}") from None
+        raise ValueError(f"dtype: expected float32 or float64, found {shown(dtype)}") from None
 
 
 def flag(name: str, value: Any) -> bool:
@@ -112,9 +261,9 @@ def flag(name: str, value: Any) -> bool:
     TypeError
         For anything else.
     """
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, found {value!r:.80}")
-    return value
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, found {shown(value)}")
+    return bool(value)
 
 
 def text(name: str, value: Any) -> str:
@@ -126,32 +275,17 @@ def text(name: str, value: Any) -> str:
         For anything else.
     """
     if not isinstance(value, str):
-        raise TypeError(f"{name}: expected text, found {value!r:.80}")
+        raise TypeError(f"{name}: expected text, found {shown(value)}")
     return value
 
 
-def measured(name: str, value: Any, *, optional: bool = False) -> Any:
-    """Return a number as a float; what was measured may be infinite or NaN, or not there.
+def require_known(name: str, value: Any, known: Iterable[str]) -> None:
+    """Refuse a name that is not among those known.
 
     Raises
     ------
-    TypeError
-        For anything else.
+    ValueError
+        For any other value.
     """
-    if value is None and optional:
-        return None
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected a number, found {value!r:.80}")
-    return float(value)
-
-
-def require_real(name: str, value: Any) -> None:
-    """Refuse what is not a real number, with a ``TypeError``."""
-    if not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected a number, found {value!r}")
-
-
-def require_known(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Refuse a name that is not among those known, with a ``ValueError``."""
-    if value not in known:
-        raise ValueError(f"{name}: expected {', '.join(map(repr, known))}, found {value!r}")
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name}: expected {', '.join(map(repr, known))}, found {shown(value)}")

@@ -13,7 +13,8 @@ from typing import Any
 from cnn_core.cli import arguments as args
 from cnn_core.cli import plan_nn
 from cnn_core.cli.console import CommandError
-from cnn_core.network import ACTIVATIONS, NORMALIZATIONS
+from cnn_core.network import HIDDEN_ACTIVATIONS, NORMALIZATIONS
+from cnn_core.optimizers import SOLVERS, WITH_DECAY
 from cnn_core.schedules import SCHEDULES
 
 __all__ = ["NN_PRESET", "OPTIMIZER_RATES", "add_network", "add_training", "check", "presets"]
@@ -21,18 +22,11 @@ __all__ = ["NN_PRESET", "OPTIMIZER_RATES", "add_network", "add_training", "check
 DEFAULT_PRESET = "fast"
 NN_PRESET = "nn"
 
-# How long the steps of an optimizer should be if those of "adamw" are 1, found on held-out training
-# images of Fashion-MNIST.
+# How long the steps of an optimizer should be if those of "adamw" are 1.
 OPTIMIZER_RATES = {
-    "adamw": 1.0,
-    "adam": 1.0,
-    "nadam": 1.0,
-    "rmsprop": 0.5,
-    "lion": 0.1,
-    "sgd": 15.0,
+    solver.name: solver.rate for solver in SOLVERS.values() if solver.rate is not None
 }
-_WITH_DECAY = ("adamw", "lion")
-_HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in ("softmax", "exp"))
+_WITH_DECAY = tuple(name for name in WITH_DECAY if name in OPTIMIZER_RATES)
 # What `NN` has not, by its name among the arguments.
 _NOT_OF_NN = (
     "activation",
@@ -66,9 +60,9 @@ def add_network(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--activation",
-        choices=_HIDDEN_ACTIVATIONS,
+        choices=HIDDEN_ACTIVATIONS,
         metavar="NAME",
-        help=f"of the hidden units: {', '.join(_HIDDEN_ACTIVATIONS)}",
+        help=f"of the hidden units: {', '.join(HIDDEN_ACTIVATIONS)}",
     )
     group.add_argument(
         "--dropout",

@@ -14,37 +14,26 @@ import numpy as np
 
 from cnn_core.estimators.task import Task
 from cnn_core.network import (
-    ACTIVATIONS,
+    HIDDEN_ACTIVATIONS,
     NORMALIZATIONS,
     Activation,
     Dense,
     Network,
     Normalization,
 )
-from cnn_core.optimizers import (
-    OPTIMIZERS,
-    SGD,
-    Adam,
-    Lion,
-    Nadam,
-    Optimizer,
-    RMSprop,
-    Rprop,
-)
+from cnn_core.optimizers import OPTIMIZERS, SGD, SOLVERS, WITH_DECAY, Optimizer
 from cnn_core.schedules import Constant, InverseScaling, Schedule, as_schedule
 from cnn_core.training.lbfgs import require_smooth, scipy_minimize
 from cnn_core.validation import number, positive, whole
 
-SOLVERS = ("sgd", "adam", "adamw", "nadam", "rmsprop", "lion", "rprop", "lbfgs")
+LBFGS = "lbfgs"
 # scikit-learn's names of what has another one here.
 _ACTIVATIONS: dict[str, Activation] = {
     "logistic": "sigmoid",
-    **{name: name for name in ACTIVATIONS if name not in ("softmax", "exp")},
+    **{name: name for name in HIDDEN_ACTIVATIONS},
 }
 _OUT_ACTIVATIONS: dict[str, Activation] = {**_ACTIVATIONS, "exp": "exp"}
 _LEARNING_RATES = ("constant", "invscaling", "adaptive")
-# The weight decay of AdamW where none is asked for (Loshchilov and Hutter's, and PyTorch's).
-ADAMW_DECAY = 0.01
 
 
 def name_of(activation: Activation) -> str:
@@ -142,35 +131,29 @@ def optimizer_of(estimator: Any) -> Optimizer:
                 "say it to the optimizer"
             )
         return solver
-    if solver not in SOLVERS:
+    if not isinstance(solver, str) or solver not in (*SOLVERS, LBFGS):
+        known = ", ".join(map(repr, (*SOLVERS, LBFGS)))
         raise ValueError(
-            f"solver: expected one of {', '.join(map(repr, SOLVERS))}, or an optimizer of "
-            f"cnn_core.optimizers, found {solver!r}"
+            f"solver: expected one of {known}, or an optimizer of cnn_core.optimizers, "
+            f"found {solver!r}"
         )
-    if decay is not None and solver not in ("adamw", "lion"):
+    if decay is not None and (solver == LBFGS or SOLVERS[solver].decay is None):
         raise ValueError(
             f"weight_decay: expected None for the solver {solver!r}, which has none, found "
-            f"{decay}; 'adamw' and 'lion' have one"
+            f"{decay}; {' and '.join(map(repr, WITH_DECAY))} have one"
         )
-    betas = (
-        number("beta_1", estimator.beta_1),
-        number("beta_2", estimator.beta_2),
-        number("epsilon", estimator.epsilon),
-    )
-    if solver == "adam":
-        return Adam(*betas)
-    if solver == "adamw":
-        return Adam(*betas, weight_decay=ADAMW_DECAY if decay is None else decay)
-    if solver == "nadam":
-        return Nadam(*betas)
-    if solver == "rmsprop":
-        return RMSprop(epsilon=betas[2])
-    if solver == "lion":
-        return Lion(weight_decay=decay or 0.0)
-    if solver == "rprop":
-        return Rprop()
     momentum = number("momentum", estimator.momentum)
-    return SGD(momentum, bool(estimator.nesterovs_momentum) and momentum > 0)
+    settings = {
+        "beta_1": number("beta_1", estimator.beta_1),
+        "beta_2": number("beta_2", estimator.beta_2),
+        "epsilon": number("epsilon", estimator.epsilon),
+        "momentum": momentum,
+        "nesterov": bool(estimator.nesterovs_momentum) and momentum > 0,
+    }
+    if solver == LBFGS:
+        return SGD()
+    optimizer: Optimizer = SOLVERS[solver].optimizer(settings, decay)
+    return optimizer
 
 
 def schedule_of(estimator: Any) -> Schedule:
@@ -235,9 +218,14 @@ def batch_size_of(estimator: Any, n_samples: int) -> int:
     if isinstance(value, str):
         if value != "auto":
             raise ValueError(f"batch_size: expected 'auto' or a whole number, found {value!r}")
-        whole_data = estimator.solver == "rprop" or isinstance(estimator.solver, Rprop)
-        return n_samples if whole_data else min(200, n_samples)
+        return n_samples if _takes_whole_data(estimator.solver) else min(200, n_samples)
     return min(whole("batch_size", value, 1), n_samples)
+
+
+def _takes_whole_data(solver: Any) -> bool:
+    if isinstance(solver, str):
+        return solver in SOLVERS and SOLVERS[solver].whole_data
+    return any(one.whole_data and isinstance(solver, one.kind) for one in SOLVERS.values())
 
 
 def check_training(estimator: Any) -> None:

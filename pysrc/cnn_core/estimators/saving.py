@@ -43,7 +43,7 @@ _OF_ESTIMATOR = "estimator."
 _OF_SETS = "estimator.evals_result_."
 # Parameters that may be objects of which a file cannot hold anything.
 _MAY_BE_LOST = ("callbacks", "random_state", "scoring")
-_DESCRIPTIONS = {
+_DESCRIPTIONS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (*OPTIMIZERS, Schedule, *SCHEDULES.values(), WarmUp)
 }
 

@@ -36,8 +36,8 @@ from typing import Any, TextIO
 
 from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
-from cnn_core.training.state import EpochRecord, TrainingState
-from cnn_core.validation import number, positive, whole
+from cnn_core.training.state import EpochRecord, TrainingState, require_monitored
+from cnn_core.validation import at_least_0, flag, number, positive, whole
 
 # Of a table of epochs.
 _COLUMNS = tuple(one.name for one in fields(EpochRecord))
@@ -117,10 +117,10 @@ class EarlyStopping(Callback):
         tol: float = 0.0,
         restore_best: bool = False,
     ) -> None:
-        self.monitor = monitor
-        self.patience = patience
-        self.tol = tol
-        self.restore_best = restore_best
+        self.monitor = None if monitor is None else require_monitored(monitor)
+        self.patience = None if patience is None else whole("patience", patience, 0)
+        self.tol = at_least_0("tol", tol)
+        self.restore_best = flag("restore_best", restore_best)
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Forget a training before this one.
@@ -231,7 +231,7 @@ class ProgressBar(Callback):
 
     def __init__(self, stream: TextIO | None = None, width: int = 20) -> None:
         self.stream = stream
-        self.width = width
+        self.width = whole("width", width, 0)
 
     def on_train_begin(self, state: TrainingState) -> None:
         """See where to write."""
@@ -345,7 +345,7 @@ class SaveModel(Callback):
     ) -> None:
         self.path = path
         self.every = whole("every", every, 1)
-        self.best_only = best_only
+        self.best_only = flag("best_only", best_only)
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Write the file.

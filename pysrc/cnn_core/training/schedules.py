@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.training.patience import PatienceCounter
-from cnn_core.validation import whole
+from cnn_core.validation import (
+    above_0,
+    at_least_0,
+    between,
+    flag,
+    number,
+    real,
+    set_checked,
+    shown,
+    whole,
+)
 
 Rates: TypeAlias = float | npt.NDArray[np.float64]
 
@@ -113,7 +123,7 @@ class StepDecay(Schedule):
 
     def __post_init__(self) -> None:
         whole("every_epochs", self.every_epochs, 1)
-        _require_positive(self, "factor")
+        set_checked(self, above_0, "factor")
 
     def rates(self, base: float, steps: Steps) -> Rates:
         """Return one rate for the epoch."""
@@ -133,7 +143,7 @@ class Exponential(Schedule):
     factor: float = 0.95
 
     def __post_init__(self) -> None:
-        _require_positive(self, "factor")
+        set_checked(self, above_0, "factor")
 
     def rates(self, base: float, steps: Steps) -> Rates:
         """Return one rate for the epoch."""
@@ -153,6 +163,9 @@ class InverseScaling(Schedule):
     """
 
     power: float = 0.5
+
+    def __post_init__(self) -> None:
+        set_checked(self, number, "power")
 
     def rates(self, base: float, steps: Steps) -> Rates:
         """Return one rate for the epoch."""
@@ -174,7 +187,7 @@ class Cosine(Schedule):
     least: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self, "least", 0 <= self.least < math.inf, "at least 0")
+        set_checked(self, at_least_0, "least")
 
     def rates(self, base: float, steps: Steps) -> Rates:
         """Return a rate for each step."""
@@ -203,8 +216,8 @@ class OneCycle(Schedule):
     final_div: float = 1e4
 
     def __post_init__(self) -> None:
-        _require(self, "pct_start", 0 <= self.pct_start <= 1, "from 0 to 1")
-        _require_positive(self, "div", "final_div")
+        set_checked(self, _from_0_to_1, "pct_start")
+        set_checked(self, above_0, "div", "final_div")
 
     def rates(self, base: float, steps: Steps) -> Rates:
         """Return a rate for each step."""
@@ -250,9 +263,10 @@ class Plateau(Schedule):
     watch: PatienceCounter = field(default=PatienceCounter(), repr=False)
 
     def __post_init__(self) -> None:
-        _require(self, "factor", 0 < self.factor < 1, "above 0 and below 1")
-        for name in ("patience", "tol", "least"):
-            _require(self, name, getattr(self, name) >= 0, "at least 0")
+        set_checked(self, _below_1, "factor")
+        set_checked(self, _patience, "patience")
+        set_checked(self, at_least_0, "tol", "least")
+        set_checked(self, flag, "stop")
 
     def rates(self, base: float, steps: Steps) -> Rates:
         """Return one rate for the epoch."""
@@ -291,7 +305,7 @@ class WarmUp(Schedule):
 
     def __post_init__(self) -> None:
         whole("steps", self.steps, 0)
-        _require(self, "epochs", 0 <= self.epochs < math.inf, "at least 0")
+        set_checked(self, at_least_0, "epochs")
         object.__setattr__(self, "then", as_schedule(self.then))
 
     def rates(self, base: float, steps: Steps) -> Rates:
@@ -372,11 +386,16 @@ def _cosine(start: float, end: float, progress: npt.NDArray[np.float64]) -> Rate
     return rates
 
 
-def _require(schedule: Schedule, name: str, fits: bool, expected: str) -> None:
-    if not fits:
-        raise ValueError(f"{name}: expected {expected}, found {getattr(schedule, name)!r}")
+def _below_1(name: str, value: Any) -> float:
+    return between(name, value, 0, 1)
 
 
-def _require_positive(schedule: Schedule, *names: str) -> None:
-    for name in names:
-        _require(schedule, name, 0 < getattr(schedule, name) < math.inf, "a number above 0")
+def _from_0_to_1(name: str, value: Any) -> float:
+    found = real(name, value)
+    if not 0 <= found <= 1:
+        raise ValueError(f"{name}: expected from 0 to 1, found {shown(value)}")
+    return found
+
+
+def _patience(name: str, value: Any) -> float:
+    return math.inf if value == math.inf else whole(name, value, 0)

@@ -16,7 +16,14 @@ from cnn_core.network import Network
 from cnn_core.training.schedules import Schedule, as_schedule
 from cnn_core.training.snapshot import ModelState, Snapshot
 from cnn_core.types import ByteArray, FloatArray
-from cnn_core.validation import positive, whole
+from cnn_core.validation import (
+    at_least_0,
+    flag,
+    positive,
+    require_in_dtype,
+    set_checked,
+    whole,
+)
 
 # What can be monitored, and whether more of it is better.
 MONITORED = {
@@ -206,11 +213,11 @@ class Recipe:
         whole("batch_size", self.batch_size, 1)
         if self.patience is not None:
             whole("patience", self.patience, 0)
-        positive("learning_rate", self.learning_rate)
+        set_checked(self, positive, "learning_rate")
+        set_checked(self, at_least_0, "tol")
+        set_checked(self, flag, "shuffle", "restore_best")
         if self.time_budget is not None:
-            positive("time_budget", self.time_budget)
-        if not self.tol >= 0:
-            raise ValueError(f"tol: expected at least 0, found {self.tol!r}")
+            set_checked(self, positive, "time_budget")
         require_monitored(self.monitor)
         object.__setattr__(self, "schedule", as_schedule(self.schedule))
 
@@ -319,7 +326,10 @@ class TrainingState:
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self._learning_rate: float = positive("learning_rate", value)
+        rate = positive("learning_rate", value)
+        # One that is too large shows as a training that diverges.
+        require_in_dtype("learning_rate", min(rate, 1.0), self.model.dtype)
+        self._learning_rate: float = rate
 
     @property
     def face(self) -> Any:
@@ -391,7 +401,7 @@ def require_monitored(name: str) -> str:
     ValueError
         For any other.
     """
-    if name not in MONITORED:
+    if not isinstance(name, str) or name not in MONITORED:
         known = ", ".join(map(repr, MONITORED))
         raise ValueError(f"monitor: expected one of {known}, found {name!r}")
     return name
