@@ -130,8 +130,8 @@ COVERAGE := .venv-coverage
 NOT_COUNTED := --ignore=tests/build/test_build.py --ignore=tests/stress/test_load.py $(addprefix --deselect=tests/, \
     cli/test_cli_train.py::TestTrainOnFashionMnist build/test_docs.py::test_the_python_in_the_readme \
     core/test_reproducibility.py::TestProcesses::test_every_level_with_a_fused_multiply_add_gives_the_same_bits_in_every_process \
-    io/test_released_files.py::test_a_checkpoint_of_a_released_version_is_gone_on_with_to_the_same_bits \
-    io/test_released_files.py::test_every_level_with_a_fused_multiply_add_goes_on_to_these_bits \
+    io/test_released_files.py::test_a_checkpoint_of_a_released_version_resumes_to_the_same_bits \
+    io/test_released_files.py::test_every_level_with_a_fused_multiply_add_resumes_to_these_bits \
     stress/test_interrupts.py::test_50_interrupts_each_leave_one_whole_step_and_a_network_that_trains_on)
 
 coverage: $(COVERAGE)/installed

@@ -253,7 +253,7 @@ class TestMissingPackages:
 
 
 class TestInformation:
-    def test_info_tells_what_computes(self):
+    def test_info_reports_what_computes(self):
         info = cnn_core.backend_info()
         printed = succeed("info")
         assert info["isa"] in printed
@@ -262,7 +262,7 @@ class TestInformation:
         numpy_info = backends.backend_info("numpy")
         assert json.loads(succeed("info", "--json", "--backend", "numpy")) == numpy_info
 
-    def test_info_is_silent_about_a_processor_that_nobody_asked(self, monkeypatch):
+    def test_info_is_silent_about_a_processor_that_was_not_detected(self, monkeypatch):
         pure = {**cnn_core.backend_info("numpy"), "isa_detected": []}
         monkeypatch.setattr(info_command, "backend_info", lambda backend: pure)
         assert "processor" not in succeed("info")
@@ -284,13 +284,13 @@ class TestInformation:
         assert main(["train", "--quiet"]) == 2
         assert capsys.readouterr().err.count("/one") == 1
 
-    def test_data_tells_where_fashion_mnist_is_and_what_is_in_it(self):
+    def test_data_reports_where_fashion_mnist_is_and_what_it_holds(self):
         printed = succeed("data")
         assert load_fashion_mnist().source in printed
         assert all(file.sha256 in printed for file in fashion_mnist.FILES)
         assert re.search(r"Ankle boot +6,000 +1,000", printed)
 
-    def test_data_tells_the_same_of_a_file(self, flowers):
+    def test_data_reports_the_same_of_a_file(self, flowers):
         printed = succeed("data", flowers, "--target", "kind")
         assert re.search(r"tulip +16 +4", printed)
         assert hashlib.sha256(flowers.read_bytes()).hexdigest() in printed
@@ -351,7 +351,7 @@ class TestProcess:
             ("<&- >&- 2>&-", 2, ""),
         ],
     )
-    def test_no_training_is_lost_because_nobody_reads_about_it(
+    def test_no_training_is_lost_because_its_output_cannot_be_written(
         self, tmp_path, redirection, code, said
     ):
         command = "-m cnn_core train --data digits --epochs 2 --no-plots --out run"

@@ -49,23 +49,23 @@ class TestBench:
 
     @pytest.mark.serial
     @pytest.mark.slow
-    def test_everyone_is_timed_who_is_installed(self):
+    def test_every_installed_contender_is_timed(self):
         printed = succeed(*self.SHORT)
         for title in (*(f"cnn_core ({name}" for name in BACKENDS), "NumPy ", "scikit-learn "):
             assert re.search(rf"^  {re.escape(title)}.* [\d.]+ +[\d.]+ ", printed, re.MULTILINE)
         assert "WRONG" not in printed
 
-    def test_who_is_not_installed_is_named(self, answers, capsys):
+    def test_a_contender_that_is_not_installed_is_named(self, answers, capsys):
         succeed(*self.SHORT)
         assert "not in the race: NN.predict, " in capsys.readouterr().err
 
-    def test_who_computes_something_else_is_not_timed(self, answers, capsys):
+    def test_a_contender_that_computes_something_else_is_not_timed(self, answers, capsys):
         answers["numpy"] = Check(outputs=0.5, loss=0.4, expected_loss=0.3)
         assert main(["bench", "--samples", "8"]) == 1
         printed = capsys.readouterr().out
         assert "WRONG, not timed: outputs differ by 0.5, loss 0.400000 where 0.300000" in printed
 
-    def test_a_peer_that_fails_is_told_and_the_others_go_on(self, answers):
+    def test_a_contender_that_fails_is_reported_and_the_others_run(self, answers):
         answers["numpy"] = ContenderError("ended by signal 11")
         printed = succeed(*self.SHORT)
         assert "failed: ended by signal 11" in printed
@@ -102,7 +102,7 @@ class TestBench:
         message = refused(capsys, "bench", "--data", "synthetic", "--data-folder", tmp_path)
         assert "--data-folder belongs to --data fashion-mnist" in message
 
-    def test_who_only_predicts_is_judged_by_the_outputs(self):
+    def test_contenders_that_only_predict_are_checked_by_their_outputs(self):
         assert Check(outputs=1e-7).passed
         assert str(Check(outputs=0.5)) == "outputs differ by 0.5"
 
@@ -117,7 +117,7 @@ class TestBench:
         with pytest.raises(ContenderError, match=r"FileNotFoundError: .*none\.npz"):
             measure(job, usable_cores()[:1])
 
-    def test_everyone_has_the_same_threads_and_a_blas_that_nothing_slows_down(self, monkeypatch):
+    def test_all_contenders_have_the_same_threads_and_an_unhindered_blas(self, monkeypatch):
         monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
         variables = environment(3)
         assert "OPENBLAS_CORETYPE" not in variables

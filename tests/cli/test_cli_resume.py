@@ -203,7 +203,7 @@ class TestInterrupted:
         succeed("verify", run, "--quiet")
         assert "is complete already" in succeed("train", "--resume", run)
 
-    def test_without_checkpoints_there_is_nothing_to_go_on_with(self, tmp_path, interrupted):
+    def test_without_checkpoints_there_is_nothing_to_resume(self, tmp_path, interrupted):
         interrupted(2)
         arguments = (*QUICK, "--epochs", 3, "--checkpoint-every", "never")
         assert main([str(word) for word in (*arguments, "--out", tmp_path / "run")]) == 130
@@ -303,14 +303,12 @@ class TestResume:
         assert record_of(tmp_path / "run")["result"]["epochs"] == 3
 
     @pytest.mark.parametrize("command", ["evaluate", "verify"])
-    def test_who_asks_for_an_unfinished_run_is_told_how_to_go_on(
-        self, left, tmp_path, capsys, command
-    ):
+    def test_an_unfinished_run_says_how_to_resume_it(self, left, tmp_path, capsys, command):
         left("--epochs", 3, *EVERY_EPOCH)
         error = refused(capsys, command, tmp_path / "run")
         assert f"found an unfinished one, with which cnn-core train --resume {tmp_path}" in error
 
-    def test_two_processes_cannot_go_on_with_the_same_training(self, left, capsys, monkeypatch):
+    def test_two_processes_cannot_resume_the_same_training(self, left, capsys, monkeypatch):
         folder = left("--epochs", 3, *EVERY_EPOCH)
         with unfinished.go_on(unfinished.find(folder)):
             error = refused(capsys, "train", "--resume", folder)

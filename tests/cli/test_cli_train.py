@@ -173,7 +173,9 @@ class TestTrain:
         assert record_of(folder)["command"][:2] == ["cnn-core", "train"]
 
     @pytest.mark.parametrize("backend", BACKENDS)
-    def test_the_threads_are_told_and_recorded_where_they_are_ours(self, tmp_path, capsys, backend):
+    def test_the_threads_are_reported_and_recorded_where_they_are_ours(
+        self, tmp_path, capsys, backend
+    ):
         arguments = ("--data", "digits", "--epochs", 1, "--no-plots", "--backend", backend)
         printed = succeed("train", *arguments, "--threads", 3, "--out", tmp_path / "run")
         record = record_of(tmp_path / "run")
@@ -200,7 +202,7 @@ class TestTrain:
         assert record["settings"]["learning_rate"] == 0.128
         assert record["result"]["test_accuracy"] > 0.9
 
-    def test_a_training_that_came_to_nothing_is_no_silent_one(self, tmp_path, capsys):
+    def test_a_training_that_failed_is_not_silent(self, tmp_path, capsys):
         arguments = ("--data", "digits", "--preset", "nn", "--hidden", 1000, "--epochs", 2)
         arguments = (*arguments, "--learning-rate", 30, "--out", tmp_path / "run")
         succeed("train", *arguments, "--no-plots", "--quiet")
@@ -330,7 +332,7 @@ class TestTrain:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["same", "same-2"]
 
     @pytest.mark.parametrize("named", [True, False])
-    def test_a_full_disk_is_told_with_the_folder_that_was_typed(
+    def test_a_full_disk_is_reported_with_the_folder_as_typed(
         self, tmp_path, capsys, monkeypatch, named
     ):
         def full(path, *_):

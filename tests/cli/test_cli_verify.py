@@ -95,7 +95,7 @@ class TestTheSame:
         assert "cython" in (printed := succeed("verify", made, "--threads", 1))
         assert "1 thread;" in printed
 
-    def test_it_tells_what_computed_then_and_now(self, made):
+    def test_it_reports_what_computed_then_and_now(self, made):
         record = record_of(made)
         now = succeed("verify", made).split("computed now")[1]
         assert record["backend"]["isa"] in now
@@ -248,7 +248,7 @@ class TestItCannotBeTold:
         error = refused(capsys, "verify", run)
         assert f"does not hold what is needed (no '{missing}')" in error
 
-    def test_each_field_that_is_damaged_is_told_of_or_does_no_harm(self, samples, tmp_path, capsys):
+    def test_each_damaged_field_is_reported_or_does_no_harm(self, samples, tmp_path, capsys):
         folder = tmp_path / "run"
         succeed("train", "--data", samples, *QUICK, "--out", folder)
         record = record_of(folder)

@@ -235,7 +235,7 @@ class TestLookahead:
         self.compare(*self.both(net, start, x, t, None, 1, rate=0.1), dtype)
 
     @pytest.mark.parametrize("batch_size", [1, 8])
-    def test_is_taken_where_this_file_says(self, rng, batch_size):
+    def test_is_used_where_this_file_says(self, rng, batch_size):
         """Otherwise the tests above would compare the general path with itself."""
         differ = []
         for units in ([64, 64, 3], [63, 65, 3]):
@@ -300,7 +300,7 @@ class TestOneRow:
     @pytest.mark.parametrize(
         ("fan_in", "fan_out"), [(1, 5), (129, 3), (64, 256), (513, 70), (17, 1201), (256, 128)]
     )
-    def test_sends_back_the_same_bits_as_in_a_batch(self, dtype, rng, fan_in, fan_out):
+    def test_has_the_same_gradient_bits_as_in_a_batch(self, dtype, rng, fan_in, fan_out):
         kernels = backends.get("cython").kernels(dtype)
         weights = rng.normal(size=(fan_in, fan_out)).astype(dtype)
         delta = rng.normal(size=(9, fan_out)).astype(dtype)
@@ -349,7 +349,7 @@ class TestPredictedTogether:
             assert np.array_equal(engine.predictor(samples)(x[:samples]), together)
 
     @pytest.mark.parametrize("samples", [1, 60, 300])
-    def test_tells_of_what_is_not_finite_among_those_samples_alone(self, dtype, rng, samples):
+    def test_reports_what_is_not_finite_among_those_samples_alone(self, dtype, rng, samples):
         net = network([5, 4, 3])
         parameters, x, _ = parameters_and_samples(rng, net, samples + 600, dtype)
         x[samples:] = np.nan

@@ -645,7 +645,7 @@ def entries_and_forms(what: str, form: str) -> list[tuple[str, str]]:
     ("what", "form"),
     [(what, form) for what, entry in ENTRIES.items() for form in FORMS if _is_meant(entry, form)],
 )
-def test_a_hostile_array_gives_what_a_clean_one_gives_or_is_refused_by_name(
+def test_a_hostile_array_gives_the_result_of_a_clean_one_or_is_refused_by_name(
     what: str, form: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     entry = ENTRIES[what]

@@ -25,7 +25,7 @@ def at_odds(size, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 class TestAligned:
     @pytest.mark.parametrize("shape", [(37,), (2, 37), (1,), (0,), (2, 0)])
-    def test_a_copy_that_begins_on_a_cache_line_has_the_same_values(self, dtype, shape):
+    def test_an_aligned_copy_has_the_same_values(self, dtype, shape):
         array = at_odds(int(np.prod(shape)), dtype).reshape(shape)
         copied = aligned(array)
         assert begins_on_a_cache_line(copied)

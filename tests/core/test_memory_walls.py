@@ -28,7 +28,7 @@ WIDTHS = [3, 15, 17, 65, 131, 784]
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_wall_ends_who_touches_it(side):
+def test_touching_a_guard_page_ends_the_process(side):
     """Otherwise the tests below would tell nothing."""
     child = os.fork()
     if child == 0:
@@ -50,7 +50,9 @@ class TestKernels:
         getattr(kernels, operation)(**arguments)
 
     @pytest.mark.parametrize("shape", DENSE_SHAPES, ids=str)
-    def test_the_product_does_whatever_its_size(self, kernels, dtype, rng, shape, side):
+    def test_the_product_stays_within_its_arrays_at_every_size(
+        self, kernels, dtype, rng, shape, side
+    ):
         n, fan_in, fan_out = shape
         x, weights = normal(rng, (n, fan_in), dtype), normal(rng, (fan_in, fan_out), dtype)
         delta, bias = normal(rng, (n, fan_out), dtype), normal(rng, fan_out, dtype)

@@ -172,7 +172,7 @@ class TestNetwork:
     def net(self, backend, **settings):
         return NN(6, 5, 3, 0.5, 2, seed=1, backend=backend.name, **settings)
 
-    def test_it_tells_how_many_threads_it_has(self, backend):
+    def test_it_reports_its_number_of_threads(self, backend):
         assert self.net(backend).n_threads == backend.threads
         assert backends.backend_info(backend.name)["threads"] == backend.threads
         expected = None if backend.name == "numpy" else 3
@@ -251,11 +251,11 @@ class Machine:
 @pytest.mark.compiled
 class TestThreadCountTuner:
     @pytest.mark.parametrize("most", [2, 3, 6, 16])
-    def test_all_take_part_in_all_but_a_few_steps_where_each_pays(self, most):
+    def test_all_threads_run_all_but_a_few_steps_where_each_pays(self, most):
         used = Machine(most, lambda threads: 1e-4 / threads).used(2)
         assert np.mean(used == most) > 0.995
 
-    def test_one_takes_the_steps_where_the_others_cost_more_than_they_give(self):
+    def test_one_thread_runs_the_steps_where_more_cost_more_than_they_give(self):
         machine = Machine(2, lambda threads: 1.0e-4 if threads == 1 else 1.7e-4)
         machine.used(0.01)
         assert np.mean(machine.used(2) == 1) > 0.98

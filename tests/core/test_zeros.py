@@ -112,7 +112,7 @@ class TestTraining:
         ],
         ids=str,
     )
-    def test_has_them_with_every_way_to_take_a_step(self, dtype, rng, settings, batch_size):
+    def test_has_them_with_every_kind_of_step(self, dtype, rng, settings, batch_size):
         x = inputs_of("pictures", rng).astype(dtype)
         self.assert_same(network_of([INPUTS, 66, 9, 5], **settings), dtype, rng, x, batch_size)
 
@@ -178,7 +178,7 @@ class TestPrediction:
         np.testing.assert_array_equal(together, alone)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
-    def test_tells_of_a_value_that_is_no_number(self, dtype, rng, value):
+    def test_reports_a_value_that_is_not_a_number(self, dtype, rng, value):
         x = inputs_of("one of many", rng).astype(dtype)
         net = network_of([INPUTS, 70, 5])
         engine = backends.get("cython").engine(net, parameters_for(rng, net, dtype))

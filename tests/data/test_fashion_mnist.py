@@ -207,7 +207,7 @@ def test_a_damaged_file_in_the_systems_folder_is_an_error(cache, contents, tmp_p
     assert names_in(tmp_path / "system") == ALL_FOUR
 
 
-def test_a_damaged_file_in_the_cache_is_removed_and_the_search_goes_on(cache, contents):
+def test_a_damaged_file_in_the_cache_is_removed_and_the_search_continues(cache, contents):
     put(cache, {**contents, "t10k-labels-idx1-ubyte": b"damaged"})
     steps = []
     with pytest.raises(DataNotFoundError) as caught:
@@ -322,7 +322,7 @@ def test_only_what_is_missing_is_downloaded(cache, contents, server):
     assert names_in(cache) == ALL_FOUR
 
 
-def test_the_progress_of_a_download_is_told(cache, contents, server):
+def test_the_progress_of_a_download_is_shown(cache, contents, server):
     serve(server, "first", contents)
     told = []
     load_fashion_mnist(progress=lambda *what: told.append(what))
@@ -358,7 +358,7 @@ def test_on_a_terminal_a_progress_bar_is_shown(cache, contents, server, capsys, 
     ],
     ids=["a web page", "broken off", "empty", "other contents", "over-long"],
 )
-def test_a_wrong_download_is_told_and_the_next_location_is_tried(
+def test_a_wrong_download_is_reported_and_the_next_location_tried(
     cache, contents, server, body, message
 ):
     serve(server, "first", contents)
@@ -389,7 +389,7 @@ def test_a_file_without_an_end_is_not_downloaded_to_it(cache, contents, server, 
     assert names_in(cache) == []
 
 
-def test_where_nobody_listens_the_reason_is_told_in_one_line(cache, contents, server):
+def test_without_a_server_the_reason_is_one_line(cache, contents, server):
     server.shutdown()
     server.server_close()
     steps = []
@@ -422,7 +422,7 @@ def test_without_a_cache_folder_a_download_is_used_and_not_kept(
     assert "platformdirs is not installed" in steps[0]
 
 
-def test_a_cache_folder_that_cannot_be_made_is_told(cache, contents, server):
+def test_a_cache_folder_that_cannot_be_made_is_reported(cache, contents, server):
     cache.parent.parent.write_bytes(b"a file where a folder should be")
     serve(server, "first", contents)
     steps = []
@@ -509,7 +509,7 @@ def test_root_updates_the_lists_once(cache, contents, apt, monkeypatch):
 
 
 @posix_only
-def test_an_update_that_fails_is_told_as_well(cache, contents, apt, monkeypatch):
+def test_an_update_that_fails_is_reported_as_well(cache, contents, apt, monkeypatch):
     monkeypatch.setattr(fetching, "_is_root", lambda: True)
     apt(f"if 'update' in sys.argv: print('E: No network'); sys.exit(1)\n{UNKNOWN}")
     with pytest.raises(DataNotFoundError, match=r"to locate .*; after apt-get update: .*E: No ne"):
@@ -538,7 +538,7 @@ def test_a_package_with_other_contents_is_refused_and_nothing_of_it_is_kept(
 
 
 @posix_only
-def test_a_package_that_apt_did_not_leave_is_told(cache, contents, apt):
+def test_a_package_that_apt_did_not_leave_is_reported(cache, contents, apt):
     apt("pass")
     with pytest.raises(DataNotFoundError, match="apt-get ended well and left no package"):
         load_fashion_mnist()

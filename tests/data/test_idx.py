@@ -52,7 +52,7 @@ def test_negative_and_fractional_values_survive(tmp_path):
     assert array.tolist() == [-0.1, 1e300, float("inf")]
 
 
-def test_gzip_is_told_by_the_contents_and_not_by_the_name(tmp_path):
+def test_gzip_is_recognized_by_contents_and_not_by_name(tmp_path):
     packed = read_idx(saved(tmp_path, gzip.compress(SMALL), "packed.idx"))
     plain = read_idx(saved(tmp_path, SMALL, "plain.gz"))
     np.testing.assert_array_equal(packed, plain)
@@ -168,7 +168,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
         read_idx(tmp_path / "pipe")
 
 
-def test_the_error_is_a_value_error_that_tells_its_parts_and_survives_pickling(tmp_path):
+def test_the_error_is_a_value_error_that_has_its_parts_and_survives_pickling(tmp_path):
     path = saved(tmp_path, SMALL[:-1])
     with pytest.raises(ValueError, match="truncated") as caught:
         read_idx(path)

@@ -53,7 +53,7 @@ def test_too_few_samples_to_validate_on_are_refused() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_best_weights_are_put_back(backend: str) -> None:
+def test_the_best_weights_are_restored(backend: str) -> None:
     other = blobs(60, seed=1)
     fitted = classifier(
         early_stopping=True, learning_rate_init=0.3, max_iter=40, tol=0.5, backend=backend

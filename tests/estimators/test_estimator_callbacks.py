@@ -161,7 +161,7 @@ def test_scikit_learns_own_callbacks_work(capsys: pytest.CaptureFixture[str]) ->
     assert search.best_score_ > 0.3
 
 
-def test_a_callback_of_scikit_learns_in_the_wrong_place_is_told_the_right_one() -> None:
+def test_a_scikit_learn_callback_in_the_wrong_place_is_refused_with_the_right_one() -> None:
     with pytest.raises(TypeError, match="is for set_callbacks"):
         classifier(callbacks=[Protocol()]).fit(X, Y)
 

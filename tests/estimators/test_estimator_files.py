@@ -54,7 +54,7 @@ def test_an_estimator_comes_back_from_a_file_with_all_that_it_knows(tmp_path: Pa
     assert loaded.n_iter_no_change == math.inf
 
 
-def test_a_loaded_estimator_goes_on_as_the_saved_one_does(tmp_path: Path) -> None:
+def test_a_loaded_estimator_trains_on_like_the_saved_one(tmp_path: Path) -> None:
     fitted = classifier(batch_size=20, dropout=0.2)
     fitted.partial_fit(X, NAMES, classes=CLASSES).save(tmp_path / "model")
     loaded = cnn_core.load(tmp_path / "model")

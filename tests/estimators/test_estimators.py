@@ -97,7 +97,7 @@ def test_the_loss_of_several_numbers_is_their_mean_as_in_scikit_learn() -> None:
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-6)
 
 
-def test_a_warning_tells_that_the_epochs_were_not_enough() -> None:
+def test_a_warning_says_that_the_epochs_were_not_enough() -> None:
     with pytest.warns(ConvergenceWarning, match="maximum of 2 iterations"):
         classifier(max_iter=2).fit(X, Y)
     with pytest.warns(ConvergenceWarning, match="lbfgs has not converged"):

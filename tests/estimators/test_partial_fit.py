@@ -96,7 +96,7 @@ def test_settings_may_change_between_calls_of_partial_fit() -> None:
         stream.set_params(hidden_layer_sizes=(3,)).partial_fit(X, Y)
 
 
-def test_a_warm_start_goes_on_where_a_cold_one_begins_anew() -> None:
+def test_a_warm_start_continues_and_a_cold_one_starts_again() -> None:
     warm = regressor(warm_start=True, max_iter=5).fit(X, Y)
     first = warm.loss_
     assert warm.fit(X, Y).loss_curve_[5] < first

@@ -152,7 +152,7 @@ def test_a_finished_training_is_given_at_once(name, tmp_path):
     assert (tmp_path / "file").read_bytes() == before
 
 
-def test_a_divergence_after_resuming_puts_the_same_weights_back(name, tmp_path):
+def test_a_divergence_after_resuming_restores_the_same_weights(name, tmp_path):
     class Explode(Callback):
         def on_epoch_begin(self, state):
             if state.epoch == 4:
@@ -483,7 +483,7 @@ def test_a_path_of_no_file_is_refused_before_the_first_epoch(killed, kind):
 
 
 @pytest.mark.compiled
-def test_another_backend_goes_on_with_a_warning(killed):
+def test_another_backend_resumes_with_a_warning(killed):
     network, settings = NETWORKS[KIND]
     with pytest.warns(UserWarning, match="the last bits may differ"):
         model, _ = train(network, "cython", settings, killed)
@@ -513,7 +513,7 @@ def test_the_table_has_each_epoch_once_also_if_there_was_no_time_for_a_checkpoin
     assert epochs_in(tmp_path / "log.csv") == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_table_that_has_lost_lines_is_told_of(tmp_path):
+def test_a_table_that_has_lost_lines_gives_a_warning(tmp_path):
     network, settings = NETWORKS[KIND]
     log = CSVLog(tmp_path / "log.csv")
     with pytest.raises(KilledError):
@@ -524,7 +524,7 @@ def test_a_table_that_has_lost_lines_is_told_of(tmp_path):
     assert epochs_in(tmp_path / "log.csv") == [4, 5, 6]
 
 
-def test_what_is_told_of_a_resumed_training_has_the_numbers_of_the_whole(tmp_path, capsys):
+def test_reports_of_a_resumed_training_have_the_numbers_of_the_whole(tmp_path, capsys):
     def fit(*callbacks):
         net = NN(4, 5, 3, 0.5, EPOCHS, batch_size=8, seed=0, verbose=True, backend="numpy")
         told = (ProgressBar(stream=sys.stdout), SaveModel(tmp_path / "at-{epoch}"), *callbacks)
@@ -557,7 +557,7 @@ def test_killed_in_its_first_epoch_a_training_without_a_seed_has_its_seed(name, 
     assert fit().model.seed == first.seed
 
 
-def test_a_time_budget_goes_on_with_what_is_left_of_it(tmp_path):
+def test_a_resumed_training_has_the_rest_of_its_time_budget(tmp_path):
     network, _ = NETWORKS["early stopping"]
 
     class Clock:

@@ -54,7 +54,7 @@ def test_a_damaged_file_is_read_or_refused_by_name(kind, tmp_path, data):
 
 @kinds
 @pytest.mark.parametrize("contents", [b"", b"\0", b"\n", b"\xef\xbb\xbf", b"\xff" * 100])
-def test_what_is_nothing_of_the_kind_is_refused(kind, tmp_path, contents):
+def test_a_file_of_another_kind_is_refused(kind, tmp_path, contents):
     path = tmp_path / f"file{kind.ending}"
     path.write_bytes(contents)
     assert isinstance(read_or_refuse(kind, path), kind.error)

@@ -188,7 +188,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_left_alone(tmp_path, traini
 
 
 @pytest.mark.parametrize("training", [*TRAININGS, ESTIMATOR])
-def test_no_truncated_checkpoint_is_gone_on_with(tmp_path, training):
+def test_no_truncated_checkpoint_is_resumed(tmp_path, training):
     contents = checkpoints()[training]
     for length in range(0, len(contents), 97):
         path = as_file(tmp_path / "file", contents[:length])

@@ -53,7 +53,7 @@ def test_a_deeply_nested_header_is_refused(tmp_path, depth, before):
     assert isinstance(read_or_refuse(KINDS["model"], path), ModelFileError)
 
 
-def test_a_number_that_no_float_can_hold_is_blamed_on_the_file(tmp_path):
+def test_a_number_that_no_float_can_hold_is_an_error_of_the_file(tmp_path):
     tensors, texts = read_tensors(GOLDEN / "model_version_1.safetensors")
     network = {**json.loads(texts["network"]), "averaging": 10**400}
     path = tmp_path / "model.safetensors"

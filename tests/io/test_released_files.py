@@ -53,9 +53,7 @@ def check_what_it_comes_to(found, is_exact):
 
 
 @pytest.mark.filterwarnings("ignore:.*the last bits may differ")
-def test_a_checkpoint_of_a_released_version_is_gone_on_with_to_the_same_bits(
-    released_checkpoint, name
-):
+def test_a_checkpoint_of_a_released_version_resumes_to_the_same_bits(released_checkpoint, name):
     path, maker = released_checkpoint
     assert cnn_core.load(path, backend=name).epochs_done == 3
     epochs = Epochs()
@@ -68,7 +66,7 @@ def test_a_checkpoint_of_a_released_version_is_gone_on_with_to_the_same_bits(
 @pytest.mark.slow
 @pytest.mark.compiled
 @pytest.mark.parametrize("level", WITH_MULTIPLY_ADD)
-def test_every_level_with_a_fused_multiply_add_goes_on_to_these_bits(released_checkpoint, level):
+def test_every_level_with_a_fused_multiply_add_resumes_to_these_bits(released_checkpoint, level):
     if level not in cnn_core.backend_info("cython")["isa_detected"]:
         pytest.skip(f"this processor has no {level}")
     path, _ = released_checkpoint

@@ -100,7 +100,7 @@ class TestDescriptions:
 
 class TestFiles:
     @pytest.mark.parametrize("averaging", [0.0, 0.9])
-    def test_a_training_goes_on_from_a_file_as_if_there_had_been_none(
+    def test_a_training_continues_from_a_file_without_a_difference(
         self, name, dtype, data, tmp_path, averaging
     ):
         x, t = (array.astype(dtype) for array in data)
@@ -275,7 +275,7 @@ class TestRefusals:
         with pytest.raises(ModelFileError, match="damaged"):
             cnn_core.load(path)
 
-    def test_a_wrong_backend_is_not_blamed_on_the_file(self, tmp_path):
+    def test_a_wrong_backend_is_no_error_of_the_file(self, tmp_path):
         model_of().save(tmp_path / "model")
         with pytest.raises(ValueError, match="found 'cuda'") as caught:
             cnn_core.load(tmp_path / "model", backend="cuda")

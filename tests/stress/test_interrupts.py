@@ -224,7 +224,7 @@ def test_a_step_of_the_reference_that_is_interrupted_is_undone(monkeypatch):
     assert (state_of(left.model), left.model.steps) == (before, steps)
 
 
-def test_weights_that_are_put_back_are_put_back_as_a_whole(name):
+def test_weights_are_restored_as_a_whole(name):
     class Interrupting(dict):
         def __getitem__(self, key):
             if key == "moments" and not interrupts:

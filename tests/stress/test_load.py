@@ -255,7 +255,7 @@ def resident() -> int:
 @pytest.mark.parametrize(
     "scenario", [everything_at_once, interrupts, memory_stays_flat, nothing_is_kept]
 )
-def test_it_goes_well(scenario, name):
+def test_it_runs_without_errors_and_leaks(scenario, name):
     code, stdout, stderr = run_alone(__file__, scenario.__name__, name, longest=LONGEST_RUN)
     print(stdout)
     assert (code, stderr) == (0, "")

@@ -535,11 +535,11 @@ class TestThreads:
 
 @needs_fork
 class TestForks:
-    def test_a_child_of_the_midst_of_a_training_trains_as_well(self):
+    def test_a_child_forked_during_a_training_trains_as_well(self):
         assert_goes_well(forks_in_the_midst_of_a_training)
 
     @needs_timer
-    def test_a_child_of_a_signal_handler_trains_goes_on_and_ends(self):
+    def test_a_child_forked_in_a_signal_handler_trains_and_ends(self):
         assert_goes_well(fork_in_a_signal_handler)
 
     def test_processes_of_multiprocessing_train_after_their_parent(self):
@@ -573,7 +573,7 @@ class TestEnd:
             pytest.param(end_within_a_training, marks=needs_timer),
         ],
     )
-    def test_a_process_that_has_trained_ends_in_peace(self, scenario):
+    def test_a_process_that_has_trained_ends_without_a_crash(self, scenario):
         for _ in range(2):
             assert_goes_well(scenario)
 

@@ -128,7 +128,7 @@ class TestHooks:
             train(model, data, TrainsAsWell())
         assert train(model, data).stopped_because is None
 
-    def test_an_nn_calls_them_too_and_is_their_face(self, name, data):
+    def test_an_nn_calls_them_too_and_is_what_they_get(self, name, data):
         class Looks(Callback):
             def on_train_begin(self, state):
                 faces.append(state.face)
@@ -177,7 +177,7 @@ class TestTimeBudget:
         assert state.epoch == 3
         assert state.stopped_because == "the 5 seconds of its budget are over"
 
-    def test_goes_on_with_the_seconds_that_were_left(self, name, data):
+    def test_resumes_with_the_seconds_that_were_left(self, name, data):
         times = iter([10.0, 12.0])
         killed = TimeBudget(5, clock=lambda: next(times))
         killed.on_train_begin(None)
@@ -208,7 +208,7 @@ class TestProgress:
         lines = capsys.readouterr().out.splitlines()
         assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
 
-    def test_a_line_tells_what_was_measured_and_nothing_else(self):
+    def test_a_line_reports_what_was_measured_and_nothing_else(self):
         bare = EpochRecord(2, 9, 0.5, None, None, None, samples=100, seconds=0.5)
         assert str(bare) == "epoch 2/9  loss 0.50000  200 samples/s"
         scored = replace(bare, accuracy=0.75, validation_score=0.25)
@@ -256,14 +256,14 @@ class TestCSVLog:
             assert [float(row[key]) for row in rows] == values
         assert {row["validation_score"] for row in rows} == {""}
 
-    def test_grows_while_the_training_goes_on(self, name, data, tmp_path):
+    def test_grows_during_the_training(self, name, data, tmp_path):
         path = tmp_path / "log.csv"
         sizes = []
         count = OnEpoch(lambda record: sizes.append(len(self.rows(path))))
         train(model_of(name), data, CSVLog(path), count)
         assert sizes == [1, 2, 3]
 
-    def test_goes_on_in_a_file_of_its_own_and_refuses_another(self, name, data, tmp_path):
+    def test_appends_to_its_own_file_and_refuses_another(self, name, data, tmp_path):
         path = tmp_path / "log.csv"
         model = model_of(name)
         for _ in range(2):
@@ -288,7 +288,7 @@ class TestCheckpoint:
         assert np.array_equal(found.parameters, two.parameters)
         assert found.history["loss"] == two.history["loss"]
 
-    def test_a_training_can_go_on_from_one(self, name, data, tmp_path):
+    def test_a_training_can_continue_from_one(self, name, data, tmp_path):
         model = model_of(name)
         train(model, data, SaveModel(tmp_path / "model", every=2))
         found = cnn_core.load(tmp_path / "model", backend=name)

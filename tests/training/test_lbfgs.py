@@ -99,7 +99,7 @@ class TestTraining:
         assert model.history["validation_loss"][-1] + penalty == pytest.approx(losses[-1])
         assert "learning_rate" not in model.history
 
-    def test_goes_on_from_where_the_model_stands(self, name, data):
+    def test_continues_from_the_state_of_the_model(self, name, data):
         model = deep(name)
         for _ in range(2):
             model.minimize(*data, recipe(3))

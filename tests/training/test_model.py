@@ -142,7 +142,7 @@ class TestState:
     @pytest.mark.parametrize(
         "way", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))]
     )
-    def test_copies_are_equal_independent_and_go_on_alike(self, name, data, way):
+    def test_copies_are_equal_and_independent_and_train_alike(self, name, data, way):
         model = trained(name, data)
         twin = way(model)
         assert same_state(model, twin)
@@ -202,7 +202,7 @@ class TestState:
         model.train(*data, Recipe(1, 16, 0.1), callbacks=[Forks()])
         assert statuses == [0]
 
-    def test_threads_and_backend_are_told(self, backend):
+    def test_threads_and_backend_are_reported(self, backend):
         model = Model(network_of(), backend=backend.name, n_threads=1)
         assert model.backend == backend.name
         assert model.n_threads == (1 if backend.name == "cython" else None)

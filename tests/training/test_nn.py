@@ -127,7 +127,7 @@ class TestFit:
         assert np.array_equal(by_label.predict(x), by_row.predict(x))
         assert by_label.history["accuracy"] == by_row.history["accuracy"]
 
-    def test_again_goes_on_from_where_it_stood(self, name, data):
+    def test_a_second_time_continues_the_first(self, name, data):
         at_once = small_net(name, epochs=6).fit(*data)
         in_parts = small_net(name, epochs=2).fit(*data).fit(*data).fit(*data)
         assert np.array_equal(at_once.predict(data[0]), in_parts.predict(data[0]))
@@ -654,7 +654,7 @@ class TestActivation:
 
 
 class TestFiles:
-    def test_a_loaded_network_is_the_saved_one_and_goes_on_like_it(self, name, data, tmp_path):
+    def test_a_loaded_network_trains_on_like_the_saved_one(self, name, data, tmp_path):
         net = small_net(name).fit(*data)
         net.save(tmp_path / "net")
         again = cnn_core.load(tmp_path / "net", backend=name)
@@ -663,9 +663,7 @@ class TestFiles:
         assert repr(again) == repr(net)
         assert np.array_equal(again.fit(*data).predict(data[0]), net.fit(*data).predict(data[0]))
 
-    def test_a_schedule_that_counts_all_samples_ever_seen_goes_on_from_a_file(
-        self, name, data, tmp_path
-    ):
+    def test_a_schedule_over_all_samples_seen_continues_from_a_file(self, name, data, tmp_path):
         net = small_net(name).fit(*data, schedule="inverse_scaling")
         net.save(tmp_path / "net")
         again = cnn_core.load(tmp_path / "net", backend=name)
@@ -724,7 +722,7 @@ class TestFiles:
         net.save(tmp_path / "net")
         assert cnn_core.load(tmp_path / "net").history == net.history
 
-    def test_a_wrong_backend_is_not_blamed_on_the_file(self, name, tmp_path):
+    def test_a_wrong_backend_is_no_error_of_the_file(self, name, tmp_path):
         small_net(name).save(tmp_path / "net")
         with pytest.raises(ValueError, match="found 'cuda'") as caught:
             cnn_core.load(tmp_path / "net", backend="cuda")

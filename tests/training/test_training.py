@@ -162,7 +162,7 @@ class TestReports:
         for y, loss in ((before, state.record.loss), (after, state.record.validation_loss)):
             assert loss == pytest.approx(np.average(-np.log(y), weights=weights), rel=1e-5)
 
-    def test_samples_that_count_nothing_teach_nothing(self, name, data):
+    def test_samples_of_weight_0_change_nothing(self, name, data):
         x, t = data
         weights = (np.arange(60) < 30).astype(np.float32)
         t_changed = t.copy()
@@ -180,7 +180,7 @@ class TestReports:
         assert np.array_equal(model.parameters, before.arrays["parameters"])
         assert model.history == {}
 
-    def test_the_rate_of_the_last_step_is_put_down(self, name, data):
+    def test_the_rate_of_the_last_step_is_recorded(self, name, data):
         model = classifier(name)
         model.train(*data, recipe(schedule=Exponential(0.5)))
         np.testing.assert_allclose(model.history["learning_rate"], [0.02, 0.01, 0.005, 0.0025])
@@ -189,9 +189,7 @@ class TestReports:
             0.02 * (1 + math.cos(math.pi * 15 / 16)) / 2
         )
 
-    def test_a_schedule_that_looks_at_the_samples_seen_goes_on_in_the_next_training(
-        self, name, data
-    ):
+    def test_a_schedule_over_samples_seen_continues_in_the_next_training(self, name, data):
         model = classifier(name)
         for _ in range(2):
             model.train(*data, recipe(epochs=2, schedule=InverseScaling()))
@@ -200,7 +198,7 @@ class TestReports:
 
 
 class TestReproducibility:
-    def test_one_seed_gives_the_same_bits_whatever_watches(self, name, data, tmp_path):
+    def test_one_seed_gives_the_same_bits_with_any_callback(self, name, data, tmp_path):
         plain, watched = classifier(name), classifier(name)
         plain.train(*data, recipe())
         watched.train(
@@ -282,7 +280,7 @@ class TestStopping:
         assert strict.epoch == 4
         assert strict.best_epoch == 4
 
-    def test_without_patience_it_goes_on(self, name, data):
+    def test_without_patience_it_continues(self, name, data):
         _, state = self.train(name, data)
         assert (state.epoch, state.stopped_because, state.converged) == (10, None, False)
         assert (state.best_epoch, state.best_value) == (4, state.history["loss"][3])
@@ -401,7 +399,7 @@ class TestStopping:
 
 
 class TestDivergence:
-    def test_a_loss_that_is_not_finite_puts_the_last_good_weights_back(self, name, data):
+    def test_a_loss_that_is_not_finite_restores_the_last_good_weights(self, name, data):
         x, t = data
         model = regressor(name)
         model.train(x, t, Recipe(3, 16, 0.01))
@@ -469,7 +467,7 @@ class TestDivergence:
         with pytest.raises(DivergenceError, match="grew"):
             model.train(x, np.zeros_like(t), recipe, callbacks=[Values([0, 0, 1e-1, 1e3])])
 
-    def test_the_optimizer_starts_anew_and_training_can_go_on(self, name, data):
+    def test_the_optimizer_starts_again_and_training_can_continue(self, name, data):
         x, t = data
         model, fresh = regressor(name, Adam()), regressor(name, Adam())
         with pytest.raises(DivergenceError):
@@ -568,7 +566,7 @@ class TestTimeBudget:
         assert seconds < 1
         assert rates[-1] == pytest.approx(0.02 * (1 + math.cos(math.pi * 11 / 12)) / 2)
 
-    def test_a_validation_that_takes_long_is_reckoned_with(self, name, data):
+    def test_the_budget_allows_for_a_long_validation(self, name, data):
         _, seconds, _ = self.train(name, data, epoch=0.3, step=0.01, budget=2.0)
         assert 1.5 < seconds <= 2.04
 

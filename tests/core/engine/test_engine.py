@@ -42,7 +42,7 @@ class TestState:
     @pytest.mark.parametrize(
         "more", [{}, {"normalization": "batch", "averaging": 0.9, "l2": 0.1}], ids=["", "more"]
     )
-    def test_an_engine_with_copies_of_it_goes_on_with_the_same_bits(
+    def test_an_engine_made_from_copies_of_it_continues_with_the_same_bits(
         self, backend, dtype, rng, optimizer, more
     ):
         units = [9, 21, 18, 4]

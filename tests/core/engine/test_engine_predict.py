@@ -132,7 +132,7 @@ class TestPredictor:
         seen.add(predictor(x).tobytes())
         assert len(seen) == 3
 
-    def test_needs_nobody_to_keep_the_engine(self, backend, dtype, rng):
+    def test_keeps_its_engine_alive(self, backend, dtype, rng):
         engine, _ = self.engine(backend, dtype)
         x, _ = data(rng, [self.INPUTS, 5], 6, dtype)
         expected = self.predicted(engine, x, dtype)

@@ -69,7 +69,7 @@ class TestAgainstAutograd:
         SMALL["trajectories"],
         ids=lambda g: f"{g['hidden']}-{g['loss']}-{g['optimizer']}-{g['settings']}",
     )
-    def test_so_is_the_way_of_every_optimizer(self, backend, golden):
+    def test_so_is_the_trajectory_of_every_optimizer(self, backend, golden):
         kinds = {kind.__name__: kind for kind in (SGD, Adam, RMSprop, Nadam, Rprop)}
         optimizer = kinds[golden["optimizer"]](**golden["settings"])
         net = network(

@@ -81,9 +81,7 @@ class TestNormalization:
             total += gradient / 7
         np.testing.assert_allclose(whole, total, rtol=1e-5, atol=1e-5)
 
-    def test_a_batch_of_one_sample_teaches_its_layer_nothing_but_the_bias(
-        self, backend, dtype, rng
-    ):
+    def test_a_batch_of_one_sample_has_a_gradient_for_the_bias_alone(self, backend, dtype, rng):
         net, parameters, engine = self.engine(backend, rng, dtype)
         x, t = data(rng, [4, 3], 1, dtype)
         gradient = np.empty_like(parameters)
@@ -93,7 +91,7 @@ class TestNormalization:
         assert not first.gain.any()
         assert first.bias.all()
 
-    def test_a_batch_of_one_sample_says_nothing_about_mean_and_variance(self, backend, dtype, rng):
+    def test_a_batch_of_one_sample_leaves_mean_and_variance(self, backend, dtype, rng):
         net, _, engine = self.engine(backend, rng, dtype)
         x, t = data(rng, [4, 3], 5, dtype)
         engine.train_epoch(x[:4], t[:4], None, 4, 0.1)
@@ -112,7 +110,7 @@ class TestWeights:
     )
 
     @pytest.mark.parametrize("settings", NETWORKS, ids=str)
-    def test_are_the_numbers_of_times_that_samples_are_there(self, backend, dtype, rng, settings):
+    def test_are_numbers_of_repetitions(self, backend, dtype, rng, settings):
         net = network([4, 6, 3], "tanh", **settings)
         x, t = data(rng, [4, 3], 6, dtype)
         times = np.array([1, 0, 3, 2, 0, 1])
@@ -139,9 +137,7 @@ class TestWeights:
         np.testing.assert_allclose(*ways, rtol=tolerance, atol=tolerance)
         assert losses[0] == pytest.approx(losses[1], rel=tolerance)
 
-    def test_go_with_their_samples_in_any_order_and_weigh_the_loss_of_an_epoch(
-        self, backend, dtype, rng
-    ):
+    def test_follow_their_samples_in_any_order_and_weight_the_loss(self, backend, dtype, rng):
         units = [4, 6, 3]
         net = network(units)
         x, t = data(rng, units, 10, dtype)
@@ -158,7 +154,7 @@ class TestWeights:
         assert np.array_equal(together, apart)
         assert loss == pytest.approx(cost / weights[order].sum(dtype=float), rel=1e-12)
 
-    def test_that_are_all_zero_teach_nothing_and_cost_nothing(self, backend, dtype, rng):
+    def test_that_are_all_zero_change_nothing(self, backend, dtype, rng):
         units = [4, 6, 3]
         net = network(units, l2=0.5)
         x, t = data(rng, units, 10, dtype)
@@ -244,7 +240,7 @@ class TestAdditions:
         tolerance = STEP_EPS * float(np.finfo(dtype).eps)
         np.testing.assert_allclose(engine.average, expected, rtol=tolerance, atol=tolerance)
 
-    def test_averaging_does_not_change_the_way_of_the_parameters(self, backend, dtype, rng):
+    def test_averaging_does_not_change_the_parameters(self, backend, dtype, rng):
         x, t = data(rng, self.UNITS, 20, dtype)
         ways = []
         for averaging in (0.0, 0.9):

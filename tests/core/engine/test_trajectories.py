@@ -64,7 +64,7 @@ COMBINATIONS = [
 class TestTrajectories:
     @pytest.mark.compiled
     @pytest.mark.parametrize(("units", "samples", "batch_size"), TRAJECTORIES)
-    def test_both_backends_take_the_same_way(self, dtype, rng, units, samples, batch_size):
+    def test_both_backends_train_alike(self, dtype, rng, units, samples, batch_size):
         net = network(units)
         x, t = data(rng, units, samples, dtype)
         start = parameters_for(rng, net, dtype)

@@ -147,7 +147,7 @@ class TestActivations:
             ("exp", np.log(2), 2.0),
         ],
     )
-    def test_values_found_by_hand(self, kernels, dtype, activation, z, expected):
+    def test_values_by_hand(self, kernels, dtype, activation, z, expected):
         out = unset((1, 1), dtype)
         kernels.activate(activation, np.array([[z]], dtype), out)
         assert out[0, 0] == pytest.approx(expected, abs=2 * float(np.finfo(dtype).eps))
@@ -196,7 +196,7 @@ class TestActivations:
     @pytest.mark.parametrize(
         "activation", [name for name in ACTIVATIONS if name not in ("gelu", "silu")]
     )
-    def test_the_way_back_needs_no_pre_activation(self, kernels, dtype, rng, activation):
+    def test_backward_needs_no_pre_activation(self, kernels, dtype, rng, activation):
         z, grad_a = normal(rng, (3, 21), dtype), normal(rng, (3, 21), dtype)
         a, with_z, without = (unset(z.shape, dtype) for _ in range(3))
         kernels.activate(activation, z, a)
@@ -206,7 +206,7 @@ class TestActivations:
 
     @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)], ids=str)
     @pytest.mark.parametrize("activation", ACTIVATIONS)
-    def test_takes_nothing(self, kernels, dtype, activation, shape):
+    def test_empty_arrays_are_accepted(self, kernels, dtype, activation, shape):
         nothing = np.empty(shape, dtype)
         kernels.activate(activation, nothing, nothing)
         others = nothing.copy(), nothing.copy()

@@ -44,7 +44,7 @@ class TestLoss:
         assert found == pytest.approx(float(expected), **allowed)
 
     @pytest.mark.parametrize("loss", LOSSES, ids=str)
-    def test_a_weight_is_the_number_of_times_a_sample_is_there(self, kernels, dtype, rng, loss):
+    def test_a_weight_is_a_number_of_repetitions(self, kernels, dtype, rng, loss):
         z, t = normal(rng, (4, 3), dtype), rng.random((4, 3)).astype(dtype)
         y = unset(z.shape, dtype)
         kernels.activate(NEEDED_ACTIVATION.get(loss, "tanh"), z, y)
@@ -131,7 +131,7 @@ class TestLoss:
 
     @pytest.mark.parametrize("loss", LOSSES, ids=str)
     @pytest.mark.parametrize("shape", [(0, 3), (3, 0)], ids=str)
-    def test_nothing_has_no_loss(self, kernels, dtype, loss, shape):
+    def test_no_samples_have_no_loss(self, kernels, dtype, loss, shape):
         nothing, weights = np.empty(shape, dtype), np.ones(shape[0], dtype)
         assert kernels.loss(loss, nothing, nothing.copy(), nothing.copy()) == 0.0
         assert kernels.loss(loss, nothing, nothing.copy(), nothing.copy(), weights) == 0.0

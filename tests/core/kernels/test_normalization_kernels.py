@@ -119,7 +119,7 @@ class TestNormalize:
         assert not np.isnan(sums).any()
 
     @pytest.mark.parametrize("shape", [(0, 3), (3, 0)], ids=str)
-    def test_takes_nothing(self, kernels, dtype, normalization, shape):
+    def test_empty_arrays_are_accepted(self, kernels, dtype, normalization, shape):
         nothing, vector = np.empty(shape, dtype), np.ones(shape[1], dtype)
         spread = np.ones(shape[1 - NORMALIZATIONS.index(normalization)], dtype)
         grad_gain, grad_bias = vector.copy(), vector.copy()

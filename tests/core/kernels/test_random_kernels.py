@@ -167,7 +167,7 @@ class TestDropout:
         kernels.dropout(1 - 2.0**-53, 1, 2, 3, np.ones((4, 21), dtype), out)
         assert (out == 0).all()
 
-    def test_what_is_dropped_is_zero_whatever_it_was(self, kernels, dtype):
+    def test_dropped_values_are_zero_even_if_not_finite(self, kernels, dtype):
         kept = self.kept(kernels, 0.5, 1, 2, 3, (4, 21))
         for value in (np.nan, np.inf, -np.inf):
             out = unset(kept.shape, dtype)
@@ -183,7 +183,7 @@ class TestDropout:
         assert np.array_equal(first, second)
 
     @pytest.mark.parametrize("shape", [(0, 3), (3, 0)], ids=str)
-    def test_takes_nothing(self, kernels, dtype, shape):
+    def test_empty_arrays_are_accepted(self, kernels, dtype, shape):
         nothing = np.empty(shape, dtype)
         kernels.dropout(0.5, 1, 2, 3, nothing, nothing)
         assert nothing.shape == shape

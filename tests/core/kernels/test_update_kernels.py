@@ -112,7 +112,7 @@ class TestUpdate:
 
     @pytest.mark.parametrize("settings", [{}, {"beta_1": 0.999, "momentum_decay": 1e3}], ids=str)
     @pytest.mark.parametrize("step", [1, 30, 1000, 2**32])
-    def test_nadams_product_of_momenta_goes_on_however_many_there_are(
+    def test_nadams_product_of_momenta_is_right_after_any_number_of_steps(
         self, kernels, dtype, step, settings
     ):
         optimizer = Nadam(beta_2=0.0, epsilon=1.0, **settings)
