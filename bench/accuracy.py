@@ -53,7 +53,7 @@ RAW = ", raw"
 BUNDLED = ("iris", "wine", "breast cancer", "digits", "diabetes")
 GENERATED = ("friedman 1", "friedman 2", "skewed")
 TABLES = tuple(name + end for end in ("", RAW) for name in (*BUNDLED, *GENERATED))
-# Among so many rows one would be found worse at 5% each, though nobody were (Bonferroni).
+# Among so many rows one would be found worse at 5% each, though none is (Bonferroni).
 LEVEL = 0.05 / len(TABLES)
 NOTES = """\
 PyTorch: the same first weights, rates at every step and formulas as cnn_core; a plain loop over

@@ -81,7 +81,7 @@ def split(folder: str) -> str:
     return parts.save(folder, "validation")
 
 
-def told(candidate: dict[str, Any]) -> str:
+def shown(candidate: dict[str, Any]) -> str:
     """Return how a candidate differs from the preset."""
     return ", ".join(f"{name}={value}" for name, value in candidate.items()) or "the preset"
 
@@ -97,7 +97,7 @@ def print_candidates(preset: str, outcomes: list[list[dict[str, Any]]]) -> None:
     for candidate, of_seeds in ranked:
         accuracies = [outcome["accuracy"] for outcome in of_seeds]
         seconds = [outcome["seconds"] for outcome in of_seeds]
-        cells = [told(candidate), f"{statistics.mean(accuracies):.4f}", f"{min(accuracies):.4f}"]
+        cells = [shown(candidate), f"{statistics.mean(accuracies):.4f}", f"{min(accuracies):.4f}"]
         cells += [f"{statistics.mean(seconds):.2f} s", f"{max(seconds):.2f} s"]
         lines.append([*cells, "yes" if max(seconds) <= limit else "NO"])
     heads = [f"{preset}, {len(outcomes[0])} seeds", "accuracy, mean", "worst", "training, mean"]
@@ -132,15 +132,15 @@ def main() -> int:
                 try:
                     outcome = carry_out(job, arguments.cores)
                 except FailedError as error:
-                    print(f"{told(candidate)}: {error}")
+                    print(f"{shown(candidate)}: {error}")
                     return 1
                 of_seeds.append(outcome)
-                print(f"seed {seed}, {told(candidate)}: ", end="")
+                print(f"seed {seed}, {shown(candidate)}: ", end="")
                 print(f"{outcome['accuracy']:.4f} in {outcome['seconds']:.2f} s", flush=True)
     print_candidates(preset, outcomes)
     if arguments.json is not None:
         rows = [
-            {"candidate": told(candidate), "outcomes": of_seeds}
+            {"candidate": shown(candidate), "outcomes": of_seeds}
             for candidate, of_seeds in zip(candidates, outcomes, strict=True)
         ]
         contents = {"machine": machine, "preset": preset, "load_after": os.getloadavg()}

@@ -39,7 +39,7 @@ ADAM_BATCH_SIZES = (32, 128)
 BATCH_WITHOUT_ZEROS = 64
 # Smaller batches are for one core.
 LEAST_SHARED_BATCH = 64
-# A batch of 1 takes NumPy ten seconds an epoch: a tenth of the samples tells as much.
+# A batch of 1 takes NumPy ten seconds an epoch: a tenth of the samples is enough.
 LARGEST_SLOW_BATCH = 8
 UNMEASURED = "-"
 
@@ -95,7 +95,7 @@ def at(level: str, contender: str = "cython") -> str:
 
 
 def of_best(best: str) -> tuple[str, str]:
-    """Return who trains on floats and who on bytes."""
+    """Return the contenders that train on floats and those on bytes."""
     return at(best), at(best, "cython-bytes")
 
 

@@ -3,7 +3,7 @@
 Each measurement of each contender is a process of its own; in every round all take their turn, and
 the minimum counts. In the first round everyone is checked: from the same weights, over the same few
 batches, it must give the outputs and reach the loss that a plain loop in float64 does, or it is not
-timed. One-core rows are pinned to one core, two-core rows to two, and every library is told so.
+timed. One-core rows are pinned to one core, two-core rows to two, and every library uses as many.
 
     python bench/peers.py [--only REGEX] [--rounds 3] [--quick] [--json PATH] [--cores 0 1]
 
@@ -30,13 +30,13 @@ from race.results import (
     Tally,
     Verdict,
     as_json,
-    judge,
     path_for_today,
     print_machine,
     print_summary,
     run_row,
     save,
     save_samples,
+    verdicts_of,
 )
 from race.rows import ROWS
 
@@ -129,7 +129,7 @@ def main() -> int:
         for row in rows:
             tally = run_row(row, course, arguments.rounds, absent)
             results[row.name] = tally.values
-            verdicts[row.name] = judge(row, results)
+            verdicts[row.name] = verdicts_of(row, results)
             print_row(row, tally, verdicts[row.name], course)
             written.append(as_json(row, tally, verdicts[row.name]))
     print_summary(verdicts)

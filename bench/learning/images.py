@@ -103,7 +103,7 @@ class ImageJob:
     is_quick: bool = False
 
     def run(self) -> dict[str, Any]:
-        """Train, and count the images that are told right."""
+        """Train, and count the images that are classified correctly."""
         images = Images.load(self.data)
         estimator = MLPClassifier.preset(self.preset, **self.changes, random_state=self.seed)
         if self.is_quick:

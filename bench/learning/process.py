@@ -1,6 +1,6 @@
 """One job at a time, in a process of its own.
 
-So nobody finds the memory, the threads and the libraries of the one before, and a training takes as
+So none finds the memory, the threads and the libraries of the one before, and a training takes as
 long as it does for a user who starts one.
 """
 

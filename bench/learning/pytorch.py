@@ -139,7 +139,7 @@ def network_as_modules(
 
 
 def optimizer_of(network: Network, layers: torch.nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of the network in its fastest form; each step is told its rate.
+    """Return the optimizer of the network in its fastest form; each step gets its rate.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-# What nobody would call worse: one in a hundred samples, or 0.01 of R2.
+# What counts as equal: one in a hundred samples, or 0.01 of R2.
 TOLERATED = 0.01
 
 

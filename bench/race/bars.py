@@ -10,7 +10,7 @@ Results = Mapping[str, Values]
 """For each row, by its name, the best value of each contender that was measured."""
 
 PEAK = "peak"
-"""The contender that does nothing but multiply-adds; it is nobody's peer."""
+"""The contender that does nothing but multiply-adds; it is compared with none."""
 AT = "@"
 """Stands between a contender and the ISA level, or ``numpy``, that its cnn_core is confined to."""
 
@@ -20,7 +20,7 @@ class Bar:
     """A figure and its limit.
 
     `figure` raises KeyError if something that it needs was not measured, ValueError if there is
-    nobody to compare with.
+    none to compare with.
     """
 
     text: str

@@ -239,7 +239,7 @@ net = cnn_core.NN(784, 128, 10, learning_rate=0.5, epochs=1, batch_size=64, inpu
 net.fit(images, data.y_train)
 status = pathlib.Path("/proc/self/status")
 if status.exists():
-    # What getrusage tells includes the peak of the process that started this one.
+    # What getrusage returns includes the peak of the process that started this one.
     kilobytes = int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1])
 else:
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

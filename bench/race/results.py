@@ -1,4 +1,4 @@
-"""What a row of the race came to, judged by its bars, and how results are told and kept."""
+"""The result of a row against its bars, and how results are printed and kept."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run_row(row: Row, course: Course, rounds: int, absent: set[str]) -> Tally:
     return tally
 
 
-def judge(row: Row, results: Results) -> list[Verdict]:
+def verdicts_of(row: Row, results: Results) -> list[Verdict]:
     verdicts = []
     for bar in row.bars:
         try:

@@ -41,7 +41,7 @@ def adam_work(batch_size: int) -> Work:
 
 
 WIDE = Work((784, 2048, 2048, 10), "relu", "softmax", "cross_entropy", "sgd", 256, 0.05)
-# An epoch takes ten seconds and more: twelve batches tell as much.
+# An epoch takes ten seconds and more: twelve batches are enough.
 WIDE_SAMPLES = 12 * WIDE.batch_size
 FLAT = within("sgd-256", 1.1)
 PEAK_SHARE = share_of_peak(0.82)

@@ -72,7 +72,7 @@ def functions_of(objects: list[Path]) -> set[str]:
 def test_every_inline_function_of_the_dense_layer_is_inlined_at_every_level(
     compiler, source_tree, tmp_path
 ):
-    # A register tile that is called instead takes three times as long, and nothing else would tell.
+    # A register tile that is called instead takes three times as long; no other test would notice.
     source = (source_tree / "cnn_core" / "dense.pyx").read_text()
     inline = set(re.findall(r"^cdef inline .*?(\w+)\(", source, re.MULTILINE))
     assert "tile" in inline

@@ -1,4 +1,4 @@
-"""``cnn-core bench`` races only who computes the same, and tells what it finds."""
+"""``cnn-core bench`` times only contenders that compute the same, and reports the result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TestBench:
 
     @pytest.fixture
     def answers(self, monkeypatch):
-        """Let nobody be measured: what each contender answers; seconds, or an error."""
+        """Measure nothing: what each contender answers instead; seconds, or an error."""
         answers = {"cython": 2.0, "numpy-backend": 5.0, "numpy": 3.0}
 
         def measure(job, cores):

@@ -1,4 +1,4 @@
-"""A training of ``cnn-core train`` that was killed goes on to the same weights by ``--resume``."""
+"""``cnn-core train --resume`` ends with the weights of a training that was not killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cnn-core verify`` trains a run again and tells whether the bits are the same."""
+"""``cnn-core verify`` trains a run again and reports whether the bits are the same."""
 
 from __future__ import annotations
 

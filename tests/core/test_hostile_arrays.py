@@ -555,7 +555,7 @@ ENTRIES: dict[str, Entry] = {
         "X", SAMPLES, fitted(MLPClassifier, CLASSES), lambda e, v: e.predict_proba(v), TABLE
     ),
 }
-# Below the edge nobody looks at masks, values and alignment.
+# Below the validation of arguments masks, values and alignment are not checked.
 UNSEEN_BELOW_THE_EDGE = {
     "masked",
     "masked nowhere",

@@ -1,6 +1,6 @@
 """Nothing is read or written beside an array: not a byte before it, not a byte behind it.
 
-Each array is placed against a page of memory that nobody may touch. Whoever does ends this process.
+Each array is placed against a guard page, an access to which ends this process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WIDTHS = [3, 15, 17, 65, 131, 784]
 
 @pytest.mark.parametrize("side", SIDES)
 def test_touching_a_guard_page_ends_the_process(side):
-    """Otherwise the tests below would tell nothing."""
+    """Otherwise the tests below would prove nothing."""
     child = os.fork()
     if child == 0:
         faulthandler.disable()

@@ -1,4 +1,4 @@
-"""``python -m cnn_core.parity`` tells whether both backends agree on this machine."""
+"""``python -m cnn_core.parity`` reports whether both backends agree on this machine."""
 
 from __future__ import annotations
 

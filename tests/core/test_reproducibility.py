@@ -251,8 +251,8 @@ class TestThreads:
     def test_the_others_take_part(self):
         """Or the tests above would compare one thread with itself.
 
-        Who first reads a page of memory has it counted, and nobody but who gathers samples reads
-        them. Where other programs keep the cores busy it can take a few epochs to see it.
+        A page of memory counts for the thread that reads it first, and only threads that gather
+        samples read them. Where other programs keep the cores busy it can take a few epochs.
         """
         net = TRAININGS["bytes, batch 100"].network
         parameters, t = np.zeros(net.n_parameters(), np.float32), np.zeros((4000, 10), np.float32)

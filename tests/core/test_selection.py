@@ -380,7 +380,7 @@ def test_the_detected_levels_are_those_that_the_kernel_reports():
     assert backends.backend_info("cython")["isa_detected"] == expected
 
 
-# --- what backend_info tells
+# --- what backend_info reports
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -1,4 +1,4 @@
-"""How many threads compute: what the machine allows, what the user asked for, and who is told."""
+"""How many threads compute: what the machine allows, what the user asks for, what is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST is found, fetched and verified, and each place that was tried is told."""
+"""Fashion-MNIST is found, fetched and verified, and each place that was tried is named."""
 
 from __future__ import annotations
 
@@ -561,7 +561,7 @@ def test_apt_get_that_hangs_is_ended_with_its_helpers(cache, contents, apt, tmp_
 
 
 def is_closed(reading_end: int) -> bool:
-    """Whether nobody holds the other end of a pipe, at the latest after a minute."""
+    """Whether the other end of a pipe is closed, at the latest after a minute."""
     for _ in range(600):
         try:
             return os.read(reading_end, 1) == b""

@@ -1,7 +1,7 @@
 """Make files of models as this version writes them, with what they predict in `models.json`.
 
 The checkpoint is of a training that was ended in its middle, by the compiled backend at a level
-with a fused multiply-add; beside it is kept what the training comes to, gone on with or not.
+with a fused multiply-add; beside it is the result of the training, resumed or not.
 
 A file of a released version is never made again: once a release has written it, the version of its
 name goes up here, and the old file stays.
@@ -119,9 +119,9 @@ if __name__ == "__main__":
         "regressor": MLPRegressor(**settings).fit(x, x[:, 0] - x[:, 1]),
     }
     predicted = {"x": samples().tolist()}
-    for name, face in made.items():
-        face.save(FOLDER / f"{name}_version_1.safetensors")
-        predict = getattr(face, "predict_proba", face.predict)
+    for name, saved in made.items():
+        saved.save(FOLDER / f"{name}_version_1.safetensors")
+        predict = getattr(saved, "predict_proba", saved.predict)
         predicted[name] = np.asarray(predict(samples())).tolist()
     path = FOLDER / "checkpoint_version_1.safetensors"
     path.unlink(missing_ok=True)

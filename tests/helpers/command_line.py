@@ -51,7 +51,7 @@ def process(*arguments, **options):
 def in_shell(command, folder):
     """Carry a command out as a shell does, with its redirections; ``$PYTHON`` is the interpreter.
 
-    Output is buffered, as it is where nobody changed that.
+    Output is buffered, as it is by default.
     """
     return subprocess.run(
         ["sh", "-c", command],

@@ -100,13 +100,13 @@ def sealed(data: bytes) -> bytes:
 
 def load_and_use(path: Path) -> Any:
     """Read a model and let it predict: what was read must be of use, not only be an object."""
-    face = cnn_core.load(path, backend="numpy")
-    model = getattr(face, "model_", face)
-    inputs = face.input_neurons if isinstance(face, cnn_core.NN) else model.network.n_inputs
+    loaded = cnn_core.load(path, backend="numpy")
+    model = getattr(loaded, "model_", loaded)
+    inputs = loaded.input_neurons if isinstance(loaded, cnn_core.NN) else model.network.n_inputs
     # Weights that overflow, or are none, predict what they predict.
     with np.errstate(all="ignore"):
-        face.predict(np.zeros((2, inputs), face.dtype if face is model else None))
-    return face
+        loaded.predict(np.zeros((2, inputs), loaded.dtype if loaded is model else None))
+    return loaded
 
 
 def _sealed_first(read: Callable[[Path], Any]) -> Callable[[Path], Any]:

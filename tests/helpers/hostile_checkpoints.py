@@ -1,4 +1,4 @@
-"""Checkpoints for the tests of hostile files and the fuzzer: trainings that are gone on with.
+"""Checkpoints for the tests of hostile files and the fuzzer: trainings that are resumed.
 
 A checkpoint that is refused has to leave everything as it was: no epoch begins, and the network and
 the file are what they were.
@@ -184,5 +184,5 @@ def resume(path: Path) -> Any:
             return resume_one(name, path)
         except ModelFileError as error:
             refusals.append(error)
-    # That which came furthest tells what is wrong with the file itself.
+    # The error of the one that came furthest says what is wrong with the file itself.
     raise min(refusals, key=lambda error: "of another" in str(error))

@@ -1,4 +1,4 @@
-"""Arrays against a page of memory that nobody may touch."""
+"""Arrays against a guard page: memory whose every access ends the process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROT_NONE = 0
 
 
 def walled(array: np.ndarray, side: str) -> np.ndarray:
-    """Return a copy with such a page right "before" or "behind" it; who touches that is ended."""
+    """Return a copy with a guard page right "before" or "behind" it."""
     page = mmap.PAGESIZE
     pages = -(-max(array.nbytes, 1) // page)
     memory = mmap.mmap(-1, (pages + 1) * page)

@@ -1,4 +1,4 @@
-"""A process whose files are watched from outside the package: see `test_written_files.py`.
+"""A process whose writing to files is recorded: see `test_written_files.py`.
 
     python tests/helpers/watched.py FOLDER REPORT MODE COMMAND [ARGUMENT ...]
 
@@ -20,8 +20,8 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {"os.mkdir": 0, "os.rename": 1, "os.truncate": 0, "os.link": 1, "os.symlink": 1}
 
 
-class Watch:
-    """An audit hook that puts down what is done in a folder."""
+class Recorder:
+    """An audit hook that records what is done in a folder."""
 
     def __init__(self, folder: Path, mode: str) -> None:
         self.folder = os.path.realpath(folder)
@@ -154,21 +154,21 @@ def main() -> int:
     folder, report, mode, command, *arguments = sys.argv[1:]
     from cnn_core.cli import main as cnn_core
 
-    watch = Watch(Path(folder), mode)
-    sys.addaudithook(watch)
+    recorder = Recorder(Path(folder), mode)
+    sys.addaudithook(recorder)
     code, found = 0, {}
     if command == "calls":
         for name, call in CALLS.items():
-            watch.events, error = [], None
+            recorder.events, error = [], None
             try:
                 call(Path(folder))
             except Exception as raised:
                 error = f"{type(raised).__name__}: {raised}"
-            found[name] = watch.events, error
+            found[name] = recorder.events, error
     else:
         code = cnn_core([command, *arguments])
-        found[command] = watch.events, None
-    watch.is_on = False
+        found[command] = recorder.events, None
+    recorder.is_on = False
     Path(report).write_text(json.dumps(found), encoding="utf-8")
     return code
 

@@ -109,7 +109,7 @@ LIES = {
         "calls",
         [{"dict": {"class": "TimeBudget", "place": -1, "state": {"dict": {"left": 1.0}}}}],
     ),
-    "a callback that nobody passed": (
+    "a callback that was not passed": (
         "training",
         "calls",
         [{"dict": {"class": "os.system" * 200, "place": 0, "state": {"dict": {"left": 1.0}}}}],

@@ -26,8 +26,8 @@ WITH_MULTIPLY_ADD = ("x86-64-v3", "x86-64-v4")
 @pytest.mark.parametrize("kind", ["model", "classifier", "regressor"])
 def test_a_file_of_a_released_version_predicts_what_it_did(kind, name):
     expected = json.loads((GOLDEN / "models.json").read_text(encoding="utf-8"))
-    face = cnn_core.load(GOLDEN / f"{kind}_version_1.safetensors", backend=name)
-    predict = getattr(face, "predict_proba", face.predict)
+    loaded = cnn_core.load(GOLDEN / f"{kind}_version_1.safetensors", backend=name)
+    predict = getattr(loaded, "predict_proba", loaded.predict)
     found = predict(np.array(expected["x"]))
     np.testing.assert_allclose(found, expected[kind], rtol=1e-12, atol=1e-14)
 

@@ -1,4 +1,4 @@
-"""Files of models: what is in them, that training goes on from them, and what is refused."""
+"""Files of models: what is in them, that training continues from them, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that are forked off while a training goes on, by whatever means, on both backends.
+"""Processes that are forked off during a training, by whatever means, on both backends.
 
 What fails here hangs or crashes, so each scenario is a function that runs in a process of its own:
 
@@ -60,7 +60,7 @@ def trained_and_saved(backend: str, path: Path) -> bytes:
 
 
 class Midst(Callback):
-    """A training that goes on until it has been forked off from often enough."""
+    """A training that runs until enough processes were forked off it."""
 
     def __init__(self, backend: str) -> None:
         self.net = network(backend, seed=6)
@@ -75,7 +75,7 @@ class Midst(Callback):
         self.net.fit(X, LABELS, callbacks=[self])
 
     def is_right(self, backend: str) -> bool:
-        """Whether it has learned what a training learns from which nobody is forked off."""
+        """Whether it has learned what a training without forks learns."""
         alone = network(backend, seed=6)
         alone.epochs = len(self.net.history["loss"])
         return bits(alone.fit(X, LABELS)) == bits(self.net)

@@ -1,4 +1,4 @@
-"""Ctrl-C at 50 random moments of a training, whoever trains: what is left is whole and can be used.
+"""Ctrl-C at 50 random moments of a training: what is left is whole and can be used.
 
 The signals are those of a timer, so each training has a process of its own:
 
@@ -55,21 +55,21 @@ class OfNN:
     """Plain gradient descent, with validation data."""
 
     def __init__(self, backend):
-        self.face = NN(20, 24, 3, RATE, EPOCHS, batch_size=BATCH, seed=5, backend=backend)
+        self.owner = NN(20, 24, 3, RATE, EPOCHS, batch_size=BATCH, seed=5, backend=backend)
 
     def train(self, callback):
-        self.face.fit(X, LABELS, validation=(X, LABELS), callbacks=[callback])
+        self.owner.fit(X, LABELS, validation=(X, LABELS), callbacks=[callback])
 
     def go_on(self):
-        self.face.epochs = 1
-        self.face.fit(X, LABELS)
+        self.owner.epochs = 1
+        self.owner.fit(X, LABELS)
 
     @property
     def model(self):
-        return self.face.model
+        return self.owner.model
 
     def outputs(self):
-        return self.face.predict(X)
+        return self.owner.predict(X)
 
 
 class OfModel:
@@ -94,10 +94,10 @@ class OfModel:
 
 
 class OfClassifier:
-    """The best weights are put back at the end; `fit` warns in place of the exception."""
+    """The best weights are restored at the end; `fit` warns in place of the exception."""
 
     def __init__(self, backend):
-        self.face = MLPClassifier(
+        self.owner = MLPClassifier(
             (24,),
             batch_size=BATCH,
             learning_rate_init=RATE,
@@ -110,21 +110,21 @@ class OfClassifier:
         )
 
     def train(self, callback):
-        self.face.set_params(callbacks=[callback])
-        self.face.fit(X, LABELS, eval_set=(X, LABELS))
-        if self.face.stopped_because_ == INTERRUPTED:
+        self.owner.set_params(callbacks=[callback])
+        self.owner.fit(X, LABELS, eval_set=(X, LABELS))
+        if self.owner.stopped_because_ == INTERRUPTED:
             raise KeyboardInterrupt
 
     def go_on(self):
-        self.face.set_params(early_stopping=False).partial_fit(X, LABELS)
+        self.owner.set_params(early_stopping=False).partial_fit(X, LABELS)
 
     @property
     def model(self):
-        return self.face.model_
+        return self.owner.model_
 
     def outputs(self):
-        assert self.face.predict(X).shape == LABELS.shape
-        return self.face.predict_proba(X)
+        assert self.owner.predict(X).shape == LABELS.shape
+        return self.owner.predict_proba(X)
 
 
 KINDS = {"nn": OfNN, "model": OfModel, "classifier": OfClassifier}

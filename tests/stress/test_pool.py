@@ -172,7 +172,7 @@ def predictions_during_a_training() -> None:
 
 
 def predictions_by_several_threads() -> None:
-    """All of one and the same network, which nobody trains; another one is trained meanwhile."""
+    """All of one network, which is not trained; another one is trained meanwhile."""
     all_works = works()
     engines = {name: all_works[name].engine(2)[0] for name in ("parts", "float64")}
     expected = {name: all_works[name].outputs(engine) for name, engine in engines.items()}
@@ -295,7 +295,7 @@ def forks_in_the_midst_of_a_training() -> None:
 
 
 def fork_in_a_signal_handler() -> None:
-    """The child trains what it is training already, if it is allowed to, and goes on."""
+    """The child trains what it is training already, if it is allowed to, and continues."""
     work = works()["batches"]
     engine, parameters = work.engine(2)
     own, children = os.getpid(), []
@@ -483,7 +483,7 @@ def end_long_before_a_step_of_a_daemon() -> None:
     work.t = rng.random((20_000, 10)).astype(np.float32)
     engine, _ = work.engine(1)
     order = np.resize(np.arange(len(work.x)), 20 * len(work.x))
-    # After Python has ended, the process goes on for some steps.
+    # After Python has ended, the process takes some more steps.
     libc = ctypes.CDLL(None)
     libc.__cxa_atexit(libc.usleep, ctypes.c_void_p(1_500_000), None)
     threading.Thread(target=work.epoch, args=(engine, order), daemon=True).start()

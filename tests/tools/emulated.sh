@@ -123,7 +123,7 @@ expect_level() {
 
 # x86_python PROCESSOR ARGUMENTS: .venv's Python on that processor.
 x86_python() {
-    # NumPy's wheels hold a BLAS that cannot tell what QEMU's older processors are.
+    # NumPy's wheels hold a BLAS that does not recognize QEMU's older processors.
     OPENBLAS_CORETYPE=Nehalem qemu-x86_64-static -cpu "$@" 2> >(grep -v 'TCG doesn.t support' >&2)
 }
 

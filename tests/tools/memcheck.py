@@ -4,7 +4,7 @@
 
 `make valgrind` has the rest of that line. No result is compared: that is what the suite does, and
 valgrind's long double is no wider than a double. Each array is a block of malloc that ends where it
-ends, so that memcheck sees a step beyond it. Each output begins as memory that nobody has written,
+ends, so that memcheck sees a step beyond it. Each output begins uninitialised,
 and what is in it at last is written to the null device: memcheck reports a byte without a value.
 What is printed before a report is what was being done.
 """
@@ -37,7 +37,7 @@ LIBC.free.argtypes = [ctypes.c_void_p]
 
 
 def blank(shape, dtype):
-    """An array that nobody has written, in a block of exactly its size."""
+    """An uninitialised array in a block of exactly its size."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     address = LIBC.malloc(size)
     memory = (ctypes.c_char * size).from_address(address)

@@ -251,7 +251,7 @@ class Hunt:
             os._exit(1)
 
     def _become(self, number: int) -> None:
-        """Turn this fork into a process with a mutant, that nobody hears and that takes no more."""
+        """Turn this fork into a process with a mutant, without output and with limited memory."""
         os.setpgid(0, 0)
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):

@@ -88,7 +88,7 @@ class Mutants:
             return None
         text = self._lines[file][line - 1]
         if not text.startswith(operator, column):
-            # What Cython tells of `a += b` is where the statement begins; `min` has no operator.
+            # Cython gives the statement's position for `a += b`; `min` has no operator.
             column = text.find(f"{operator}= ", column)
             if column < 0:
                 return None

@@ -46,7 +46,7 @@ def train(model, data, *callbacks, epochs=3, **changes):
 
 
 class Diary(Callback):
-    """Writes down every hook, and fails in one of them if it is told to."""
+    """Records every hook, and fails in one of them if it is told to."""
 
     def __init__(self, name, entries, fails_in=None):
         self.name = name
