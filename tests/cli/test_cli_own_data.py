@@ -207,7 +207,7 @@ class TestOwnData:
         succeed("train", *arguments, "--epochs", 40, "--out", folder, "--quiet")
         record = record_of(folder)
         assert record["class_names"] == [str(number) for number in range(-30, 70, 10)]
-        assert record["preprocessing"]["description"] == "as they are"
+        assert record["preprocessing"]["description"] == "standardised feature by feature"
         assert record["result"]["test_accuracy"] > 0.9
 
     def test_values_of_another_kind_are_scaled_alike_but_not_silently(

@@ -43,7 +43,7 @@ TRAINING_DATA_HELP = """\
 fashion-mnist (the default), digits (8 x 8 images, part of scikit-learn), or a file of your own:
 .npz (X and y, or x_train, y_train, x_test, y_test), .npy (with --labels) or .csv. A file without a
 test part of its own has a random 20%% of its samples held out. Bytes and images are divided by
-their largest value, values from 0 to 1 stay as they are, other features are standardised"""
+their largest value, the columns of other tables are standardised"""
 
 
 class _Help(argparse.HelpFormatter):

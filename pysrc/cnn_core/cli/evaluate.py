@@ -77,15 +77,16 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     """Carry ``evaluate`` out; the exit code is 0."""
     require("evaluate", "sklearn")
     run = read_run(arguments.folder, arguments.backend)
+    source = _source(run, arguments)
     part = read_test_part(
-        _source(run, arguments),
+        source,
         run.class_names,
         run.feature_names,
         run.hashes,
         note,
         asked_for=arguments.data is not None,
     )
-    result = evaluate(run.trained, _scaled(run, part.x), part.y, run.class_names)
+    result = evaluate(run.trained, _scaled(run, part.x, source.data), part.y, run.class_names)
     show(
         f"{result.report}\n"
         f"accuracy  {result.accuracy:.4f}  (loss {result.loss:.4f}, {len(part.x):,} samples: "
@@ -107,7 +108,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
     if header is None and arguments.file.suffix.lower() == ".csv":
         header = run.source.header
     x = read_features(arguments.file, run.trained.n_features, run.feature_names, header)
-    text = _table(run, run.trained.outputs(_scaled(run, x)), arguments.outputs)
+    text = _table(run, run.trained.outputs(_scaled(run, x, arguments.file)), arguments.outputs)
     if out is None:
         show(text, end="")
     else:
@@ -139,7 +140,7 @@ def _laid_out_alike(source: Source, trained_on: Source) -> Source:
     return source
 
 
-def _scaled(run: Run, x: npt.NDArray[Any]) -> FloatArray | ByteArray:
+def _scaled(run: Run, x: npt.NDArray[Any], source: str | Path) -> FloatArray | ByteArray:
     """Return samples as the network of a run takes them."""
     features = int(np.prod(x.shape[1:]))
     if features != run.trained.n_features:
@@ -153,6 +154,7 @@ def _scaled(run: Run, x: npt.NDArray[Any]) -> FloatArray | ByteArray:
             f"the model was trained on {trained} values, {run.scaling.description}; "
             f"these are {x.dtype} values from {x.min():g} to {x.max():g} and are scaled alike"
         )
+    run.scaling.require_near(x, run.feature_names, source)
     return run.scaling.apply(x, run.trained.model.dtype)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from typing import Any
 
 from cnn_core.cli.console import CommandError, note, short_path
+from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.sources import Source, read_samples
 from cnn_core.cli.tables import file_hashes
 from cnn_core.cli.training import Training
@@ -22,6 +24,7 @@ def training_again(
     source: Source,
     hashes: dict[str, str],
     settings: dict[str, Any],
+    scaling: Scaling | None,
     refusal: str,
 ) -> Training:
     """Return a training that is the recorded one, to be done.
@@ -35,6 +38,9 @@ def training_again(
         The recorded SHA-256 of the data.
     settings : dict
         The recorded settings; what computes is not compared.
+    scaling : Scaling or None
+        The recorded scaling of the features, which is taken as it is; None where an
+        earlier version recorded none.
     refusal : str
         What errors begin with.
 
@@ -50,6 +56,8 @@ def training_again(
         _require_same_data(source, hashes, file_hashes(source), refusal)
     samples = read_samples(source, note)
     _require_same_data(source, hashes, samples.hashes, refusal)
+    if scaling is not None:
+        samples = replace(samples, scaling=scaling)
     training = Training(wanted, source, samples)
     now = json.loads(json.dumps(training.settings()))
     differing = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.cli.console import CommandError
 from cnn_core.cli.trained import Trained
 from cnn_core.network import ByteArray, FloatArray
 
@@ -54,10 +56,20 @@ def evaluate(
     y : numpy.ndarray, (n,)
         True classes, as positions in `class_names`.
     class_names : tuple of str
+
+    Raises
+    ------
+    CommandError
+        If the network's outputs overflow.
     """
     from sklearn.metrics import classification_report, confusion_matrix
 
     loss, outputs = trained.measure(x, y)
+    if not math.isfinite(loss):
+        raise CommandError(
+            f"the loss on {len(y):,} samples is {loss}: the weights have grown so large that the "
+            "outputs overflow; train again with a smaller --learning-rate"
+        )
     predicted = outputs.argmax(axis=1)
     labels = np.arange(len(class_names))
     report: str = classification_report(

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.data import DataError
 from cnn_core.network import ByteArray, FloatArray
 from cnn_core.standardization import offset_and_scale
 
 __all__ = ["Scaling"]
+
+# Values so many scales away are no measurements; a float32 network takes them without overflow.
+_FARTHEST = 1e18
+# Below it, what overflows in a difference is too far away as well.
+_LARGE = 2.0**960
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +68,18 @@ class Scaling:
     def fixed_on(cls, x: npt.NDArray[Any]) -> Scaling:
         """Return the scaling that suits the training samples `x`.
 
-        Values that all lie in [0, 1] stay as they are. Images, and bytes, are divided by their
-        largest value. Anything else is standardised: each feature less its mean, over its standard
-        deviation (a feature that is the same in all samples becomes 0).
+        It depends on what they are, never on the range of their values. Pixels, which are bytes and
+        images, are divided by their largest magnitude. A table is standardised: each feature less
+        its mean, over its standard deviation (see `cnn_core.standardization`).
 
         Parameters
         ----------
         x : numpy.ndarray, (n, features) or (n, height, width)
         """
         dtype = x.dtype.name
-        least, largest = float(x.min()), float(x.max())
-        if least >= 0 and largest <= 1:
-            nothing = np.asarray(0.0), np.asarray(1.0)
-            return cls("as they are", *nothing, dtype, in_network=dtype == "uint8")
-        if least >= 0 and (x.ndim == 3 or x.dtype == np.uint8):
-            return cls.divide_by(largest, dtype)
+        if x.ndim == 3 or x.dtype == np.uint8:
+            largest = max(abs(float(x.min())), abs(float(x.max())))
+            return cls.divide_by(largest or 1.0, dtype)
         offset, scale = offset_and_scale(x.reshape(len(x), -1))
         return cls("standardised feature by feature", offset, scale, dtype)
 
@@ -93,14 +98,62 @@ class Scaling:
             Of `dtype`; bytes stay bytes where the network scales them.
         """
         rows = x.reshape(len(x), -1)
-        if self.in_network:
-            return rows if rows.dtype == np.uint8 else rows.astype(dtype, copy=False)
+        if not self.in_network:
+            return self._scaled(rows, dtype)
+        return rows if rows.dtype == np.uint8 else rows.astype(dtype, copy=False)
+
+    def require_near(
+        self, x: npt.NDArray[Any], names: Sequence[str] | None, source: str | Path
+    ) -> None:
+        """Refuse a value for which the arithmetic of a network would overflow.
+
+        Parameters
+        ----------
+        x : numpy.ndarray, (n, features) or (n, height, width)
+        names : sequence of str or None
+            The names of the features.
+        source : str or path-like
+            Where the samples are from, for the message.
+
+        Raises
+        ------
+        DataError
+            For a value that is 1e18 scales away from the training samples; it names the column and
+            the sample.
+        """
+        if x.dtype == np.uint8:
+            return
+        rows = x.reshape(len(x), -1)
+        extremes = np.stack([rows.min(axis=0), rows.max(axis=0)])
+        distance = np.abs(self._scaled(extremes, np.float64))
+        if distance.max() <= _FARTHEST:
+            return
+        side, column = np.unravel_index(int(np.argmax(distance)), distance.shape)
+        value = extremes[side, column]
+        row = int(np.argmax(rows[:, column] == value))
+        name = f"feature {column}" if names is None else f"column {names[int(column)]!r}"
+        raise DataError(
+            source,
+            f"numbers less than {_FARTHEST:g} times as far away as those of training",
+            f"{value:g} in {name} of sample {row}, counted from 0",
+            "a mark for a missing value? Leave the sample out",
+        )
+
+    def _scaled(self, rows: npt.NDArray[Any], dtype: npt.DTypeLike) -> FloatArray:
         # A mean may be far larger than the deviation from it; pixels are many and need no care.
-        precision = np.float64 if self.scale.ndim else dtype
-        scaled = np.subtract(rows, self.offset, dtype=precision)
-        np.divide(scaled, self.scale, out=scaled, dtype=precision)
-        rows_scaled: FloatArray = scaled.astype(dtype, copy=False)
-        return rows_scaled
+        is_pixels = not self.scale.ndim and self.scale <= _FARTHEST
+        precision = dtype if is_pixels else np.float64
+        # What overflows is too far away: see `require_near`.
+        with np.errstate(over="ignore"):
+            if max(np.abs(self.offset).max(), self.scale.max()) > _LARGE:
+                # Halves, because the difference of two finite numbers can overflow.
+                scaled = rows / np.float64(2) - self.offset / 2
+                scaled /= self.scale / 2
+            else:
+                scaled = np.subtract(rows, self.offset, dtype=precision)
+                np.divide(scaled, self.scale, out=scaled, dtype=precision)
+            result: FloatArray = scaled.astype(dtype, copy=False)
+        return result
 
     def to_json(self) -> dict[str, Any]:
         """Return the scaling as numbers, lists and text."""
@@ -127,6 +180,7 @@ class Scaling:
             raise TypeError(f"in_network: expected true or false, found {in_network!r}")
         offset = np.asarray(values["offset"], np.float64)
         scale = np.asarray(values["scale"], np.float64)
-        if offset.shape != scale.shape or offset.ndim > 1 or not (scale > 0).all():
+        finite = np.isfinite(offset).all() and np.isfinite(scale).all()
+        if offset.shape != scale.shape or offset.ndim > 1 or not finite or (scale <= 0).any():
             raise ValueError("offset and scale of the preprocessing do not go together")
         return cls(str(values["description"]), offset, scale, str(values["dtype"]), in_network)

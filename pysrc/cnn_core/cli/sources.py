@@ -393,6 +393,10 @@ def _own_samples(source: Source) -> Samples:
         x_train, y_train = table.X[train], y[train]
         x_test, y_test = table.X[test], y[test]
         test_part = f"a random {TEST_SHARE:.0%} of the file, held out"
+    scaling = Scaling.fixed_on(x_train)
+    for x in (table.X, table.X_test):
+        if x is not None:
+            scaling.require_near(x, table.feature_names, table.source)
     return Samples(
         name=Path(source.data).stem,
         source=table.source,
@@ -402,7 +406,7 @@ def _own_samples(source: Source) -> Samples:
         y_test=y_test,
         class_names=class_names,
         feature_names=table.feature_names,
-        scaling=Scaling.fixed_on(x_train),
+        scaling=scaling,
         hashes=file_hashes(source),
         test_part=test_part,
     )

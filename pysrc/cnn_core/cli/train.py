@@ -12,6 +12,7 @@ from cnn_core.cli import arguments as args
 from cnn_core.cli import options, run_folder, telling, unfinished
 from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
 from cnn_core.cli.recorded import training_again
+from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.sources import Source, read_samples
 from cnn_core.cli.training import Training
 from cnn_core.model_file import ModelFileError
@@ -153,6 +154,7 @@ def _beginning(training: Training) -> dict[str, Any]:
             "asked_for": run_folder.source_to_json(training.source),
             "sha256": training.samples.hashes,
         },
+        "preprocessing": training.samples.scaling.to_json(),
         "settings": training.settings(),
         "backend": training.backend["backend"],
     }
@@ -166,11 +168,13 @@ def _begun(record: dict[str, Any], arguments: argparse.Namespace) -> Training:
         source = Source(**record["data"]["asked_for"])
         hashes, settings = dict(record["data"]["sha256"]), dict(record["settings"])
         backend = record["backend"]
-    except (KeyError, TypeError, ValueError) as error:
+        preprocessing = record.get("preprocessing")
+        scaling = None if preprocessing is None else Scaling.from_json(preprocessing)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CommandError(f"{refusal}: its record is damaged ({error}); train again") from error
     wanted.quiet |= arguments.quiet
     wanted.no_plots |= arguments.no_plots
-    training = training_again(wanted, source, hashes, settings, refusal)
+    training = training_again(wanted, source, hashes, settings, scaling, refusal)
     if training.backend["backend"] != backend:
         raise CommandError(
             f"{refusal}: it was begun on the backend {backend}, found "

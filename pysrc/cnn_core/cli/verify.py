@@ -142,7 +142,12 @@ def _training_again(recorded: _Recorded, arguments: argparse.Namespace) -> Train
     wanted.threads = arguments.threads or wanted.threads
     run = recorded.run
     return training_again(
-        wanted, run.source, run.hashes, recorded.settings, f"{folder} cannot be verified"
+        wanted,
+        run.source,
+        run.hashes,
+        recorded.settings,
+        run.scaling,
+        f"{folder} cannot be verified",
     )
 
 
