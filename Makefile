@@ -48,6 +48,7 @@ lint: $(VENV)/lint-tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tests/tools/stubtest.py
+	$(BIN)/codespell
 
 # An editable install with every tool, for working on the sources; see CONTRIBUTING.md.
 dev:
