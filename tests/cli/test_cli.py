@@ -345,9 +345,12 @@ class TestProcess:
         ("redirection", "code", "said"),
         [
             (">&-", 2, "standard output: Bad file descriptor; the run folder is complete: run"),
-            (">/dev/full", 2, "standard output: No space left on device; the run folder is"),
-            ("2>&-", 0, ""),
-            ("2>/dev/full", 0, ""),
+            pytest.param(
+                *(">/dev/full", 2, "standard output: No space left on device; the run folder is"),
+                marks=pytest.mark.slow,
+            ),
+            pytest.param("2>&-", 0, "", marks=pytest.mark.slow),
+            pytest.param("2>/dev/full", 0, "", marks=pytest.mark.slow),
             ("<&- >&- 2>&-", 2, ""),
         ],
     )

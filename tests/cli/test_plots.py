@@ -15,6 +15,10 @@ from cnn_core.cli.plots import plot_confusion, plot_curves, plot_gallery
 NAMES = ("T-shirt/top", "Ankle boot", "a name that is far too long for a caption", "costs $5 or $6")
 
 
+def slow(*values):
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 def pixels_of(path):
     """Return the colours of a picture, (height, width, 3), from 0 to 1."""
     return image.imread(path)[..., :3]
@@ -44,7 +48,7 @@ def history(epochs):
     }
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 20, 1000])
+@pytest.mark.parametrize("epochs", [1, *slow(2, 20), 1000])
 @pytest.mark.parametrize("measured", ["test", "validation"])
 def test_curves_fit_into_their_picture(tmp_path, epochs, measured):
     path = tmp_path / "curves.png"
@@ -78,7 +82,7 @@ def test_the_epoch_that_was_kept_is_marked_in_both_curves(tmp_path):
         assert (marked[half] != plain[half]).any(axis=2).sum() > 100
 
 
-@pytest.mark.parametrize("classes", [2, 10, 20, 60, 100])
+@pytest.mark.parametrize("classes", [2, *slow(10, 20, 60), 100])
 def test_a_confusion_matrix_fits_into_its_picture(tmp_path, classes):
     confusion = np.random.default_rng(0).poisson(3, (classes, classes))
     confusion += 1234 * np.eye(classes, dtype=int)

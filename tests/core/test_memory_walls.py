@@ -16,7 +16,7 @@ from cnn_core import backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from corpus import DENSE_SHAPES
-from kernel_calls import OPERATIONS, normal, unset, well_formed_call
+from kernel_calls import OPERATIONS, normal, outputs_of, unset, well_formed_call
 from networks import parameters_for
 from walls import HAS_WALLS, walled
 
@@ -43,11 +43,15 @@ def test_touching_a_guard_page_ends_the_process(side):
 class TestKernels:
     @pytest.mark.parametrize("operation", OPERATIONS)
     def test_every_operation_stays_within_its_arrays(self, kernels, dtype, rng, operation, side):
-        arguments = {
+        arguments = well_formed_call(operation, dtype, rng)
+        guarded = {
             name: walled(value, side) if isinstance(value, np.ndarray) else value
-            for name, value in well_formed_call(operation, dtype, rng).items()
+            for name, value in arguments.items()
         }
-        getattr(kernels, operation)(**arguments)
+        for call in (arguments, guarded):
+            getattr(kernels, operation)(**call)
+        for name in outputs_of(operation):
+            np.testing.assert_allclose(guarded[name], arguments[name], rtol=1e-6)
 
     @pytest.mark.parametrize("shape", DENSE_SHAPES, ids=str)
     def test_the_product_stays_within_its_arrays_at_every_size(
