@@ -27,6 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from cnn_core import load_fashion_mnist
+from cnn_core.estimators.presets import settings_of
+from contenders.process import usable_cores
 from learning.images import OURS, PYTORCH, SCIKIT_LEARN, ImageJob, Images
 from learning.process import FailedError, carry_out
 from race.machine import describe
@@ -41,10 +45,6 @@ from race.results import (
     print_summary,
     save,
 )
-
-from cnn_core import load_fashion_mnist
-from cnn_core.cli.contenders.process import usable_cores
-from cnn_core.estimators.presets import settings_of
 
 PRESET_BARS = {"fast": (0.885, 2.0), "balanced": (0.900, 6.0), "best": (0.910, 25.0)}
 """The least mean accuracy on the test images, and the most seconds of training."""

@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from accuracy import PRESET_BARS
+from cnn_core import load_fashion_mnist
+from cnn_core.estimators.splitting import set_aside
+from contenders.process import usable_cores
 from learning.images import OURS, ImageJob, Images
 from learning.process import FailedError, carry_out
 from race.machine import describe
 from race.markdown import print_markdown
 from race.results import print_machine, save
-
-from cnn_core import load_fashion_mnist
-from cnn_core.cli.contenders.process import usable_cores
-from cnn_core.estimators.splitting import set_aside
 
 # What each candidate has other than the preset; the first one is the preset itself.
 CANDIDATES: dict[str, tuple[dict[str, Any], ...]] = {

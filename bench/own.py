@@ -23,15 +23,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnn_core import backend_info
+from contenders.process import usable_cores
+from contenders.work import Work
 from race.bars import AT, PEAK
 from race.machine import describe
 from race.measurements import EPOCH, Course, Memory, Predicting, Row, Training
 from race.results import Tally, as_json, run_row, save, save_samples
 from race.rows import adam_work, sigmoid_work
-
-from cnn_core import backend_info
-from cnn_core.cli.contenders.process import usable_cores
-from cnn_core.cli.contenders.work import Work
 
 NUMPY = "numpy-backend"
 SAMPLES = EPOCH // 3

@@ -23,6 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from contenders import CONTENDERS, is_installed
+from contenders.process import usable_cores
 from race.bars import PEAK, is_ours
 from race.machine import describe
 from race.measurements import EPOCH, Course, Row, Training
@@ -39,9 +41,6 @@ from race.results import (
     verdicts_of,
 )
 from race.rows import ROWS
-
-from cnn_core.cli.contenders import CONTENDERS, is_installed
-from cnn_core.cli.contenders.process import usable_cores
 
 NOTES = """\
 scikit-learn: MLPRegressor for the squared error has linear outputs, a little less work than the

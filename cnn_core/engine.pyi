@@ -3,7 +3,8 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
+from cnn_core.backends.interface import EngineSpec
+from cnn_core.network import ByteArray, FloatArray, IndexArray
 
 @final
 class Data: ...
@@ -18,17 +19,7 @@ class Predictor:
 
 @final
 class Engine:
-    def __new__(
-        cls,
-        network: Network,
-        parameters: FloatArray,
-        *,
-        moments: FloatArray | None = None,
-        statistics: FloatArray | None = None,
-        average: FloatArray | None = None,
-        seed: int = 0,
-        threads: int = 1,
-    ) -> Engine: ...
+    def __new__(cls, spec: EngineSpec) -> Engine: ...
     @property
     def moments(self) -> FloatArray: ...
     @property

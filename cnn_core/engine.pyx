@@ -1,7 +1,7 @@
 """The engine: whole epochs over a network of dense layers, without Python inside.
 
 It binds the arrays, checks what it is given and goes through the batches; what happens to a batch
-stands in forward.pyx, backward.pyx and update.pyx. What each method does, with shapes and errors: `cnn_core.contracts.Engine`.
+stands in forward.pyx, backward.pyx and update.pyx. What each method does, with shapes and errors: `cnn_core.backends.interface.Engine`.
 """
 
 cimport cython
@@ -15,7 +15,7 @@ from operator import index
 
 import numpy as np
 
-from cnn_core.memory import aligned
+from cnn_core.backends.alignment import aligned
 
 from . cimport gather, small_batches
 from ..pool cimport prepare, run
@@ -194,7 +194,7 @@ cdef int require_rows(
 
 @cython.final
 cdef class Engine:
-    """See `cnn_core.contracts.Engine`."""
+    """See `cnn_core.backends.interface.Engine`."""
 
     cdef Net net
     cdef Optimizer optimizer
@@ -215,18 +215,17 @@ cdef class Engine:
     cdef long training
 
     # Not __init__, which could be called again in the middle of a training.
-    def __cinit__(
-        self, network, parameters, *, moments=None, statistics=None, average=None, seed=0,
-        int threads=1,
-    ):
+    def __cinit__(self, spec):
+        network, parameters, seed = spec.network, spec.parameters, spec.seed
+        cdef int threads = 1 if spec.threads is None else spec.threads
         self.parameters = parameters
         self.optimizer = Optimizer(network.optimizer)
         self.loss = loss_named(network.loss, network.n_outputs)
         gradient = aligned(np.zeros_like(parameters))
         self.gradient_values = gradient
-        self.bind_moments(network, moments)
-        self.bind_statistics(network, statistics)
-        self.bind_average(network, average)
+        self.bind_moments(network, spec.moments)
+        self.bind_statistics(network, spec.statistics)
+        self.bind_average(network, spec.average)
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, found {threads}")
         self.threads = threads
@@ -646,7 +645,7 @@ cdef void count(Tally *tally, const Buffers *workspace, Py_ssize_t rows) noexcep
 
 @cython.final
 cdef class Predictor:
-    """See `cnn_core.contracts.Predictor`."""
+    """See `cnn_core.backends.interface.Predictor`."""
 
     cdef Engine engine
     cdef Workspace workspace

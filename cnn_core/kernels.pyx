@@ -1,7 +1,7 @@
 """The loops as Python functions, with every shape checked: they leave no array, whoever calls.
 
-What each one does, with shapes and errors, stands in `cnn_core.contracts.Kernels`. A wrong dtype,
-rank, byte order or layout is refused by the typed memoryviews themselves.
+What each one does, with shapes and errors, stands in `cnn_core.backends.interface.Kernels`. A wrong
+dtype, rank, byte order or layout is refused by the typed memoryviews themselves.
 """
 
 from libc.stdint cimport uint32_t, uint64_t

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from cnn_core.cli.contenders.process import environment, pinned
+from contenders.process import environment, pinned
 
 SCRIPT = Path(__file__).parents[1] / "learn.py"
 # The slowest job, scikit-learn's of the preset "best", takes two to five minutes.

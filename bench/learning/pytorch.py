@@ -18,13 +18,13 @@ import torch
 from torch.nn import functional
 
 from cnn_core import MLPClassifier
-from cnn_core.cli.contenders.process import usable_cores
 from cnn_core.estimators.labels import Classification
 from cnn_core.estimators.parameters import batch_size_of, network_of, rate_of, schedule_of
 from cnn_core.initializers import initialize
 from cnn_core.network import EPSILON, STATISTICS_PACE, Dense, FloatArray, IndexArray, Network
 from cnn_core.optimizers import SGD, Adam, Nadam, RMSprop
 from cnn_core.schedules import Plateau, Schedule, Steps
+from contenders.process import usable_cores
 from learning.images import Learned
 
 ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {

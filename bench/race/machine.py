@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_core import backend_info
-from cnn_core.cli.contenders.process import pinned
+from contenders.process import pinned
 
 PACKAGES = (
     "cnn-core",

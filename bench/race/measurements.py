@@ -12,7 +12,7 @@ from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
-from cnn_core.cli.contenders.process import (
+from contenders.process import (
     ContenderError,
     Job,
     Outcome,
@@ -20,7 +20,7 @@ from cnn_core.cli.contenders.process import (
     measure,
     pinned,
 )
-from cnn_core.cli.contenders.work import Work
+from contenders.work import Work
 from race.bars import AT, PEAK, Bar
 from race.machine import NoCompilerError, fma_peak
 

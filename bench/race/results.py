@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cnn_core import load_fashion_mnist
-from cnn_core.cli.contenders.work import Samples
+from contenders.work import Samples
 from race.bars import Results
 from race.measurements import Course, LeftOutError, Measurement, Row
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnn_core.cli.contenders.work import Work
+from contenders.work import Work
 from race.bars import (
     PEAK,
     Bar,

@@ -10,11 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import short_race
 from cnn_core.cli import bench, main
-from cnn_core.cli.contenders import process
-from cnn_core.cli.contenders.check import Check, check
-from cnn_core.cli.contenders.numpy_loop import NumpyLoop
-from cnn_core.cli.contenders.process import (
+from command_line import refused, succeed
+from contenders import process
+from contenders.check import Check, check
+from contenders.numpy_loop import NumpyLoop
+from contenders.process import (
     ContenderError,
     Job,
     Outcome,
@@ -22,8 +24,7 @@ from cnn_core.cli.contenders.process import (
     measure,
     usable_cores,
 )
-from cnn_core.cli.contenders.work import Samples, Work, start_weights
-from command_line import refused, succeed
+from contenders.work import Samples, Work, start_weights
 from installation import BACKENDS
 
 
@@ -43,8 +44,8 @@ class TestBench:
                 return Outcome(job.contender, job.work, answer)
             return Outcome(job.contender, job.work, None, [answer], [answer])
 
-        monkeypatch.setattr(bench, "measure", measure)
-        monkeypatch.setattr(bench, "is_installed", lambda name: name in answers)
+        monkeypatch.setattr(short_race, "measure", measure)
+        monkeypatch.setattr(short_race, "is_installed", lambda name: name in answers)
         return answers
 
     @pytest.mark.serial
@@ -97,6 +98,12 @@ class TestBench:
         del answers["cython"]
         assert "numpy-backend loses to numpy in training" in succeed(*self.SHORT)
         assert "compiled backend is not part of this installation" in capsys.readouterr().err
+
+    def test_without_the_sources_it_says_where_it_can_be_run(self, monkeypatch, tmp_path, capsys):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(bench, "__file__", str(tmp_path / "site" / "cnn_core" / "cli" / "b.py"))
+        message = refused(capsys, "bench")
+        assert "run cnn-core bench in the folder of the sources" in message
 
     def test_a_folder_of_other_data_is_refused(self, capsys, tmp_path):
         message = refused(capsys, "bench", "--data", "synthetic", "--data-folder", tmp_path)

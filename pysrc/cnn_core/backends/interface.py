@@ -12,7 +12,7 @@ respect to ``z``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -400,6 +400,7 @@ class EngineSpec:
 
     network: Network
     parameters: FloatArray
+    _: KW_ONLY
     moments: FloatArray | None = None
     statistics: FloatArray | None = None
     average: FloatArray | None = None

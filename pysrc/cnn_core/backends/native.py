@@ -82,7 +82,7 @@ class NativeBackend(Backend):
             raise ValueError(f"parameters: expected the dtype float32 or float64, found {dtype}")
         threads = self.threads if spec.threads is None else spec.threads
         engine = self._modules[dtype]["engine"].Engine
-        return cast(Engine, engine(**vars(replace(spec, threads=threads))))
+        return cast(Engine, engine(replace(spec, threads=threads)))
 
     def module_paths(self) -> dict[str, str]:
         """Return the file of each loaded compiled module."""

@@ -1,87 +1,29 @@
 """``cnn-core bench``: a short race, on this machine, of everything that is installed.
 
-The contenders are cnn_core's own backends and the libraries that a user may have: see
-`cnn_core.cli.contenders`. Each measurement has a process of its own. Everyone is checked before it
-is timed; then they take turns, and the best of each counts, since what disturbs a measurement only
-ever makes it slower.
+The drivers of other libraries are no part of an installation: they stand in ``bench/contenders``
+of the sources, from where the command has to be run.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import importlib
+import sys
 from pathlib import Path
 
-import numpy as np
-
 from cnn_core.cli import arguments as args
-from cnn_core.cli.console import CommandError, note, show
-from cnn_core.cli.contenders import CONTENDERS, is_installed
-from cnn_core.cli.contenders.process import (
-    BLAS_OVERRIDES,
-    ContenderError,
-    Job,
-    Outcome,
-    measure,
-    usable_cores,
-)
-from cnn_core.cli.contenders.work import Samples, Work
-from cnn_core.cli.sources import find_fashion_mnist
+from cnn_core.cli.console import CommandError
 
 __all__ = ["add_parser", "run"]
 
-FEATURES, CLASSES = 784, 10
-NAN = float("nan")
 BATCH_SIZES = (1, 32, 256)
-RACERS = (
-    "cython",
-    "numpy-backend",
-    "NN.predict",
-    "NN.predictor",
-    "numpy",
-    "scikit-learn",
-    "pytorch",
-    "jax",
-    "onnxruntime",
-)
 
 DESCRIPTION = """\
 Races whatever is installed of scikit-learn, PyTorch, JAX, onnxruntime and a plain NumPy loop
 against cnn_core: training a 784-128-10 network in float32 (sigmoid, squared error, plain gradient
 descent), and predicting one row. Everyone first has to give the same outputs and to reach the same
-loss.
+loss. It has to be run from a checkout of the sources, which hold the drivers.
 """
-
-EXPLANATION = """\
-An epoch is shuffled; one row is the median of many calls, its input ready in the library's own
-form. Everyone takes a turn in each round, in a process of its own, and the best counts; "slowest"
-is the longest epoch of all: where it is far from the best, the machine had other work to do."""
-
-OTHER_NOTE = """\
-scikit-learn's regressor has linear outputs: nearly the same work, checked as what it is."""
-
-
-@dataclass(frozen=True)
-class _Time:
-    """What was measured of one contender in all rounds.
-
-    A contender that does not train has no epochs, one that failed has nothing but the reason.
-    """
-
-    title: str
-    epochs: tuple[float, ...] = ()
-    row: float = NAN
-    failure: str = ""
-    is_wrong: bool = False
-
-    @property
-    def seconds(self) -> float:
-        """The best epoch."""
-        return min(self.epochs, default=NAN)
 
 
 def add_parser(commands: args.Subcommands) -> None:
@@ -140,135 +82,27 @@ def run(arguments: argparse.Namespace) -> int:
     -------
     int
         0, or 1 if someone does not compute the same, or cnn_core could not be measured.
+
+    Raises
+    ------
+    CommandError
+        If this is no checkout of the sources.
     """
     if arguments.data_folder is not None and arguments.data != "fashion-mnist":
         raise CommandError("--data-folder belongs to --data fashion-mnist")
-    overrides = [name for name in BLAS_OVERRIDES if name in os.environ]
-    if overrides:
-        note(f"measured without {' and '.join(overrides)}, which would slow NumPy down")
-    cores = usable_cores()[: arguments.threads]
-    racers = [name for name in RACERS if is_installed(name)]
-    if "cython" not in racers:
-        note("the compiled backend is not part of this installation")
-    absent = [name for name in RACERS if name not in racers and name != "cython"]
-    if absent:
-        note(f"not installed, and so not in the race: {', '.join(absent)}")
-    samples = _samples(arguments)
-    show(
-        f"784-128-10, float32, {len(samples):,} samples ({arguments.data}), "
-        f"{len(cores)} {'core' if len(cores) == 1 else 'cores'}\n"
+    folder = str(_folder_of_races())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    ended: int = importlib.import_module("short_race").run(arguments)
+    return ended
+
+
+def _folder_of_races() -> Path:
+    """Return the folder ``bench`` of the sources: of the working directory, or of these modules."""
+    for root in (Path.cwd(), Path(__file__).resolve().parents[3]):
+        if (root / "bench" / "contenders" / "__init__.py").is_file():
+            return root / "bench"
+    raise CommandError(
+        "the drivers of other libraries are not part of an installation: run cnn-core bench in the "
+        "folder of the sources, which has bench/contenders"
     )
-    lost: list[str] = []
-    ended_well = True
-    with tempfile.TemporaryDirectory(prefix="cnn-core-") as folder:
-        data = Path(folder) / "samples.npz"
-        samples.save(data)
-        for batch_size in arguments.batch_size:
-            job = Job(racers[0], Work(batch_size=batch_size), str(data), len(samples), len(cores))
-            times = _race(job, racers, cores, arguments.rounds)
-            show(f"batch {batch_size}\n{_table(times, len(samples))}\n")
-            lost += _losses(times, batch_size)
-            ended_well &= not (times[0].failure or any(time.is_wrong for time in times))
-    show(
-        "\n".join(dict.fromkeys(lost))
-        if lost
-        else f"{times[0].title} is the fastest in every case."
-    )
-    show(EXPLANATION)
-    if "scikit-learn" in racers:
-        show(OTHER_NOTE)
-    return 0 if ended_well else 1
-
-
-def _samples(arguments: argparse.Namespace) -> Samples:
-    if arguments.data == "fashion-mnist":
-        dataset = find_fashion_mnist(arguments.data_folder, note)
-        images = dataset.x_train[: arguments.samples]
-        labels = dataset.y_train[: arguments.samples].astype(np.intp)
-        return Samples(images.reshape(len(images), -1), labels, CLASSES)
-    generator = np.random.RandomState(0)
-    random = generator.randint(0, 256, (arguments.samples, FEATURES))
-    # Half of all pixels are 0, as they are in Fashion-MNIST.
-    images = (random * generator.randint(0, 2, random.shape)).astype(np.uint8)
-    # Classes that depend on the samples, so that there is something to learn.
-    labels = (images @ generator.normal(size=(FEATURES, CLASSES))).argmax(axis=1)
-    return Samples(images, labels, CLASSES)
-
-
-def _race(job: Job, racers: list[str], cores: Sequence[int], rounds: int) -> list[_Time]:
-    """Let everyone take turns; who fails in the first one takes no other."""
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in racers}
-    failures: dict[str, str] = {}
-    for number in range(rounds):
-        for name in (name for name in racers if name not in failures):
-            entry = CONTENDERS[name]
-            turn = replace(
-                job,
-                contender=name,
-                trains=entry.trains,
-                rows=int(entry.predicts),
-                checks=number == 0,
-            )
-            try:
-                outcomes[name].append(measure(turn, cores))
-            except ContenderError as error:
-                failures[name] = str(error)
-    return [_time(name, outcomes[name], failures.get(name, "")) for name in racers]
-
-
-def _time(name: str, outcomes: list[Outcome], failure: str) -> _Time:
-    if not outcomes:
-        return _Time(name, failure=f"failed: {failure}")
-    first = outcomes[0]
-    if not first.is_valid:
-        return _Time(first.title, failure=f"WRONG, not timed: {first.check}", is_wrong=True)
-    return _Time(
-        first.title,
-        tuple(seconds for outcome in outcomes for seconds in outcome.epochs),
-        min((statistics.median(o.predictions) for o in outcomes if o.predictions), default=NAN),
-        f"failed later: {failure}" if failure else "",
-    )
-
-
-def _table(times: list[_Time], samples: int) -> str:
-    """Return the times as text, each but the first of its column compared with that one."""
-    lines = [f"  {'':<40} {'s/epoch':>8} {'slowest':>8} {'samples/s':>10} {'':<13} {'one row':>9}"]
-    trained, predicted = times[0].seconds, next((t.row for t in times if t.row == t.row), NAN)
-    for time in times:
-        cells = [""] * 6
-        if time.epochs:
-            cells[:4] = (
-                f"{time.seconds:.4f}",
-                f"{max(time.epochs):.4f}",
-                f"{samples / time.seconds:,.0f}",
-                _compared(time.seconds / trained),
-            )
-        if time.row == time.row:
-            cells[4:] = f"{time.row * 1e6:.1f} us", _compared(time.row / predicted)
-        line = "{:>8} {:>8} {:>10} {:<13} {:>9} {}".format(*cells)
-        lines.append(f"  {time.title:<40} {line} {time.failure}".rstrip())
-    return "\n".join(lines)
-
-
-def _compared(ratio: float) -> str:
-    if ratio == 1 or ratio != ratio:
-        return ""
-    return f"{ratio:.1f}x slower" if ratio > 1 else f"{1 / ratio:.1f}x FASTER"
-
-
-def _losses(times: list[_Time], batch_size: int) -> list[str]:
-    """Return what cnn_core is beaten in by others, and why nobody can tell, should it have failed.
-
-    The best of its own ways to predict counts.
-    """
-    ours = times[0]
-    own = [time for time in times if time.title.startswith("cnn_core")]
-    others = [time for time in times if time not in own]
-    row = min((time.row for time in own if time.row == time.row), default=NAN)
-    lost = [f"{ours.title}, batch {batch_size}: {ours.failure}"] if ours.failure else []
-    for other in others:
-        if other.seconds < ours.seconds:
-            lost.append(f"{ours.title} loses to {other.title} in training, batch {batch_size}")
-        if other.row < row:
-            lost.append(f"cnn_core loses to {other.title} in predicting one row")
-    return lost

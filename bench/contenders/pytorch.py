@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from cnn_core.cli.contenders.work import Samples, Weights, Work
 from cnn_core.network import FloatArray, IndexArray
+from contenders.work import Samples, Weights, Work
 
 __all__ = ["PyTorch"]
 

@@ -12,10 +12,10 @@ from typing import cast
 
 import numpy as np
 
-from cnn_core.cli.contenders import Contender, Trainer
-from cnn_core.cli.contenders.numpy_loop import NumpyLoop
-from cnn_core.cli.contenders.work import Samples, start_weights
 from cnn_core.network import FloatArray, IndexArray
+from contenders import Contender, Trainer
+from contenders.numpy_loop import NumpyLoop
+from contenders.work import Samples, start_weights
 
 __all__ = ["CHECK_SAMPLES", "Check", "check"]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from cnn_core import NN, backends
-from cnn_core.cli.contenders.work import Samples, Weights, Work
-from cnn_core.memory import aligned
+from cnn_core.backends.alignment import aligned
 from cnn_core.network import ByteArray, FloatArray, IndexArray
+from contenders.work import Samples, Weights, Work
 
 __all__ = ["Compiled", "CompiledOnBytes", "Predict", "Predictor", "Reference"]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnn_core.cli.contenders.work import Samples, Weights, Work
 from cnn_core.network import Activation, FloatArray, IndexArray
 from cnn_core.optimizers import Adam
+from contenders.work import Samples, Weights, Work
 
 __all__ = ["NumpyLoop"]
 

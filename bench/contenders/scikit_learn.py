@@ -14,9 +14,9 @@ import numpy as np
 import sklearn
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from cnn_core.cli.contenders.work import Samples, Weights, Work
 from cnn_core.network import FloatArray, IndexArray
 from cnn_core.optimizers import Adam
+from contenders.work import Samples, Weights, Work
 
 __all__ = ["ScikitLearn"]
 

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from cnn_core.cli.contenders import Contender, Predictor, Trainer, make
-from cnn_core.cli.contenders.check import CHECK_SAMPLES, Check, check
-from cnn_core.cli.contenders.process import Job, Outcome
-from cnn_core.cli.contenders.work import Samples, start_weights
+from contenders import Contender, Predictor, Trainer, make
+from contenders.check import CHECK_SAMPLES, Check, check
+from contenders.process import Job, Outcome
+from contenders.work import Samples, start_weights
 
 # A process ends with the first of these, so that short epochs are repeated and long ones are not.
 _MOST_EPOCHS, _EPOCH_SECONDS = 3, 0.6

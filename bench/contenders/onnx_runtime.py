@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from cnn_core.cli.contenders.work import Samples, Weights, Work
 from cnn_core.network import FloatArray
+from contenders.work import Samples, Weights, Work
 
 __all__ = ["OnnxRuntime"]
 

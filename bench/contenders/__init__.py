@@ -2,7 +2,7 @@
 
 Each contender computes one epoch, or predictions, with the settings that its library documents as
 the fastest for this work. A race gives each measurement a process of its own: see
-`cnn_core.cli.contenders.process`.
+`contenders.process`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from cnn_core import backends
-from cnn_core.cli.contenders.work import Samples, Weights, Work
 from cnn_core.network import FloatArray, IndexArray
+from contenders.work import Samples, Weights, Work
 
 __all__ = ["CONTENDERS", "Contender", "Entry", "Predictor", "Trainer", "is_installed", "make"]
 

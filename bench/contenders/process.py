@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from cnn_core.cli.contenders.check import Check
-from cnn_core.cli.contenders.work import Work
+from contenders.check import Check
+from contenders.work import Work
 
 __all__ = [
     "BLAS_OVERRIDES",
@@ -51,7 +52,7 @@ class Job:
     Attributes
     ----------
     contender : str
-        A name of `cnn_core.cli.contenders.CONTENDERS`.
+        A name of `contenders.CONTENDERS`.
     work : Work
     data : str
         A file of `Samples.save`.
@@ -156,7 +157,7 @@ def measure(job: Job, cores: Sequence[int], variables: Mapping[str, str] | None 
             ended = subprocess.run(
                 [sys.executable, "-m", __package__],
                 input=job.to_json(),
-                env=environment(job.threads, variables),
+                env=environment(job.threads, variables) | {"PYTHONPATH": _module_path()},
                 capture_output=True,
                 text=True,
                 timeout=_TIME_LIMIT,
@@ -169,6 +170,12 @@ def measure(job: Job, cores: Sequence[int], variables: Mapping[str, str] | None 
     if ended.returncode:
         raise ContenderError(ended.stderr.strip().splitlines()[-1])
     return Outcome.from_json(ended.stdout.splitlines()[-1])
+
+
+def _module_path() -> str:
+    """Return where the process finds this package, and whatever this one is told to find."""
+    folders = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(filter(None, folders))
 
 
 def usable_cores() -> list[int]:

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cnn_core.cli.contenders.work import Samples, Weights, Work
 from cnn_core.network import FloatArray, IndexArray
 from cnn_core.optimizers import Adam
+from contenders.work import Samples, Weights, Work
 
 __all__ = ["Jax"]
 
