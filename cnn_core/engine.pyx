@@ -341,8 +341,8 @@ cdef class Engine:
 
     @steps.setter
     def steps(self, value):
-        if not 0 <= index(value) < 2**32:
-            raise ValueError(f"steps: expected 0 up to below 2**32, found {value}")
+        if not 0 <= index(value) < 2**63:
+            raise ValueError(f"steps: expected 0 up to below 2**63, found {value}")
         self.steps_taken = value
 
     def train_epoch(

@@ -34,7 +34,7 @@ from cnn_core.checkpoint_checks import (
     check_state,
     record_in,
 )
-from cnn_core.files import in_message, remove_leftovers
+from cnn_core.files import checked_target, in_message, remove_leftovers
 from cnn_core.model_file import ModelFileError, read_tensors
 from cnn_core.network_json import network_to_json
 from cnn_core.training.callbacks import Callback
@@ -88,8 +88,7 @@ class Checkpoint:
     every_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, str | os.PathLike) or not os.fspath(self.path):
-            raise TypeError(f"path: expected the path of a file, found {self.path!r}")
+        checked_target(self.path)
         if self.every_epochs is not None:
             whole("every_epochs", self.every_epochs, 1)
         if self.every_seconds is not None:

@@ -1,8 +1,9 @@
-"""Writing files so that a reader never meets half of one."""
+"""Opening files, and writing them so that a reader never meets half of one."""
 
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import os
@@ -19,8 +20,12 @@ except ImportError:  # no POSIX system
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "NotAFileError",
     "atomic_write",
+    "checked_path",
+    "checked_target",
     "in_message",
+    "open_file",
     "remove_leftovers",
     "sync_folder",
     "write_table",
@@ -28,7 +33,125 @@ __all__ = [
 ]
 
 
-def atomic_write(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
+PathLike = str | os.PathLike[str]
+
+# A name that is free is found at the first attempt, unless `remove_leftovers` comes in between.
+_ATTEMPTS = 100
+# Bits of `os.open` that not every system has: do not wait for the other end of a pipe.
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+class NotAFileError(ValueError):
+    """A path that leads to something else than a regular file.
+
+    Attributes
+    ----------
+    found : str
+        What it is: ``"a folder"``, ``"a device, a pipe or a socket"``.
+    """
+
+    def __init__(self, path: PathLike, found: str) -> None:
+        super().__init__(path, found)
+        self.path = os.fspath(path)
+        self.found = found
+
+    def __str__(self) -> str:
+        """Return path and finding in one line."""
+        return f"{self.path}: expected a regular file, found {self.found}"
+
+
+def checked_path(path: Any, name: str = "path") -> str:
+    """Return a path as text.
+
+    Parameters
+    ----------
+    path : str or path-like
+    name : str
+        What the caller calls it, for the errors.
+
+    Raises
+    ------
+    TypeError
+        For anything else; also for bytes.
+    ValueError
+        If it is empty, or holds a character that no name of a file can hold.
+    """
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
+        raise TypeError(f"{name}: expected a path as str or pathlib.Path, found {path!r:.200}")
+    if not text:
+        raise ValueError(f"{name}: expected the path of a file, found an empty one")
+    if "\0" in text:
+        raise ValueError(f"{name}: expected a path without NUL characters, found {text!r:.200}")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name}: expected a path that the file system can hold, found {text!r:.200}"
+        ) from error
+    return text
+
+
+def checked_target(path: Any, name: str = "path") -> str:
+    """Return the path of a file that is to be written, as text.
+
+    Parameters
+    ----------
+    path, name
+        As for `checked_path`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_path` does.
+    IsADirectoryError
+        If it ends as the path of a folder does: in a separator, ``.`` or ``..``.
+    """
+    text = checked_path(path, name)
+    if os.path.basename(text) in ("", os.curdir, os.pardir):
+        raise IsADirectoryError(
+            f"{name}: expected the name of a file, found {text!r:.200}, which is that of a folder"
+        )
+    return text
+
+
+def open_file(path: PathLike) -> io.BufferedReader:
+    """Open a regular file for reading.
+
+    What is asked of the stream afterwards, such as its size, is true of the file that is read, also
+    if another process replaces it meanwhile.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_path` does.
+    NotAFileError
+        If it is a folder, a device, a pipe or a socket. None of these is waited for.
+    OSError
+        If it cannot be opened.
+    """
+    name = checked_path(path)
+    try:
+        descriptor = os.open(name, _READING)
+    except OSError as error:
+        # Windows refuses to open folders, other systems sockets.
+        if os.path.isdir(name):
+            raise NotAFileError(path, "a folder") from error
+        if error.errno == errno.ENXIO:
+            raise NotAFileError(path, "a device, a pipe or a socket") from error
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise NotAFileError(path, "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket")
+
+
+def atomic_write(path: PathLike, write: Callable[[BinaryIO], object]) -> None:
     """Write a file as a whole or not at all.
 
     ``write`` fills a temporary file in the same folder, which then takes the place of ``path`` in
@@ -48,18 +171,19 @@ def atomic_write(path: str | os.PathLike[str], write: Callable[[BinaryIO], objec
     FileNotFoundError
         The folder of ``path`` does not exist.
     IsADirectoryError
-        ``path`` is a folder.
+        ``path`` is a folder, or ends as that of a folder does.
     OSError
         The file cannot be written: the disk is full or read-only, say.
+    TypeError
+        ``path`` is no path.
     ValueError
-        ``path`` exists and is not a regular file (a device or a pipe cannot be replaced).
+        ``path`` is empty or holds a NUL character, or exists and is not a regular file (a device or
+        a pipe cannot be replaced).
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(checked_target(path)))
     mode = _mode_to_keep(target)
-    # A name of its own length, so that a target near the file system's limit can be written too.
-    temporary = target.parent / f".{_mark(target)}-{os.urandom(8).hex()}.tmp"
     try:
-        _replace(temporary, target, write, mode)
+        _replace(target, write, mode)
     except FileNotFoundError as error:
         if target.parent.is_dir():
             raise
@@ -68,71 +192,89 @@ def atomic_write(path: str | os.PathLike[str], write: Callable[[BinaryIO], objec
         ) from error
     except OSError as error:
         # Nobody knows the temporary file; and a full disk names none.
-        if error.errno is None or error.filename not in (None, os.fspath(temporary)):
+        if error.errno is None:
+            raise
+        if error.filename is not None and not _is_temporary_of(target, str(error.filename)):
             raise
         raise OSError(error.errno, error.strerror, os.fspath(target)) from error
     sync_folder(target.parent)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
+def write_text(path: PathLike, text: str) -> None:
     """Write a text in UTF-8 as a file, as a whole or not at all; see `atomic_write`."""
     contents = text.encode()
     atomic_write(path, lambda stream: stream.write(contents))
 
 
-def write_table(path: str | os.PathLike[str], rows: Iterable[Iterable[Any]]) -> None:
+def write_table(path: PathLike, rows: Iterable[Iterable[Any]]) -> None:
     """Write rows as comma-separated text, as a whole or not at all; see `atomic_write`."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_text(path, text.getvalue())
 
 
-def _replace(
-    temporary: Path, target: Path, write: Callable[[BinaryIO], object], mode: int | None
-) -> None:
-    """Write the temporary file and let it take the place of the target, or remove it."""
-    stream = open(temporary, "x+b")  # noqa: SIM115 (closed below, before the renaming)
-    try:
-        with _claimed(stream):
-            with stream:
+def _replace(target: Path, write: Callable[[BinaryIO], object], mode: int | None) -> None:
+    """Write a temporary file and let it take the place of the target, or remove it."""
+    for _ in range(_ATTEMPTS):
+        # A name of its own length, so that a target near the file system's limit has one as well.
+        temporary = target.parent / f".{_mark(target)}-{os.urandom(8).hex()}.tmp"
+        with open(temporary, "x+b") as stream, _kept_open(stream) as descriptor:
+            try:
+                if not _is_kept(descriptor, temporary):
+                    continue
                 write(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            if mode is not None:
-                os.chmod(temporary, mode)
-            os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+                stream.close()
+                if mode is not None:
+                    os.chmod(temporary, mode)
+                os.replace(temporary, target)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
+            return
+    raise FileExistsError(
+        errno.EEXIST, "other processes remove each temporary file made there", os.fspath(target)
+    )
 
 
-def remove_leftovers(path: str | os.PathLike[str]) -> None:
+def remove_leftovers(path: PathLike) -> None:
     """Remove the temporary files of writers of `path` that were killed, not of those at work."""
     target = Path(os.path.realpath(path))
-    ours = re.compile(rf"\.{_mark(target)}-[0-9a-f]{{16}}\.tmp")
     with suppress(OSError):
         for found in target.parent.iterdir():
-            if ours.fullmatch(found.name):
+            if _is_temporary_of(target, found):
                 with suppress(OSError), found.open("r+b") as stream:
                     _lock(stream.fileno())
                     found.unlink()
 
 
 @contextmanager
-def _claimed(stream: BinaryIO) -> Iterator[None]:
-    """Keep `remove_leftovers` off a file, also once the stream is closed."""
+def _kept_open(stream: BinaryIO) -> Iterator[int | None]:
+    """Give another descriptor of the file, with which a lock outlives the stream."""
     if fcntl is None:
-        yield
+        yield None
         return
     descriptor = os.dup(stream.fileno())
     try:
-        # Some file systems have no locks.
-        with suppress(OSError):
-            _lock(descriptor)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _is_kept(descriptor: int | None, temporary: Path) -> bool:
+    """Lock a new file; False if `remove_leftovers` of another process has come before."""
+    if descriptor is None:
+        return True
+    try:
+        _lock(descriptor)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # A file system without locks, where `remove_leftovers` removes nothing.
+        return True
+    return _is_at(descriptor, temporary)
 
 
 def _lock(descriptor: int) -> None:
@@ -141,10 +283,24 @@ def _lock(descriptor: int) -> None:
     Raises
     ------
     OSError
-        If somebody else has locked it, or that cannot be told.
+        If somebody else has locked it (a BlockingIOError), or that cannot be told.
     """
     if fcntl is not None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Tell whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _is_temporary_of(target: Path, path: str | Path) -> bool:
+    """Tell by its name whether a file is a temporary one of the target."""
+    name = rf"\.{_mark(target)}-[0-9a-f]{{16}}\.tmp"
+    return re.fullmatch(name, os.path.basename(path)) is not None
 
 
 def in_message(text: object, most: int = 1000) -> str:

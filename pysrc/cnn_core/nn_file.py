@@ -66,7 +66,7 @@ def read(file: ModelFile) -> NN:
         tensors = without_history(file.tensors)
         if settings["class"] != _CLASS:
             raise ValueError(f"a {settings['class']!r} with {', '.join(sorted(tensors))}")
-        _require_sizes(settings["network"], tensors)
+        _require_sizes(settings["network"], settings["rule"], tensors)
         inputs, hidden, outputs = settings["network"]
         net = NN(
             inputs,
@@ -85,7 +85,9 @@ def read(file: ModelFile) -> NN:
             input_scale=settings.get("input_scale", 1.0),
             n_threads=file.n_threads,
         )
-        net.seed = None if settings["seed"] is None else whole("seed", settings["seed"], 0)
+        net.seed = (
+            None if settings["seed"] is None else whole("seed", settings["seed"], 0, 2**32 - 1)
+        )
         net.history = history_from_tensors(file.tensors)
         model = net._model
         model.seed = whole("shuffle_key", settings["shuffle_key"], 0)
@@ -109,7 +111,7 @@ def _tensors(net: NN) -> dict[str, FloatArray]:
     }
 
 
-def _require_sizes(sizes: Any, tensors: dict[str, FloatArray]) -> None:
+def _require_sizes(sizes: Any, rule: Any, tensors: dict[str, FloatArray]) -> None:
     """Compare the arrays with the sizes, before memory is taken for a network of these."""
     inputs, hidden, outputs = sizes
     expected = {"wih": (hidden, inputs), "who": (outputs, hidden)}
@@ -118,6 +120,12 @@ def _require_sizes(sizes: Any, tensors: dict[str, FloatArray]) -> None:
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise ValueError(f"{name}: expected the shape {shape}, found {tensors[name].shape}")
+    # Of the article's rule each training sample has a column.
+    columns = tensors["bih"].shape[1:]
+    if len(columns) != (1 if rule == "article" else 0):
+        raise ValueError(f"bih: expected that of the rule {rule!r:.80}, found {hidden, *columns}")
     for name, units in (("bih", hidden), ("bho", outputs)):
-        if tensors[name].shape[:1] != (units,):
-            raise ValueError(f"{name}: expected {units} rows, found {tensors[name].shape}")
+        if tensors[name].shape != (units, *columns):
+            raise ValueError(
+                f"{name}: expected the shape {(units, *columns)}, found {tensors[name].shape}"
+            )

@@ -88,8 +88,8 @@ def blamed_on(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     except MemoryError as error:
         raise ModelFileError(
             path,
-            f"expected {kind} that fits in memory, found a file of {os.path.getsize(path)} bytes, "
-            "of which a model takes several times as many",
+            f"expected {kind} that fits in memory, where it takes several times the bytes of its "
+            "file, found too little of it",
         ) from error
     except _OF_DESCRIPTIONS as error:
         raise ModelFileError(
@@ -181,7 +181,7 @@ def read_state(file: ModelFile) -> tuple[ModelState, Any]:
             network,
             dtype,
             seed,
-            Snapshot(arrays, whole("steps", state["steps"], 0, 2**32 - 1)),
+            Snapshot(arrays, whole("steps", state["steps"], 0)),
             whole("epochs_done", state["epochs_done"], 0),
             whole("samples_done", state["samples_done"], 0),
             history_from_tensors(file.tensors),

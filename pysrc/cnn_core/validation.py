@@ -273,9 +273,13 @@ def text(name: str, value: Any) -> str:
     ------
     TypeError
         For anything else.
+    ValueError
+        For half a surrogate pair, which no text in Unicode holds.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name}: expected text, found {shown(value)}")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{name}: expected text in Unicode, found {shown(value)}")
     return value
 
 

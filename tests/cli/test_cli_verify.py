@@ -246,7 +246,7 @@ class TestItCannotBeTold:
         del record[missing]
         (run / "run.json").write_text(json.dumps(record))
         error = refused(capsys, "verify", run)
-        assert f"does not hold what is needed (no '{missing}')" in error
+        assert f"does not hold what is needed ({missing}: expected a value, found none)" in error
 
     def test_each_damaged_field_is_reported_or_does_no_harm(self, samples, tmp_path, capsys):
         folder = tmp_path / "run"

@@ -78,7 +78,7 @@ LIES = {
     "epochs of the past": ("state", "epochs_done", -1),
     "no epoch": ("state", "epochs_done", 0),
     "fewer epochs than were measured": ("state", "epochs_done", 1),
-    "steps beyond the counter": ("state", "steps", 2**32),
+    "steps beyond the counter": ("state", "steps", 2**63),
     "another dtype": ("state", "dtype", "float64"),
     "a later version": ("training", "version", 2),
     "a version of text": ("training", "version", "1"),

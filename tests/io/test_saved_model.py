@@ -191,7 +191,7 @@ class TestRefusals:
             ("seed", -1),
             ("seed", 2**64),
             ("steps", -1),
-            ("steps", 2**32),
+            ("steps", 2**63),
             ("steps", "3"),
             ("epochs_done", None),
             ("samples_done", 1.5),

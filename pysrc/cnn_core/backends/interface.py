@@ -289,7 +289,8 @@ class Engine(Protocol):
     Attributes
     ----------
     steps : int
-        Steps taken so far; writable, from 0 to below ``2**32``.
+        Steps taken so far; writable, from 0 to below ``2**63``. The dropout counts them modulo
+        ``2**32``.
     moments : array
     statistics : array
     average : array or None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from cnn_core.backends import NAMES
 from cnn_core.backends.threads import MOST_THREADS
 from cnn_core.cli.console import CommandError, show
+from cnn_core.files import checked_path, checked_target
 
 if TYPE_CHECKING:
     Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -34,6 +35,8 @@ __all__ = [
     "at_least_0",
     "below_1",
     "checkpoint_every",
+    "new_file",
+    "path",
     "positive",
     "share",
     "widths",
@@ -204,6 +207,34 @@ def below_1(text: str) -> float:
     return value
 
 
+def path(text: str) -> Path:
+    """Return the path that was typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    try:
+        return Path(checked_path(text, "a path"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def new_file(text: str) -> Path:
+    """Return the path that was typed, of a file that is to be written.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none, or ends as that of a folder does.
+    """
+    try:
+        return Path(checked_target(text, "a path"))
+    except (ValueError, IsADirectoryError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def checkpoint_every(text: str) -> dict[str, Any] | None:
     """Return how often a checkpoint is to be written, as `cnn_core.Checkpoint` takes it.
 
@@ -258,7 +289,7 @@ def add_data(parser: Parser, *, default: str | None, help: str) -> None:
     group.add_argument(
         "--data-folder",
         metavar="DIR",
-        type=Path,
+        type=path,
         help="where the files of Fashion-MNIST are (default: wherever they are found)",
     )
 
@@ -322,14 +353,14 @@ def add_out(group: argparse._ActionsContainer, kind: str) -> None:
     group.add_argument(
         "--out",
         metavar="DIR",
-        type=Path,
+        type=path,
         help=f"run folder to write, new or empty (default: runs/DATE-TIME-{kind})",
     )
 
 
 def add_run(parser: Parser) -> None:
     """Add the run folder that a command reads."""
-    parser.add_argument("folder", metavar="RUN", type=Path, help="run folder of cnn-core train")
+    parser.add_argument("folder", metavar="RUN", type=path, help="run folder of cnn-core train")
 
 
 def add_quiet(group: argparse._ActionsContainer, help: str) -> None:

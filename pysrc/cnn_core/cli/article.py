@@ -123,7 +123,7 @@ def add_parser(commands: args.Subcommands) -> None:
     parser.add_argument(
         "--data-folder",
         metavar="DIR",
-        type=Path,
+        type=args.path,
         help="where the files of Fashion-MNIST are (default: wherever they are found)",
     )
     args.add_out(parser, "article")

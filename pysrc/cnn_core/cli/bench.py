@@ -42,7 +42,7 @@ def add_parser(commands: args.Subcommands) -> None:
         "hardly depends on it",
     )
     parser.add_argument(
-        "--data-folder", metavar="DIR", type=Path, help="where the files of Fashion-MNIST are"
+        "--data-folder", metavar="DIR", type=args.path, help="where the files of Fashion-MNIST are"
     )
     parser.add_argument(
         "--samples",

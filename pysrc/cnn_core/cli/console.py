@@ -143,7 +143,8 @@ def short_path(path: str | Path) -> str:
     """Return a path as a user would type it from the current folder, if it lies below it."""
     try:
         return str(Path(path).resolve().relative_to(Path.cwd()))
-    except (ValueError, OSError):
+    except (ValueError, OSError, RuntimeError):
+        # A RuntimeError is a link that leads to itself.
         return str(path)
 
 

@@ -55,7 +55,7 @@ def add_parser(commands: args.Subcommands) -> None:
     parser.add_argument(
         "file",
         metavar="FILE",
-        type=Path,
+        type=args.path,
         help="samples: an IDX file, .npz (its test part, if it has one), .npy or .csv (with a "
         "header, its columns are found by name and one other, as the target, is left out)",
     )
@@ -67,7 +67,7 @@ def add_parser(commands: args.Subcommands) -> None:
         "number from 0 to 1, and they need not add up to 1",
     )
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="file to write (default: standard output)"
+        "--out", metavar="FILE", type=args.new_file, help="file to write (default: standard output)"
     )
     args.add_backend(parser)
     parser.set_defaults(run=run_predict)

@@ -57,6 +57,11 @@ def training_again(
     samples = read_samples(source, note)
     _require_same_data(source, hashes, samples.hashes, refusal)
     if scaling is not None:
+        if scaling.offset.shape not in ((), (samples.n_features,)):
+            raise CommandError(
+                f"{refusal}: its record scales {scaling.offset.size} features, the data have "
+                f"{samples.n_features}; train again"
+            )
         samples = replace(samples, scaling=scaling)
     training = Training(wanted, source, samples)
     now = json.loads(json.dumps(training.settings()))

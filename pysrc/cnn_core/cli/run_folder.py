@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 import os
 import re
@@ -20,9 +21,11 @@ from cnn_core.cli.console import CommandError, note, short_path
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.sources import Source
 from cnn_core.cli.trained import Trained
-from cnn_core.files import sync_folder, write_table, write_text
+from cnn_core.files import open_file, sync_folder, write_table, write_text
+from cnn_core.io.fields import Fields, parsed
 
 __all__ = [
+    "FILES",
     "FORMAT",
     "FORMAT_VERSION",
     "HISTORY",
@@ -31,13 +34,17 @@ __all__ = [
     "UNFINISHED",
     "NewFolder",
     "Run",
+    "check_format",
+    "damaged",
     "final_folder",
     "is_about",
     "new_folder",
     "put_in_place",
     "read_losses",
+    "read_record",
     "read_run",
     "record_head",
+    "source_from_json",
     "source_to_json",
     "write_history",
     "write_json",
@@ -46,12 +53,18 @@ __all__ = [
 HISTORY = "history.csv"
 MODEL = "model.safetensors"
 RECORD = "run.json"
+REPORT = "report.txt"
+PICTURES = ("curves.png", "confusion.png", "gallery.png")
+# All that a run folder may hold.
+FILES = (MODEL, RECORD, HISTORY, REPORT, *PICTURES)
 # Behind the name of a folder whose training has not come to its end.
 UNFINISHED = ".unfinished"
 FORMAT = "cnn-core run"
 FORMAT_VERSION = 2
 # The first version knew the model of an `NN` alone.
 _READABLE_VERSIONS = (1, FORMAT_VERSION)
+# Of a longer record nothing is read: 600,000 features, each with its name and its scaling.
+MAX_RECORD_BYTES = 64 * 2**20
 
 _RUNS = Path("runs")
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", -1)}
@@ -156,7 +169,9 @@ def put_in_place(hidden: Path, final: Path, *, asked_for: bool) -> Path:
 
 
 def _is_taken(final: Path) -> bool:
-    return final.exists() and not (final.is_dir() and not any(final.iterdir()))
+    # A link is not followed, wherever it leads.
+    is_empty = final.is_dir() and not any(final.iterdir())
+    return final.is_symlink() or (final.exists() and not is_empty)
 
 
 def _checked(out: Path) -> Path:
@@ -231,10 +246,12 @@ def read_losses(path: Path) -> list[float]:
     OSError, ValueError
         If there is no such table, or it is damaged.
     """
-    with open(path, encoding="utf-8", newline="") as stream:
+    with io.TextIOWrapper(open_file(path), encoding="utf-8", newline="") as stream:
         try:
-            return [float(row["loss"]) for row in csv.DictReader(stream)]
-        except (KeyError, TypeError, csv.Error) as error:
+            head, *rows = csv.reader(stream)
+            column = head.index("loss")
+            return [float(row[column]) for row in rows]
+        except (IndexError, csv.Error, ValueError) as error:
             raise ValueError(f"{path}: expected a number as the loss of each epoch") from error
 
 
@@ -270,7 +287,7 @@ class Run:
     scaling : Scaling
     accuracy : float
         Accuracy on the test part, as recorded.
-    record : dict
+    record : Fields
         All that the record holds.
     """
 
@@ -281,7 +298,7 @@ class Run:
     feature_names: tuple[str, ...] | None
     scaling: Scaling
     accuracy: float
-    record: dict[str, Any]
+    record: Fields
 
 
 def read_run(folder: Path, backend: str = "auto") -> Run:
@@ -313,19 +330,10 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
             f"found one without {' and '.join(missing)}"
         )
     path = folder / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        values = _values(record)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise CommandError(f"{path}: not the record of a run, or damaged ({reason})") from error
+    fields = read_record(path)
+    with damaged(path):
+        check_format(fields, FORMAT, _READABLE_VERSIONS)
+        values = _values(fields)
     face = load(folder / MODEL, backend=backend)
     try:
         trained = Trained.of(face)
@@ -338,27 +346,86 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
     return Run(trained=trained, **values)
 
 
-def _values(record: dict[str, Any]) -> dict[str, Any]:
-    """Return what a `Run` is made of, and the number of features."""
-    if record["format"] != FORMAT or record["format_version"] not in _READABLE_VERSIONS:
+def read_record(path: Path) -> Fields:
+    """Return what a record holds.
+
+    Raises
+    ------
+    CommandError
+        If it is no object in JSON, or longer than any that is written.
+    OSError
+        If it cannot be read.
+    """
+    with damaged(path):
+        with open_file(path) as stream:
+            contents = stream.read(MAX_RECORD_BYTES + 1)
+        if len(contents) > MAX_RECORD_BYTES:
+            raise ValueError(f"expected at most {MAX_RECORD_BYTES} bytes, found more")
+        return Fields(parsed(contents))
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Turn what the fields of a record are refused by into an error about it.
+
+    Raises
+    ------
+    CommandError
+        In the place of these errors.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CommandError(f"{path}: not the record of a run, or damaged ({error})") from error
+
+
+def check_format(fields: Fields, kind: str, versions: tuple[int, ...]) -> None:
+    """See that a record is of a kind and a version that can be read.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not.
+    """
+    found, version = fields.text("format"), fields.whole("format_version")
+    if found != kind or version not in versions:
         raise ValueError(
-            f"format {record['format']!r}, version {record['format_version']!r}; "
-            f"expected {FORMAT!r}, version {' or '.join(map(str, _READABLE_VERSIONS))}"
+            f"expected {kind!r}, version {' or '.join(map(str, versions))}, found {found!r:.80}, "
+            f"version {version}; a newer cnn_core may read it"
         )
-    data = record["data"]
-    names = data["feature_names"]
+
+
+def _values(fields: Fields) -> dict[str, Any]:
+    """Return what a `Run` is made of, and the number of features."""
+    data = fields.fields("data")
+    features = data.whole("features", 1)
+    names = data.optional(data.names, "feature_names")
+    if names is not None and len(names) != features:
+        raise ValueError(f"{data.name('feature_names')}: expected {features}, found {len(names)}")
     return {
-        "source": Source(**data["asked_for"]),
-        "hashes": {str(key): str(value) for key, value in data["sha256"].items()},
-        "class_names": tuple(str(name) for name in record["class_names"]),
-        "feature_names": None if names is None else tuple(str(name) for name in names),
-        "scaling": Scaling.from_json(record["preprocessing"]),
-        "accuracy": float(record["result"]["test_accuracy"]),
-        "features": int(data["features"]),
-        "record": record,
+        "source": source_from_json(data.fields("asked_for")),
+        "hashes": data.text_by_text("sha256"),
+        "class_names": fields.names("class_names"),
+        "feature_names": names,
+        "scaling": Scaling.from_json(fields.fields("preprocessing"), features),
+        "accuracy": fields.fields("result").number("test_accuracy"),
+        "features": features,
+        "record": fields,
     }
 
 
 def source_to_json(source: Source) -> dict[str, Any]:
     """Return a source as the record keeps it: so that it is found from any folder."""
     return asdict(source.absolute())
+
+
+def source_from_json(fields: Fields) -> Source:
+    """Return the source that `source_to_json` gave.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    known = {name: fields.optional(fields.text, name) for name in ("labels", "target", "folder")}
+    return Source(data=fields.text("data"), header=fields.optional(fields.flag, "header"), **known)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.data import DataError
+from cnn_core.io.fields import Fields
 from cnn_core.network import ByteArray, FloatArray
 from cnn_core.standardization import offset_and_scale
 
@@ -20,6 +21,8 @@ __all__ = ["Scaling"]
 _FARTHEST = 1e18
 # Below it, what overflows in a difference is too far away as well.
 _LARGE = 2.0**960
+# Names of the dtypes that samples may have.
+_DTYPES = frozenset(np.dtype(code).name for code in "?" + np.typecodes["AllInteger"] + "efdg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,21 +169,35 @@ class Scaling:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Scaling:
+    def from_json(cls, fields: Fields, n_features: int | None = None) -> Scaling:
         """Return the scaling that `to_json` described.
+
+        Parameters
+        ----------
+        fields : Fields
+        n_features : int, optional
+            Features of a sample, if they are known.
 
         Raises
         ------
-        KeyError, TypeError, ValueError
+        OverflowError, TypeError, ValueError
             For anything else.
         """
+        offset = np.asarray(fields.numbers("offset"), np.float64)
+        scale = np.asarray(fields.numbers("scale"), np.float64)
+        is_known = n_features is None or offset.shape in ((), (n_features,))
+        if offset.shape != scale.shape or not is_known:
+            raise ValueError(
+                f"{fields.name('offset')}, {fields.name('scale')}: expected a number each, or one "
+                f"for each feature, found {offset.size} and {scale.size}"
+            )
+        if not (scale > 0).all():
+            raise ValueError(f"{fields.name('scale')}: expected numbers above 0")
+        dtype = fields.text("dtype")
+        if dtype not in _DTYPES:
+            raise ValueError(
+                f"{fields.name('dtype')}: expected that of numbers, found {dtype!r:.80}"
+            )
         # Records of the first version say nothing about it.
-        in_network = values.get("in_network", False)
-        if not isinstance(in_network, bool):
-            raise TypeError(f"in_network: expected true or false, found {in_network!r}")
-        offset = np.asarray(values["offset"], np.float64)
-        scale = np.asarray(values["scale"], np.float64)
-        finite = np.isfinite(offset).all() and np.isfinite(scale).all()
-        if offset.shape != scale.shape or offset.ndim > 1 or not finite or (scale <= 0).any():
-            raise ValueError("offset and scale of the preprocessing do not go together")
-        return cls(str(values["description"]), offset, scale, str(values["dtype"]), in_network)
+        in_network = "in_network" in fields and fields.flag("in_network")
+        return cls(fields.text("description"), offset, scale, dtype, in_network)

@@ -17,6 +17,7 @@ from cnn_core.cli.tables import KNOWN, classes_of, file_hashes, in_order, listed
 from cnn_core.data import DataNotFoundError, Dataset, load_digits, load_fashion_mnist
 from cnn_core.data.fashion_mnist import FILES
 from cnn_core.data.splits import shuffled_by_class
+from cnn_core.files import checked_path
 
 __all__ = [
     "Samples",
@@ -55,6 +56,9 @@ class Source:
 
     def __post_init__(self) -> None:
         """Refuse arguments that do not go with the data."""
+        for name in ("data", "labels", "folder"):
+            if (path := getattr(self, name)) is not None:
+                checked_path(path, f"--{name}")
         ending = Path(self.data).suffix.lower()
         if self.folder is not None and self.data != "fashion-mnist":
             raise CommandError(f"--data-folder belongs to fashion-mnist, not to {self.data}")

@@ -93,10 +93,10 @@ def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
         f"{samples.name}: {len(parts.test.y)} test samples ({samples.test_part})\n\n"
         f"{training.result.report}"
     )
-    write_text(folder / "report.txt", report)
+    write_text(folder / run_folder.REPORT, report)
     if plots:
         _draw(training, folder)
-    order = (run_folder.MODEL, run_folder.RECORD, run_folder.HISTORY, "report.txt")
+    order = (run_folder.MODEL, run_folder.RECORD, run_folder.HISTORY, run_folder.REPORT)
     return [*order, *sorted(path.name for path in folder.glob("*.png"))]
 
 

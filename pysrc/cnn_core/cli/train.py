@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from cnn_core.checkpoints import Checkpoint
@@ -15,6 +14,7 @@ from cnn_core.cli.recorded import training_again
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.sources import Source, read_samples
 from cnn_core.cli.training import Training
+from cnn_core.io.fields import Fields
 from cnn_core.model_file import ModelFileError
 
 __all__ = ["add_parser", "run"]
@@ -64,7 +64,7 @@ def add_parser(commands: args.Subcommands) -> None:
     output.add_argument(
         "--resume",
         metavar="RUN",
-        type=Path,
+        type=args.path,
         help="go on with a training that was killed or interrupted, to the same weights as if it "
         "had not been; "
         "beside it only --quiet and --no-plots",
@@ -160,17 +160,19 @@ def _beginning(training: Training) -> dict[str, Any]:
     }
 
 
-def _begun(record: dict[str, Any], arguments: argparse.Namespace) -> Training:
+def _begun(record: Fields, arguments: argparse.Namespace) -> Training:
     """Return the training that was begun, if it is the same here and now."""
     refusal = f"{arguments.resume} cannot be gone on with"
     try:
-        wanted = parse([str(word) for word in record["command"][1:]])
-        source = Source(**record["data"]["asked_for"])
-        hashes, settings = dict(record["data"]["sha256"]), dict(record["settings"])
-        backend = record["backend"]
-        preprocessing = record.get("preprocessing")
-        scaling = None if preprocessing is None else Scaling.from_json(preprocessing)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        _, *words = record.texts("command")
+        wanted = parse(words)
+        source = run_folder.source_from_json(record.fields("data").fields("asked_for"))
+        hashes = record.fields("data").text_by_text("sha256")
+        settings, backend = record.fields("settings").values, record.text("backend")
+        scaling = None
+        if "preprocessing" in record:
+            scaling = Scaling.from_json(record.fields("preprocessing"))
+    except (OverflowError, TypeError, ValueError) as error:
         raise CommandError(f"{refusal}: its record is damaged ({error}); train again") from error
     wanted.quiet |= arguments.quiet
     wanted.no_plots |= arguments.no_plots

@@ -6,9 +6,9 @@ run folder, with a model that can be used, in which there is what is needed to g
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,8 +17,10 @@ from typing import IO, Any
 
 from cnn_core import load
 from cnn_core.cli import run_folder
-from cnn_core.cli.console import CommandError, error_text, note, short_path
+from cnn_core.cli.console import CommandError, note, short_path
 from cnn_core.cli.run_folder import UNFINISHED, NewFolder
+from cnn_core.files import remove_leftovers
+from cnn_core.io.fields import Fields
 from cnn_core.training import DivergenceError
 
 try:
@@ -107,6 +109,10 @@ def find(folder: Path) -> Begun | None:
         )
     final = whole.parent / (whole.name.removesuffix(UNFINISHED) or whole.name)
     path = _while_unfinished(final)
+    if path.is_symlink():
+        raise CommandError(
+            f"--resume: {path} is a symbolic link; name the folder that it leads to, or remove it"
+        )
     if (path / TRAINING).is_file():
         return Begun(path, final)
     if (final / run_folder.RECORD).is_file():
@@ -123,7 +129,7 @@ def find(folder: Path) -> Begun | None:
 
 
 @contextmanager
-def go_on(begun: Begun) -> Iterator[dict[str, Any]]:
+def go_on(begun: Begun) -> Iterator[Fields]:
     """Give what was recorded at the beginning of a training.
 
     Nobody else can go on with it as long as the block lasts. In the folder nothing is changed.
@@ -131,23 +137,27 @@ def go_on(begun: Begun) -> Iterator[dict[str, Any]]:
     Raises
     ------
     CommandError
-        If another process is at it, or the record is damaged.
+        If another process is at it, the record is damaged, or the folder holds what no training
+        has written.
     """
+    _require_own_files(begun.path)
     with _locked(begun.path):
         yield _read(begun.path / TRAINING)
 
 
 @contextmanager
-def reopen(begun: Begun, record: dict[str, Any]) -> Iterator[NewFolder]:
+def reopen(begun: Begun, record: Fields) -> Iterator[NewFolder]:
     """Make the run folder of a training that goes on, within the block of `go_on`; see `begin`."""
     path = _while_unfinished(begun.final)
     try:
         if begun.path != path:
-            if path.exists():
+            if os.path.lexists(path):
                 raise CommandError(f"--resume: {short_path(path)} is in the way; remove or move it")
             os.rename(begun.path, path)
-        _remove_all_but_the_training(path)
-        asked_for = bool(record.get("asked_for_folder", True))
+        _remove_old_results(path)
+        with run_folder.damaged(path / TRAINING):
+            # Records of the first version say nothing about it.
+            asked_for = "asked_for_folder" not in record or record.flag("asked_for_folder")
         with _made(path, begun.final, asked_for=asked_for, is_new=False) as folder:
             yield folder
     except OSError as error:
@@ -187,8 +197,9 @@ def _was_interrupted(final: Path) -> bool:
     if not (final / TRAINING).is_file():
         return False
     try:
-        return json.loads((final / run_folder.RECORD).read_bytes())["interrupted"] is not False
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        record = run_folder.read_record(final / run_folder.RECORD)
+        return "interrupted" not in record or record.flag("interrupted")
+    except (OSError, ValueError, TypeError):
         return True
 
 
@@ -245,22 +256,32 @@ def _locked(path: Path) -> IO[bytes]:
     return stream
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        found = (record["format"], record["format_version"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CommandError(f"{path}: damaged ({error_text(error)}); train again") from error
-    if found != (FORMAT, FORMAT_VERSION):
-        raise CommandError(
-            f"{path}: expected {FORMAT!r}, version {FORMAT_VERSION}, found {found[0]!r}, "
-            f"version {found[1]!r}"
-        )
-    return dict(record)
+def _read(path: Path) -> Fields:
+    record = run_folder.read_record(path)
+    with run_folder.damaged(path):
+        run_folder.check_format(record, FORMAT, (FORMAT_VERSION,))
+    return record
 
 
-def _remove_all_but_the_training(path: Path) -> None:
-    """Remove what an end that was cut short has left of the complete folder."""
-    for file in path.iterdir():
-        if file.name not in (CHECKPOINT, TRAINING) and file.is_file():
-            file.unlink()
+def _require_own_files(path: Path) -> None:
+    """See that what is written into a folder stays there: a run folder may come from anybody.
+
+    Raises
+    ------
+    CommandError
+        If a name that a training writes to is that of a link, a folder or a device.
+    """
+    for name in (TRAINING, CHECKPOINT, *run_folder.FILES):
+        file = path / name
+        if os.path.lexists(file) and not stat.S_ISREG(os.lstat(file).st_mode):
+            raise CommandError(
+                f"--resume: expected a file {short_path(file)} as cnn-core train writes it, found "
+                "a symbolic link, a folder or a device; remove it"
+            )
+
+
+def _remove_old_results(path: Path) -> None:
+    """Remove what the folder of a complete run has, or the beginning of one that was cut short."""
+    for name in run_folder.FILES:
+        (path / name).unlink(missing_ok=True)
+        remove_leftovers(path / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ from cnn_core.cli.recorded import training_again
 from cnn_core.cli.run_folder import Run, read_run
 from cnn_core.cli.trained import describe_backend, weights_sha256
 from cnn_core.cli.training import Training
+from cnn_core.io.fields import Fields
 
 __all__ = ["add_parser", "run"]
 
@@ -104,20 +106,16 @@ class _Recorded:
     def of(cls, folder: Path) -> _Recorded:
         run = read_run(folder)
         record, path = run.record, folder / run_folder.RECORD
-        if record.get("interrupted"):
-            _cannot(folder, "it was interrupted by Ctrl-C, at a moment that does not come again")
         try:
-            settings, backend = dict(record["settings"]), dict(record["backend"])
-            weights, date = str(record["result"]["weights_sha256"]), str(record["date"])
-            argv = [str(word) for word in record["command"][1:]]
-            for keys in _ENVIRONMENT.values():
-                _found(backend, keys)
-            describe_backend(backend)
-            if backend["backend"] not in _BACKENDS:
-                raise ValueError(f"the backend {backend['backend']!r:.80}")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            lacks = f"no {error}" if isinstance(error, KeyError) else error
-            _cannot(folder, f"{path} does not hold what is needed ({lacks})", error)
+            was_interrupted = "interrupted" in record and record.flag("interrupted")
+            settings, backend = record.fields("settings").values, record.fields("backend")
+            weights, date = record.fields("result").text("weights_sha256"), record.text("date")
+            _, *argv = record.texts("command")
+            _check_backend(backend)
+        except (TypeError, ValueError) as error:
+            _cannot(folder, f"{path} does not hold what is needed ({error})", error)
+        if was_interrupted:
+            _cannot(folder, "it was interrupted by Ctrl-C, at a moment that does not come again")
         if settings.get("time_budget") is not None:
             _cannot(
                 folder,
@@ -131,7 +129,27 @@ class _Recorded:
             wanted = train.parse(argv)
         except ValueError as error:
             _cannot(folder, f"this version has no such command as the recorded one: {error}", error)
-        return cls(run, wanted, settings, backend, weights, date, folder / run_folder.HISTORY)
+        return cls(
+            run, wanted, settings, backend.values, weights, date, folder / run_folder.HISTORY
+        )
+
+
+def _check_backend(fields: Fields) -> None:
+    """See that a record says what computed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it does not.
+    """
+    if fields.text("backend") not in _BACKENDS:
+        raise ValueError(f"{fields.name('backend')}: expected one of {', '.join(_BACKENDS)}")
+    for name in ("isa", "compiler"):
+        fields.optional(fields.text, name)
+    fields.optional(partial(fields.whole, least=1), "threads")
+    versions = fields.fields("versions")
+    for name in ("cnn_core", "python", "numpy", "cython"):
+        versions.optional(versions.text, name)
 
 
 def _training_again(recorded: _Recorded, arguments: argparse.Namespace) -> Training:

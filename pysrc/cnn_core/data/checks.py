@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
-import stat
 
-from cnn_core.files import in_message
+from cnn_core.files import NotAFileError, in_message, open_file
 
-__all__ = ["DataError", "DataNotFoundError", "check_is_file", "check_unpacked_size"]
+__all__ = ["DataError", "DataNotFoundError", "check_unpacked_size", "open_data", "size_of"]
 
 ALWAYS_ALLOWED_BYTES = 256 * 2**20
 """A file may make arrays of this many bytes, however small it is: every known data set fits."""
@@ -55,34 +55,37 @@ class DataNotFoundError(FileNotFoundError):
     """
 
 
-def check_is_file(path: str | os.PathLike[str]) -> int:
-    """Return the size in bytes of a regular file.
+def open_data(path: str | os.PathLike[str]) -> io.BufferedReader:
+    """Open a file for reading.
+
+    Its size and its contents are to be asked of the stream, since another process may replace the
+    file meanwhile.
 
     Parameters
     ----------
     path : str or path-like
-        File to look at.
-
-    Returns
-    -------
-    int
-        Its size in bytes.
+        File to open.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
     DataError
-        It is a folder, a device or a pipe (opening a pipe would wait for ever).
+        It is a folder, a device or a pipe (reading a pipe would wait for ever).
+    TypeError, ValueError
+        It is no path.
     """
     try:
-        status = os.stat(path)
+        return open_file(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{os.fspath(path)}: no such file") from error
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
-        raise DataError(path, "a regular file", kind)
-    return status.st_size
+    except NotAFileError as error:
+        raise DataError(path, "a regular file", error.found) from error
+
+
+def size_of(stream: io.BufferedReader) -> int:
+    """Return the size of an open file in bytes."""
+    return os.fstat(stream.fileno()).st_size
 
 
 def check_unpacked_size(path: str | os.PathLike[str], packed: int, unpacked: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..files import atomic_write
+from ..files import atomic_write, checked_path
 from .checks import DataError, DataNotFoundError
 from .dataset import Dataset
 from .idx import read_known_idx
@@ -133,7 +133,8 @@ def load_fashion_mnist(
         A file outside the cache folder is damaged or is not a file of Fashion-MNIST.
     """
     if path is not None:
-        return _dataset(_read_named_folder(Path(path), "the path passed"), str(path))
+        folder = Path(checked_path(path))
+        return _dataset(_read_named_folder(folder, "the path passed"), str(folder))
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
         return _dataset(_read_named_folder(Path(named), ENVIRONMENT_VARIABLE), named)

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from .checks import DataError, check_is_file, check_unpacked_size
+from .checks import DataError, check_unpacked_size, open_data, size_of
 
 __all__ = ["read_idx"]
 
@@ -101,8 +101,8 @@ def read_known_idx(
     FileNotFoundError, DataError
         As `read_idx`.
     """
-    file_size = check_is_file(path)
-    with open(path, "rb") as file:
+    with open_data(path) as file:
+        file_size = size_of(file)
         packed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
         if not packed:

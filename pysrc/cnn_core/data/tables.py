@@ -15,7 +15,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from .checks import DataError, check_is_file, check_unpacked_size
+from cnn_core.files import checked_path
+
+from .checks import DataError, check_unpacked_size, open_data, size_of
 
 __all__ = ["Table", "load_file"]
 
@@ -118,12 +120,14 @@ def load_file(
     ValueError
         The arguments do not go with this kind of file or with each other.
     """
-    file = Path(path)
+    file = Path(checked_path(path))
+    labels_file = None if labels is None else Path(checked_path(labels, "labels"))
     kind = file.suffix.lower()
     if kind not in ENDINGS:
         raise DataError(file, f"a name ending in {', '.join(ENDINGS)}", repr(file.suffix))
     _check_arguments(kind, target, labels, has_target, header, features)
-    size = check_is_file(file)
+    with open_data(file) as stream:
+        size = size_of(stream)
     try:
         if kind == ".csv":
             return _read_csv(
@@ -132,8 +136,8 @@ def load_file(
         if kind == ".npz":
             return _table(file, _read_npz(file, has_target))
         parts = {"X": _read_npy(file)}
-        if labels is not None:
-            parts["y"] = _read_npy(Path(labels))
+        if labels_file is not None:
+            parts["y"] = _read_npy(labels_file)
         return _table(file, parts)
     except MemoryError as error:
         raise DataError(
@@ -291,21 +295,20 @@ _NAMES_IN_NPZ = {
 
 
 def _read_npy(file: Path) -> Array:
-    size = check_is_file(file)
-    with open(file, "rb") as stream:
-        return _read_array(file, stream, size)
+    with open_data(file) as stream:
+        return _read_array(file, stream, size_of(stream))
 
 
 def _read_npz(file: Path, has_target: bool) -> dict[str, Array]:
     """Read the arrays that `_NAMES_IN_NPZ` names, with or without the targets."""
-    with open(file, "rb") as stream:
+    with open_data(file) as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
                 _check_end(file, stream, archive)
                 members = _members(file, archive)
                 wanted = _wanted(file, members, has_target)
                 size = sum(members[name].file_size for name in wanted.values())
-                check_unpacked_size(file, file.stat().st_size, size)
+                check_unpacked_size(file, size_of(stream), size)
                 return {part: _read_member(file, archive, members[wanted[part]]) for part in wanted}
         except (DataError, MemoryError):
             raise

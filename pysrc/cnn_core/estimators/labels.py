@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cnn_core.estimators.scoring import accuracy
 from cnn_core.estimators.task import BEFORE, Task, as_target_array
+from cnn_core.io.fields import Fields
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
 from cnn_core.targets import one_hot_rows
 from cnn_core.validation import number
@@ -19,6 +20,9 @@ from cnn_core.validation import number
 Kind: TypeAlias = Literal["one", "binary", "multiclass", "multilabel"]
 Labels: TypeAlias = npt.NDArray[Any]
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
+
+# Of all names of classes together, each as long as the longest; four bytes each.
+_MOST_CHARACTERS = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +202,9 @@ class Classification(Task):
                 "classes_: a file can hold numbers and text, found "
                 f"{self.classes.dtype}; fit with y.astype(str)"
             )
-        classes = {"values": self.classes.tolist(), "dtype": self.classes.dtype.str}
+        values = self.classes.tolist()
+        _require_room(values)
+        classes = {"values": values, "dtype": self.classes.dtype.str}
         return {"kind": self.kind, "classes": classes}
 
     @classmethod
@@ -210,17 +216,56 @@ class Classification(Task):
         KeyError, TypeError, ValueError
             For anything else.
         """
-        dtype = np.dtype(values["classes"]["dtype"])
-        if dtype.kind not in "biufUO":
-            raise ValueError(f"classes: expected numbers or text, found {dtype}")
-        known = values["classes"]["values"]
-        if any(isinstance(value, str) != (dtype.kind in "UO") for value in known):
-            raise ValueError(f"classes: expected {dtype}, found {known!r:.80}")
-        task = cls.of_classes(np.array(known, dtype))
-        kinds = ("multilabel",) if values["kind"] == "multilabel" else (task.kind,)
-        if values["kind"] not in kinds:
-            raise ValueError(f"{len(task.classes)} classes, and a task {values['kind']!r}")
-        return replace(task, kind=values["kind"])
+        fields = Fields(values, "task")
+        known = _classes_in(fields.fields("classes"))
+        task = cls.of_classes(known)
+        if not np.array_equal(task.classes, known):
+            raise ValueError(f"classes: expected them in rising order, found {known!r:.80}")
+        kind = fields.text("kind")
+        if kind == "multilabel" and np.array_equal(known, np.arange(len(known))):
+            return replace(task, kind="multilabel")
+        if kind != task.kind:
+            raise ValueError(f"{known!r:.80} as the classes of a task {kind!r:.80}")
+        return task
+
+
+def _classes_in(fields: Fields) -> Labels:
+    """Return the classes that a file names.
+
+    An array of texts is made as wide as the longest of them, whatever width the file declares.
+    """
+    dtype = np.dtype(fields.text("dtype"))
+    if dtype.kind in "UO":
+        names = list(fields.texts("values"))
+        _require_room(names)
+        return np.array(names, object if dtype.kind == "O" else np.str_)
+    values = fields.value("values")
+    if dtype.kind not in "biuf" or not isinstance(values, list):
+        raise ValueError(f"classes: expected numbers or text, found {values!r:.80} of {dtype}")
+    known = np.array(values, dtype)
+    if known.ndim != 1 or not all(
+        type(one) is type(value) and one == value
+        for one, value in zip(known.tolist(), values, strict=True)
+    ):
+        raise ValueError(f"classes: expected {dtype}, found {values!r:.80}")
+    return known
+
+
+def _require_room(classes: list[Any]) -> None:
+    """Refuse texts of which an array, as wide as the longest throughout, would take too much.
+
+    Raises
+    ------
+    ValueError
+        If it would be more than 64 MiB.
+    """
+    longest = max((len(name) for name in classes if isinstance(name, str)), default=0)
+    if len(classes) * longest > _MOST_CHARACTERS:
+        raise ValueError(
+            f"classes: expected at most {_MOST_CHARACTERS} characters in an array as wide as the "
+            f"longest name throughout, found {len(classes)} names of up to {longest}; use shorter "
+            "names"
+        )
 
 
 def as_labels(values: Any, n_samples: int, estimator: str, name: str = "y") -> Labels:

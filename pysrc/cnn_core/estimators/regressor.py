@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from cnn_core.estimators.documentation import documented
 from cnn_core.estimators.parameters import out_activation
 from cnn_core.estimators.targets import Regression, as_numbers
 from cnn_core.estimators.task import Task
+from cnn_core.io.fields import Fields
 from cnn_core.network import FloatArray, Huber, Loss, Pinball
 from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule
@@ -264,8 +266,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         raise ValueError(f"loss: expected one of {', '.join(map(repr, LOSSES))}, found {name!r}")
 
     def _task_from_json(self, values: Any) -> Task:
-        n_targets = values["n_targets"]
-        return self._regression(None if n_targets is None else int(n_targets))
+        fields = Fields(values, "task")
+        n_targets = fields.optional(partial(fields.whole, least=1), "n_targets")
+        return self._regression(n_targets)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can take."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnn_core import checkpoints
+from cnn_core.io.fields import Fields
 from cnn_core.model import Model, read_model
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import OPTIMIZERS
@@ -41,6 +42,8 @@ _CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 # Before the names of these curves, where they stand beside the model's history.
 _OF_ESTIMATOR = "estimator."
 _OF_SETS = "estimator.evals_result_."
+# The learning rate "adaptive" divided by 5 so often is below what any number can be.
+_MOST_CUTS = 440
 # Parameters that may be objects of which a file cannot hold anything.
 _MAY_BE_LOST = ("callbacks", "random_state", "scoring")
 _DESCRIPTIONS: dict[str, type[Any]] = {
@@ -109,25 +112,67 @@ def read(file: ModelFile) -> BaseMLP:
     kind = file.metadata["kind"]
     model, extra = read_model(file)
     with blamed_on(file.path, f"an {kind}"):
-        parameters = {name: _from_json(value) for name, value in extra["parameters"].items()}
+        fields = Fields(extra, "extra")
+        parameters = {
+            name: _from_json(value) for name, value in fields.fields("parameters").values.items()
+        }
         estimator = kinds[kind](backend=file.backend, n_threads=file.n_threads, **parameters)
-        for name in _ATTRIBUTES:
-            if name in extra["attributes"]:
-                setattr(estimator, name, _from_json(extra["attributes"][name]))
-        estimator._watch = PatienceCounter(*_from_json(extra["watch"]))
+        for name, value in _attributes_in(fields.fields("attributes")).items():
+            setattr(estimator, name, value)
+        estimator._watch = PatienceCounter.from_state(_from_json(fields.value("watch")))
         estimator._best = _best_in(file, model)
-        for name in _CURVES:
-            setattr(estimator, name, model.history.pop(_OF_ESTIMATOR + name, None))
-        estimator.evals_result_ = {}
-        for key in [key for key in model.history if key.startswith(_OF_SETS)]:
-            place, name = key.removeprefix(_OF_SETS).rsplit(".", 1)
-            estimator.evals_result_.setdefault(place, {})[name] = model.history.pop(key)
-        estimator._become(model, estimator._task_from_json(extra["task"]))
-        if extra["feature_names"] is not None:
-            estimator.feature_names_in_ = np.array(extra["feature_names"], object)
-            if estimator.feature_names_in_.shape != (model.network.n_inputs,):
-                raise ValueError(f"{len(extra['feature_names'])} names of features")
+        for name, curve in _curves_in(model.history).items():
+            setattr(estimator, name, curve)
+        estimator.evals_result_ = _results_in(model.history)
+        estimator._become(model, estimator._task_from_json(fields.value("task")))
+        names = fields.optional(fields.texts, "feature_names")
+        if names is not None:
+            if len(names) != model.network.n_inputs:
+                raise ValueError(
+                    f"feature_names: expected {model.network.n_inputs}, found {len(names)}"
+                )
+            estimator.feature_names_in_ = np.array(names, object)
     return estimator
+
+
+def _attributes_in(fields: Fields) -> dict[str, Any]:
+    """Return the attributes that a file has, each of its kind."""
+    values = {name: _from_json(fields.value(name)) for name in _ATTRIBUTES if name in fields}
+    found = Fields(values, "attributes")
+    known: dict[str, Any] = {name: found.whole(name) for name in ("n_iter_", "t_")}
+    known["_cuts"] = found.whole("_cuts", most=_MOST_CUTS)
+    known["stopped_because_"] = found.optional(found.text, "stopped_because_")
+    for name in ("best_loss_", "best_validation_score_"):
+        known[name] = found.optional(found.measured, name)
+    # Not there if a fit was interrupted in its first epoch.
+    if "loss_" in found:
+        known["loss_"] = found.measured("loss_")
+    return known
+
+
+def _curves_in(history: dict[str, list[float]]) -> dict[str, list[float] | None]:
+    """Take the curves of the estimator out of the history of its model."""
+    curves = {name: history.pop(_OF_ESTIMATOR + name, None) for name in _CURVES}
+    if curves["loss_curve_"] is None:
+        raise ValueError("loss_curve_: expected a curve, found none")
+    validation = [curves[name] for name in _CURVES[1:]]
+    if (validation[0] is None) != (validation[1] is None):
+        raise ValueError(f"{' and '.join(_CURVES[1:])}: expected both or none, found one")
+    return curves
+
+
+def _results_in(history: dict[str, list[float]]) -> dict[str, dict[str, list[float]]]:
+    """Take what was measured on the evaluation sets out of the history of a model."""
+    results: dict[str, dict[str, list[float]]] = {}
+    for key in [key for key in history if key.startswith(_OF_SETS)]:
+        place, _, name = key.removeprefix(_OF_SETS).rpartition(".")
+        results.setdefault(place, {})[name] = history.pop(key)
+    for place, result in results.items():
+        if set(result) != {"loss", "score"}:
+            raise ValueError(
+                f"evals_result_ {place:.80}: expected loss and score, found {result!r:.80}"
+            )
+    return results
 
 
 def _best_of(estimator: BaseMLP) -> tuple[dict[str, str], dict[str, FloatArray]]:

@@ -34,6 +34,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
+from cnn_core.files import checked_target
 from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
 from cnn_core.training.state import EpochRecord, TrainingState, require_monitored
@@ -270,6 +271,7 @@ class CSVLog(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        checked_target(path)
         self.path = path
 
     def on_train_begin(self, state: TrainingState) -> None:
@@ -343,6 +345,7 @@ class SaveModel(Callback):
     def __init__(
         self, path: str | os.PathLike[str], every: int = 1, best_only: bool = False
     ) -> None:
+        checked_target(path)
         self.path = path
         self.every = whole("every", every, 1)
         self.best_only = flag("best_only", best_only)

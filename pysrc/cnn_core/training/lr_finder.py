@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.files import atomic_write
+from cnn_core.files import atomic_write, checked_target
 from cnn_core.training.batches import shuffled_order
 from cnn_core.types import IndexArray
 from cnn_core.validation import number, whole
@@ -67,6 +67,7 @@ class LearningRates:
         OSError
             If the file cannot be written.
         """
+        checked_target(path)
         try:
             from matplotlib.figure import Figure
         except ImportError as error:

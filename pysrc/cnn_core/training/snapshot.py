@@ -13,8 +13,6 @@ from cnn_core.network import Network
 from cnn_core.types import FloatArray
 from cnn_core.validation import whole
 
-_MOST_STEPS = 2**32 - 1
-
 
 class Snapshot(NamedTuple):
     """What a model's steps change.
@@ -97,7 +95,7 @@ def snapshot_from(value: Any, layout: Mapping[str, tuple[Any, ...]]) -> Snapshot
         return None
     snapshot = Snapshot(**value)
     check_arrays("best", snapshot.arrays, layout)
-    whole("best steps", snapshot.steps, 0, _MOST_STEPS)
+    whole("best steps", snapshot.steps, 0)
     return snapshot
 
 

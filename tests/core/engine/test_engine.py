@@ -133,7 +133,7 @@ class TestState:
         assert engine.statistics.shape == (0,)
         assert engine.average is None
 
-    @pytest.mark.parametrize("steps", [0, 5, 2**32 - 1])
+    @pytest.mark.parametrize("steps", [0, 5, 2**32, 2**63 - 1])
     def test_steps_can_be_set(self, backend, dtype, steps):
         net = network([4, 5, 2])
         engine = backend.engine(net, np.ones(net.n_parameters(), dtype))

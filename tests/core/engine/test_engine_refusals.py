@@ -211,8 +211,8 @@ class TestRefusals:
             engine.train_epoch(x, t, None, 2, rates)
         assert engine.steps == 0
 
-    @pytest.mark.parametrize("steps", [-1, 2**32, 2**70])
-    def test_steps_beyond_32_bits(self, engine, steps):
+    @pytest.mark.parametrize("steps", [-1, 2**63, 2**70])
+    def test_steps_beyond_63_bits(self, engine, steps):
         with pytest.raises(ValueError, match="steps"):
             engine.steps = steps
         assert engine.steps == 0

@@ -71,7 +71,7 @@ class NumpyEngine:
 
     @steps.setter
     def steps(self, steps: int) -> None:
-        self._steps = require_whole("steps", steps, 0, 2**32)
+        self._steps = require_whole("steps", steps, 0, 2**63)
 
     def train_epoch(
         self,
