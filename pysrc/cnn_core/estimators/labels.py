@@ -242,7 +242,10 @@ def _classes_in(fields: Fields) -> Labels:
     values = fields.value("values")
     if dtype.kind not in "biuf" or not isinstance(values, list):
         raise ValueError(f"classes: expected numbers or text, found {values!r:.80} of {dtype}")
-    known = np.array(values, dtype)
+    try:
+        known = np.array(values, dtype)
+    except OverflowError as error:
+        raise ValueError(f"classes: expected {dtype}, found {values!r:.80}") from error
     if known.ndim != 1 or not all(
         type(one) is type(value) and one == value
         for one, value in zip(known.tolist(), values, strict=True)
