@@ -80,7 +80,7 @@ def checked_path(path: Any, name: str = "path") -> str:
     if not isinstance(text, str):
         raise TypeError(f"{name}: expected a path as str or pathlib.Path, found {path!r:.200}")
     if not text:
-        raise ValueError(f"{name}: expected the path of a file, found an empty one")
+        raise ValueError(f"{name}: expected a path, found an empty one")
     if "\0" in text:
         raise ValueError(f"{name}: expected a path without NUL characters, found {text!r:.200}")
     try:

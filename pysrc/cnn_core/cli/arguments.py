@@ -216,9 +216,9 @@ def path(text: str) -> Path:
         If it is none.
     """
     try:
-        return Path(checked_path(text, "a path"))
+        return Path(checked_path(text))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(_without_name(error)) from error
 
 
 def new_file(text: str) -> Path:
@@ -230,9 +230,9 @@ def new_file(text: str) -> Path:
         If it is none, or ends as that of a folder does.
     """
     try:
-        return Path(checked_target(text, "a path"))
+        return Path(checked_target(text))
     except (ValueError, IsADirectoryError) as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(_without_name(error)) from error
 
 
 def checkpoint_every(text: str) -> dict[str, Any] | None:
@@ -366,6 +366,11 @@ def add_run(parser: Parser) -> None:
 def add_quiet(group: argparse._ActionsContainer, help: str) -> None:
     """Add the wish for few words."""
     group.add_argument("--quiet", action="store_true", help=help)
+
+
+def _without_name(error: Exception) -> str:
+    """Return the text of an error without the argument's name, which argparse adds."""
+    return str(error).partition(": ")[2]
 
 
 def _number(text: str) -> float:
