@@ -1,4 +1,4 @@
-"""What a network is made of: what its descriptions refuse, and where its parameters lie."""
+"""Descriptions of networks: what they refuse, and where the parameters lie."""
 
 from __future__ import annotations
 

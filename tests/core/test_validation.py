@@ -1,4 +1,4 @@
-"""Numbers, flags and names that are none are refused by name, whoever is given them."""
+"""Numbers, flags and names that are none are refused by name, wherever they are given."""
 
 from __future__ import annotations
 

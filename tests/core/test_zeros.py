@@ -15,8 +15,8 @@ import pytest
 from cnn_core import backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
+from guard_pages import HAS_GUARD_PAGES, guarded
 from networks import parameters_for
-from walls import HAS_WALLS, walled
 
 pytestmark = pytest.mark.covering
 
@@ -188,7 +188,7 @@ class TestPrediction:
         assert not engine.predict(x, out)
         assert np.isnan(out[200]).all()
 
-    @pytest.mark.skipif(not HAS_WALLS, reason="needs mprotect")
+    @pytest.mark.skipif(not HAS_GUARD_PAGES, reason="needs mprotect")
     @pytest.mark.parametrize("inputs", [48, 49, 63, 64, 211])
     @pytest.mark.parametrize("rows", [48, 49, 51])
     def test_reads_nothing_behind_the_samples(self, dtype, rng, rows, inputs):
@@ -197,5 +197,5 @@ class TestPrediction:
         engine = backends.get("cython").engine(net, parameters_for(rng, net, dtype))
         expected, found = (np.empty((rows, 5), dtype) for _ in range(2))
         engine.predict(x, expected)
-        engine.predict(walled(x, "behind"), found)
+        engine.predict(guarded(x, "behind"), found)
         np.testing.assert_array_equal(found, expected)

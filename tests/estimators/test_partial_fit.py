@@ -1,4 +1,4 @@
-"""partial_fit and warm starts go on with the network that is there."""
+"""partial_fit and warm starts continue with the fitted network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A test file that is started as a script, since what it does could hang or crash."""
+"""Start a test file as a script, since what it does could hang or crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading takes no more memory than the reader states, whatever a file says."""
+"""Reading takes no more memory than the reader states, even for files that lie about sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the suite carried out, Python and Cython in one table; called by `make coverage`.
+"""What the suite covers, Python and Cython in one table; called by `make coverage`.
 
     python tests/tools/coverage_report.py BUILD
 

@@ -90,7 +90,7 @@ def fuzz(name: str, corpus: Path, seconds: int) -> int:
         limits = [
             f"-max_total_time={seconds}",
             f"-rss_limit_mb={MAX_MIB}",
-            # By the clock on the wall, on which a busy machine may stand still for a while.
+            # Of wall time, of which a busy machine may take a lot.
             f"-timeout={STUCK_SECONDS}",
             f"-report_slow_units={STUCK_SECONDS}",
             f"-max_len={MAX_LENGTH}",

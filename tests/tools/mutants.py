@@ -43,7 +43,7 @@ from mutants_build import Mutant
 
 FOLDER = Path("build/mutants")
 SUBJECTS = (
-    "core/test_memory_walls.py",
+    "core/test_guard_pages.py",
     "core/kernels",
     "core/engine",
     "core/test_fast_paths.py",

@@ -1,4 +1,4 @@
-"""Schedules give the rates of their formulas, whatever part of an epoch is asked for."""
+"""Schedules give the rates of their formulas, for any part of an epoch."""
 
 from __future__ import annotations
 

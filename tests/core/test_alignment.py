@@ -1,4 +1,4 @@
-"""Where the arrays begin that every step goes through."""
+"""Parameters, moments and gradients begin on a cache line."""
 
 import copy
 import pickle

@@ -16,11 +16,14 @@ from cnn_core import backends
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from corpus import DENSE_SHAPES
+from guard_pages import HAS_GUARD_PAGES, guarded
 from kernel_calls import OPERATIONS, normal, outputs_of, unset, well_formed_call
 from networks import parameters_for
-from walls import HAS_WALLS, walled
 
-pytestmark = [pytest.mark.covering, pytest.mark.skipif(not HAS_WALLS, reason="needs mprotect")]
+pytestmark = [
+    pytest.mark.covering,
+    pytest.mark.skipif(not HAS_GUARD_PAGES, reason="needs mprotect"),
+]
 
 SIDES = ["before", "behind"]
 # Inputs of a network: less than a vector, around several, and many, each with a rest.
@@ -33,7 +36,7 @@ def test_touching_a_guard_page_ends_the_process(side):
     child = os.fork()
     if child == 0:
         faulthandler.disable()
-        address = walled(np.ones(8, np.float32), side).ctypes.data
+        address = guarded(np.ones(8, np.float32), side).ctypes.data
         ctypes.string_at(address - 1 if side == "before" else address + 32, 1)
         os._exit(0)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
@@ -44,14 +47,14 @@ class TestKernels:
     @pytest.mark.parametrize("operation", OPERATIONS)
     def test_every_operation_stays_within_its_arrays(self, kernels, dtype, rng, operation, side):
         arguments = well_formed_call(operation, dtype, rng)
-        guarded = {
-            name: walled(value, side) if isinstance(value, np.ndarray) else value
+        beside = {
+            name: guarded(value, side) if isinstance(value, np.ndarray) else value
             for name, value in arguments.items()
         }
-        for call in (arguments, guarded):
+        for call in (arguments, beside):
             getattr(kernels, operation)(**call)
         for name in outputs_of(operation):
-            np.testing.assert_allclose(guarded[name], arguments[name], rtol=1e-6)
+            np.testing.assert_allclose(beside[name], arguments[name], rtol=1e-6)
 
     @pytest.mark.parametrize("shape", DENSE_SHAPES, ids=str)
     def test_the_product_stays_within_its_arrays_at_every_size(
@@ -60,9 +63,9 @@ class TestKernels:
         n, fan_in, fan_out = shape
         x, weights = normal(rng, (n, fan_in), dtype), normal(rng, (fan_in, fan_out), dtype)
         delta, bias = normal(rng, (n, fan_out), dtype), normal(rng, fan_out, dtype)
-        x, weights, delta, bias = (walled(array, side) for array in (x, weights, delta, bias))
+        x, weights, delta, bias = (guarded(array, side) for array in (x, weights, delta, bias))
         out, grad_x, grad_weights, grad_bias = (
-            walled(unset(size, dtype), side)
+            guarded(unset(size, dtype), side)
             for size in (delta.shape, x.shape, weights.shape, fan_out)
         )
         kernels.dense_forward(x, weights, bias, out)
@@ -88,13 +91,13 @@ class TestEngine:
         )
         # Zeros for the most part, which are looked for.
         x = rng.integers(1, 200, (70, width)) * (rng.random((70, width)) < 0.2)
-        x = walled(x.astype(dtype if samples_dtype == "reals" else np.uint8), side)
-        t = walled(np.eye(5, dtype=dtype)[rng.integers(0, 5, 70)], side)
-        parameters = walled(parameters_for(rng, net, dtype), side)
+        x = guarded(x.astype(dtype if samples_dtype == "reals" else np.uint8), side)
+        t = guarded(np.eye(5, dtype=dtype)[rng.integers(0, 5, 70)], side)
+        parameters = guarded(parameters_for(rng, net, dtype), side)
         engine = backends.get("cython").engine(net, parameters, threads=2)
         order = rng.permutation(70).astype(np.intp)
-        loss, _ = engine.train_epoch(x, t, walled(order, side), batch_size, 0.01)
-        out, elsewhere = walled(unset((70, 5), dtype), side), np.zeros((70, 5), dtype)
+        loss, _ = engine.train_epoch(x, t, guarded(order, side), batch_size, 0.01)
+        out, elsewhere = guarded(unset((70, 5), dtype), side), np.zeros((70, 5), dtype)
         engine.predict(x, out)
         engine.predict(np.array(x), elsewhere)
         assert np.isfinite(loss)

@@ -8,17 +8,17 @@ import sys
 
 import numpy as np
 
-HAS_WALLS = sys.platform != "win32"
+HAS_GUARD_PAGES = sys.platform != "win32"
 PROT_NONE = 0
 
 
-def walled(array: np.ndarray, side: str) -> np.ndarray:
+def guarded(array: np.ndarray, side: str) -> np.ndarray:
     """Return a copy with a guard page right "before" or "behind" it."""
     page = mmap.PAGESIZE
     pages = -(-max(array.nbytes, 1) // page)
     memory = mmap.mmap(-1, (pages + 1) * page)
-    wall, first = (0, page) if side == "before" else (pages * page, pages * page - array.nbytes)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + wall
+    guard, first = (0, page) if side == "before" else (pages * page, pages * page - array.nbytes)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + guard
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(page), PROT_NONE) != 0:
         raise OSError(ctypes.get_errno(), "mprotect")
