@@ -7,9 +7,9 @@ cdef void loss_and_output_delta(
     const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows
 ) noexcept nogil
 cdef void backward_layers(
-    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows, int thread
 ) noexcept nogil
 # Tasks for `run`.
-cdef void forward_backward_block(void *context, Py_ssize_t block) noexcept nogil
-cdef void backward_block(void *context, Py_ssize_t block) noexcept nogil
-cdef void normalize_batch_backward(void *context, Py_ssize_t block) noexcept nogil
+cdef void forward_backward_block(void *context, Py_ssize_t block, int thread) noexcept nogil
+cdef void backward_block(void *context, Py_ssize_t block, int thread) noexcept nogil
+cdef void normalize_batch_backward(void *context, Py_ssize_t block, int thread) noexcept nogil

@@ -39,7 +39,7 @@ cdef inline void block_rows(
     top[0] = top[0] + batch.top
 
 
-cdef void forward_backward_block(void *context, Py_ssize_t block) noexcept nogil:
+cdef void forward_backward_block(void *context, Py_ssize_t block, int thread) noexcept nogil:
     """From the layer that all have come up to, to the next that waits for all, or to the end."""
     cdef const BatchSlice *batch = <const BatchSlice *>context
     cdef const Buffers *workspace = batch.workspace
@@ -50,25 +50,25 @@ cdef void forward_backward_block(void *context, Py_ssize_t block) noexcept nogil
         gather_slice(batch, top, rows)
         affine(
             batch.net, workspace, 0, workspace.x + top * workspace.input_row, workspace.input_row, batch.first, top, rows,
-            batch.samples.are_sparse,
+            batch.samples.are_sparse, thread,
         )
         if batch.net.layers[0].normalization == BATCH:
             return
-    if forward_layers(batch, l, top, rows) == batch.net.size:
+    if forward_layers(batch, l, top, rows, thread) == batch.net.size:
         loss_and_output_delta(batch, top, rows)
-        backward_layers(batch, batch.net.size - 1, top, rows)
+        backward_layers(batch, batch.net.size - 1, top, rows, thread)
 
 
-cdef void backward_block(void *context, Py_ssize_t block) noexcept nogil:
+cdef void backward_block(void *context, Py_ssize_t block, int thread) noexcept nogil:
     """Down from the layer that all have come to, to the next that waits for all, or to the end."""
     cdef const BatchSlice *batch = <const BatchSlice *>context
     cdef Py_ssize_t top, rows
     block_rows(batch, block, &top, &rows)
-    backward_layer(batch, batch.layer, top, rows)
-    backward_layers(batch, batch.layer - 1, top, rows)
+    backward_layer(batch, batch.layer, top, rows, thread)
+    backward_layers(batch, batch.layer - 1, top, rows, thread)
 
 
-cdef void normalize_batch_backward(void *context, Py_ssize_t block) noexcept nogil:
+cdef void normalize_batch_backward(void *context, Py_ssize_t block, int thread) noexcept nogil:
     """From dloss/dz to the same with respect to what was weighed, some units over all the samples."""
     cdef const BatchSlice *batch = <const BatchSlice *>context
     cdef const Layer *layer = &batch.net.layers[batch.layer]
@@ -132,7 +132,7 @@ cdef inline Py_ssize_t largest(const real *values, Py_ssize_t size) noexcept nog
 
 
 cdef void backward_layers(
-    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows, int thread
 ) noexcept nogil:
     """From dloss/dz of a layer to those of all below it, or down to one that waits for all."""
     cdef const Net *net = batch.net
@@ -154,12 +154,12 @@ cdef void backward_layers(
             )
         if l == 0:
             return
-        backward_layer(batch, l, top, rows)
+        backward_layer(batch, l, top, rows, thread)
         l -= 1
 
 
 cdef void backward_layer(
-    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows, int thread
 ) noexcept nogil:
     """The delta of the layer below, of which there is one."""
     cdef const Net *net = batch.net
@@ -173,6 +173,7 @@ cdef void backward_layer(
         Matrix(net.parameters + layer.weights, 1, layer.fan_out),
         rows, layer.fan_in, layer.fan_out,
         Target(NULL, 0, 1, buffers.delta + at, below.row), NULL, NULL,
+        &batch.workspace.threads[thread].product,
     )
     if net.article:
         return

@@ -1,9 +1,16 @@
 """The dense layer's loops: forward, and the three gradients. What they compute: dense.pyx."""
 
-from libc.stdint cimport uint16_t
+from libc.stdint cimport uint16_t, uint64_t
 
 from .matrix cimport Matrix
 from .scalar cimport real
+
+cdef extern from "vector.h" nogil:
+    ctypedef float vector
+    enum:
+        ROW_VECTORS
+        TILE_VECTORS
+        VECTOR_LENGTH
 
 
 cdef struct Target:
@@ -45,21 +52,35 @@ cdef struct Terms:
     bint listed
 
 
-cdef void list_terms(Terms *terms, Matrix left, Py_ssize_t rows, Py_ssize_t depth) noexcept nogil
+cdef struct ProductBuffers:
+    # What a thread needs while it computes a product, 64-byte aligned: a panel of the right-hand side
+    # whose columns are brought together, zeros to start from, and the lists of what is not 0.
+    vector panel[DEPTH_BLOCK * TILE_VECTORS]
+    vector zeros[ROW_VECTORS]
+    Terms terms
+    # For each k, the rows whose left-hand value is not 0, as bits.
+    uint64_t nonzero_rows[DEPTH_BLOCK]
+
+
+cdef void list_terms(
+    ProductBuffers *buffers, Matrix left, Py_ssize_t rows, Py_ssize_t depth
+) noexcept nogil
 cdef void product(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Ahead *ahead, Terms *terms,
+    Target target, Ahead *ahead, Terms *terms, ProductBuffers *buffers,
 ) noexcept nogil
 cdef void sum_of_rows(
     const real *source, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t columns, real *out
 ) noexcept nogil
 cdef void dense_forward(
-    const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out
+    const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out,
+    ProductBuffers *buffers,
 ) noexcept nogil
 cdef void dense_weight_gradient(
-    const real[:, ::1] x, const real[:, ::1] delta, real[:, ::1] out
+    const real[:, ::1] x, const real[:, ::1] delta, real[:, ::1] out, ProductBuffers *buffers
 ) noexcept nogil
 cdef void dense_bias_gradient(const real[:, ::1] delta, real[::1] out) noexcept nogil
 cdef void dense_input_gradient(
-    const real[:, ::1] delta, const real[:, ::1] weights, real[:, ::1] out
+    const real[:, ::1] delta, const real[:, ::1] weights, real[:, ::1] out,
+    ProductBuffers *buffers,
 ) noexcept nogil

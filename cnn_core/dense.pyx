@@ -30,7 +30,6 @@ from .scalar cimport real
 
 
 cdef extern from "vector.h" nogil:
-    ctypedef float vector
     vector load_vector(const real *address)
     void store_vector(real *address, vector value)
     vector load_some(const real *address, int count)
@@ -47,9 +46,6 @@ cdef extern from "vector.h" nogil:
     )
     enum:
         TILE_ROWS
-        TILE_VECTORS
-        ROW_VECTORS
-        VECTOR_LENGTH
 
 cdef enum:
     # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add, and
@@ -71,13 +67,13 @@ cdef inline int rows_of_tile(Py_ssize_t rows) noexcept nogil:
 
 
 cdef void list_terms(
-    Terms *terms, Matrix left, Py_ssize_t rows, Py_ssize_t depth
+    ProductBuffers *buffers, Matrix left, Py_ssize_t rows, Py_ssize_t depth
 ) noexcept nogil:
     """List what counts in each tile of a product; for a block of samples or a unit of weights."""
     if left.column == 1:
-        list_along_rows(terms, left, rows, depth)
+        list_along_rows(&buffers.terms, left, rows, depth)
     else:
-        list_along_columns(terms, left, rows, depth)
+        list_along_columns(&buffers.terms, buffers.nonzero_rows, left, rows, depth)
 
 
 cdef void list_along_rows(
@@ -127,10 +123,9 @@ cdef inline unsigned columns_not_zero(
 
 
 cdef void list_along_columns(
-    Terms *terms, Matrix left, Py_ssize_t rows, Py_ssize_t depth
+    Terms *terms, uint64_t *words, Matrix left, Py_ssize_t rows, Py_ssize_t depth
 ) noexcept nogil:
     """The columns have no gaps: a word of bits for each, and from these the lists; up to 64 rows."""
-    cdef uint64_t words[DEPTH_BLOCK]
     cdef Py_ssize_t k, i, top = 0, tile = 0
     cdef uint64_t bits
     cdef int size, count
@@ -334,12 +329,10 @@ cdef void pack(Matrix right, Py_ssize_t depth, Py_ssize_t columns, real *packed)
 
 cdef void multiply_panel(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns,
-    Target target, Ahead *ahead, const Terms *terms,
+    Target target, Ahead *ahead, const Terms *terms, ProductBuffers *buffers,
 ) noexcept nogil:
     """One panel: as wide as a tile, one vector, or what is left of one."""
-    # Vectors, which begin on cache lines; reals might not.
-    cdef vector room[DEPTH_BLOCK * TILE_VECTORS]
-    cdef real *packed = <real *>&room[0]
+    cdef real *packed = <real *>&buffers.panel[0]
     cdef const real *source = right.start
     cdef Py_ssize_t row = right.row
     if right.column != 1:
@@ -376,39 +369,39 @@ cdef inline Py_ssize_t panel_width(
 
 cdef void product(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Ahead *ahead, Terms *terms,
+    Target target, Ahead *ahead, Terms *terms, ProductBuffers *buffers,
 ) noexcept nogil:
     """target: left (rows, depth) @ right (depth, columns); depth at least 1.
 
-    `terms`, unless NULL: room for lists of what is not zero in `left`, which is looked for.
+    `terms`, unless NULL: those of `buffers`, for what is not zero in `left`, which is looked for.
     """
     if rows == 1 and right.column * <Py_ssize_t>sizeof(real) >= FAR:
         # The transpose: a row alone is not worth bringing all of the right-hand side together for.
         panels(
             Matrix(right.start, right.column, right.row), Matrix(left.start, left.column, 1),
             columns, 1, depth, Target(target.base, 1, target.factor, target.out, 1), ahead, NULL,
+            buffers,
         )
     else:
-        panels(left, right, rows, columns, depth, target, ahead, terms)
+        panels(left, right, rows, columns, depth, target, ahead, terms, buffers)
 
 
 cdef void panels(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Ahead *ahead, Terms *terms,
+    Target target, Ahead *ahead, Terms *terms, ProductBuffers *buffers,
 ) noexcept nogil:
     """The product, panel by panel."""
-    cdef real zeros[ROW_VECTORS * VECTOR_LENGTH]
     cdef Target panel
     cdef Py_ssize_t blocks = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
     cdef Py_ssize_t deep = (depth + blocks - 1) // blocks
     cdef Py_ssize_t done = 0, j, width
     if target.base == NULL:
-        memset(zeros, 0, sizeof(zeros))
+        memset(&buffers.zeros[0], 0, sizeof(buffers.zeros))
     while done < depth:
         deep = min(deep, depth - done)
         if terms != NULL and not terms.listed:
             list_terms(
-                terms, Matrix(left.start + done * left.column, left.row, left.column), rows, deep
+                buffers, Matrix(left.start + done * left.column, left.row, left.column), rows, deep
             )
         j = 0
         while j < columns:
@@ -419,7 +412,7 @@ cdef void panels(
             if done > 0:
                 panel.base, panel.base_row = panel.out, panel.out_row
             elif target.base == NULL:
-                panel.base, panel.base_row = &zeros[0], 0
+                panel.base, panel.base_row = <const real *>&buffers.zeros[0], 0
             else:
                 panel.base = target.base + j
             multiply_panel(
@@ -427,7 +420,7 @@ cdef void panels(
                 Matrix(
                     right.start + done * right.row + j * right.column, right.row, right.column
                 ),
-                rows, deep, width, panel, ahead, terms,
+                rows, deep, width, panel, ahead, terms, buffers,
             )
             j += width
         done += deep
@@ -444,7 +437,8 @@ cdef void sum_of_rows(
 
 
 cdef void dense_forward(
-    const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out
+    const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out,
+    ProductBuffers *buffers,
 ) noexcept nogil:
     """out = x @ weights + bias."""
     cdef Py_ssize_t i, rows = out.shape[0], columns = out.shape[1]
@@ -456,12 +450,12 @@ cdef void dense_forward(
         return
     product(
         rows_of(x), rows_of(weights), rows, columns, x.shape[1],
-        Target(&bias[0], 0, 1, &out[0, 0], columns), NULL, NULL,
+        Target(&bias[0], 0, 1, &out[0, 0], columns), NULL, NULL, buffers,
     )
 
 
 cdef void dense_weight_gradient(
-    const real[:, ::1] x, const real[:, ::1] delta, real[:, ::1] out
+    const real[:, ::1] x, const real[:, ::1] delta, real[:, ::1] out, ProductBuffers *buffers
 ) noexcept nogil:
     """out = x.T @ delta."""
     cdef Py_ssize_t rows = out.shape[0], columns = out.shape[1]
@@ -472,7 +466,7 @@ cdef void dense_weight_gradient(
         return
     product(
         columns_of(x), rows_of(delta), rows, columns, x.shape[0],
-        Target(NULL, 0, 1, &out[0, 0], columns), NULL, NULL,
+        Target(NULL, 0, 1, &out[0, 0], columns), NULL, NULL, buffers,
     )
 
 
@@ -485,7 +479,8 @@ cdef void dense_bias_gradient(const real[:, ::1] delta, real[::1] out) noexcept 
 
 
 cdef void dense_input_gradient(
-    const real[:, ::1] delta, const real[:, ::1] weights, real[:, ::1] out
+    const real[:, ::1] delta, const real[:, ::1] weights, real[:, ::1] out,
+    ProductBuffers *buffers,
 ) noexcept nogil:
     """out = delta @ weights.T."""
     cdef Py_ssize_t rows = out.shape[0], columns = out.shape[1]
@@ -496,5 +491,5 @@ cdef void dense_input_gradient(
         return
     product(
         rows_of(delta), columns_of(weights), rows, columns, delta.shape[1],
-        Target(NULL, 0, 1, &out[0, 0], columns), NULL, NULL,
+        Target(NULL, 0, 1, &out[0, 0], columns), NULL, NULL, buffers,
     )

@@ -208,6 +208,8 @@ cdef class Engine:
     cdef readonly object statistics
     cdef readonly object average
     cdef Workspace workspace
+    # For the next prediction.
+    cdef Workspace spare
     cdef int threads
     cdef ThreadCountTuner tuner
     cdef Py_ssize_t steps_taken
@@ -426,9 +428,16 @@ cdef class Engine:
         require_rows("outputs", out, data.rows, self.net.outputs)
         if data.rows == 0:
             return True
-        # Buffers of its own, so that several threads can predict at once.
-        cdef Workspace workspace = Workspace.make(&self.net, min(data.rows, <Py_ssize_t>SLICE_ROWS), False)
-        return self.predict_slices(data, workspace, &out[0, 0])
+        # One of its own, so that several threads can predict at once; kept, since making it takes time.
+        cdef Workspace workspace = self.spare
+        self.spare = None
+        if workspace is None or workspace.rows < min(data.rows, <Py_ssize_t>SLICE_ROWS):
+            workspace = Workspace.make(
+                &self.net, min(data.rows, <Py_ssize_t>SLICE_ROWS), self.threads, False
+            )
+        cdef bint is_finite = self.predict_slices(data, workspace, &out[0, 0])
+        self.spare = workspace
+        return is_finite
 
     def predictor(self, Py_ssize_t rows):
         """Return a predictor of `rows` samples at a time."""
@@ -438,7 +447,7 @@ cdef class Engine:
             raise ValueError("the article's rule predicts the samples that it was fitted to alone")
         cdef Predictor predictor = Predictor.__new__(Predictor)
         predictor.engine = self
-        predictor.workspace = Workspace.make(&self.net, min(rows, <Py_ssize_t>SLICE_ROWS), False)
+        predictor.workspace = Workspace.make(&self.net, min(rows, <Py_ssize_t>SLICE_ROWS), self.threads, False)
         predictor.out = np.zeros((rows, self.net.outputs), np.asarray(self.parameters).dtype)
         predictor.values = predictor.out
         return predictor
@@ -479,7 +488,7 @@ cdef class Engine:
             if not self.net.normalizes_batches:
                 batch = min(batch, <Py_ssize_t>SLICE_ROWS)
             if self.workspace is None or self.workspace.rows < batch:
-                self.workspace = Workspace.make(&self.net, batch, True)
+                self.workspace = Workspace.make(&self.net, batch, self.threads, True)
         except BaseException:
             self.training = 0
             raise

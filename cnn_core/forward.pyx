@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
-from .dense cimport Target, Terms, product
+from .dense cimport ProductBuffers, Target, Terms, product
 from .dropout cimport drop
 from .gather cimport gather
 from .matrix cimport Matrix, Shape
@@ -35,6 +35,7 @@ cdef extern from "vector.h" nogil:
 cdef void affine(
     const Net *net, const Buffers *workspace, Py_ssize_t l, const real *x, Py_ssize_t x_row,
     Py_ssize_t first, Py_ssize_t top, Py_ssize_t rows, bint looks_for_zeros,
+    int thread,
 ) noexcept nogil:
     """x @ weights, and the bias unless there is normalization, into the workspace from row `top`.
 
@@ -43,10 +44,10 @@ cdef void affine(
     """
     cdef const Layer *layer = &net.layers[l]
     cdef const real *bias = net.parameters + layer.bias
-    cdef Terms room_for_terms
+    cdef ProductBuffers *buffers = &workspace.threads[thread].product
     cdef Terms *terms = NULL
     if looks_for_zeros:
-        terms = &room_for_terms
+        terms = &buffers.terms
         terms.listed = False
     if net.article:
         bias += (first + top) * layer.fan_out
@@ -59,7 +60,7 @@ cdef void affine(
             bias, layer.fan_out if net.article else 0, 1,
             workspace.layers[l].normal + top * layer.row, layer.row,
         ),
-        NULL, terms,
+        NULL, terms, buffers,
     )
 
 
@@ -88,7 +89,7 @@ cdef inline void activate(
 
 
 cdef Py_ssize_t forward_layers(
-    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows, int thread
 ) noexcept nogil:
     """From what was weighed in a layer to the activations of the last one, with dropout.
 
@@ -114,12 +115,12 @@ cdef Py_ssize_t forward_layers(
         l += 1
         if l == net.size:
             return l
-        affine(net, batch.workspace, l, buffers.output + at, layer.row, batch.first, top, rows, False)
+        affine(net, batch.workspace, l, buffers.output + at, layer.row, batch.first, top, rows, False, thread)
         if net.layers[l].normalization == BATCH:
             return l
 
 
-cdef void normalize_batch(void *context, Py_ssize_t block) noexcept nogil:
+cdef void normalize_batch(void *context, Py_ssize_t block, int thread) noexcept nogil:
     """From what was weighed to the pre-activations, some units over all the samples."""
     cdef const BatchSlice *batch = <const BatchSlice *>context
     cdef const Net *net = batch.net
@@ -149,7 +150,7 @@ cdef void move_statistics(const BatchSlice *batch) noexcept nogil:
         l = next_to_wait(net, l)
 
 
-cdef void predict_block(void *context, Py_ssize_t block) noexcept nogil:
+cdef void predict_block(void *context, Py_ssize_t block, int thread) noexcept nogil:
     """The outputs for a block of samples, straight from the caller's array if nothing is to do."""
     cdef Prediction *asked = <Prediction *>context
     cdef const Net *net = asked.net
@@ -170,7 +171,7 @@ cdef void predict_block(void *context, Py_ssize_t block) noexcept nogil:
     for l in range(net.size):
         affine(
             net, workspace, l, x, x_row, asked.first, top, end - top,
-            l == 0 and asked.samples.are_sparse,
+            l == 0 and asked.samples.are_sparse, thread,
         )
         normalize_by_what_was_learned(net, workspace, l, top, end - top)
         activate(net, workspace, l, top, end - top)

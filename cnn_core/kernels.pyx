@@ -4,12 +4,15 @@ What each one does, with shapes and errors, stands in `cnn_core.backends.interfa
 dtype, rank, byte order or layout is refused by the typed memoryviews themselves.
 """
 
+cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport uint32_t, uint64_t
 
 from operator import index
 
 from . cimport dense, normalization, randomness
 from .activations cimport Activation, activation_named
+from .dense cimport ProductBuffers
 from .dropout cimport drop
 from .losses cimport LossFunction, loss_named
 from .matrix cimport Shape, shape_of
@@ -23,6 +26,10 @@ from .normalization cimport (
 from .optimizers cimport Optimizer, Step
 from .randomness cimport Counter
 from .scalar cimport real
+
+
+cdef enum:
+    ALIGNMENT = 64
 
 
 cdef int require(str argument, Py_ssize_t found, Py_ssize_t expected, str axis) except -1:
@@ -43,6 +50,25 @@ cdef inline bint is_empty(const real[:, ::1] array) noexcept:
     return array.shape[0] == 0 or array.shape[1] == 0
 
 
+@cython.final
+cdef class OwnBuffers:
+    """What a product needs beside its matrices."""
+
+    cdef void *memory
+    cdef ProductBuffers *product
+
+    def __cinit__(self):
+        self.memory = PyMem_RawMalloc(sizeof(ProductBuffers) + ALIGNMENT)
+        if self.memory == NULL:
+            raise MemoryError(f"no memory for a product: {sizeof(ProductBuffers)} bytes")
+        self.product = <ProductBuffers *>(
+            (<size_t>self.memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+        )
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.memory)
+
+
 def dense_forward(
     const real[:, ::1] x not None,
     const real[:, ::1] weights not None,
@@ -53,8 +79,9 @@ def dense_forward(
     require_shape("weights", weights, x.shape[1], weights.shape[1])
     require("bias", bias.shape[0], weights.shape[1], "values")
     require_shape("out", out, x.shape[0], weights.shape[1])
+    cdef OwnBuffers buffers = OwnBuffers()
     with nogil:
-        dense.dense_forward(x, weights, bias, out)
+        dense.dense_forward(x, weights, bias, out, buffers.product)
 
 
 def dense_backward(
@@ -68,10 +95,11 @@ def dense_backward(
     """``x.T @ delta``, ``delta.sum(axis=0)`` and ``delta @ weights.T``, each if asked for."""
     require_shape("weights", weights, x.shape[1], weights.shape[1])
     require_shape("delta", delta, x.shape[0], weights.shape[1])
+    cdef OwnBuffers buffers = OwnBuffers()
     if grad_weights is not None:
         require_shape("grad_weights", grad_weights, weights.shape[0], weights.shape[1])
         with nogil:
-            dense.dense_weight_gradient(x, delta, grad_weights)
+            dense.dense_weight_gradient(x, delta, grad_weights, buffers.product)
     if grad_bias is not None:
         require("grad_bias", grad_bias.shape[0], weights.shape[1], "values")
         with nogil:
@@ -79,7 +107,7 @@ def dense_backward(
     if grad_x is not None:
         require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
         with nogil:
-            dense.dense_input_gradient(delta, weights, grad_x)
+            dense.dense_input_gradient(delta, weights, grad_x, buffers.product)
 
 
 def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1] out not None):

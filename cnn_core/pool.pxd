@@ -1,6 +1,7 @@
 """Threads that help with a job: one pool for the whole process. How it works: pool.pyx."""
 
-ctypedef void (*Task)(void *context, Py_ssize_t number) noexcept nogil
+# Task number `task`; thread number `thread` from 0 to below as many as were asked for.
+ctypedef void (*Task)(void *context, Py_ssize_t task, int thread) noexcept nogil
 
 cdef enum:
     # Nanoseconds that a thread waits awake. With less, and threads that take turns, as they do next to

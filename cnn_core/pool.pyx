@@ -148,7 +148,7 @@ cdef void do_tasks(int number) noexcept nogil:
             task = take((number + i) % parties, i == 0)
             if task < 0:
                 break
-            job_task(job_context, <Py_ssize_t>task)
+            job_task(job_context, <Py_ssize_t>task, number)
             done += 1
     if done > 0 and shared_subtract(&unfinished, done) == 0:
         wake(&asker)
@@ -211,7 +211,7 @@ cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept 
     cdef int64_t others = min(<int64_t>threads - 1, shared_load(&started))
     if others < 1 or tasks < 2 or not shared_replace(&taken, 0, 1):
         for i in range(tasks):
-            task(context, i)
+            task(context, i, 0)
         return
     job_task = task
     job_context = context

@@ -71,11 +71,12 @@ cdef Py_ssize_t take_steps(
         one[i] = 1
     gather_slice(batch, 0, rows)
     affine(
-        net, workspace, 0, workspace.x, workspace.input_row, batch.first, 0, rows, batch.samples.are_sparse
+        net, workspace, 0, workspace.x, workspace.input_row, batch.first, 0, rows, batch.samples.are_sparse, 0
     )
     product(
         Matrix(workspace.x, workspace.input_row, 1), Matrix(workspace.x, 1, workspace.input_row),
         rows, rows, layer.fan_in, Target(&one[0], 0, 1, &gram[0], GROUP_ROWS), NULL, NULL,
+        &workspace.threads[0].product,
     )
     total[0] = 0
     while start < rows:
@@ -89,10 +90,10 @@ cdef Py_ssize_t take_steps(
                 batch.rows, layer.fan_out, start,
                 Target(z + start * layer.row, layer.row, -batch.step.rate, z + start * layer.row,
                        layer.row),
-                NULL, NULL,
+                NULL, NULL, &workspace.threads[0].product,
             )
         ask_ahead(batch, rows, 0)
-        forward_layers(batch, 0, start, batch.rows)
+        forward_layers(batch, 0, start, batch.rows, 0)
         ask_ahead(batch, rows, 1)
         loss_and_output_delta(batch, start, batch.rows)
         judged = start + batch.rows
@@ -102,14 +103,14 @@ cdef Py_ssize_t take_steps(
         if not isfinite(loss):
             break
         ask_ahead(batch, rows, 2)
-        backward_layers(batch, net.size - 1, start, batch.rows)
+        backward_layers(batch, net.size - 1, start, batch.rows, 0)
         ask_ahead(batch, rows, 3)
         for l in range(1, net.size):
-            update_layer(batch, l)
+            update_layer(batch, l, 0)
         batch.number += 1
         start += batch.rows
     batch.top = 0
     batch.rows = start
     if start > 0:
-        update_layer(batch, 0)
+        update_layer(batch, 0, 0)
     return judged

@@ -14,21 +14,27 @@ from .dense cimport Ahead, Target, Terms, list_terms, product, sum_of_rows
 from .matrix cimport Matrix, Shape
 from .normalization cimport add_products
 from .scalar cimport multiply_add, real, real_multiply_add
-from .workspace cimport NONE, SLICE_ROWS, BatchSlice, Layer, LayerBuffers, Net, pieces_of
+from .workspace cimport (
+    NONE,
+    PIECE_COLUMNS,
+    PIECE_ROWS,
+    SLICE_ROWS,
+    BatchSlice,
+    Layer,
+    LayerBuffers,
+    Net,
+    ThreadBuffers,
+    pieces_of,
+)
 
 cdef extern from "vector.h" nogil:
-    ctypedef float vector
     enum:
         TILE_ROWS
-        VECTOR_LENGTH
 
 cdef enum:
     CACHE_LINE = 64
     # Bytes of weights that may take their part of the L2 cache.
     L2_SHARE = 524288
-    # Rows of a piece of weights, and columns that are updated at a time: their gradient stays in L1.
-    PIECE_ROWS = 48
-    PIECE_COLUMNS = 128
     # Columns of a layer from which on its inputs are brought together before they are used so often.
     WIDE_COLUMNS = 256
 
@@ -42,27 +48,27 @@ cdef inline Py_ssize_t layer_of(const Net *net, Py_ssize_t *piece) noexcept nogi
     return l
 
 
-cdef void update_piece(void *context, Py_ssize_t piece) noexcept nogil:
+cdef void update_piece(void *context, Py_ssize_t piece, int thread) noexcept nogil:
     cdef const BatchSlice *batch = <const BatchSlice *>context
     cdef Py_ssize_t l = layer_of(batch.net, &piece)
     cdef Py_ssize_t top = piece * PIECE_ROWS, end = batch.net.layers[l].fan_in
     if top < end:
-        update_weights(batch, l, top, min(<Py_ssize_t>PIECE_ROWS, end - top))
+        update_weights(batch, l, top, min(<Py_ssize_t>PIECE_ROWS, end - top), thread)
     else:
         update_bias(batch, l)
 
 
-cdef void update_layer(const BatchSlice *batch, Py_ssize_t l) noexcept nogil:
+cdef void update_layer(const BatchSlice *batch, Py_ssize_t l, int thread) noexcept nogil:
     """All of a layer; the weights at once if they need no memory, neither for zeros nor for a gradient."""
     cdef const Net *net = batch.net
     cdef const Layer *layer = &net.layers[l]
     cdef Py_ssize_t piece
     if l > 0 and net.plain and layer.fan_out < WIDE_COLUMNS:
-        update_weights(batch, l, 0, layer.fan_in)
+        update_weights(batch, l, 0, layer.fan_in, thread)
         update_bias(batch, l)
     else:
         for piece in range(pieces_of(layer.fan_in)):
-            update_piece(<void *>batch, layer.first_piece + piece)
+            update_piece(<void *>batch, layer.first_piece + piece, thread)
 
 
 cdef inline bint range_of(
@@ -87,7 +93,7 @@ cdef inline Py_ssize_t biases_of(const Net *net, const Layer *layer) noexcept no
     return net.biases * layer.fan_out
 
 
-cdef void finish_gradient(void *context, Py_ssize_t piece) noexcept nogil:
+cdef void finish_gradient(void *context, Py_ssize_t piece, int thread) noexcept nogil:
     """The share of the l2 term in a gradient that is there, and the sum of its squares."""
     cdef const BatchSlice *batch = <const BatchSlice *>context
     cdef Py_ssize_t i, start, size
@@ -101,7 +107,7 @@ cdef void finish_gradient(void *context, Py_ssize_t piece) noexcept nogil:
     batch.workspace.squares[piece] = square
 
 
-cdef void apply_clipped_step(void *context, Py_ssize_t piece) noexcept nogil:
+cdef void apply_clipped_step(void *context, Py_ssize_t piece, int thread) noexcept nogil:
     """The step of a piece, by a gradient that is there and scaled first."""
     cdef const BatchSlice *batch = <const BatchSlice *>context
     cdef Py_ssize_t i, start, size
@@ -123,7 +129,7 @@ cdef inline Ahead rows_ahead(
 
 
 cdef void update_weights(
-    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows
+    const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows, int thread
 ) noexcept nogil:
     """The gradient of some rows of weights, and the step, a few columns at a time.
 
@@ -131,8 +137,7 @@ cdef void update_weights(
     """
     cdef const Net *net = batch.net
     cdef const Layer *layer = &net.layers[l]
-    cdef vector room[PIECE_ROWS * PIECE_COLUMNS / VECTOR_LENGTH]
-    cdef real packed[PIECE_ROWS * SLICE_ROWS]
+    cdef ThreadBuffers *buffers = &batch.workspace.threads[thread]
     cdef const real *base
     cdef real *gradient
     cdef real *weights
@@ -140,7 +145,6 @@ cdef void update_weights(
     cdef Matrix left, right
     cdef Ahead weights_ahead
     cdef Ahead *ahead = NULL
-    cdef Terms room_for_terms
     cdef Terms *terms = NULL
     if l == 0:
         left = Matrix(batch.workspace.x + top, 1, batch.workspace.input_row)
@@ -150,12 +154,12 @@ cdef void update_weights(
     if layer.fan_out >= WIDE_COLUMNS:
         for i in range(batch.rows):
             memcpy(
-                &packed[i * PIECE_ROWS], left.start + i * left.column, <size_t>rows * sizeof(real)
+                &buffers.inputs[i * PIECE_ROWS], left.start + i * left.column, <size_t>rows * sizeof(real)
             )
-        left = Matrix(&packed[0], 1, PIECE_ROWS)
+        left = Matrix(&buffers.inputs[0], 1, PIECE_ROWS)
     if l == 0 and batch.samples.are_sparse:
-        terms = &room_for_terms
-        list_terms(terms, left, rows, batch.rows)
+        terms = &buffers.product.terms
+        list_terms(&buffers.product, left, rows, batch.rows)
         terms.listed = True
     right = Matrix(batch.workspace.layers[l].error + batch.top * layer.row, layer.row, 1)
     if net.article:
@@ -172,7 +176,7 @@ cdef void update_weights(
         if batch.adds:
             base = gradient
         elif batch.steps:
-            gradient, row = <real *>&room[0], PIECE_COLUMNS
+            gradient, row = <real *>&buffers.gradient[0], PIECE_COLUMNS
         if batch.steps and not batch.adds and net.plain:
             if layer.fan_in * layer.fan_out * <Py_ssize_t>sizeof(real) > L2_SHARE:
                 weights_ahead = rows_ahead(
@@ -182,12 +186,12 @@ cdef void update_weights(
             product(
                 left, right, rows, columns, batch.rows,
                 Target(weights, layer.fan_out, -batch.step.rate, weights, layer.fan_out), ahead,
-                terms,
+                terms, &buffers.product,
             )
         else:
             product(
                 left, right, rows, columns, batch.rows,
-                Target(base, row, 1, gradient, row), ahead, terms,
+                Target(base, row, 1, gradient, row), ahead, terms, &buffers.product,
             )
             if batch.steps:
                 for i in range(rows):

@@ -3,16 +3,25 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from .activations cimport Activation
+from .dense cimport ProductBuffers
 from .losses cimport Loss
 from .optimizers cimport Step, Update
 from .randomness cimport Counter
 from .matrix cimport Shape
 from .scalar cimport real
 
+cdef extern from "vector.h" nogil:
+    ctypedef float vector
+    enum:
+        VECTOR_LENGTH
+
 
 cdef enum:
     # Samples that there is room for at once: their inputs and deltas stay in the L2 cache.
     SLICE_ROWS = 256
+    # Rows of a piece of weights, and columns that are updated at a time: their gradient stays in L1.
+    PIECE_ROWS = 48
+    PIECE_COLUMNS = 128
 
 cdef enum Normalization:
     NONE
@@ -101,7 +110,16 @@ cdef struct Net:
     bint article
     Py_ssize_t biases
 
+cdef struct ThreadBuffers:
+    # What a thread needs for a task: its products, the gradient of a piece, the inputs of a piece's
+    # rows brought together.
+    ProductBuffers product
+    vector gradient[PIECE_ROWS * PIECE_COLUMNS / VECTOR_LENGTH]
+    real inputs[PIECE_ROWS * SLICE_ROWS]
+
 cdef struct Buffers:
+    # One for each thread.
+    ThreadBuffers *threads
     LayerBuffers *layers
     # The batch itself, its inputs `input_row` values apart, its targets like those of the last layer.
     real *x
@@ -162,7 +180,7 @@ cdef class Workspace:
     cdef char *free
 
     @staticmethod
-    cdef Workspace make(const Net *net, Py_ssize_t rows, bint training)
+    cdef Workspace make(const Net *net, Py_ssize_t rows, int threads, bint training)
     cdef void lay_out(self, LayerBuffers *buffers, const Layer *layer, bint training, bint last) noexcept
     cdef real *carve_rows(self, const Layer *layer) noexcept
     cdef void *carve(self, size_t size) noexcept

@@ -23,8 +23,6 @@ cdef enum:
     MOST_ARRAYS = 8
     # Bytes of weights that may take their part of the L2 cache.
     L2_SHARE = 524288
-    # Rows of a piece of weights: see update.pyx.
-    PIECE_ROWS = 48
     # Columns that are normalized over the batch at a time.
     NORMALIZED_COLUMNS = 64
 
@@ -34,14 +32,15 @@ cdef class Workspace:
     """Memory for what up to `rows` samples leave behind in a network."""
 
     @staticmethod
-    cdef Workspace make(const Net *net, Py_ssize_t rows, bint training):
+    cdef Workspace make(const Net *net, Py_ssize_t rows, int threads, bint training):
         cdef Workspace workspace = Workspace.__new__(Workspace)
         cdef Py_ssize_t l, input_row = padded_stride(net.inputs)
         cdef const Layer *layer
         cdef const Layer *last = &net.layers[net.size - 1]
         cdef size_t size = rows * (input_row + last.row) * sizeof(real)
         size += net.size * sizeof(LayerBuffers) + rows * (sizeof(double) + 1) + net.pieces * sizeof(double)
-        size += (6 + MOST_ARRAYS * net.size) * ALIGNMENT
+        size += threads * sizeof(ThreadBuffers)
+        size += (7 + MOST_ARRAYS * net.size) * ALIGNMENT
         for l in range(net.size):
             layer = &net.layers[l]
             size += ((MOST_ARRAYS - 2) * rows * layer.row + rows + 3 * layer.fan_out) * sizeof(real)
@@ -51,6 +50,7 @@ cdef class Workspace:
         workspace.free = <char *>workspace.memory
         workspace.rows = rows
         workspace.buffers.input_row = input_row
+        workspace.buffers.threads = <ThreadBuffers *>workspace.carve(threads * sizeof(ThreadBuffers))
         workspace.buffers.layers = <LayerBuffers *>workspace.carve(net.size * sizeof(LayerBuffers))
         workspace.buffers.x = <real *>workspace.carve(rows * input_row * sizeof(real))
         for l in range(net.size):
