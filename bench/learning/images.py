@@ -17,6 +17,7 @@ import numpy as np
 
 from cnn_core import MLPClassifier, __version__
 from cnn_core.network import ByteArray, FloatArray, IndexArray
+from learning.result import Learned
 
 OURS, SCIKIT_LEARN, PYTORCH = "cnn-core", "scikit-learn", "torch"
 """The learners, by the names of their distributions."""
@@ -55,26 +56,6 @@ class Images:
     def shortened(self) -> Images:
         """Return a few of those to learn from, and all to be tried on."""
         return replace(self, x=self.x[:QUICK_SAMPLES], y=self.y[:QUICK_SAMPLES])
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What a learner came to.
-
-    Attributes
-    ----------
-    title : str
-    seconds : float
-        Of the training.
-    predicted : (n_test,) array of int
-    differs : tuple of str
-        Where it could not follow the recipe.
-    """
-
-    title: str
-    seconds: float
-    predicted: IndexArray
-    differs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

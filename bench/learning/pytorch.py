@@ -25,7 +25,7 @@ from cnn_core.network import EPSILON, STATISTICS_PACE, Dense, FloatArray, IndexA
 from cnn_core.optimizers import SGD, Adam, Nadam, RMSprop
 from cnn_core.schedules import Plateau, Schedule, Steps
 from contenders.process import usable_cores
-from learning.images import Learned
+from learning.result import Learned
 
 ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {
     "identity": torch.nn.Identity,

@@ -18,6 +18,7 @@ from cnn_core.backends.alignment import aligned
 from cnn_core.backends.interface import Engine, Predictor
 from cnn_core.exclusive import Exclusive
 from cnn_core.initializers import Initializer, Random, initialize
+from cnn_core.interrupts import all_or_nothing
 from cnn_core.layers import LayerArrays
 from cnn_core.losses import NEEDED_ACTIVATION
 from cnn_core.model_data import (
@@ -474,11 +475,8 @@ class Model:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Write a snapshot back, as a whole: the model is as it was, its history excepted."""
-        try:
+        with all_or_nothing(lambda: self._write_back(snapshot)):
             self._write_back(snapshot)
-        except KeyboardInterrupt:
-            self._write_back(snapshot)
-            raise
 
     def _write_back(self, snapshot: Snapshot) -> None:
         for name, array in self.arrays().items():

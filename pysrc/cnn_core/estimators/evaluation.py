@@ -251,7 +251,7 @@ class Monitor(Callback):
         else:
             what, value = "Training loss", estimator.loss_
         estimator._watch = estimator._watch.after(value, estimator.tol)
-        if estimator._watch.waited <= estimator.n_iter_no_change:
+        if not estimator._watch.has_run_out(estimator.n_iter_no_change):
             return
         reason = (
             f"{what} did not improve more than tol={estimator.tol:f} for "
@@ -260,7 +260,7 @@ class Monitor(Callback):
         if self._can_adapt(state):
             state.learning_rate /= ADAPTIVE_DIVISOR
             estimator._cuts += 1
-            estimator._watch = PatienceCounter(estimator._watch.best)
+            estimator._watch = estimator._watch.restarted()
             reason += f": the learning rate is {state.learning_rate:g} from here on"
         else:
             state.stop(reason, converged=True)

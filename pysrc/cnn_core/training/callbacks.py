@@ -142,7 +142,7 @@ class EarlyStopping(Callback):
         if self.restore_best and (self._best is None or value < self._counter.best):
             self._best = state.model.snapshot()
         self._counter = self._counter.after(value, self.tol)
-        if self.patience is not None and self._counter.waited > self.patience:
+        if self._counter.has_run_out(self.patience):
             state.stop(
                 f"{state.monitored(self.monitor).replace('_', ' ')} did not improve by more than "
                 f"{self.tol:g} for {self._counter.waited} epochs in a row",

@@ -1,4 +1,7 @@
-"""How long a value that should fall has not fallen."""
+"""Early stopping is decided here: how long a value that should fall has not fallen.
+
+The callback `EarlyStopping`, the schedule `Plateau` and the estimators ask a `PatienceCounter`.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,14 @@ class PatienceCounter(NamedTuple):
         """Return what is known after another value."""
         improved = value < self.best - tol
         return PatienceCounter(min(self.best, value), 0 if improved else self.waited + 1)
+
+    def has_run_out(self, patience: float | None) -> bool:
+        """Tell whether more than `patience` values in a row were no improvement; None: never."""
+        return patience is not None and self.waited > patience
+
+    def restarted(self) -> PatienceCounter:
+        """Return a counter that waits anew for something better than the best so far."""
+        return PatienceCounter(self.best)
 
     @classmethod
     def from_state(cls, state: Any) -> PatienceCounter:

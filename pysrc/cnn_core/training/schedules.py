@@ -275,9 +275,9 @@ class Plateau(Schedule):
     def after_epoch(self, value: float) -> Plateau:
         """Return the schedule for the next epoch."""
         watch = self.watch.after(value, self.tol)
-        if watch.waited <= self.patience:
+        if not watch.has_run_out(self.patience):
             return replace(self, watch=watch)
-        return replace(self, watch=PatienceCounter(watch.best), cuts=self.cuts + 1)
+        return replace(self, watch=watch.restarted(), cuts=self.cuts + 1)
 
     def is_over(self, base: float) -> bool:
         """Whether the rate would have had to fall from `least`."""

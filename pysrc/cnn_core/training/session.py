@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnn_core.interrupts import all_or_nothing
 from cnn_core.training.callbacks import Callback, EarlyStopping
 from cnn_core.training.state import (
     HISTORY,
@@ -153,22 +154,23 @@ class Session:
             callback.on_epoch_end(state)
 
     def _append_history(self, record: EpochRecord) -> None:
-        """Count the epoch and add it to the history, or neither if an interrupt comes between."""
+        """Count the epoch and add it to the history: both or neither."""
         model = self.state.model
         history, epochs, samples = model.history, model.epochs_done, model.samples_done
         lengths = {name: len(values) for name, values in history.items()}
-        try:
+
+        def undo() -> None:
+            for name, values in history.items():
+                del values[lengths.get(name, 0) :]
+            model.epochs_done, model.samples_done = epochs, samples
+
+        with all_or_nothing(undo):
             for name in HISTORY:
                 value = getattr(record, name)
                 if value is not None:
                     history.setdefault(name, []).append(value)
             model.epochs_done = record.epoch
             model.samples_done += record.samples
-        except BaseException:
-            for name, values in history.items():
-                del values[lengths.get(name, 0) :]
-            model.epochs_done, model.samples_done = epochs, samples
-            raise
 
     def rehearse(self) -> None:
         """Do what takes the time of a measurement."""

@@ -24,6 +24,7 @@ from cnn_core.backends.numpy.checks import (
 )
 from cnn_core.backends.numpy.layers import layers_of
 from cnn_core.exclusive import Exclusive
+from cnn_core.interrupts import all_or_nothing
 from cnn_core.types import ByteArray, FloatArray, IndexArray
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
@@ -259,19 +260,20 @@ class NumpyEngine:
                 layer.grad_weights += share * layer.weights
 
     def _take_step(self, learning_rate: float) -> None:
-        """Take it as a whole, or not at all if an interrupt comes in its midst."""
+        """Take a step, as a whole or not at all."""
         self._clip()
         number = self._steps + 1
         for before, array in zip(self._before, self._changed, strict=True):
             before[...] = array
-        try:
-            self._change(learning_rate, number)
-            self._steps = number
-        except BaseException:
+
+        def undo() -> None:
             for before, array in zip(self._before, self._changed, strict=True):
                 array[...] = before
             self._steps = number - 1
-            raise
+
+        with all_or_nothing(undo):
+            self._change(learning_rate, number)
+            self._steps = number
 
     def _change(self, learning_rate: float, number: int) -> None:
         """Change everything that the step of this number changes, one after the other."""
