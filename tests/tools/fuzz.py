@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
+import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -63,12 +65,15 @@ def fuzz(name: str, corpus: Path, seconds: int) -> int:
     # It names every module that it instruments.
     quiet = contextlib.redirect_stderr(io.StringIO())
     with quiet, atheris.instrument_imports(include=["cnn_core"]):
-        import cnn_core
         from hostile import KINDS, read_or_refuse
 
         # What is imported when it is first needed has to be instrumented too.
-        for module in ("saved_model", "nn_file", "estimators", "checkpoints", "data.csv_file"):
-            __import__(f"{cnn_core.__name__}.{module}")
+        for reader in ("checkpoints", "data", "estimators", "io", "nn_file", "saved_model"):
+            module = importlib.import_module(f"cnn_core.{reader}")
+            for part in pkgutil.iter_modules(
+                getattr(module, "__path__", []), f"{module.__name__}."
+            ):
+                importlib.import_module(part.name)
     kind = KINDS[name]
     folder, failures = corpus / name, corpus / "failures"
     for needed in (folder, failures):
