@@ -1,4 +1,4 @@
-"""What the tests share: the backends, the tolerances and the installation under test.
+"""What the tests share: fixtures, the installation under test, and which tests are slow.
 
 The suite runs against the installed package. With CNN_CORE_TEST_PURE=1 that is an installation
 without the compiled backend, and the tests marked `compiled` are left out; without it the compiled
@@ -9,6 +9,7 @@ CNN_CORE_TEST_SANITIZED=1 it has to be a build that checks every access to memor
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from pathlib import Path
@@ -68,9 +69,11 @@ def pytest_report_header() -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     mark_rows_beyond_covering_arrays(items)
     if PURE:
-        left_out = [item for item in items if item.get_closest_marker("compiled")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        needs_compiled = [item.get_closest_marker("compiled") is not None for item in items]
+        config.hook.pytest_deselected(items=list(itertools.compress(items, needs_compiled)))
+        items[:] = [
+            item for item, left_out in zip(items, needs_compiled, strict=True) if not left_out
+        ]
 
 
 def mark_rows_beyond_covering_arrays(items: list[pytest.Item]) -> None:
