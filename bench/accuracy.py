@@ -62,8 +62,8 @@ and warm before its clock starts. PyTorch and scikit-learn get images that are f
 already, cnn_core scales the bytes while it trains."""
 NO_WORSE = """\
 Behind a StandardScaler, or raw. Accuracy, or R2 of a regressor: mean and standard deviation over
-the folds of all shuffles: {states}, of {folds} folds each, the same for both. Worse is who is worse
-by a one-sided test of the paired differences (Nadeau and Bengio's corrected resampled t-test, 2003;
+the folds of all shuffles: {states}, of {folds} folds each, the same for both. Worse means: by
+a one-sided test of the paired differences (Nadeau and Bengio's corrected resampled t-test, 2003;
 5% for all {rows} rows together, so {level:.2%} for each), or by more than {tolerated:g} on average.
 Brackets: the limits of that test, to either side. Seconds: median of a fit."""
 
@@ -181,7 +181,7 @@ class TableRow:
 def measure_images(
     preset: str, data: str, arguments: argparse.Namespace, absent: Sequence[str]
 ) -> ImageRow:
-    """Let the learners take turns, seed by seed; who fails once stays out."""
+    """Let the learners take turns, seed by seed; one that fails once stays out."""
     row = ImageRow(preset, left_out=dict.fromkeys(absent, "not installed"))
     for seed in range(max(arguments.seeds, arguments.peer_seeds)):
         for learner in (OURS, SCIKIT_LEARN, PYTORCH):

@@ -2,7 +2,7 @@
 
     python bench/choose.py {fast,balanced,best} [--seeds 3] [--quick] [--json PATH] [--cores 0 1]
 
-Of the 60,000 training images 10,000 are set aside, 1,000 of each class, the same for everyone. Each
+Of the 60,000 training images 10,000 are set aside, 1,000 of each class, the same for all. Each
 candidate learns the other 50,000, once for each seed, in a process of its own; all take turns. The
 test images are given to none of these processes. A candidate may win only within the seconds that
 are the preset's bar, of which it has five sixths here, as it has of the images.

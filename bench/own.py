@@ -1,7 +1,7 @@
 """Time cnn_core alone on this machine: its backends, every ISA level, its memory and its latency.
 
 Each measurement is a process of its own; in every round all take their turn, and the minimum
-counts. In the first round everyone is checked: from the same weights, over the same few batches, it
+counts. In the first round each is checked: from the same weights, over the same few batches, it
 must give the outputs and reach the loss that a plain loop in float64 does, or it is not timed.
 
     python bench/own.py [--batch-sizes 1 32 256] [--rounds 3] [--cores 0 1] [--blas Haswell]
@@ -61,7 +61,7 @@ class Run:
     tallies: dict[Row, Tally]
 
     def measure(self, rows: Sequence[Row]) -> None:
-        """Let everyone take turns in each of the rows."""
+        """Let the contenders take turns in each of the rows."""
         for row in rows:
             self.tallies[row] = run_row(row, self.course, self.rounds, absent=set())
 
@@ -82,7 +82,7 @@ class Run:
         return f"{row.work.operations_per_sample * EPOCH / taken / peak:.0%}"
 
     def print_left_out(self, rows: Sequence[Row]) -> None:
-        """Print who was not measured, and why."""
+        """Print which contenders were not measured, and why."""
         for row in rows:
             for contender, reason in self.tallies[row].left_out.items():
                 print(f"{row.name}, {contender}: left out, {reason}")

@@ -1,7 +1,7 @@
 """Race cnn_core against scikit-learn, PyTorch, JAX, onnxruntime and NumPy on this machine.
 
 Each measurement of each contender is a process of its own; in every round all take their turn, and
-the minimum counts. In the first round everyone is checked: from the same weights, over the same few
+the minimum counts. In the first round each is checked: from the same weights, over the same few
 batches, it must give the outputs and reach the loss that a plain loop in float64 does, or it is not
 timed. One-core rows are pinned to one core, two-core rows to two, and every library uses as many.
 

@@ -76,12 +76,12 @@ class _Time:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Let everyone take turns, and tell what was measured.
+    """Let the contenders take turns, and print what was measured.
 
     Returns
     -------
     int
-        0, or 1 if someone does not compute the same, or cnn_core could not be measured.
+        0, or 1 if a contender does not compute the same, or cnn_core could not be measured.
     """
     overrides = [name for name in BLAS_OVERRIDES if name in os.environ]
     if overrides:
@@ -136,7 +136,7 @@ def _samples(arguments: argparse.Namespace) -> Samples:
 
 
 def _race(job: Job, racers: list[str], cores: Sequence[int], rounds: int) -> list[_Time]:
-    """Let everyone take turns; who fails in the first one takes no other."""
+    """Let the contenders take turns; one that fails in the first takes no other."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in racers}
     failures: dict[str, str] = {}
     for number in range(rounds):

@@ -127,7 +127,7 @@ class Samples:
 
 
 def start_weights(work: Work) -> Weights:
-    """Return the weights that everyone starts from."""
+    """Return the weights that every contender starts from."""
     generator = np.random.RandomState(0)
     return [
         (

@@ -1,1 +1,1 @@
-"""What is learned, by whom, and how well; see bench/accuracy.py and bench/choose.py."""
+"""Which data each library learns, and how well; see bench/accuracy.py and bench/choose.py."""

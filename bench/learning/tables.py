@@ -84,8 +84,8 @@ TABLES: dict[str, Callable[[], Table]] = {
 class TableJob:
     """Cross-validate: `FOLDS` folds, shuffled once for each of the states.
 
-    A state gives the folds and is the `random_state` of the estimator as well, so that everyone has
-    the same folds. Accuracy for classes, R2 for numbers.
+    A state gives the folds and is the `random_state` of the estimator as well, so that all have the
+    same folds. Accuracy for classes, R2 for numbers.
 
     Attributes
     ----------

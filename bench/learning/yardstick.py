@@ -53,7 +53,7 @@ def compare(ours: Sequence[float], theirs: Sequence[float], folds: int, level: f
     folds : int
         Of each cross-validation: a test set has ``1 / (folds - 1)`` of the samples trained on.
     level : float
-        Of the one-sided test: how often it may call someone worse who is not.
+        Of the one-sided test: how often it may call an estimator worse that is not.
     """
     differences = np.subtract(ours, theirs)
     mean = float(differences.mean())

@@ -1,4 +1,4 @@
-"""Rows: what is measured of whom, one measurement at a time."""
+"""Rows of the race: one measurement of one contender at a time."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Row:
     unit : str
     n_cores : int
     turns : int, optional
-        How many turns everyone takes, if not as many as there are rounds.
+        How many turns each contender takes, if not as many as there are rounds.
     """
 
     name: str

@@ -47,7 +47,7 @@ class Verdict:
 
 
 def run_row(row: Row, course: Course, rounds: int, absent: set[str]) -> Tally:
-    """Let the contenders take turns; who is left out once stays out."""
+    """Let the contenders take turns; one that is left out once stays out."""
     tally = Tally(left_out={name: "not installed" for name in row.contenders if name in absent})
     for turn in range(row.turns or rounds):
         for contender in row.contenders:

@@ -4,8 +4,8 @@
 
 `mutants_build.py` makes one build that holds all mutants. The tests are collected once, by a
 process that has loaded that build, and run once without a mutant, to see how long each takes and
-which operators it comes by. Then each mutant is a fork of that process, which runs the tests that
-come by its operator, until one fails. A crash, or a test that takes far longer than before, is a
+which operators it runs. Then each mutant is a fork of that process, which runs the tests that
+run its operator, until one fails. A crash, or a test that takes far longer than before, is a
 failure too.
 
 Mutants that change nothing that is promised, such as the size of a block, stand with the reason in
