@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cnn_core import backends
 from cnn_core.arrays import require_finite
-from cnn_core.backends.alignment import aligned
-from cnn_core.backends.interface import Engine, Predictor
-from cnn_core.exclusive import Exclusive
-from cnn_core.initializers import Initializer, Random, initialize
-from cnn_core.interrupts import all_or_nothing
-from cnn_core.layers import LayerArrays
+from cnn_core.backends.interface import Predictor
+from cnn_core.bound_network import BoundNetwork
 from cnn_core.losses import NEEDED_ACTIVATION
 from cnn_core.model_data import (
     as_model_arrays,
@@ -27,21 +19,17 @@ from cnn_core.model_data import (
     as_training_data,
     require_output,
 )
-from cnn_core.network import Network
-from cnn_core.optimizers import SGD
 from cnn_core.training import loop
 from cnn_core.training.callbacks import Callback
-from cnn_core.training.snapshot import ModelState, Snapshot, first_snapshot, weights_of
 from cnn_core.training.state import Recipe, TrainingData, TrainingState, Validation
 from cnn_core.types import ByteArray, FloatArray
-from cnn_core.validation import parameters_dtype, whole
 
 if TYPE_CHECKING:
     from cnn_core.checkpoints import Checkpoint
     from cnn_core.saved_model import ModelFile
 
 
-class Model:
+class Model(BoundNetwork):
     """A network with its parameters, its optimizer's state, its history and its engine.
 
     Here and below, samples and targets are arrays that were checked at the edge (`cnn_core.arrays`,
@@ -110,72 +98,6 @@ class Model:
     >>> model.predict(x).round().ravel()
     array([0., 1., 1., 0.], dtype=float32)
     """
-
-    def __init__(
-        self,
-        network: Network,
-        *,
-        dtype: npt.DTypeLike = np.float32,
-        seed: int = 0,
-        backend: str = "auto",
-        n_threads: int | None = None,
-        bias_rows: int | None = None,
-    ) -> None:
-        self.network = network
-        self.dtype = parameters_dtype(dtype, network.rule)
-        network.require_dtype(self.dtype)
-        self.seed = whole("seed", seed, 0, 2**64 - 1)
-        self.epochs_done = 0
-        self.samples_done = 0
-        self.history: dict[str, list[float]] = {}
-        self._backend_wanted = backend
-        self._threads_wanted = n_threads
-        if bias_rows is None:
-            bias_rows = 1 if network.rule == "exact" else 0
-        self._bind(first_snapshot(network, self.dtype, bias_rows))
-
-    @property
-    def backend(self) -> str:
-        """The name of the backend that computes."""
-        return self._backend.name
-
-    @property
-    def steps(self) -> int:
-        """Steps taken by the optimizer."""
-        return self._engine.steps
-
-    @steps.setter
-    def steps(self, steps: int) -> None:
-        self._engine.steps = steps
-
-    @property
-    def layers(self) -> list[LayerArrays]:
-        """Views of `parameters`, layer by layer."""
-        return self.network.unflatten(self.parameters)
-
-    @property
-    def predicting_layers(self) -> list[LayerArrays]:
-        """Views of what predictions go by: `average` if there is one, else `parameters`."""
-        return self.network.unflatten(self.parameters if self.average is None else self.average)
-
-    def initialize(self, names: Initializer | Sequence[Initializer], random: Random) -> Model:
-        """Fill the parameters with first values, and the average with the same; return the model.
-
-        Parameters
-        ----------
-        names : str or sequence of str
-            See `cnn_core.initializers.initialize`.
-        random : numpy.random.RandomState or numpy.random
-
-        Raises
-        ------
-        ValueError
-            For a name that is not known.
-        """
-        initialize(self.network, self.parameters, names, random)
-        if self.average is not None:
-            self.average[...] = self.parameters
-        return self
 
     # Training
 
@@ -300,21 +222,6 @@ class Model:
             )
         return loss
 
-    @contextmanager
-    def exclusively(self) -> Iterator[Engine]:
-        """Keep other trainings out, and give the engine.
-
-        Raises
-        ------
-        RuntimeError
-            If it is being trained already.
-        """
-        with self._training.held(
-            "this network is being trained already, by another thread or by whoever called "
-            "on_epoch or a callback; wait for it, or train a copy: copy.deepcopy(net)"
-        ):
-            yield self._engine
-
     # Using it
 
     def predict(self, x: FloatArray | ByteArray, out: FloatArray | None = None) -> FloatArray:
@@ -404,109 +311,6 @@ class Model:
     def _training_data(self, data: TrainingData) -> TrainingData:
         return as_training_data(data, self.network, self.dtype, tuple(self.arrays().values()))
 
-    # What it consists of
-
-    def arrays(self) -> dict[str, FloatArray]:
-        """Return the arrays that steps change, themselves, by the names of the attributes."""
-        return {
-            "parameters": self.parameters,
-            "statistics": self.statistics,
-            "moments": self.moments,
-            **({} if self.average is None else {"average": self.average}),
-        }
-
-    def weights(self) -> dict[str, FloatArray]:
-        """Return the arrays that outputs depend on: `arrays` without `moments` and empty ones."""
-        return weights_of(self.arrays())
-
-    def is_finite(self) -> bool:
-        """Tell whether all weights are finite."""
-        return all(np.isfinite(array).all() for array in self.weights().values())
-
-    def rollback(self, weights: dict[str, FloatArray]) -> None:
-        """Write a copy of `weights` back; the optimizer starts anew."""
-        for name, array in self.weights().items():
-            array[...] = weights[name]
-        self.moments[...] = 0
-        self._engine.steps = 0
-
-    def snapshot(self) -> Snapshot:
-        """Return a copy of all that steps change."""
-        return Snapshot({name: a.copy() for name, a in self.arrays().items()}, self.steps)
-
-    def state(self) -> ModelState:
-        """Return all that the model consists of, its arrays and its history themselves."""
-        return ModelState(
-            self.network,
-            self.dtype,
-            self.seed,
-            Snapshot(self.arrays(), self.steps),
-            self.epochs_done,
-            self.samples_done,
-            self.history,
-        )
-
-    @classmethod
-    def from_state(
-        cls, state: ModelState, *, backend: str = "auto", n_threads: int | None = None
-    ) -> Model:
-        """Return the model that consists of `state`, whose arrays become its own.
-
-        Raises
-        ------
-        TypeError, ValueError, BackendUnavailableError
-            As `Model` does.
-        """
-        model = cls.__new__(cls)
-        model.__setstate__(
-            {
-                "network": state.network,
-                "dtype": state.dtype,
-                "seed": state.seed,
-                "epochs_done": state.epochs_done,
-                "samples_done": state.samples_done,
-                "history": state.history,
-                "_backend_wanted": backend,
-                "_threads_wanted": n_threads,
-                "snapshot": state.snapshot,
-            }
-        )
-        return model
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Write a snapshot back, as a whole: the model is as it was, its history excepted."""
-        with all_or_nothing(lambda: self._write_back(snapshot)):
-            self._write_back(snapshot)
-
-    def _write_back(self, snapshot: Snapshot) -> None:
-        for name, array in self.arrays().items():
-            array[...] = snapshot.arrays[name]
-        self._engine.steps = snapshot.steps
-
-    def take_seed(self, seed: int) -> None:
-        """Take another seed for the dropout and the order of the samples; the rest stays.
-
-        Raises
-        ------
-        RuntimeError
-            If the model is being trained.
-        """
-        with self.exclusively():
-            self.seed = whole("seed", seed, 0, 2**64 - 1)
-        self._bind(Snapshot(self.arrays(), self.steps))
-
-    @property
-    def bias_rows(self) -> int:
-        """Rows of each bias: 1 but for the article's rule."""
-        return self.network.bias_rows(self.parameters.size)
-
-    def take_bias_rows(self, rows: int) -> None:
-        """Give each bias `rows` rows, zeros, for the article's rule; the weights stay."""
-        layers = self.layers
-        self._bind(first_snapshot(self.network, self.dtype, rows))
-        for old, new in zip(layers, self.layers, strict=True):
-            new.weights[...] = old.weights
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a file that `cnn_core.load` reads.
 
@@ -522,73 +326,6 @@ class Model:
 
         write_model(path, self.state())
 
-    def __repr__(self) -> str:
-        network = self.network
-        sizes = "-".join(str(size) for size in (network.n_inputs, *_units(network)))
-        return (
-            f"<Model {sizes}, {network.loss}, {network.optimizer}, {self.dtype}, "
-            f"{self.steps} steps, backend {self.backend!r}>"
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**{name: getattr(self, name) for name in _KEPT}, "snapshot": self.snapshot()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name in _KEPT:
-            setattr(self, name, state[name])
-        # Copies, since `copy.copy` hands over what the original's attributes hold.
-        self.history = {key: list(values) for key, values in self.history.items()}
-        snapshot: Snapshot = state["snapshot"]
-        # joblib may hand over maps of files, which cannot be written to.
-        arrays = {
-            name: a if a.flags.writeable and type(a) is np.ndarray else np.array(a)
-            for name, a in snapshot.arrays.items()
-        }
-        self._bind(snapshot._replace(arrays=arrays))
-
-    def _bind(self, state: Snapshot) -> None:
-        """Make these arrays the model's own and give them engines."""
-        self._backend = backends.get(self._backend_wanted)
-        self.n_threads = backends.threads_in_use(self._backend, self._threads_wanted)
-        self.parameters = aligned(state.arrays["parameters"])
-        self.statistics = state.arrays["statistics"]
-        self.moments = aligned(state.arrays["moments"])
-        average = state.arrays.get("average")
-        self.average = None if average is None else aligned(average)
-        self._engine = self._backend.engine(
-            self.network,
-            self.parameters,
-            moments=self.moments,
-            statistics=self.statistics,
-            average=self.average,
-            seed=self.seed,
-            threads=self.n_threads,
-        )
-        self._engine.steps = state.steps
-        self._predicting = self._engine
-        if self.average is not None:
-            self._predicting = self._engine_to_predict(self.network)
-        self._pre_activating: Engine | None = None
-        self._training = Exclusive()
-
-    def _engine_to_predict(self, network: Network) -> Engine:
-        """Return an engine over what predictions go by; no step will be taken with it."""
-        return self._backend.engine(
-            replace(network, optimizer=SGD(), averaging=0.0),
-            self.parameters if self.average is None else self.average,
-            statistics=self.statistics,
-            threads=self.n_threads,
-        )
-
-    def _pre_activations(self, x: FloatArray | ByteArray, out: FloatArray) -> None:
-        """Write those of the last layer into `out`."""
-        if self._pre_activating is None:
-            *others, last = self.network.layers
-            layers = (*others, replace(last, activation="identity"))
-            network = replace(self.network, layers=layers, loss="squared_error")
-            self._pre_activating = self._engine_to_predict(network)
-        self._pre_activating.predict(x, out)
-
 
 def read_model(file: ModelFile) -> tuple[Model, Any]:
     """Return the model in a file, and what its owner has added, None if nothing.
@@ -603,19 +340,3 @@ def read_model(file: ModelFile) -> tuple[Model, Any]:
     state, extra = read_state(file)
     with blamed_on(file.path, "a Model"):
         return Model.from_state(state, backend=file.backend, n_threads=file.n_threads), extra
-
-
-_KEPT = (
-    "network",
-    "dtype",
-    "seed",
-    "epochs_done",
-    "samples_done",
-    "history",
-    "_backend_wanted",
-    "_threads_wanted",
-)
-
-
-def _units(network: Network) -> list[int]:
-    return [layer.fan_out for layer in network.layers]

@@ -23,7 +23,7 @@ FLOORS = (
     ("model",),
     ("checkpoints",),
     ("checkpoint_checks", "saved_model"),
-    ("model_file", "network_json", "model_data"),
+    ("bound_network", "model_data", "model_file", "network_json"),
     ("io",),
     # Paths of public names that moved.
     ("callbacks", "contracts", "learning_rates", "memory", "schedules"),

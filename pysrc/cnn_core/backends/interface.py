@@ -437,15 +437,7 @@ class Backend(ABC):
         """Return an engine that trains ``spec.parameters`` in place."""
 
     def engine(self, network: Network, parameters: FloatArray, **options: Any) -> Engine:
-        """Return an engine that trains `parameters` in place.
-
-        Parameters
-        ----------
-        network : Network
-        parameters : (n_parameters,) array, float32 or float64
-        **options
-            Further fields of an `EngineSpec`.
-        """
+        """Return an engine that trains `parameters` in place; see `EngineSpec`."""
         return self.engine_from(EngineSpec(network, parameters, **options))
 
     @abstractmethod
