@@ -105,7 +105,7 @@ def _require_container(value: Any, name: str) -> None:
         elif hasattr(value, "__iter__"):
             advice = f"pass list({name})"
     found = "None" if value is None else f"of the type {type(value).__name__}"
-    raise TypeError(f"{name}: expected an array, found object {found}; {advice}")
+    raise TypeError(f"{name}: expected real numbers in an array, found object {found}; {advice}")
 
 
 def _require_no_dates(values: Any, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from cnn_core import backends
 from cnn_core.arrays import as_numbers, as_samples, copy_into
 from cnn_core.backends.interface import Predictor
 from cnn_core.callbacks import Callback, OnEpoch, PrintEpochs
+from cnn_core.containers import place_of
 from cnn_core.model import Model
 from cnn_core.network import RULES, ByteArray, Dense, FloatArray, Network, Rule
 from cnn_core.schedules import Schedule
@@ -521,7 +523,12 @@ class NN(TrainingSettings):
         self, X: npt.ArrayLike, T: npt.ArrayLike, part: str = ""
     ) -> tuple[FloatArray | ByteArray, FloatArray, bool]:
         x = as_samples(X, self.input_neurons, self.dtype, name=f"{part}X")
-        return x, *as_targets(T, len(x), self.output_neurons, self.dtype, name=f"{part}T")
+        t, are_classes = as_targets(T, len(x), self.output_neurons, self.dtype, name=f"{part}T")
+        if self.output_neurons == 1:
+            _require_two_classes(t, f"{part}T")
+        if not part:
+            _warn_of_unreachable(t)
+        return x, t, are_classes
 
     def _validation(
         self, validation: tuple[npt.ArrayLike, npt.ArrayLike], samples: int
@@ -545,4 +552,32 @@ def _other_samples(fitted: int, found: int) -> str:
         f"expected {fitted} samples, as many as were fitted, found {found}: the article's rule "
         "gives each training sample a bias of its own, and there are none for other samples; use "
         "rule='exact', which has one bias per unit"
+    )
+
+
+# A target scaled to [0, 1] may come to lie beyond its end by rounding.
+_ROUNDING = 1e-6
+
+
+def _require_two_classes(t: FloatArray, name: str) -> None:
+    """Refuse labels of three and more classes for the one output that tells two apart."""
+    if (t.min() < 0 or t.max() > 1) and (t == np.trunc(t)).all():
+        position = int(((t < 0) | (t > 1)).argmax())
+        raise ValueError(
+            f"{name}: expected labels 0 and 1 for a network of one output, found "
+            f"{t.flat[position]:g} at index {position}; make it with one output for each class, "
+            "or scale numbers to [0, 1]"
+        )
+
+
+def _warn_of_unreachable(t: FloatArray) -> None:
+    """Warn of targets that no output can come near: a sigmoid lies between 0 and 1."""
+    if t.min() >= -_ROUNDING and t.max() <= 1 + _ROUNDING:
+        return
+    position = int(((t < -_ROUNDING) | (t > 1 + _ROUNDING)).argmax())
+    warnings.warn(
+        f"T: expected targets from 0 to 1, as the outputs are, found {t.flat[position]:g} at "
+        f"{place_of(t.shape, position)}; scale them first",
+        UserWarning,
+        stacklevel=4,
     )

@@ -38,15 +38,6 @@ def test_a_class_of_two_that_is_too_small_to_be_split_is_named() -> None:
         classifier(early_stopping=True).fit(X, labels)
 
 
-def test_a_score_of_samples_without_weight_is_no_number() -> None:
-    # A class of one sample is trained on.
-    labels = np.r_[3, Y[1:]]
-    only_that = np.r_[1.0, np.zeros(len(Y) - 1)]
-    fitted = classifier(early_stopping=True, max_iter=3).fit(X, labels, sample_weight=only_that)
-    assert np.isnan(fitted.validation_scores_).all()
-    assert fitted.loss_curve_[-1] < fitted.loss_curve_[0]
-
-
 def test_too_few_samples_to_validate_on_are_refused() -> None:
     with pytest.raises(ValueError, match="The validation set is too small"):
         regressor(early_stopping=True, validation_fraction=0.001).fit(X, Y)

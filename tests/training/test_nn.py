@@ -268,7 +268,10 @@ class TestFit:
         net = small_net(name, learning_rate=1e5)
         before = net.predict(data[0])
         huge = np.full((60, 3), 1e36)
-        with pytest.raises(cnn_core.DivergenceError, match="lower learning rate"):
+        with (
+            pytest.warns(UserWarning, match="T: expected targets from 0 to 1"),
+            pytest.raises(cnn_core.DivergenceError, match="lower learning rate"),
+        ):
             net.fit(data[0], huge)
         assert np.array_equal(net.predict(data[0]), before)
         assert net.history == {}

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cnn_core.backends.interface import Predictor
 from cnn_core.callbacks import Callback, TimeBudget
 from cnn_core.containers import column_names
-from cnn_core.estimators import saving, sklearn_callbacks, summary
+from cnn_core.estimators import presets, saving, sklearn_callbacks, summary
 from cnn_core.estimators.compat import (
     BaseEstimator,
     CallbackSupportMixin,
@@ -35,15 +35,15 @@ from cnn_core.estimators.parameters import (
     schedule_of,
 )
 from cnn_core.estimators.samples import as_samples, as_table, dtype_for, names_of, require_features
-from cnn_core.estimators.scoring import require_scoring
+from cnn_core.estimators.scoring import OWN, require_scoring
 from cnn_core.estimators.splitting import set_aside, too_small
 from cnn_core.estimators.task import BEFORE, Task
-from cnn_core.estimators.views import LayerList, write
+from cnn_core.estimators.views import LayerList, biases_of, set_biases, set_weights, weights_of
 from cnn_core.estimators.weights import as_weights, require_weight
 from cnn_core.exclusive import Exclusive
 from cnn_core.model import Model
 from cnn_core.model_file import ModelFileError
-from cnn_core.network import ByteArray, FloatArray, LayerArrays
+from cnn_core.network import ByteArray, FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule
 from cnn_core.settings import number, whole
@@ -161,6 +161,39 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     # How often the learning rate "adaptive" was divided.
     _cuts: int
 
+    @classmethod
+    def preset(cls: type[Estimator], name: str, **overrides: Any) -> Estimator:
+        """Return an estimator with settings proven on images like those of Fashion-MNIST.
+
+        They are for bytes from 0 to 255, 784 of them for an image, and about 60,000 images. They
+        were chosen for classes; for numbers they are a place to start from. What they are,
+        `get_params` shows. A `fit` of the estimator warns if its samples are too few for the
+        epochs of the preset.
+
+        Parameters
+        ----------
+        name : {"fast", "balanced", "best"}
+            ``"fast"`` trains for a second or two, ``"best"`` some ten times as long.
+        **overrides
+            Parameters that are to be other than in the preset.
+
+        Raises
+        ------
+        ValueError
+            For another name.
+
+        Examples
+        --------
+        >>> from cnn_core import MLPClassifier
+        >>> MLPClassifier.preset("fast", random_state=0).hidden_layer_sizes
+        (128,)
+        """
+        settings = presets.settings_of(name, cls._kind)
+        estimator = cls(**{**settings, **overrides})
+        if "max_iter" not in overrides:
+            vars(estimator)["_preset"] = name
+        return estimator
+
     @abstractmethod
     def _task_of(
         self, y: Any, n_samples: int, *, first: bool, incremental: bool, classes: Any
@@ -234,7 +267,21 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             sets = [aside]
         train = self._weighed(train, read.task)
         if train.weights is not None:
-            require_weight(train.weights)
+            from_classes = sample_weight is None
+            require_weight(train.weights, "class_weight" if from_classes else "sample_weight")
+        if self.scoring is not None and not sets:
+            warnings.warn(
+                "scoring: found no samples to score, so that it has no effect; pass eval_set, or "
+                "set early_stopping=True",
+                UserWarning,
+                stacklevel=5,
+            )
+        if sets and self._stops_early and sets[-1].n_counted < 2 and self._scores_by_r2:
+            raise ValueError(
+                "eval_set: expected at least 2 samples that count to stop early by R2, found "
+                f"{sets[-1].n_counted}; pass more, or set scoring='loss'"
+            )
+        self._hint_at_few_steps(len(train.y))
         before = dict(vars(self))
         self._take_over(read, validated=bool(sets), incremental=incremental)
         bridge = None if incremental else sklearn_callbacks.for_fit(self, X, y, sample_weight)
@@ -265,6 +312,25 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     @property
     def _stops_early(self) -> bool:
         return bool(self.early_stopping) and self.solver != "lbfgs"
+
+    @property
+    def _scores_by_r2(self) -> bool:
+        return self._kind == "regressor" and self.scoring in (None, OWN["regressor"])
+
+    def _hint_at_few_steps(self, n_samples: int) -> None:
+        """Warn if a preset, made for many samples, is going to learn too little from these."""
+        preset = vars(self).get("_preset")
+        if preset is None:
+            return
+        batches = -(-n_samples // batch_size_of(self, n_samples))
+        if self.max_iter * batches < presets.FEW_STEPS:
+            enough = -(-presets.FEW_STEPS // batches)
+            warnings.warn(
+                f"preset {preset!r}: {self.max_iter} epochs of {n_samples} samples are only "
+                f"{self.max_iter * batches} steps: pass max_iter={enough} or more",
+                UserWarning,
+                stacklevel=5,
+            )
 
     def _require_for_partial_fit(self) -> None:
         for name in ("schedule", "time_budget"):
@@ -331,7 +397,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _split(self, read: _Read) -> tuple[EvaluationSet, EvaluationSet]:
         """Return what to train on and what to validate on, the same split in every fit."""
-        positions = read.task.positions(read.data.y)
+        # Samples without weight are as if they were not there: none of them is set aside.
+        counted = np.arange(len(read.data.y))
+        if read.data.weights is not None:
+            counted = np.flatnonzero(read.data.weights)
+        positions = read.task.positions(read.data.y[counted])
         if positions is not None:
             alone = [str(read.task.name_of(position)) for position in too_small(positions)]
             if alone:
@@ -341,13 +411,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
                     f"are: {alone}; pass eval_set, or more samples of them"
                 )
         random = np.random.RandomState(read.model.seed % 2**32)
-        kept, aside = set_aside(
-            len(read.data.y),
-            number("validation_fraction", self.validation_fraction),
-            random,
-            positions,
-        )
-        return read.data.part(kept), read.data.part(aside)
+        fraction = number("validation_fraction", self.validation_fraction)
+        _, chosen = set_aside(len(counted), fraction, random, positions)
+        aside = counted[chosen]
+        kept = np.ones(len(read.data.y), bool)
+        kept[aside] = False
+        return read.data.part(np.flatnonzero(kept)), read.data.part(aside)
 
     def _weighed(self, data: EvaluationSet, task: Task) -> EvaluationSet:
         """Return samples to train on with the weights that their classes give them as well."""
@@ -472,6 +541,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     def _ended(self, state: TrainingState, monitor: Monitor, incremental: bool) -> None:
         """Put down how a training has ended; warn if it might have gone on."""
         self.stopped_because_ = state.stopped_because
+        if self._stops_early and self.best_validation_score_ == -np.inf and self.loss_curve_:
+            warnings.warn(
+                "scoring: found nan after every epoch, so that early stopping had nothing to go "
+                "by; check the validation samples and the scoring",
+                UserWarning,
+                stacklevel=7,
+            )
         if state.record is None:
             monitor.measure(state)
         if incremental:
@@ -480,17 +556,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         if self.solver == "lbfgs":
             if reason is None or (reason.startswith("L-BFGS") and not state.converged):
                 warnings.warn(
-                    f"lbfgs has not converged after {self.n_iter_} iterations "
-                    f"({reason or 'max_iter was reached'}): "
-                    "increase max_iter or max_fun, or scale the data",
+                    f"lbfgs has not converged ({reason or f'max_iter={self.max_iter}'}): raise "
+                    "max_iter or max_fun, or scale the data",
                     ConvergenceWarning,
                     stacklevel=7,
                 )
         elif reason is None and self.schedule is None and self.time_budget is None:
             warnings.warn(
-                f"the maximum of {self.max_iter} iterations was reached, and the optimization has "
-                "not converged yet: increase max_iter; if it is how long the training should take, "
-                "set a schedule, which brings no warning",
+                f"the maximum of {self.max_iter} iterations was reached before convergence: raise "
+                "max_iter, or set a schedule",
                 ConvergenceWarning,
                 stacklevel=7,
             )
@@ -676,37 +750,40 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     @property
     def coefs_(self) -> list[FloatArray]:
-        """Weights of each layer, (fan_in, fan_out): views, so that writing changes the network."""
-        return self._layer_arrays("coefs_", lambda layer: layer.weights)
+        """Weights of each layer, (fan_in, fan_out): views, so that writing changes the network.
+
+        With `input_scale` or batch normalization they are copies into which these are folded.
+        """
+        return self._layer_arrays("coefs_", weights_of)
 
     @coefs_.setter
     def coefs_(self, values: Any) -> None:
-        self._set_layer_arrays("coefs_", values)
+        self._set_layer_arrays("coefs_", values, set_weights)
 
     @property
     def intercepts_(self) -> list[FloatArray]:
-        """Biases of each layer, (fan_out,): views likewise."""
-        return self._layer_arrays("intercepts_", lambda layer: layer.bias)
+        """Biases of each layer, (fan_out,): views or copies likewise."""
+        return self._layer_arrays("intercepts_", biases_of)
 
     @intercepts_.setter
     def intercepts_(self, values: Any) -> None:
-        self._set_layer_arrays("intercepts_", values)
+        self._set_layer_arrays("intercepts_", values, set_biases)
 
-    def _layer_arrays(
-        self, name: str, choose: Callable[[LayerArrays], FloatArray]
-    ) -> list[FloatArray]:
+    def _layer_arrays(self, name: str, arrays_of: Callable[[Model], LayerList]) -> list[FloatArray]:
         if self.__sklearn_is_fitted__():
-            return LayerList(choose(layer) for layer in self.model_.predicting_layers)
+            return arrays_of(self.model_)
         given = vars(self).get(f"_given_{name}")
         if given is None:
             raise AttributeError(f"{type(self).__name__} has {name} once it is fitted")
         found: list[FloatArray] = given
         return found
 
-    def _set_layer_arrays(self, name: str, values: Any) -> None:
+    def _set_layer_arrays(
+        self, name: str, values: Any, set_arrays: Callable[[Model, Any, str], None]
+    ) -> None:
         """Write into the model; before there is one, keep the values for its beginning."""
         if self.__sklearn_is_fitted__():
-            write(getattr(self, name), values, name)
+            set_arrays(self.model_, values, name)
         else:
             vars(self)[f"_given_{name}"] = list(values)
 

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
 from cnn_core.containers import as_array
-from cnn_core.estimators import presets
 from cnn_core.estimators.base import BaseMLP, EvalSet, keep, partial_fit_is_there
 from cnn_core.estimators.compat import ClassifierMixin, available_if, with_callbacks
 from cnn_core.estimators.documentation import documented
@@ -40,8 +39,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     {parameters}
     class_weight : dict, "balanced" or None, default=None
         What the samples of each class count, in addition to `sample_weight`. ``"balanced"``: all
-        classes count alike. Classes that a dict leaves out count 1. Not for several labels per
-        sample, "balanced" not for `partial_fit`.
+        classes count alike. Classes that a dict leaves out count 1; it may name classes that the
+        samples of a fold do not have. Not for several labels per sample, "balanced" not for
+        `partial_fit`.
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over all classes, from 0 to below 1 (Szegedy et
         al., 2016). `loss_` is that for the smoothed targets.
@@ -130,32 +130,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_threads: int | None = None,
     ) -> None:
         keep(self, locals())
-
-    @classmethod
-    def preset(cls, name: str, **overrides: Any) -> MLPClassifier:
-        """Return an estimator with settings proven on images like those of Fashion-MNIST.
-
-        They are for bytes from 0 to 255, 784 of them for an image, and about 60,000 images. What
-        they are, `get_params` shows.
-
-        Parameters
-        ----------
-        name : {"fast", "balanced", "best"}
-            ``"fast"`` trains for a second or two, ``"best"`` some ten times as long.
-        **overrides
-            Parameters that are to be other than in the preset.
-
-        Raises
-        ------
-        ValueError
-            For another name.
-
-        Examples
-        --------
-        >>> MLPClassifier.preset("fast", random_state=0).hidden_layer_sizes
-        (128,)
-        """
-        return cls(**{**presets.settings_of(name), **overrides})
 
     @with_callbacks
     def fit(

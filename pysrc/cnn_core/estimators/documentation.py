@@ -92,7 +92,8 @@ schedule : str or Schedule, optional
 scoring : str or callable, optional
     Score of the validation samples: "accuracy" for classes, "r2" for numbers, "loss" for the loss
     with its sign changed, any name that scikit-learn's ``get_scorer`` knows, or a function of
-    (estimator, X, y), which is given `sample_weight` as well if the samples have weights.
+    (estimator, X, y), which is given `sample_weight` as well if the samples have weights. A score
+    that is NaN is never the best one.
 callbacks : sequence of Callback, optional
     See `cnn_core.callbacks`. Those of scikit-learn are for `set_callbacks`.
 time_budget : float, optional
@@ -128,8 +129,11 @@ n_iter_ : int
 t_ : int
     Samples trained on, counted in every epoch.
 coefs_ : list of (fan_in, fan_out) arrays
-    Weights of each layer: views, so that writing into them changes the network. Set before the
-    first fit they are its first weights.
+    Weights of each layer: ``activation(x @ coefs_[i] + intercepts_[i])``, layer by layer, gives the
+    outputs. They are views, so that writing into them changes the network. With `input_scale` or
+    batch normalization they are read-only copies into which these are folded; assigning the whole
+    list works all the same. With layer normalization, which they cannot express, they are not
+    there. Set before the first fit they are its first weights.
 intercepts_ : list of (fan_out,) arrays
     Biases of each layer, likewise.
 n_features_in_ : int

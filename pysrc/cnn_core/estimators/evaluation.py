@@ -57,6 +57,11 @@ class EvaluationSet:
         """Return what the samples count together."""
         return len(self.y) if self.weights is None else float(self.weights.sum(dtype=np.float64))
 
+    @property
+    def n_counted(self) -> int:
+        """Return how many samples have a weight above 0."""
+        return len(self.y) if self.weights is None else int(np.count_nonzero(self.weights))
+
     def scorer(self, estimator: BaseMLP) -> Callable[[FloatArray], float] | None:
         """Return what gives the score for the outputs; None where the loss is the score."""
         scoring = estimator.scoring
@@ -248,6 +253,9 @@ class Monitor(Callback):
             if score > estimator.best_validation_score_:
                 estimator.best_validation_score_ = score
                 estimator._best = state.model.snapshot()
+            if np.isnan(score) and estimator.best_validation_score_ == -np.inf:
+                # No score has been a number yet: nothing can have stopped improving.
+                return
         else:
             what, value = "Training loss", estimator.loss_
         estimator._watch = estimator._watch.after(value, estimator.tol)

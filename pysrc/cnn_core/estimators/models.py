@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_core.estimators.views import write
+from cnn_core.estimators.views import set_biases, set_weights
 from cnn_core.initializers import initialize
 from cnn_core.model import Model
 from cnn_core.network import Network
@@ -33,15 +33,14 @@ def first_model(
     seed = int(random.randint(0, 2**32, dtype=np.uint64))
     model = _model(estimator, network, dtype, seed)
     model.parameters[...] = parameters
-    for name, views in (
-        ("coefs_", [layer.weights for layer in model.layers]),
-        ("intercepts_", [layer.bias for layer in model.layers]),
-    ):
-        given = vars(estimator).get(f"_given_{name}")
-        if given is not None:
-            write(views, given, name)
     if model.average is not None:
         model.average[...] = model.parameters
+    for name, set_arrays in (("coefs_", set_weights), ("intercepts_", set_biases)):
+        given = vars(estimator).get(f"_given_{name}")
+        if given is not None:
+            set_arrays(model, given, name)
+    if model.average is not None:
+        model.parameters[...] = model.average
     return model
 
 

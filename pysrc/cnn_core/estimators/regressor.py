@@ -15,7 +15,7 @@ from cnn_core.estimators.base import BaseMLP, EvalSet, keep, partial_fit_is_ther
 from cnn_core.estimators.compat import RegressorMixin, available_if, with_callbacks
 from cnn_core.estimators.documentation import documented
 from cnn_core.estimators.parameters import out_activation
-from cnn_core.estimators.targets import Regression, as_numbers
+from cnn_core.estimators.targets import Regression, as_numbers, warn_of_unreachable
 from cnn_core.estimators.task import Task
 from cnn_core.io.fields import Fields
 from cnn_core.network import FloatArray, Huber, Loss, Pinball
@@ -232,7 +232,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if not first:
             n_targets = self._task.n_targets
         task = self._regression(n_targets)
-        return task, task.read(numbers, n_samples, estimator, "y")
+        y = task.read(numbers, n_samples, estimator, "y")
+        warn_of_unreachable(y, task.activation)
+        return task, y
 
     def _regression(self, n_targets: int | None) -> Regression:
         """Return the task that the parameters describe.

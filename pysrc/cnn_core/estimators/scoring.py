@@ -36,10 +36,11 @@ def r2(
 
     ``1 - sum((y - predicted)**2) / sum((y - mean)**2)`` (coefficient of determination). Where
     all targets are the same up to rounding it is 1 for predictions without error and 0 for others;
-    NaN for fewer than two samples, no weight at all and predictions that are not finite.
+    NaN for fewer than two samples that count, and for predictions that are not finite.
     """
-    nothing = len(y) < 2 or (weights is not None and not weights.any())
-    if nothing or not np.isfinite(predicted).all():
+    if (len(y) if weights is None else np.count_nonzero(weights)) < 2 or not np.isfinite(
+        predicted
+    ).all():
         return float("nan")
     y = y.astype(np.float64).reshape(len(y), -1)
     errors = y - predicted.reshape(len(y), -1)

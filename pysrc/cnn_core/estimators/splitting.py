@@ -37,8 +37,8 @@ def set_aside(
     if aside < 2 or aside >= n_samples:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
-            f"dataset: {fraction} of {n_samples} samples are {aside}, expected at least 2, and "
-            "others to train on; or pass eval_set"
+            f"dataset: {fraction} of {n_samples} samples that count are {aside}, expected at least "
+            "2, and others to train on; or pass eval_set"
         )
     if positions is None:
         chosen = random.permutation(n_samples)[:aside]

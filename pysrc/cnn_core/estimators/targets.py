@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.arrays import as_finite
-from cnn_core.containers import no_numbers
+from cnn_core.containers import no_numbers, place_of
 from cnn_core.estimators.scoring import r2
 from cnn_core.estimators.task import BEFORE, Task, as_target_array
 from cnn_core.network import Activation, FloatArray, Loss, Pinball
@@ -110,6 +111,51 @@ class Regression(Task):
     def to_json(self) -> dict[str, Any]:
         """Return the number of targets."""
         return {"n_targets": self.n_targets}
+
+
+# Between what the outputs of an activation lie; of those that have a bound.
+_RANGES: dict[str, tuple[float, float]] = {
+    "sigmoid": (0, 1),
+    "tanh": (-1, 1),
+    "relu": (0, np.inf),
+    "softplus": (0, np.inf),
+    "exp": (0, np.inf),
+    "elu": (-1, np.inf),
+    # Rounded away from 0: what lies beyond is beyond reach.
+    "selu": (-1.7581, np.inf),
+    "gelu": (-0.17, np.inf),
+    "silu": (-0.2785, np.inf),
+}
+# A target scaled to a range may come to lie beyond its end by rounding.
+_ROUNDING = 1e-6
+
+
+def warn_of_unreachable(y: FloatArray, activation: Activation, name: str = "y") -> None:
+    """Warn of targets that the last layer's activation cannot come near.
+
+    Parameters
+    ----------
+    y : (n_samples,) or (n_samples, n_targets) array
+    activation : str
+
+    Warns
+    -----
+    UserWarning
+        If there is one; the first is named.
+    """
+    least, most = _RANGES.get(activation, (-np.inf, np.inf))
+    if not y.size or (y.min() >= least - _ROUNDING and y.max() <= most + _ROUNDING):
+        return
+    outside = (y < least - _ROUNDING) | (y > most + _ROUNDING)
+    position = int(outside.argmax())
+    limits = f"from {least:g} to {most:g}" if most < np.inf else f"of at least {least:g}"
+    warnings.warn(
+        f"{name}: expected numbers {limits}, which out_activation can give, found "
+        f"{y.flat[position]:g} at {place_of(y.shape, position)}; scale {name}, or choose another "
+        "out_activation",
+        UserWarning,
+        stacklevel=7,
+    )
 
 
 def as_numbers(values: Any, n_samples: int, estimator: str, name: str = "y") -> FloatArray:
