@@ -25,11 +25,11 @@ from cnn_core.targets import one_hot
 from cnn_core.training import DivergenceError, EpochRecord, Recipe, Validation
 
 if TYPE_CHECKING:
-    from cnn_core.checkpoints import Checkpoint, CheckpointError
     from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
     from cnn_core.estimators import MLPClassifier, MLPRegressor
+    from cnn_core.io.checkpoint import Checkpoint, CheckpointError
+    from cnn_core.io.container import ModelFileError
     from cnn_core.loading import load
-    from cnn_core.model_file import ModelFileError
     from cnn_core.training.lr_finder import LearningRates, find_learning_rate
 
 __all__ = [
@@ -72,14 +72,14 @@ __all__ = [
 # Imported when they are asked for: they need more of the standard library, the estimators all of
 # scikit-learn, than whoever wants one row predicted at once should wait for.
 _LATER = {
-    "Checkpoint": "checkpoints",
-    "CheckpointError": "checkpoints",
+    "Checkpoint": "io.checkpoint",
+    "CheckpointError": "io.checkpoint",
     "DataError": "data",
     "DataNotFoundError": "data",
     "LearningRates": "training.lr_finder",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
-    "ModelFileError": "model_file",
+    "ModelFileError": "io.container",
     "find_learning_rate": "training.lr_finder",
     "load": "loading",
     "load_fashion_mnist": "data",

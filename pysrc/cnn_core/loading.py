@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Any
+from typing import Any, cast
 
 from cnn_core import backends
+from cnn_core.arrays import copy_exactly
+from cnn_core.io import nn_state
+from cnn_core.io.container import ModelFileError, read_tensors
+from cnn_core.io.model_state import ModelFile, as_file_error
 from cnn_core.model import Model, read_model
-from cnn_core.model_file import ModelFileError, read_tensors
-from cnn_core.saved_model import ModelFile
+from cnn_core.network import Rule
+from cnn_core.nn import NN
 
 # For each kind the module and the function that makes it from a `ModelFile`. The modules are
 # imported when they are needed; no other code can be named by a file.
 READERS: dict[str, tuple[str, str]] = {
-    "NN": ("cnn_core.nn_file", "read"),
+    "NN": ("cnn_core.loading", "read_nn"),
     "Model": ("cnn_core.loading", "read_model_alone"),
     "MLPClassifier": ("cnn_core.estimators", "read"),
     "MLPRegressor": ("cnn_core.estimators", "read"),
@@ -43,7 +47,7 @@ def load(
     ------
     FileNotFoundError
         If there is no such file.
-    cnn_core.model_file.ModelFileError
+    cnn_core.ModelFileError
         If the file is damaged, truncated, of a later version or not a model of ours, or does not
         fit in memory.
     """
@@ -66,3 +70,40 @@ def read_model_alone(file: ModelFile) -> Model:
     """Return a `Model` as its file has it."""
     model, _ = read_model(file)
     return model
+
+
+def read_nn(file: ModelFile) -> NN:
+    """Return an `NN` as its file has it.
+
+    Raises
+    ------
+    cnn_core.ModelFileError
+        If its settings, arrays and sizes do not go together.
+    """
+    state = nn_state.read_nn(file)
+    with as_file_error(file.path, "an NN"):
+        net = NN(
+            *state.sizes,
+            learning_rate=state.learning_rate,
+            epochs=state.epochs,
+            batch_size=state.batch_size,
+            rule=cast("Rule", state.rule),
+            dtype=state.dtype,
+            # Any seed: the weights are replaced, and NumPy's global generator is left alone.
+            seed=0,
+            shuffle=state.shuffle,
+            backend=file.backend,
+            input_scale=state.input_scale,
+            n_threads=file.n_threads,
+        )
+        net.seed = state.seed
+        net.history = state.history
+        model = net.model
+        model.seed = state.shuffle_key
+        model.epochs_done = state.epochs_done
+        model.samples_done = state.samples_done
+        if net.rule == "article":
+            model.take_bias_rows(state.arrays["bih"].shape[-1])
+        for name, array in nn_state.article_arrays(model.layers).items():
+            copy_exactly(name, state.arrays[name], array)
+        return net

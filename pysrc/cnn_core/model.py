@@ -25,8 +25,8 @@ from cnn_core.training.state import Recipe, TrainingData, TrainingState, Validat
 from cnn_core.types import ByteArray, FloatArray
 
 if TYPE_CHECKING:
-    from cnn_core.checkpoints import Checkpoint
-    from cnn_core.saved_model import ModelFile
+    from cnn_core.io.checkpoint import Checkpoint
+    from cnn_core.io.model_state import ModelFile
 
 
 class Model(BoundNetwork):
@@ -167,7 +167,7 @@ class Model(BoundNetwork):
         open_checkpoint = None
         if checkpoint is not None:
             # Here and below: what most processes never need is imported when they do.
-            from cnn_core.checkpoints import CheckpointSession
+            from cnn_core.io.checkpoint import CheckpointSession
 
             open_checkpoint = partial(CheckpointSession, checkpoint, seeded=seeded)
         return loop.train(
@@ -322,7 +322,7 @@ class Model(BoundNetwork):
         OSError
             If the file cannot be written.
         """
-        from cnn_core.saved_model import write_model
+        from cnn_core.io.model_state import write_model
 
         write_model(path, self.state())
 
@@ -332,11 +332,11 @@ def read_model(file: ModelFile) -> tuple[Model, Any]:
 
     Raises
     ------
-    cnn_core.model_file.ModelFileError
+    cnn_core.ModelFileError
         If the file's description, arrays and sizes do not go together.
     """
-    from cnn_core.saved_model import blamed_on, read_state
+    from cnn_core.io.model_state import as_file_error, read_state
 
     state, extra = read_state(file)
-    with blamed_on(file.path, "a Model"):
+    with as_file_error(file.path, "a Model"):
         return Model.from_state(state, backend=file.backend, n_threads=file.n_threads), extra

@@ -25,7 +25,7 @@ from cnn_core.training import EpochRecord, Recipe, Validation
 from cnn_core.validation import parameters_dtype, scale, whole
 
 if TYPE_CHECKING:
-    from cnn_core.checkpoints import Checkpoint
+    from cnn_core.io.checkpoint import Checkpoint
 
 
 class NN(TrainingSettings):
@@ -466,9 +466,26 @@ class NN(TrainingSettings):
         OSError
             If the file cannot be written.
         """
-        from cnn_core import nn_file
+        from cnn_core.io.nn_state import NNState, article_arrays, write_nn
 
-        nn_file.write(path, self)
+        model = self._model
+        state = NNState(
+            sizes=(self.input_neurons, self.hidden_neurons, self.output_neurons),
+            learning_rate=self.lr,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            rule=self.rule,
+            dtype=self.dtype.name,
+            seed=self.seed,
+            shuffle=self.shuffle,
+            shuffle_key=model.seed,
+            epochs_done=model.epochs_done,
+            samples_done=model.samples_done,
+            input_scale=self.input_scale,
+            arrays=article_arrays(model.layers),
+            history=self.history,
+        )
+        write_nn(path, state)
 
     def __repr__(self) -> str:
         return (

@@ -17,7 +17,7 @@ import pytest
 import cnn_core
 from cnn_core import NN, Checkpoint, CheckpointError, MLPClassifier, MLPRegressor, files, training
 from cnn_core.callbacks import Callback, CSVLog, EarlyStopping, OnEpoch, ProgressBar, SaveModel
-from cnn_core.checkpoints import CheckpointSession
+from cnn_core.io.checkpoint import CheckpointSession
 from cnn_core.model import Model
 from cnn_core.model_file import ModelFileError
 from cnn_core.network import Dense, Network

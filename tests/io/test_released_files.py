@@ -84,3 +84,10 @@ def test_every_level_with_a_fused_multiply_add_resumes_to_these_bits(released_ch
         check=True,
     )
     check_what_it_comes_to(json.loads(done.stdout), is_exact=True)
+
+
+@pytest.mark.parametrize("kind", ["model", "classifier", "regressor"])
+def test_what_is_loaded_and_saved_again_has_the_same_bytes(kind, tmp_path):
+    path = GOLDEN / f"{kind}_version_1.safetensors"
+    cnn_core.load(path, backend="numpy").save(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == path.read_bytes()

@@ -9,13 +9,13 @@ import pytest
 
 import cnn_core
 from cnn_core import NN
+from cnn_core.io.model_state import ModelFile, read_state, write_model
+from cnn_core.io.network_json import network_from_json, network_to_json
 from cnn_core.loading import READERS
 from cnn_core.model import Model
 from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
 from cnn_core.network import ACTIVATIONS, Dense, Huber, Network, Pinball
-from cnn_core.network_json import network_from_json, network_to_json
 from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
-from cnn_core.saved_model import ModelFile, read_state, write_model
 from cnn_core.training import Recipe
 
 

@@ -68,7 +68,7 @@ def fuzz(name: str, corpus: Path, seconds: int) -> int:
         from hostile import KINDS, read_or_refuse
 
         # What is imported when it is first needed has to be instrumented too.
-        for reader in ("checkpoints", "data", "estimators", "io", "nn_file", "saved_model"):
+        for reader in ("data", "estimators", "io", "loading"):
             module = importlib.import_module(f"cnn_core.{reader}")
             for part in pkgutil.iter_modules(
                 getattr(module, "__path__", []), f"{module.__name__}."

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cnn_core import NN
 from cnn_core.callbacks import Callback
-from cnn_core.checkpoints import Checkpoint
+from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.network import ByteArray, FloatArray, Network
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from typing import Any
 
 from cnn_core import NN
 from cnn_core.callbacks import Callback
-from cnn_core.checkpoints import Checkpoint
 from cnn_core.cli.plan import Data, Part, Plan
+from cnn_core.io.checkpoint import Checkpoint
 
 __all__ = ["EPOCHS", "HIDDEN", "NNPlan", "default_learning_rate"]
 

@@ -6,7 +6,6 @@ import argparse
 from contextlib import suppress
 from typing import Any
 
-from cnn_core.checkpoints import Checkpoint
 from cnn_core.cli import arguments as args
 from cnn_core.cli import options, run_folder, telling, unfinished
 from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
@@ -14,8 +13,9 @@ from cnn_core.cli.recorded import training_again
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.sources import Source, read_samples
 from cnn_core.cli.training import Training
+from cnn_core.io.checkpoint import Checkpoint
+from cnn_core.io.container import ModelFileError
 from cnn_core.io.fields import Fields
-from cnn_core.model_file import ModelFileError
 
 __all__ = ["add_parser", "run"]
 

@@ -41,8 +41,8 @@ from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.estimators.views import LayerList, biases_of, set_biases, set_weights, weights_of
 from cnn_core.estimators.weights import as_weights, require_weight
 from cnn_core.exclusive import Exclusive
+from cnn_core.io.container import ModelFileError
 from cnn_core.model import Model
-from cnn_core.model_file import ModelFileError
 from cnn_core.network import ByteArray, FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule
@@ -52,7 +52,7 @@ from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from cnn_core.checkpoints import Checkpoint
+    from cnn_core.io.checkpoint import Checkpoint
 
 Estimator = TypeVar("Estimator", bound="BaseMLP")
 # Not an attribute, which a copy made in the middle of a fit would have as well.
@@ -798,7 +798,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
 def _take_seed(model: Model, checkpoint: Checkpoint | str | os.PathLike[str]) -> None:
     """Give a model whose seed nobody chose that of its checkpoint, if there is one already."""
-    from cnn_core.checkpoints import seed_in
+    from cnn_core.io.checkpoint import seed_in
 
     seed = seed_in(checkpoint)
     if seed is not None:

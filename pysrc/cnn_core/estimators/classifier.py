@@ -23,7 +23,7 @@ from cnn_core.optimizers import Optimizer
 from cnn_core.schedules import Schedule
 
 if TYPE_CHECKING:
-    from cnn_core.checkpoints import Checkpoint
+    from cnn_core.io.checkpoint import Checkpoint
 
 
 @documented

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
-from cnn_core.checkpoint_checks import curve_in
 from cnn_core.estimators.scoring import OWN, score_by
+from cnn_core.io.checkpoint_checks import curve_in
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 from cnn_core.training import TrainingState, Validation
 from cnn_core.training.patience import PatienceCounter

@@ -24,7 +24,7 @@ from cnn_core.schedules import Schedule
 from cnn_core.settings import number
 
 if TYPE_CHECKING:
-    from cnn_core.checkpoints import Checkpoint
+    from cnn_core.io.checkpoint import Checkpoint
 
 LOSSES = ("squared_error", "absolute_error", "huber", "pinball", "poisson")
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnn_core import checkpoints
+from cnn_core.io.checkpoint_json import decoded, encoded
 from cnn_core.io.fields import Fields
-from cnn_core.model import Model, read_model
-from cnn_core.network import FloatArray
-from cnn_core.optimizers import OPTIMIZERS
-from cnn_core.saved_model import (
+from cnn_core.io.model_state import (
     TRAINING,
     ModelFile,
-    blamed_on,
+    as_file_error,
     tensors_of_training,
     write_model,
 )
+from cnn_core.model import Model, read_model
+from cnn_core.network import FloatArray
+from cnn_core.optimizers import OPTIMIZERS
 from cnn_core.schedules import SCHEDULES, Schedule, WarmUp
 from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
@@ -100,7 +100,7 @@ def read(file: ModelFile) -> BaseMLP:
 
     Raises
     ------
-    cnn_core.model_file.ModelFileError
+    cnn_core.ModelFileError
         If what the file says does not go together.
     """
     from cnn_core.estimators import MLPClassifier, MLPRegressor
@@ -111,7 +111,7 @@ def read(file: ModelFile) -> BaseMLP:
     }
     kind = file.metadata["kind"]
     model, extra = read_model(file)
-    with blamed_on(file.path, f"an {kind}"):
+    with as_file_error(file.path, f"an {kind}"):
         fields = Fields(extra, "extra")
         parameters = {
             name: _from_json(value) for name, value in fields.fields("parameters").values.items()
@@ -180,7 +180,7 @@ def _best_of(estimator: BaseMLP) -> tuple[dict[str, str], dict[str, FloatArray]]
     if estimator._best is None:
         return {}, {}
     tensors: dict[str, FloatArray] = {}
-    best = checkpoints.encoded(estimator._best._asdict(), tensors)
+    best = encoded(estimator._best._asdict(), tensors)
     return {TRAINING: json.dumps(best)}, tensors
 
 
@@ -188,9 +188,7 @@ def _best_in(file: ModelFile, model: Model) -> Snapshot | None:
     """Return them from a file, if it has some."""
     if TRAINING not in file.metadata:
         return None
-    best = checkpoints.decoded(
-        json.loads(file.metadata[TRAINING]), tensors_of_training(file.tensors)
-    )
+    best = decoded(json.loads(file.metadata[TRAINING]), tensors_of_training(file.tensors))
     return snapshot_from(best, layout_of(model.arrays()))
 
 

@@ -1,0 +1,154 @@
+"""A training as JSON: by what it is known again, and the values that callbacks and loop keep.
+
+Arrays stand beside the JSON as tensors of the file, each named in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from cnn_core import backends
+from cnn_core.io.model_state import TRAINING
+from cnn_core.io.network_json import network_to_json
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.state import Recipe, Trainable, TrainingData
+from cnn_core.types import FloatArray
+
+# What of a training's identity depends on the machine.
+_MACHINE = ("backend", "isa")
+
+
+def identity_of(model: Trainable, recipe: Recipe, data: TrainingData) -> dict[str, Any]:
+    """Return what a training is known by: all that decides about its result."""
+    validation = data.validation
+    arrays = {
+        "x": data.x,
+        "t": data.t,
+        "weights of samples": data.weights,
+        "validation x": None if validation is None else validation.x,
+        "validation t": None if validation is None else validation.t,
+        "validation weights": None if validation is None else validation.weights,
+    }
+    network = json.loads(json.dumps(network_to_json(model.network)))
+    info = backends.backend_info(model.backend)
+    return {
+        **{f"network.{name}": value for name, value in network.items()},
+        "dtype": model.dtype.name,
+        "seed": model.seed,
+        **{one.name: _text_of(getattr(recipe, one.name)) for one in fields(recipe)},
+        "epochs done before": model.epochs_done,
+        "weights before this training": _digest(*model.arrays().values(), np.array(model.steps)),
+        **{name: None if array is None else _digest(array) for name, array in arrays.items()},
+        "targets are classes": data.are_classes,
+        "validation score": validation is not None and validation.score is not None,
+        **{name: info[name] for name in _MACHINE},
+    }
+
+
+def is_same_machine(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Tell whether what computes the one training has computed the other."""
+    return all(theirs.get(name) == ours[name] for name in _MACHINE)
+
+
+def differences_in(ours: dict[str, Any], theirs: dict[str, Any], *, seeded: bool) -> list[str]:
+    """Return what makes two trainings different ones, in words.
+
+    Parameters
+    ----------
+    ours, theirs : dict
+        As `identity_of` gives them.
+    seeded : bool
+        Whether the seed was chosen by the user.
+    """
+    ignored = set(_MACHINE)
+    if not seeded:
+        ignored |= {"seed", "weights before this training"}
+    elif not is_same_machine(ours, theirs):
+        # The first weights of one seed need not have the same last bits on every machine.
+        ignored.add("weights before this training")
+    return [
+        f"{name:.80}: expected {ours.get(name)}, found {theirs.get(name)!s:.300}"
+        for name in (*ours, *(set(theirs) - set(ours)))
+        if name not in ignored and ours.get(name) != theirs.get(name)
+    ]
+
+
+def _text_of(value: Any) -> str:
+    # An object that has no text of its own is known by its class alone, not by its address.
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def _digest(*arrays: Any) -> str:
+    """Return dtypes, shapes and SHA-256 of arrays as one text."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    first = arrays[0]
+    return f"{first.dtype.name} {first.shape} with SHA-256 {digest.hexdigest()}"
+
+
+def states_of(callbacks: Iterable[Callback]) -> list[dict[str, Any]]:
+    """Return the states of callbacks that have one, each with its class and its place in it."""
+    states = []
+    places: dict[str, int] = {}
+    for callback in callbacks:
+        name = type(callback).__name__
+        place = places[name] = places.get(name, -1) + 1
+        if state := callback.get_state():
+            states.append({"class": name, "place": place, "state": state})
+    return states
+
+
+def encoded(value: Any, tensors: dict[str, FloatArray]) -> Any:
+    """Return a value in terms of JSON; its arrays go to `tensors`.
+
+    Raises
+    ------
+    TypeError
+        For what a checkpoint cannot hold.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray):
+        name = f"{TRAINING}.{len(tensors)}"
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, list | tuple):
+        return [encoded(item, tensors) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"dict": {key: encoded(item, tensors) for key, item in value.items()}}
+    raise TypeError(
+        "a checkpoint holds None, numbers, text, float arrays, and lists and dictionaries of such "
+        f"with keys that are text, found {type(value).__name__}: {value!r:.80}"
+    )
+
+
+def decoded(value: Any, tensors: dict[str, FloatArray]) -> Any:
+    """Return the value that `encoded` was given; its arrays are taken out of `tensors`.
+
+    Raises
+    ------
+    AttributeError, KeyError, TypeError, ValueError
+        For anything else.
+    """
+    if isinstance(value, list):
+        return [decoded(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        # Each once: two places that share memory would change each other.
+        return tensors.pop(content)
+    if kind == "dict":
+        return {key: decoded(item, tensors) for key, item in content.items()}
+    raise ValueError(f"an unknown {kind!r:.80}")
