@@ -153,3 +153,16 @@ def test_a_model_is_no_file_of_any_other_kind():
 
     for path in Path(GOLDEN).glob("*.safetensors"):
         assert recognized(path.read_bytes()) is None
+
+
+def test_an_archive_of_many_long_names_takes_little_memory(tmp_path):
+    import tracemalloc
+
+    path = tmp_path / "file"
+    head = b"PK\x03\x04" + bytes(22) + (65_000).to_bytes(2, "little") + bytes(2)
+    path.write_bytes(head * (START_BYTES // len(head)))
+    tracemalloc.start()
+    with pytest.raises(ModelFileError, match="a zip archive"):
+        cnn_core.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
+from itertools import islice
 from typing import NamedTuple
 
 __all__ = ["START_BYTES", "recognized"]
 
 # So many of the first bytes are looked at.
 START_BYTES = 2**16
+# Of an archive so many members, and so much of their names.
+_MOST_MEMBERS, _MOST_NAME_BYTES = 50, 256
 
 _SAVE = "save the model by its own save method, and load that"
 _UNPACK = "unpack it first; joblib.dump(..., compress=...) writes such files as well, as pickles"
@@ -109,12 +112,12 @@ def recognized(start: bytes) -> str | None:
 
 
 def _members(start: bytes) -> list[bytes]:
-    """Return the names of the members of a zip archive, as far as their heads can be seen."""
+    """Return the names of the first members of a zip archive, as far as they can be seen."""
     names = []
-    for head in re.finditer(rb"PK\x03\x04", start):
+    for head in islice(re.finditer(rb"PK\x03\x04", start), _MOST_MEMBERS):
         first = head.start() + 30
-        length = int.from_bytes(start[head.start() + 26 : head.start() + 28], "little")
-        names.append(start[first : first + length])
+        length = int.from_bytes(start[first - 4 : first - 2], "little")
+        names.append(start[first : first + min(length, _MOST_NAME_BYTES)])
     return names
 
 
