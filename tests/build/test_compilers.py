@@ -6,60 +6,24 @@ that a test looks at.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from built_trees import build_in, copied_tree, run
 from cnn_core import backend_info
 
 pytestmark = [pytest.mark.slow, pytest.mark.compiled]
 
 COMPILERS = ("gcc", "clang")
-# Builds the modules whose full names match the first argument.
-BUILD = """
-import re, sys
-import setup
-wanted = re.compile(sys.argv.pop(1))
-modules = [module for module in setup.extensions() if wanted.search(module.name)]
-setup.setup(
-    ext_modules=setup.as_c(modules),
-    cmdclass={"build_ext": setup.BuildExtensions},
-    options={"build": {"build_base": str(setup.BUILD)}},
-)
-"""
 
 
 def tree_built_with(compiler: str, wanted: str, source_tree: Path, tree: Path) -> Path:
     """Return a copy of the sources in which `compiler` has built the wanted modules in place."""
-    for name in ("cnn_core", "pysrc"):
-        ignored = shutil.ignore_patterns("*.so", "*.egg-info", "__pycache__")
-        shutil.copytree(source_tree / name, tree / name, ignore=ignored)
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy2(source_tree / name, tree / name)
-    (tree / "build_some.py").write_text(BUILD)
-    assert shutil.which(compiler), f"this test needs {compiler}: apt-get install {compiler}"
-    run(sys.executable, "build_some.py", wanted, "build_ext", "--inplace", cwd=tree, CC=compiler)
+    build_in(copied_tree(source_tree, tree), compiler, wanted)
     return tree
-
-
-def run(*command: str, cwd: Path, **variables: str) -> str:
-    """Return what a command says; it must end well."""
-    process = subprocess.run(
-        command,
-        cwd=cwd,
-        env=os.environ | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stdout
-    return process.stdout
 
 
 def functions_of(objects: list[Path]) -> set[str]:
