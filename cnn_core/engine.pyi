@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.backends.interface import EngineSpec
+from cnn_core.class_targets import Targets
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 
 @final
@@ -33,7 +34,7 @@ class Engine:
     def train_epoch(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         order: IndexArray | None,
         batch_size: int,
         learning_rate: float | npt.NDArray[np.float64],
@@ -42,7 +43,7 @@ class Engine:
     def gradient(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         out: FloatArray,
         weights: FloatArray | None = None,
     ) -> float: ...

@@ -16,6 +16,7 @@ from operator import index
 import numpy as np
 
 from cnn_core.backends.alignment import aligned
+from cnn_core.class_targets import ClassTargets
 
 from . cimport gather, small_batches
 from ..pool cimport prepare, run
@@ -74,6 +75,7 @@ cdef class Data:
     cdef const real[:, ::1] reals
     cdef const unsigned char[:, ::1] bytes
     cdef const real[:, ::1] targets
+    cdef const Py_ssize_t[::1] labels
     cdef const real[::1] weights
     cdef const Py_ssize_t[::1] order
     cdef Py_ssize_t rows
@@ -111,11 +113,35 @@ cdef class Data:
         self.samples.are_sparse = gather.are_sparse(&self.samples, net.inputs)
         return 0
 
-    cdef int bind_targets(self, const real[:, ::1] targets, const Net *net) except -1:
-        require_rows("targets", targets, self.rows, net.outputs)
+    cdef int bind_targets(self, targets, const Net *net) except -1:
+        """Bind rows of targets, or labels."""
+        if isinstance(targets, ClassTargets):
+            return self.bind_labels(targets, net)
         self.targets = targets
+        require_rows("targets", self.targets, self.rows, net.outputs)
         if self.rows > 0:
-            self.samples.targets = &targets[0, 0]
+            self.samples.targets = &self.targets[0, 0]
+        return 0
+
+    cdef int bind_labels(self, targets, const Net *net) except -1:
+        # A copy, which nobody can change between this check and its use.
+        cdef const Py_ssize_t[::1] given = targets.labels
+        cdef const Py_ssize_t[::1] own
+        cdef Py_ssize_t i
+        if given is None:
+            raise TypeError("labels: expected an array, found None")
+        own = np.array(given)
+        if targets.shape != (self.rows, net.outputs):
+            raise ValueError(
+                f"targets: expected the shape {(self.rows, net.outputs)}, found {targets.shape}"
+            )
+        for i in range(own.shape[0]):
+            if own[i] < 0 or own[i] >= net.outputs:
+                raise ValueError(f"labels: expected labels from 0 to {net.outputs - 1}")
+        self.labels = own
+        if self.rows > 0:
+            self.samples.labels = &own[0]
+        self.samples.own_target, self.samples.other_target = targets.values(REALS)
         return 0
 
     cdef int bind_weights(self, const real[::1] weights, const Net *net) except -1:
@@ -350,7 +376,7 @@ cdef class Engine:
     def train_epoch(
         self,
         x,
-        const real[:, ::1] t not None,
+        t,
         const Py_ssize_t[::1] order,
         Py_ssize_t batch_size,
         learning_rate,
@@ -394,8 +420,7 @@ cdef class Engine:
         return (tally.loss / tally.total if tally.total > 0 else tally.loss), tally.hits
 
     def gradient(
-        self, x, const real[:, ::1] t not None, real[::1] out not None,
-        const real[::1] weights=None,
+        self, x, t, real[::1] out not None, const real[::1] weights=None
     ):
         """Write the next step's direction for all of `x` into `out`; return the loss."""
         cdef Data data = Data.__new__(Data)

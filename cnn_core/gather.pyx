@@ -138,9 +138,16 @@ cdef inline void rescale(
 cdef void gather_targets(
     const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows, real *out, Py_ssize_t row
 ) noexcept nogil:
-    cdef Py_ssize_t i, source, outputs = batch.net.outputs
+    """Copy the rows of targets of some samples, or write them out from the labels."""
+    cdef const Samples *samples = &batch.samples
+    cdef Py_ssize_t i, j, source, outputs = batch.net.outputs
     for i in range(rows):
-        source = number_of(&batch.samples, batch.first + top + i)
-        memcpy(
-            out + i * row, batch.samples.targets + source * outputs, <size_t>outputs * sizeof(real)
-        )
+        source = number_of(samples, batch.first + top + i)
+        if samples.labels != NULL:
+            for j in range(outputs):
+                out[i * row + j] = samples.other_target
+            out[i * row + samples.labels[source]] = samples.own_target
+        else:
+            memcpy(
+                out + i * row, samples.targets + source * outputs, <size_t>outputs * sizeof(real)
+            )

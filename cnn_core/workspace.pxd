@@ -63,11 +63,15 @@ cdef struct LayerBuffers:
     real *statistics
 
 cdef struct Samples:
-    # The caller's data, one of `reals` and `bytes`, without gaps; weights NULL: all count 1; order
+    # The caller's data, without gaps: one of `reals` and `bytes`; one of `targets` and `labels`, with
+    # the target of a sample's own class and that of the others; weights NULL: all count 1; order
     # NULL: as they stand; how many there are in all.
     const real *reals
     const unsigned char *bytes
     const real *targets
+    const Py_ssize_t *labels
+    real own_target
+    real other_target
     const real *weights
     const Py_ssize_t *order
     Py_ssize_t count

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cnn_core.arrays import require_finite
 from cnn_core.backends.interface import Predictor
 from cnn_core.bound_network import BoundNetwork
+from cnn_core.class_targets import ClassTargets, Targets, rows_of
 from cnn_core.losses import NEEDED_ACTIVATION
 from cnn_core.model_data import (
     as_model_arrays,
@@ -19,6 +22,7 @@ from cnn_core.model_data import (
     as_training_data,
     require_output,
 )
+from cnn_core.outputs import Keep, KeptOutputs, block_rows, blocks, nothing
 from cnn_core.training import loop
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import Recipe, TrainingData, TrainingState, Validation
@@ -34,7 +38,9 @@ class Model(BoundNetwork):
 
     Here and below, samples and targets are arrays that were checked at the edge (`cnn_core.arrays`,
     or an estimator's own checks): C-contiguous, the samples in the model's dtype or uint8, the
-    targets in the model's dtype.
+    targets in the model's dtype. Targets that are classes may be given as labels instead: an array
+    (n,) of integers from 0 to ``n_outputs - 1``, or `cnn_core.class_targets.ClassTargets`. Training
+    with labels and with their one-hot rows gives the same bits; labels take no memory per class.
 
     Parameters
     ----------
@@ -104,7 +110,7 @@ class Model(BoundNetwork):
     def train(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         recipe: Recipe,
         *,
         weights: FloatArray | None = None,
@@ -120,7 +126,7 @@ class Model(BoundNetwork):
         Parameters
         ----------
         x : (n, n_inputs) array
-        t : (n, n_outputs) array
+        t : (n, n_outputs) array, or (n,) labels
         recipe : Recipe
         weights : (n,) array, optional
             Of the model's dtype, at least 0: what each sample counts.
@@ -182,7 +188,7 @@ class Model(BoundNetwork):
     def minimize(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         recipe: Recipe,
         *,
         max_evaluations: int = 15_000,
@@ -202,7 +208,7 @@ class Model(BoundNetwork):
     def step(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         learning_rate: float,
         weights: FloatArray | None = None,
     ) -> float:
@@ -224,7 +230,13 @@ class Model(BoundNetwork):
 
     # Using it
 
-    def predict(self, x: FloatArray | ByteArray, out: FloatArray | None = None) -> FloatArray:
+    def predict(
+        self,
+        x: FloatArray | ByteArray,
+        out: FloatArray | None = None,
+        *,
+        keep: Keep | None = None,
+    ) -> npt.NDArray[Any]:
         """Return the outputs, (n, n_outputs), by the average of the parameters if there is one.
 
         Parameters
@@ -232,6 +244,10 @@ class Model(BoundNetwork):
         x : (n, n_inputs) array
         out : (n, n_outputs) array, optional
             Written to and returned. It shares no memory with `x` or with the model.
+        keep : callable, optional
+            What is returned in place of the outputs, for which there is then only room for some
+            samples at a time: it is given theirs, (m, n_outputs), in an array that is overwritten
+            afterwards, and returns m values or rows. Goes with no `out`.
 
         Raises
         ------
@@ -240,13 +256,30 @@ class Model(BoundNetwork):
             the only thing that need not be checked before.
         """
         x = as_model_samples(x, self.network, self.dtype, "x")
+        if keep is not None:
+            kept = KeptOutputs(len(x), keep)
+            at_once = self._block_rows(len(x))
+            room = np.empty((at_once, self.network.n_outputs), self.dtype)
+            for rows in blocks(len(x), at_once):
+                kept.add(rows, self._predict(x, rows, room[: rows.stop - rows.start]))
+            return kept.values
         if out is None:
             out = np.empty((len(x), self.network.n_outputs), self.dtype)
         else:
             require_output(out, self.network, self.dtype, x=x, **self.arrays())
-        if not self._predicting.predict(x, out):
+        return self._predict(x, slice(0, len(x)), out)
+
+    def _predict(self, x: FloatArray | ByteArray, rows: slice, out: FloatArray) -> FloatArray:
+        if not self._predicting.predict(x[rows], out):
             require_finite(x, x, "X")
         return out
+
+    def _block_rows(self, n_samples: int) -> int:
+        """Return how many of the samples are predicted at once if their outputs are not kept."""
+        if self.network.rule == "article":
+            # Its biases belong to all the samples at once.
+            return n_samples
+        return min(n_samples, block_rows(self.network.n_outputs))
 
     def predictor(self, rows: int) -> Predictor:
         """Return a predictor of `rows` samples at a time; see `cnn_core.contracts.Predictor`."""
@@ -255,10 +288,12 @@ class Model(BoundNetwork):
     def evaluate(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         weights: FloatArray | None = None,
         out: FloatArray | None = None,
-    ) -> tuple[float, FloatArray]:
+        *,
+        keep: Keep | None = None,
+    ) -> tuple[float, npt.NDArray[Any]]:
         """Return the loss, without the term of `Network.l2`, and the outputs.
 
         A loss that looks at the pre-activations of the last layer is given the true ones: it is as
@@ -267,10 +302,12 @@ class Model(BoundNetwork):
         Parameters
         ----------
         x : (n, n_inputs) array
-        t : (n, n_outputs) array
+        t : (n, n_outputs) array, or (n,) labels
         weights : (n,) array, optional
         out : (n, n_outputs) array, optional
             The outputs are written to it. It shares no memory with the others or with the model.
+        keep : callable, optional
+            What is returned in place of the outputs; see `predict`.
 
         Raises
         ------
@@ -278,11 +315,28 @@ class Model(BoundNetwork):
             For arrays that are not as they have to be.
         """
         x, t, weights = as_model_arrays(x, t, weights, self.network, self.dtype)
+        at_once = self._block_rows(len(x))
+        whole = out is not None or keep is None
         if out is None:
-            out = np.empty_like(t)
+            out = np.empty((len(x) if whole else at_once, self.network.n_outputs), self.dtype)
         else:
-            read = {"t": t, "weights": weights, **self.arrays()}
+            rows_of_targets = None if isinstance(t, ClassTargets) else t
+            read = {"t": rows_of_targets, "weights": weights, **self.arrays()}
             require_output(out, self.network, self.dtype, x=x, **read)
+        kept = KeptOutputs(len(x), nothing if keep is None else keep)
+        losses, totals = [], []
+        for rows in blocks(len(x), at_once):
+            y = out[rows] if whole else out[: rows.stop - rows.start]
+            of_block = None if weights is None else weights[rows]
+            losses.append(self._evaluate(x[rows], t[rows], of_block, y))
+            totals.append(float(len(y) if of_block is None else of_block.sum(dtype=np.float64)))
+            kept.add(rows, y)
+        return _mean(losses, totals), out if keep is None else kept.values
+
+    def _evaluate(
+        self, x: FloatArray | ByteArray, t: Targets, weights: FloatArray | None, out: FloatArray
+    ) -> float:
+        """Write the outputs for a block of samples into `out`; return their loss."""
         kernels, network = self._backend.kernels(self.dtype), self.network
         z = out
         if network.loss in NEEDED_ACTIVATION:
@@ -291,13 +345,13 @@ class Model(BoundNetwork):
             kernels.activate(network.layers[-1].activation, z, out)
         else:
             self._predicting.predict(x, out)
-        return kernels.loss(network.loss, z, out, t, weights), out
+        return kernels.loss(network.loss, z, out, rows_of(t, self.dtype), weights)
 
     # Its edge
 
     def as_model_data(
-        self, x: FloatArray | ByteArray, t: FloatArray
-    ) -> tuple[Model, FloatArray | ByteArray, FloatArray]:
+        self, x: FloatArray | ByteArray, t: Targets
+    ) -> tuple[Model, FloatArray | ByteArray, Targets]:
         """Return the model, and samples and targets as `train` would take them.
 
         Raises
@@ -340,3 +394,12 @@ def read_model(file: ModelFile) -> tuple[Model, Any]:
     state, extra = read_state(file)
     with as_file_error(file.path, "a Model"):
         return Model.from_state(state, backend=file.backend, n_threads=file.n_threads), extra
+
+
+def _mean(losses: list[float], totals: list[float]) -> float:
+    """Return the mean of the losses of blocks, by what their samples count."""
+    if len(losses) == 1:
+        return losses[0]
+    parts = zip(losses, totals, strict=True)
+    total = math.fsum(totals)
+    return sum(loss * share for loss, share in parts) / total if total else 0.0

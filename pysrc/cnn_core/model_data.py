@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.arrays import are_samples, as_checked, require_apart, require_weights
+from cnn_core.class_targets import ClassTargets, Targets, as_class_targets
+from cnn_core.containers import require_unmasked
 from cnn_core.network import Network
 from cnn_core.training.state import TrainingData
 from cnn_core.types import ByteArray, FloatArray
@@ -36,12 +38,12 @@ def as_model_samples(
 
 def as_model_arrays(
     x: FloatArray | ByteArray,
-    t: FloatArray,
+    t: Targets,
     weights: FloatArray | None,
     network: Network,
     dtype: np.dtype[Any],
     part: str = "",
-) -> tuple[FloatArray | ByteArray, FloatArray, FloatArray | None]:
+) -> tuple[FloatArray | ByteArray, Targets, FloatArray | None]:
     """Return samples, targets and weights as an engine takes them.
 
     Parameters
@@ -55,11 +57,30 @@ def as_model_arrays(
         For anything else.
     """
     x = as_model_samples(x, network, dtype, f"{part}x")
-    t = as_checked(t, (len(x), network.n_outputs), (dtype,), f"{part}t")
+    t = as_model_targets(t, len(x), network, dtype, f"{part}t")
     if weights is not None:
         weights = as_checked(weights, (len(x),), (dtype,), f"{part}weights")
         require_weights(weights, f"{part}weights")
     return x, t, weights
+
+
+def as_model_targets(
+    t: Targets, n_samples: int, network: Network, dtype: np.dtype[Any], name: str
+) -> Targets:
+    """Return targets as an engine takes them; labels may be an array of any integers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    n_outputs = network.n_outputs
+    if isinstance(t, np.ndarray) and t.ndim == 1 and t.dtype.kind in "iu" and n_outputs > 1:
+        require_unmasked(t, name)
+        t = ClassTargets(t, n_outputs)
+    if isinstance(t, ClassTargets):
+        return as_class_targets(t, n_samples, n_outputs, name)
+    return as_checked(t, (n_samples, n_outputs), (dtype,), name)
 
 
 def as_training_data(
@@ -81,7 +102,9 @@ def as_training_data(
         if not len(x):
             raise ValueError(f"{part}x: expected at least one sample, found none")
         weights = None if weights is None else _apart(weights, own)
-        return {"x": _apart(x, own), "t": _apart(t, own), "weights": weights}
+        if not isinstance(t, ClassTargets):
+            t = _apart(t, own)
+        return {"x": _apart(x, own), "t": t, "weights": weights}
 
     data = replace(data, **checked(data, ""))
     if data.validation is None:

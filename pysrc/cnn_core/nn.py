@@ -15,6 +15,7 @@ from cnn_core import backends
 from cnn_core.arrays import as_numbers, as_samples, copy_into
 from cnn_core.backends.interface import Predictor
 from cnn_core.callbacks import Callback, OnEpoch, PrintEpochs
+from cnn_core.class_targets import ClassTargets, Targets
 from cnn_core.containers import place_of
 from cnn_core.model import Model
 from cnn_core.network import RULES, ByteArray, Dense, FloatArray, Network, Rule
@@ -265,7 +266,7 @@ class NN(TrainingSettings):
             Bytes (uint8) are trained on as they are; so are, without a copy, C-contiguous arrays of
             the network's dtype.
         T : array-like
-            Integer labels (n,), which become one-hot rows, or target values (n, output).
+            Integer labels (n,), which stand for one-hot rows, or target values (n, output).
         validation : (X, T), optional
             Data to measure loss and accuracy on after every epoch.
         on_epoch : callable, optional
@@ -508,7 +509,7 @@ class NN(TrainingSettings):
 
     def as_model_data(
         self, X: npt.ArrayLike, T: npt.ArrayLike
-    ) -> tuple[Model, FloatArray | ByteArray, FloatArray]:
+    ) -> tuple[Model, FloatArray | ByteArray, Targets]:
         """Return the model, and samples and targets as `fit` would give them to it."""
         x, t, _ = self._as_data(X, T)
         return self._model_for(len(x)), x, t
@@ -538,9 +539,11 @@ class NN(TrainingSettings):
 
     def _as_data(
         self, X: npt.ArrayLike, T: npt.ArrayLike, part: str = ""
-    ) -> tuple[FloatArray | ByteArray, FloatArray, bool]:
+    ) -> tuple[FloatArray | ByteArray, Targets, bool]:
         x = as_samples(X, self.input_neurons, self.dtype, name=f"{part}X")
         t, are_classes = as_targets(T, len(x), self.output_neurons, self.dtype, name=f"{part}T")
+        if isinstance(t, ClassTargets):
+            return x, t, are_classes
         if self.output_neurons == 1:
             _require_two_classes(t, f"{part}T")
         if not part:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.arrays import as_finite, as_numbers
+from cnn_core.class_targets import ClassTargets, Targets
 from cnn_core.types import FloatArray, IndexArray
 
 
 def as_targets(
     values: npt.ArrayLike, n_samples: int, n_outputs: int, dtype: npt.DTypeLike, *, name: str = "T"
-) -> tuple[FloatArray, bool]:
-    """Return targets as a C-contiguous (n_samples, n_outputs) array, and whether they are classes.
+) -> tuple[Targets, bool]:
+    """Return targets as an engine takes them, and whether they are classes.
 
     Parameters
     ----------
     values : array-like
-        Integer labels (n_samples,) from 0 to ``n_outputs - 1``, which become one-hot rows; or one
+        Integer labels (n_samples,) from 0 to ``n_outputs - 1``, which stay labels; or one
         row of numbers per sample, (n_samples, n_outputs); or, for a network of one output, one
         number per sample, (n_samples,).
     n_samples, n_outputs : int
@@ -30,7 +30,7 @@ def as_targets(
 
     Returns
     -------
-    targets : (n_samples, n_outputs) array of `dtype`
+    targets : ClassTargets or C-contiguous (n_samples, n_outputs) array of `dtype`
     are_classes : bool
         True for labels and for rows that are all one-hot.
 
@@ -54,7 +54,7 @@ def as_targets(
         array = array.reshape(-1, 1)
     if array.ndim == 1:
         labels, _ = _as_labels(array, n_outputs, name)
-        return one_hot_rows(labels, n_outputs, dtype), True
+        return ClassTargets(labels, n_outputs), True
     if array.shape[1] != n_outputs:
         hint = f"; labels are one-dimensional: pass {name}.ravel()" if array.shape[1] == 1 else ""
         raise ValueError(
@@ -98,7 +98,9 @@ def one_hot(
            [0., 0., 1.]])
     """
     positions, n_columns = _as_labels(labels, n_classes, name)
-    return one_hot_rows(positions, n_columns, np.float64)
+    rows: npt.NDArray[np.float64] = np.zeros((len(positions), n_columns))
+    rows[np.arange(len(positions)), positions] = 1
+    return rows
 
 
 def _as_labels(labels: npt.ArrayLike, n_classes: int | None, name: str) -> tuple[IndexArray, int]:
@@ -125,13 +127,6 @@ def _as_labels(labels: npt.ArrayLike, n_classes: int | None, name: str) -> tuple
             f"found {array[first]} at index {first}"
         )
     return array.astype(np.intp), n_classes
-
-
-def one_hot_rows(labels: IndexArray, n_classes: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a row for each label, which is known to be from 0 to ``n_classes - 1``."""
-    rows = np.zeros((len(labels), n_classes), dtype)
-    rows[np.arange(len(labels)), labels] = 1
-    return rows
 
 
 def _rows_are_one_hot(rows: FloatArray) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.class_targets import Targets
 from cnn_core.layers import Activation, Normalization
 from cnn_core.losses import Loss
 from cnn_core.network import Network
@@ -283,8 +284,11 @@ class Engine(Protocol):
     same way.
 
     Samples are of the parameters' dtype, or bytes (uint8); both are multiplied by the network's
-    `input_scale`. It is not safe to train one engine from two threads at once; this is detected and
-    raises ``RuntimeError``. Predicting from any number of threads at once is safe.
+    `input_scale`. Targets are rows of the parameters' dtype, or `ClassTargets`, whose rows are
+    written out for one batch at a time: the bits of a training are the same.
+
+    It is not safe to train one engine from two threads at once; this is detected and raises
+    ``RuntimeError``. Predicting from any number of threads at once is safe.
 
     Attributes
     ----------
@@ -305,7 +309,7 @@ class Engine(Protocol):
     def train_epoch(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         order: IndexArray | None,
         batch_size: int,
         learning_rate: float | npt.NDArray[np.float64],
@@ -318,7 +322,7 @@ class Engine(Protocol):
         Parameters
         ----------
         x : (n, n_inputs) array
-        t : (n, n_outputs) array
+        t : (n, n_outputs) array or ClassTargets
         order : (m,) array of indices into the samples, or None
             None: the samples as they stand.
         batch_size : int
@@ -341,13 +345,14 @@ class Engine(Protocol):
         Raises
         ------
         ValueError
-            For shapes that do not fit, an index outside the samples, a batch size below 1.
+            For shapes that do not fit, a label that is none of the outputs, an index outside the
+            samples, a batch size below 1.
         """
 
     def gradient(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         out: FloatArray,
         weights: FloatArray | None = None,
     ) -> float:

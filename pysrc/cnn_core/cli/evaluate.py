@@ -21,7 +21,7 @@ from cnn_core.cli.sources import Source, read_test_part
 from cnn_core.cli.tables import read_features
 from cnn_core.cli.trained import describe_network
 from cnn_core.files import write_text
-from cnn_core.network import ByteArray, FloatArray
+from cnn_core.network import ByteArray, FloatArray, IndexArray
 
 __all__ = ["add_parser", "run_evaluate", "run_predict"]
 
@@ -108,7 +108,12 @@ def run_predict(arguments: argparse.Namespace) -> int:
     if header is None and arguments.file.suffix.lower() == ".csv":
         header = run.source.header
     x = read_features(arguments.file, run.trained.n_features, run.feature_names, header)
-    text = _table(run, run.trained.outputs(_scaled(run, x, arguments.file)), arguments.outputs)
+    samples = _scaled(run, x, arguments.file)
+    if arguments.outputs:
+        outputs = run.trained.outputs(samples)
+        text = _table(run, outputs.argmax(axis=1), outputs)
+    else:
+        text = _table(run, run.trained.predict(samples))
     if out is None:
         show(text, end="")
     else:
@@ -158,11 +163,11 @@ def _scaled(run: Run, x: npt.NDArray[Any], source: str | Path) -> FloatArray | B
     return run.scaling.apply(x, run.trained.model.dtype)
 
 
-def _table(run: Run, outputs: FloatArray, with_outputs: bool) -> str:
+def _table(run: Run, predicted: IndexArray, outputs: FloatArray | None = None) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sample", "class", *(run.class_names if with_outputs else ())])
-    for number, (row, best) in enumerate(zip(outputs, outputs.argmax(axis=1), strict=True)):
-        values = [f"{value:.6g}" for value in row] if with_outputs else []
+    writer.writerow(["sample", "class", *(() if outputs is None else run.class_names)])
+    for number, best in enumerate(predicted):
+        values = () if outputs is None else (f"{value:.6g}" for value in outputs[number])
         writer.writerow([number, run.class_names[best], *values])
     return text.getvalue()

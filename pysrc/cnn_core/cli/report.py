@@ -64,13 +64,12 @@ def evaluate(
     """
     from sklearn.metrics import classification_report, confusion_matrix
 
-    loss, outputs = trained.measure(x, y)
+    loss, predicted = trained.measure(x, y)
     if not math.isfinite(loss):
         raise CommandError(
             f"the loss on {len(y):,} samples is {loss}: the weights have grown so large that the "
             "outputs overflow; train again with a smaller --learning-rate"
         )
-    predicted = outputs.argmax(axis=1)
     labels = np.arange(len(class_names))
     report: str = classification_report(
         y_true=y,

@@ -11,7 +11,7 @@ import numpy as np
 from cnn_core import NN, backend_info, backends
 from cnn_core.arrays import as_samples
 from cnn_core.model import Model
-from cnn_core.network import ByteArray, FloatArray, Network
+from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
 from cnn_core.targets import as_targets
 
 __all__ = ["Trained", "describe_backend", "describe_network", "weights_sha256", "what_computes"]
@@ -55,20 +55,30 @@ class Trained:
         """What computes, in a few words."""
         return describe_backend(what_computes(self.model.backend, self.model.n_threads))
 
-    def outputs(self, x: FloatArray | ByteArray) -> FloatArray:
-        """Return the outputs for samples as the network takes them, (n, n_classes).
+    def predict(self, x: FloatArray | ByteArray) -> IndexArray:
+        """Return the class of each sample, (n,), for samples as the network takes them.
 
         Raises
         ------
         TypeError, ValueError
             For samples of another shape, and values that are not finite.
         """
+        return self.model.predict(self._samples(x), keep=self._classes)
+
+    def outputs(self, x: FloatArray | ByteArray) -> FloatArray:
+        """Return the outputs for samples as the network takes them, (n, n_classes).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `predict`.
+        """
         return self._each_class(self.model.predict(self._samples(x)))
 
     def measure(
         self, x: FloatArray | ByteArray, y: np.ndarray[Any, Any]
-    ) -> tuple[float, FloatArray]:
-        """Return the loss for samples with classes, and their outputs.
+    ) -> tuple[float, IndexArray]:
+        """Return the loss for samples with classes, and the class that each is taken for.
 
         The loss is the one that the network was trained for, without smoothing of the labels.
 
@@ -82,14 +92,17 @@ class Trained:
         Raises
         ------
         TypeError, ValueError
-            As `outputs`.
+            As `predict`.
         """
         x, n_outputs = self._samples(x), self.model.network.n_outputs
         # For two classes, one output: the probability of the second one.
         values = y.astype(np.float64) if n_outputs == 1 else y
         targets, _ = as_targets(values, len(x), n_outputs, self.model.dtype)
-        loss, outputs = self.model.evaluate(x, targets)
-        return loss, self._each_class(outputs)
+        return self.model.evaluate(x, targets, keep=self._classes)
+
+    def _classes(self, outputs: FloatArray) -> IndexArray:
+        largest: IndexArray = self._each_class(outputs).argmax(axis=1)
+        return largest
 
     def _samples(self, x: FloatArray | ByteArray) -> FloatArray | ByteArray:
         return as_samples(x, self.n_features, self.model.dtype)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from cnn_core.backends.interface import Predictor
 from cnn_core.callbacks import Callback, TimeBudget
+from cnn_core.class_targets import Targets
 from cnn_core.containers import column_names
 from cnn_core.estimators import presets, saving, sklearn_callbacks, summary
 from cnn_core.estimators.compat import (
@@ -45,6 +46,7 @@ from cnn_core.io.container import ModelFileError
 from cnn_core.model import Model
 from cnn_core.network import ByteArray, FloatArray
 from cnn_core.optimizers import Optimizer
+from cnn_core.outputs import Keep
 from cnn_core.schedules import Schedule
 from cnn_core.settings import number, whole
 from cnn_core.training import INTERRUPTED, DivergenceError, Recipe, TrainingState
@@ -265,7 +267,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         if self._stops_early and not sets:
             train, aside = self._split(read)
             sets = [aside]
-        train = self._weighed(train, read.task)
+        train = self._weighed(train, read.task, read.model.dtype)
         if train.weights is not None:
             from_classes = sample_weight is None
             require_weight(train.weights, "class_weight" if from_classes else "sample_weight")
@@ -418,13 +420,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         kept[aside] = False
         return read.data.part(np.flatnonzero(kept)), read.data.part(aside)
 
-    def _weighed(self, data: EvaluationSet, task: Task) -> EvaluationSet:
+    def _weighed(self, data: EvaluationSet, task: Task, dtype: np.dtype[Any]) -> EvaluationSet:
         """Return samples to train on with the weights that their classes give them as well."""
         extra = task.weights(data.y)
         if extra is None:
             return data
         weights = extra if data.weights is None else extra * data.weights
-        return replace(data, weights=weights.astype(data.t.dtype))
+        return replace(data, weights=weights.astype(dtype))
 
     def _take_over(self, read: _Read, *, validated: bool, incremental: bool) -> None:
         """Become an estimator that knows its task and has a model, and whose curves can begin."""
@@ -609,14 +611,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             type(self).__name__,
         )
 
-    def _outputs(self, X: Any) -> FloatArray:
-        """Return the outputs of the network for samples of any kind."""
+    def _outputs(self, X: Any, keep: Keep | None = None) -> npt.NDArray[Any]:
+        """Return the outputs of the network for samples of any kind, or what is kept of them."""
         self._require_fitted()
         name = type(self).__name__
         table = as_table(X, name)
         self._require_features(table, names_of(X))
         samples = as_samples(table, self.model_.dtype, name, columns=column_names(X))
-        return self.model_.predict(samples)
+        return self.model_.predict(samples, keep=keep)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the predictions for samples.
@@ -637,8 +639,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         TypeError, ValueError
             For other features than those of `fit`, and for values that are not finite numbers.
         """
-        outputs = self._outputs(X)
-        return self._task.decode(outputs)
+        self._require_fitted()
+        return self._outputs(X, self._task.decode)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return how good the predictions for samples are: accuracy, or R2 of a regressor.
@@ -660,10 +662,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         NotFittedError, TypeError, ValueError
             As `predict` does, and for `y` of another kind than in `fit`.
         """
-        outputs = self._outputs(X)
-        weights = as_weights(sample_weight, len(outputs), outputs.dtype)
-        wanted = self._task.read(y, len(outputs), type(self).__name__, "y", to_score=True)
-        return self._task.score(wanted, outputs, weights)
+        self._require_fitted()
+        predicted = self._outputs(X, self._task.to_score)
+        weights = as_weights(sample_weight, len(predicted), self.model_.dtype)
+        wanted = self._task.read(y, len(predicted), type(self).__name__, "y", to_score=True)
+        return self._task.score(wanted, predicted, weights)
 
     def predictor(self, rows: int = 1) -> Predictor:
         """Return a callable that predicts `rows` samples at a time, with everything laid out.
@@ -694,7 +697,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         self._require_fitted()
         return self.model_.predictor(whole("rows", rows, 1))
 
-    def as_model_data(self, X: Any, y: Any) -> tuple[Model, FloatArray | ByteArray, FloatArray]:
+    def as_model_data(self, X: Any, y: Any) -> tuple[Model, FloatArray | ByteArray, Targets]:
         """Return the model that a `fit` would begin with, and samples and targets as it takes them.
 
         Parameters

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.callbacks import Callback
+from cnn_core.class_targets import Targets
 from cnn_core.estimators.scoring import OWN, score_by
 from cnn_core.io.checkpoint_checks import curve_in
 from cnn_core.network import ByteArray, FloatArray, IndexArray
+from cnn_core.outputs import Keep, nothing
 from cnn_core.training import TrainingState, Validation
 from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.snapshot import layout_of, snapshot_from
@@ -38,13 +40,13 @@ class EvaluationSet:
     x : (n, n_features) array
     y : array
         Labels or numbers, as the estimator reads them.
-    t : (n, n_outputs) array
+    t : ClassTargets or (n, n_outputs) array
     weights : (n,) array, optional
     """
 
     x: FloatArray | ByteArray
     y: npt.NDArray[Any]
-    t: FloatArray
+    t: Targets
     weights: FloatArray | None
 
     def part(self, chosen: IndexArray) -> EvaluationSet:
@@ -62,18 +64,22 @@ class EvaluationSet:
         """Return how many samples have a weight above 0."""
         return len(self.y) if self.weights is None else int(np.count_nonzero(self.weights))
 
-    def scorer(self, estimator: BaseMLP) -> Callable[[FloatArray], float] | None:
-        """Return what gives the score for the outputs; None where the loss is the score."""
-        scoring = estimator.scoring
+    def scorer(self, estimator: BaseMLP) -> tuple[Callable[[Any], float] | None, Keep]:
+        """Return what gives the score, None where the loss is the score; and what it is given.
+
+        That is what is kept of the outputs, as `Model.evaluate` has it.
+        """
+        scoring, task = estimator.scoring, estimator._task
         if scoring == "loss":
-            return None
+            return None, nothing
         if scoring is None or scoring == OWN[estimator._kind]:
-            return lambda outputs: estimator._task.score(self.y, outputs, self.weights)
-        return lambda _: score_by(scoring, estimator, self.x, self.y, self.weights)
+            return lambda predicted: task.score(self.y, predicted, self.weights), task.to_score
+        return lambda _: score_by(scoring, estimator, self.x, self.y, self.weights), nothing
 
     def validation(self, estimator: BaseMLP) -> Validation:
         """Return it in the training loop's terms."""
-        return Validation(self.x, self.t, self.weights, score=self.scorer(estimator))
+        score, keep = self.scorer(estimator)
+        return Validation(self.x, self.t, self.weights, score=score, keep=keep)
 
 
 class Monitor(Callback):
@@ -174,7 +180,7 @@ class Monitor(Callback):
     def measure(self, state: TrainingState) -> None:
         """Put down the loss of a training without a single epoch: there was nothing to improve."""
         estimator, train = self._estimator, self.train
-        loss, _ = state.model.evaluate(train.x, train.t, train.weights)
+        loss, _ = state.model.evaluate(train.x, train.t, train.weights, keep=nothing)
         term = state.model.network.l2 / 2 * self._squares / max(train.weight, 1e-300)
         estimator.loss_ = loss / estimator._task.loss_parts + term
 
@@ -240,10 +246,10 @@ class Monitor(Callback):
         return score
 
     def _measured(self, state: TrainingState, one: EvaluationSet) -> tuple[float, float]:
-        loss, outputs = state.model.evaluate(one.x, one.t, one.weights)
+        score, keep = one.scorer(self._estimator)
+        loss, kept = state.model.evaluate(one.x, one.t, one.weights, keep=keep)
         loss /= self._estimator._task.loss_parts
-        scorer = one.scorer(self._estimator)
-        return loss, -loss if scorer is None else float(scorer(outputs))
+        return loss, -loss if score is None else float(score(kept))
 
     def _judge(self, state: TrainingState, score: float | None) -> None:
         estimator = self._estimator

@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.class_targets import ClassTargets, Targets
 from cnn_core.estimators.scoring import accuracy
 from cnn_core.estimators.task import BEFORE, Task, as_target_array
 from cnn_core.io.fields import Fields
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
-from cnn_core.targets import one_hot_rows
 from cnn_core.validation import number
 
 Kind: TypeAlias = Literal["one", "binary", "multiclass", "multilabel"]
@@ -140,20 +140,17 @@ class Classification(Task):
         """Return the class of a number."""
         return self.classes[position]
 
-    def targets(self, labels: Labels, dtype: np.dtype[Any]) -> FloatArray:
-        """Return the targets, (n, n_outputs)."""
-        rows: FloatArray
+    def targets(self, labels: Labels, dtype: np.dtype[Any]) -> Targets:
+        """Return the targets: labels, if each class has an output, else rows (n, n_outputs)."""
         positions = self.positions(labels)
-        if positions is None:
-            rows = labels.astype(dtype, order="C")
-        elif self.n_outputs == 1:
-            rows = positions.reshape(-1, 1).astype(dtype)
-        else:
-            rows = one_hot_rows(positions, self.n_outputs, dtype)
+        if self.kind == "multiclass":
+            assert positions is not None
+            return ClassTargets(positions, self.n_outputs, self.smoothing)
+        values = labels if positions is None else positions.reshape(-1, 1)
+        rows: FloatArray = values.astype(dtype, order="C")
         if self.smoothing:
-            choices = len(self.classes) if self.kind == "multiclass" else 2
             rows *= dtype.type(1 - self.smoothing)
-            rows += dtype.type(self.smoothing / choices)
+            rows += dtype.type(self.smoothing / 2)
         return rows
 
     def weights(self, labels: Labels) -> FloatArray | None:
@@ -165,15 +162,18 @@ class Classification(Task):
 
         A label of two, or one of several, is chosen if its probability is above 0.5.
         """
-        if self.kind == "multilabel":
-            several: Labels = (outputs > 0.5).astype(int)
-            return several
+        chosen = self._chosen(outputs)
+        return chosen if self.kind == "multilabel" else self.classes[chosen]
+
+    def _chosen(self, outputs: FloatArray) -> IndexArray:
+        """Return the number of each sample's likeliest class, or 0 and 1 for several labels."""
         if self.kind == "multiclass":
-            chosen: Labels = self.classes[outputs.argmax(axis=1)]
-            return chosen
+            largest: IndexArray = outputs.argmax(axis=1)
+            return largest
         if self.kind == "one":
-            return np.repeat(self.classes, len(outputs))
-        return self.classes[(outputs[:, 0] > 0.5).astype(np.intp)]
+            return np.zeros(len(outputs), np.intp)
+        above: IndexArray = (outputs > 0.5).astype(np.intp)
+        return above if self.kind == "multilabel" else above.ravel()
 
     def probabilities(self, outputs: FloatArray) -> FloatArray:
         """Return the probability of each class, (n, n_classes)."""
@@ -183,11 +183,18 @@ class Classification(Task):
             return np.hstack([1 - outputs, outputs])
         return outputs
 
-    def score(self, labels: Labels, outputs: FloatArray, weights: FloatArray | None) -> float:
-        """Return the accuracy; NaN if the outputs are not finite."""
-        if not np.isfinite(outputs).all():
+    def to_score(self, outputs: FloatArray) -> IndexArray:
+        """Return the numbers of the likeliest classes; -1 for outputs that are not finite."""
+        chosen = self._chosen(outputs)
+        chosen[~np.isfinite(outputs).all(axis=1)] = -1
+        return chosen
+
+    def score(self, labels: Labels, predicted: IndexArray, weights: FloatArray | None) -> float:
+        """Return the accuracy; NaN if an output was not finite."""
+        if (predicted < 0).any():
             return float("nan")
-        return accuracy(labels, self.decode(outputs), weights)
+        chosen = predicted if self.kind == "multilabel" else self.classes[predicted]
+        return accuracy(labels, chosen, weights)
 
     def to_json(self) -> dict[str, Any]:
         """Return the classes.

@@ -100,13 +100,18 @@ class Regression(Task):
         """Return predictions, (n,) for one number, else (n, n_outputs)."""
         return outputs if outputs.shape[1] > 1 or self.n_targets else outputs[:, 0]
 
-    def score(self, y: FloatArray, outputs: FloatArray, weights: FloatArray | None) -> float:
-        """Return R2; that of the quantile nearest to 0.5, if several are predicted."""
+    def to_score(self, outputs: FloatArray) -> FloatArray:
+        """Return the predictions; those of the quantile nearest to 0.5, if there are several."""
         if self.n_quantiles:
             assert isinstance(self.network_loss, Pinball)
             quantiles = np.array(self.network_loss.quantiles(1))
-            return r2(y, outputs[:, np.abs(quantiles - 0.5).argmin()], weights)
-        return r2(y, self.decode(outputs), weights)
+            nearest: FloatArray = outputs[:, np.abs(quantiles - 0.5).argmin()]
+            return nearest
+        return self.decode(outputs)
+
+    def score(self, y: FloatArray, predicted: FloatArray, weights: FloatArray | None) -> float:
+        """Return R2."""
+        return r2(y, predicted, weights)
 
     def to_json(self) -> dict[str, Any]:
         """Return the number of targets."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.class_targets import Targets
 from cnn_core.containers import as_array, column_names, missing_in, place_of
 from cnn_core.estimators.compat import DataConversionWarning
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
@@ -74,16 +75,31 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def targets(self, y: npt.NDArray[Any], dtype: np.dtype[Any]) -> FloatArray:
-        """Return the targets of the network, (n, n_outputs), for what `read` gave."""
+    def targets(self, y: npt.NDArray[Any], dtype: np.dtype[Any]) -> Targets:
+        """Return the targets of the network for what `read` gave."""
 
     @abstractmethod
     def decode(self, outputs: FloatArray) -> npt.NDArray[Any]:
         """Return predictions in the user's terms for outputs of the network."""
 
     @abstractmethod
-    def score(self, y: npt.NDArray[Any], outputs: FloatArray, weights: FloatArray | None) -> float:
-        """Return how good outputs are, the more the better; NaN if they are not finite."""
+    def to_score(self, outputs: FloatArray) -> npt.NDArray[Any]:
+        """Return what the score looks at of some outputs: for each a number or few."""
+
+    @abstractmethod
+    def score(
+        self, y: npt.NDArray[Any], predicted: npt.NDArray[Any], weights: FloatArray | None
+    ) -> float:
+        """Return how good predictions are, the more the better; NaN if one is not finite.
+
+        Parameters
+        ----------
+        y : array
+            What `read` gave.
+        predicted : array
+            What `to_score` gave.
+        weights : (n,) array, optional
+        """
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Arrays stand beside the JSON as tensors of the file, each named in it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnn_core import backends
+from cnn_core.io.fingerprint import fingerprint
 from cnn_core.io.model_state import TRAINING
 from cnn_core.io.network_json import network_to_json
 from cnn_core.training.callbacks import Callback
@@ -44,8 +44,13 @@ def identity_of(model: Trainable, recipe: Recipe, data: TrainingData) -> dict[st
         "seed": model.seed,
         **{one.name: _text_of(getattr(recipe, one.name)) for one in fields(recipe)},
         "epochs done before": model.epochs_done,
-        "weights before this training": _digest(*model.arrays().values(), np.array(model.steps)),
-        **{name: None if array is None else _digest(array) for name, array in arrays.items()},
+        "weights before this training": fingerprint(
+            *model.arrays().values(), np.array(model.steps)
+        ),
+        **{
+            name: None if array is None else fingerprint(array, dtype=model.dtype)
+            for name, array in arrays.items()
+        },
         "targets are classes": data.are_classes,
         "validation score": validation is not None and validation.score is not None,
         **{name: info[name] for name in _MACHINE},
@@ -83,16 +88,6 @@ def differences_in(ours: dict[str, Any], theirs: dict[str, Any], *, seeded: bool
 def _text_of(value: Any) -> str:
     # An object that has no text of its own is known by its class alone, not by its address.
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
-
-
-def _digest(*arrays: Any) -> str:
-    """Return dtypes, shapes and SHA-256 of arrays as one text."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    first = arrays[0]
-    return f"{first.dtype.name} {first.shape} with SHA-256 {digest.hexdigest()}"
 
 
 def states_of(callbacks: Iterable[Callback]) -> list[dict[str, Any]]:

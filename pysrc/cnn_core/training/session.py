@@ -7,8 +7,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from cnn_core.class_targets import labels_of
 from cnn_core.interrupts import all_or_nothing
+from cnn_core.outputs import nothing
 from cnn_core.training.callbacks import Callback, EarlyStopping
 from cnn_core.training.state import (
     HISTORY,
@@ -17,7 +20,9 @@ from cnn_core.training.state import (
     Trainable,
     TrainingData,
     TrainingState,
+    Validation,
 )
+from cnn_core.types import FloatArray, IndexArray
 
 
 class TrainingCheckpoint:
@@ -91,7 +96,9 @@ class Session:
         self.state = TrainingState(model, owner, recipe)
         self.data = data
         validation = data.validation
-        self._outputs = None if validation is None else np.empty_like(validation.t)
+        self._outputs: FloatArray | None = None
+        if validation is not None and validation.score is not None and validation.keep is None:
+            self._outputs = np.empty(validation.t.shape, model.dtype)
         self.callbacks = list(callbacks)
         if recipe.patience is not None or recipe.restore_best:
             # The last one, so that the others find the best weights in their `on_train_end`.
@@ -174,23 +181,36 @@ class Session:
 
     def rehearse(self) -> None:
         """Do what takes the time of a measurement."""
-        validation = self.data.validation
-        if validation is not None:
-            self.state.model.evaluate(validation.x, validation.t, validation.weights, self._outputs)
+        if self.data.validation is not None:
+            self._evaluate(self.data.validation, [])
 
     def _measure(self) -> _Measured:
         validation = self.data.validation
         if validation is None:
             return _Measured(None, None, None)
-        t = validation.t
-        loss, y = self.state.model.evaluate(validation.x, t, validation.weights, self._outputs)
+        answers: list[IndexArray] = []
+        loss, kept = self._evaluate(validation, answers)
         accuracy = score = None
         if validation.are_classes:
-            hits = int(np.count_nonzero(y.argmax(axis=1) == t.argmax(axis=1)))
-            accuracy = hits / len(t)
+            right = np.concatenate(answers) == labels_of(validation.t)
+            accuracy = int(np.count_nonzero(right)) / len(right)
         if validation.score is not None:
-            score = float(validation.score(y))
+            score = float(validation.score(kept))
         return _Measured(loss, accuracy, score)
+
+    def _evaluate(
+        self, validation: Validation, answers: list[IndexArray]
+    ) -> tuple[float, npt.NDArray[Any]]:
+        """Return the loss and what the score is given; add the largest outputs to `answers`."""
+
+        def keep(outputs: FloatArray) -> npt.NDArray[Any]:
+            if validation.are_classes:
+                answers.append(outputs.argmax(axis=1))
+            return nothing(outputs) if validation.keep is None else validation.keep(outputs)
+
+        data = validation.x, validation.t, validation.weights
+        loss, kept = self.state.model.evaluate(*data, self._outputs, keep=keep)
+        return loss, kept if self._outputs is None else self._outputs
 
 
 class _Measured(NamedTuple):

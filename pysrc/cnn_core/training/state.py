@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from cnn_core.backends.interface import Engine
+from cnn_core.class_targets import Targets
 from cnn_core.layers import LayerArrays
 from cnn_core.network import Network
+from cnn_core.outputs import Keep
 from cnn_core.training.schedules import Schedule, as_schedule
 from cnn_core.training.snapshot import ModelState, Snapshot
 from cnn_core.types import ByteArray, FloatArray
@@ -92,11 +95,13 @@ class Trainable(Protocol):
     def evaluate(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         weights: FloatArray | None = None,
         out: FloatArray | None = None,
-    ) -> tuple[float, FloatArray]:
-        """Return the loss, and the outputs."""
+        *,
+        keep: Keep | None = None,
+    ) -> tuple[float, npt.NDArray[Any]]:
+        """Return the loss, and the outputs or what is kept of them."""
 
     def exclusively(self) -> AbstractContextManager[Engine]:
         """Keep other trainings out, and give the engine."""
@@ -229,22 +234,26 @@ class Validation:
     Attributes
     ----------
     x : (n, n_inputs) array
-    t : (n, n_outputs) array
+    t : (n, n_outputs) array or ClassTargets
     weights : (n,) array, optional
         What each sample counts in the loss.
     are_classes : bool
-        Whether the targets are rows of classes: the share of samples whose largest output is
-        their class is measured then.
+        Whether the targets are labels or rows of classes: the share of samples whose largest output
+        is their class is measured then.
     score : callable, optional
         Gives a number, the more the better, for the outputs (n, n_outputs), an array that the next
         epoch overwrites.
+    keep : callable, optional
+        What the score is given in place of all outputs, which then take no memory: see
+        `cnn_core.Model.predict`.
     """
 
     x: FloatArray | ByteArray
-    t: FloatArray
+    t: Targets
     weights: FloatArray | None = None
     are_classes: bool = False
-    score: Callable[[FloatArray], float] | None = None
+    score: Callable[[Any], float] | None = None
+    keep: Keep | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,16 +263,16 @@ class TrainingData:
     Attributes
     ----------
     x : (n, n_inputs) array
-    t : (n, n_outputs) array
+    t : (n, n_outputs) array or ClassTargets
     weights : (n,) array, optional
         What each sample counts.
     are_classes : bool
-        Whether the targets are rows of classes, whose largest output is the answer.
+        Whether the targets are labels or rows of classes, whose largest output is the answer.
     validation : Validation, optional
     """
 
     x: FloatArray | ByteArray
-    t: FloatArray
+    t: Targets
     weights: FloatArray | None = None
     are_classes: bool = False
     validation: Validation | None = None

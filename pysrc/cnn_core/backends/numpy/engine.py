@@ -23,6 +23,7 @@ from cnn_core.backends.numpy.checks import (
     require_whole,
 )
 from cnn_core.backends.numpy.layers import layers_of
+from cnn_core.class_targets import ClassTargets, Targets, rows_of
 from cnn_core.exclusive import Exclusive
 from cnn_core.interrupts import all_or_nothing
 from cnn_core.types import ByteArray, FloatArray, IndexArray
@@ -77,17 +78,18 @@ class NumpyEngine:
     def train_epoch(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         order: IndexArray | None,
         batch_size: int,
         learning_rate: float | npt.NDArray[np.float64],
         weights: FloatArray | None = None,
     ) -> tuple[float, int]:
         """Train on every sample named by `order` once; return the mean loss and the hits."""
-        self._check(x, t)
+        self._check(x)
+        self._check_targets(x, t)
         self._check_weights(x, weights)
         samples = self._check_order(x, order, batch_size)
-        x, t, weights = _plain(x), _plain(t), None if weights is None else _plain(weights)
+        x, t, weights = _plain(x), _plain_targets(t), None if weights is None else _plain(weights)
         rates = _rates(learning_rate, -(-samples // batch_size))
         losses, totals, hits = 0.0, 0.0, 0
         with self._exclusively():
@@ -95,8 +97,9 @@ class NumpyEngine:
                 rows = slice(start, start + batch_size)
                 batch = rows if order is None else order[rows]
                 weights_of_batch = None if weights is None else weights[batch]
+                rows_of_batch = rows_of(t[batch], self._parameters.dtype)
                 loss, total, hits_of_batch = self._backpropagate(
-                    x[batch], t[batch], weights_of_batch
+                    x[batch], rows_of_batch, weights_of_batch
                 )
                 if not math.isfinite(loss):
                     return loss, hits
@@ -109,17 +112,19 @@ class NumpyEngine:
     def gradient(
         self,
         x: FloatArray | ByteArray,
-        t: FloatArray,
+        t: Targets,
         out: FloatArray,
         weights: FloatArray | None = None,
     ) -> float:
         """Write the step's direction for all of `x` into `out`; return the loss."""
-        self._check(x, t)
+        self._check(x)
+        self._check_targets(x, t)
         self._check_weights(x, weights)
         require("out", out, self._parameters.shape, self._parameters, written=True)
-        x, t, weights = _plain(x), _plain(t), None if weights is None else _plain(weights)
+        x, t, weights = _plain(x), _plain_targets(t), None if weights is None else _plain(weights)
         with self._exclusively():
-            loss, total, _ = self._backpropagate(x, t, weights)
+            rows = rows_of(t, self._parameters.dtype)
+            loss, total, _ = self._backpropagate(x, rows, weights)
             out[:] = self._gradient
             squares = sum(
                 np.sum(np.square(layer.weights, dtype=np.float64)) for layer in self._layers
@@ -128,8 +133,9 @@ class NumpyEngine:
 
     def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool:
         """Write the outputs for `x` into `out`; return whether all of `x` is finite."""
-        self._check(x, out)
-        require("outputs", out, out.shape, self._parameters, written=True)
+        self._check(x)
+        shape = (len(x), self._network.n_outputs)
+        require("outputs", out, shape, self._parameters, written=True)
         x, out = _plain(x), _plain(out)
         # The article's biases belong to all the samples at once.
         finite = True
@@ -166,13 +172,23 @@ class NumpyEngine:
         with self._training.held(refusal), np.errstate(all="ignore"):
             yield
 
-    def _check(self, x: FloatArray | ByteArray, t: FloatArray) -> None:
+    def _check(self, x: FloatArray | ByteArray) -> None:
         network = self._network
         require_samples("x", x, network.n_inputs, self._parameters)
-        require("targets or outputs", t, (len(x), network.n_outputs), self._parameters)
         rows = network.bias_rows(self._parameters.size)
         if network.rule == "article" and len(x) != rows:
             raise ValueError(f"x: expected the {rows} samples of the biases, found {len(x)}")
+
+    def _check_targets(self, x: FloatArray | ByteArray, t: Targets) -> None:
+        shape = (len(x), self._network.n_outputs)
+        if not isinstance(t, ClassTargets):
+            require("targets", t, shape, self._parameters)
+            return
+        require_vector("labels", t.labels, np.intp)
+        if t.shape != shape:
+            raise ValueError(f"targets: expected the shape {shape}, found {t.shape}")
+        if len(t) and not (t.labels.min() >= 0 and t.labels.max() < t.n_classes):
+            raise ValueError(f"labels: expected labels from 0 to {t.n_classes - 1}")
 
     def _check_weights(self, x: FloatArray | ByteArray, weights: FloatArray | None) -> None:
         if weights is None:
@@ -304,6 +320,10 @@ class NumpyEngine:
 def _plain(array: _Array) -> _Array:
     """Return the array without a subclass's own ideas of arithmetic, as compiled loops see it."""
     return array if type(array) is np.ndarray else array.view(np.ndarray)  # type: ignore[return-value]
+
+
+def _plain_targets(t: Targets) -> Targets:
+    return t if isinstance(t, ClassTargets) else _plain(t)
 
 
 def _rates(learning_rate: float | npt.NDArray[np.float64], steps: int) -> npt.NDArray[np.float64]:

@@ -1,0 +1,64 @@
+"""Outputs of many samples, a block at a time: what is kept of them is the caller's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.types import FloatArray
+
+# What is kept of the outputs (m, n_outputs) of m samples: an array of m values or rows.
+Keep: TypeAlias = Callable[[FloatArray], npt.NDArray[Any]]
+
+# Outputs of a block, so that memory does not grow with samples times outputs; and its least rows,
+# enough for every thread.
+_OUTPUTS_AT_ONCE = 2**18
+_LEAST_ROWS = 256
+
+
+def block_rows(n_outputs: int) -> int:
+    """Return how many samples are a block."""
+    return max(_LEAST_ROWS, _OUTPUTS_AT_ONCE // n_outputs)
+
+
+def blocks(n_samples: int, rows: int) -> Iterator[slice]:
+    """Give the rows of each block, in rising order; one block of none if there are no samples."""
+    for start in range(0, max(n_samples, 1), max(rows, 1)):
+        yield slice(start, min(start + rows, n_samples))
+
+
+def nothing(outputs: FloatArray) -> FloatArray:
+    """Keep nothing of the outputs."""
+    return outputs[:, :0]
+
+
+class KeptOutputs:
+    """What is kept of the outputs of all samples.
+
+    Parameters
+    ----------
+    n_samples : int
+    keep : callable
+        See `Keep`. It is given an array that the next block overwrites.
+    """
+
+    def __init__(self, n_samples: int, keep: Keep) -> None:
+        self._n_samples = n_samples
+        self._keep = keep
+        self._values: npt.NDArray[Any] | None = None
+
+    def add(self, rows: slice, outputs: FloatArray) -> None:
+        """Keep what is wanted of the outputs of a block."""
+        kept = self._keep(outputs)
+        if self._values is None:
+            self._values = np.empty((self._n_samples, *kept.shape[1:]), kept.dtype)
+        self._values[rows] = kept
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """What was kept, in the order of the samples."""
+        assert self._values is not None
+        return self._values
