@@ -647,7 +647,7 @@ class TestActivation:
 
     @pytest.mark.parametrize("z", [["1.0"], [1j], None])
     def test_takes_real_numbers_only(self, name, z):
-        with pytest.raises(TypeError, match="z: expected (real numbers|an array)"):
+        with pytest.raises(TypeError, match=r"z: expected (real numbers|an array)"):
             small_net(name).activation(z)
 
     def test_derivative_is_of_the_pre_activation(self, name):
