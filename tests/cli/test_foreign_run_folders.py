@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +141,19 @@ def test_a_complete_run_whose_files_are_links_is_used_without_changing_them(plac
 
 def test_every_file_of_a_run_is_named(digits_run):
     assert set(os.listdir(digits_run)) == set(FILES)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])
+def test_data_that_are_no_file_are_refused_and_not_waited_for(place, capsys, kind):
+    record = place / "given" / "run.unfinished" / TRAINING
+    data = Path(json.loads(record.read_text())["data"]["asked_for"]["data"])
+    other = place / "given" / "own.npz"
+    if kind == "a pipe":
+        os.mkfifo(other)
+    elif kind == "a folder":
+        other.mkdir()
+    else:
+        other.symlink_to(os.devnull)
+    record.write_text(record.read_text().replace(str(data), str(other)))
+    error = refused(capsys, "train", "--resume", place / "given" / "run")
+    assert f"{other}: expected a regular file" in error

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError
 from cnn_core.data import DataError, Table, load_file, read_idx
+from cnn_core.data.checks import open_data
 from cnn_core.data.tables import ENDINGS
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _other_separator(path: Path) -> str:
 
 def _file_hash(path: Path) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with open_data(path) as stream:
         while piece := stream.read(2**20):
             digest.update(piece)
     return digest.hexdigest()
