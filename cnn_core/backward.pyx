@@ -172,7 +172,7 @@ cdef void backward_layer(
         Matrix(batch.workspace.layers[l].error + top * layer.row, layer.row, 1),
         Matrix(net.parameters + layer.weights, 1, layer.fan_out),
         rows, layer.fan_in, layer.fan_out,
-        Target(NULL, 0, 1, buffers.delta + at, below.row), NULL, NULL,
+        Target(NULL, 0, 1, buffers.delta + at, below.row, False), NULL,
         &batch.workspace.threads[thread].product,
     )
     if net.article:

@@ -16,23 +16,13 @@ cdef extern from "vector.h" nogil:
 cdef struct Target:
     # Where a product goes: out = base + factor * product. Row i of the output begins at
     # out + i * out_row, what is added to it at base + i * base_row; base NULL stands for zeros.
+    # `is_far`: whether it is in none of the near caches, so that each tile asks for its part first.
     const real *base
     Py_ssize_t base_row
     real factor
     real *out
     Py_ssize_t out_row
-
-
-cdef struct Ahead:
-    # Memory that will be needed soon: `size` bytes of each of `rows` rows, which are `row` bytes apart
-    # from `start` on, line after line; the next is byte `line` of the row at `start`. A product asks
-    # for `lines` lines before each tile; more at a time than the core can wait for would stall it.
-    const char *start
-    Py_ssize_t row
-    Py_ssize_t size
-    Py_ssize_t rows
-    Py_ssize_t line
-    Py_ssize_t lines
+    bint is_far
 
 
 cdef enum:
@@ -67,7 +57,7 @@ cdef void list_terms(
 ) noexcept nogil
 cdef void product(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Ahead *ahead, Terms *terms, ProductBuffers *buffers,
+    Target target, Terms *terms, ProductBuffers *buffers,
 ) noexcept nogil
 cdef void sum_of_rows(
     const real *source, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t columns, real *out

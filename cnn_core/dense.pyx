@@ -211,20 +211,56 @@ cdef inline void tile(
                 store_some(out + i * target.out_row, sums[i][v], columns)
 
 
-cdef inline void look_ahead(Ahead *ahead) noexcept nogil:
-    cdef Py_ssize_t i
-    if ahead == NULL:
-        return
-    for i in range(ahead.lines):
-        if ahead.rows == 0:
-            return
-        # The last byte as well, which may stand in a line of its own.
-        prefetch_line(ahead.start + min(ahead.line, ahead.size - 1))
-        ahead.line += CACHE_LINE
-        if ahead.line >= ahead.size + CACHE_LINE:
-            ahead.line = 0
-            ahead.start += ahead.row
-            ahead.rows -= 1
+cdef struct Ahead:
+    # Memory that is needed soon: `size` bytes of each of `rows` rows, which begin `row` bytes apart;
+    # `rows_a_tile` of them are prefetched before each tile.
+    const char *start
+    Py_ssize_t row
+    Py_ssize_t size
+    Py_ssize_t rows
+    Py_ssize_t rows_a_tile
+
+
+cdef void prefetch_some(Ahead *ahead) noexcept nogil:
+    cdef Py_ssize_t i, byte
+    for i in range(min(ahead.rows, ahead.rows_a_tile)):
+        byte = 0
+        while byte < ahead.size:
+            prefetch_line(ahead.start + byte)
+            byte += CACHE_LINE
+        ahead.start += ahead.row
+        ahead.rows -= 1
+
+
+cdef void prefetch_target(Target target, Py_ssize_t top) noexcept nogil:
+    """What a tile is added to, while the tile is computed."""
+    cdef Py_ssize_t i, v
+    for i in range(top, top + TILE_ROWS):
+        for v in range(TILE_VECTORS):
+            prefetch_line(target.base + i * target.base_row + v * VECTOR_LENGTH)
+
+
+cdef inline Ahead panel_ahead(
+    Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth
+) noexcept nogil:
+    """The panel at the beginning of `right`, spread over the tiles of the panel before it.
+
+    The core by itself finds what lies close together, but not beyond the end of a page.
+    """
+    cdef Py_ssize_t tiles
+    cdef Ahead ahead
+    ahead.rows = 0
+    if max(right.row, right.column) * <Py_ssize_t>sizeof(real) < FAR:
+        return ahead
+    ahead.start = <const char *>right.start
+    ahead.row, ahead.size, ahead.rows = right.row, columns, depth
+    if right.column != 1:
+        ahead.row, ahead.size, ahead.rows = right.column, depth, columns
+    ahead.row *= sizeof(real)
+    ahead.size *= sizeof(real)
+    tiles = max(rows // TILE_ROWS, <Py_ssize_t>1)
+    ahead.rows_a_tile = (ahead.rows + tiles - 1) // tiles
+    return ahead
 
 
 cdef inline void tile_of_terms(
@@ -253,13 +289,11 @@ cdef inline void column_of_tiles(
     cdef int size
     if vectors == 1:
         while top + TALL_ROWS <= rows and rows - top != 2 * LESS_TALL_ROWS:
-            look_ahead(ahead)
             tile(
                 TALL_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target, NULL
             )
             top += TALL_ROWS
         while top + LESS_TALL_ROWS <= rows:
-            look_ahead(ahead)
             tile(
                 LESS_TALL_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target,
                 NULL,
@@ -268,7 +302,10 @@ cdef inline void column_of_tiles(
     while top < rows:
         size = rows_of_tile(rows - top)
         if size == TILE_ROWS:
-            look_ahead(ahead)
+            if ahead.rows > 0:
+                prefetch_some(ahead)
+            if target.is_far:
+                prefetch_target(target, top)
             tile_of_terms(
                 TILE_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target,
                 terms, number,
@@ -369,7 +406,7 @@ cdef inline Py_ssize_t panel_width(
 
 cdef void product(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Ahead *ahead, Terms *terms, ProductBuffers *buffers,
+    Target target, Terms *terms, ProductBuffers *buffers,
 ) noexcept nogil:
     """target: left (rows, depth) @ right (depth, columns); depth at least 1.
 
@@ -379,22 +416,23 @@ cdef void product(
         # The transpose: a row alone is not worth bringing all of the right-hand side together for.
         panels(
             Matrix(right.start, right.column, right.row), Matrix(left.start, left.column, 1),
-            columns, 1, depth, Target(target.base, 1, target.factor, target.out, 1), ahead, NULL,
+            columns, 1, depth, Target(target.base, 1, target.factor, target.out, 1, target.is_far), NULL,
             buffers,
         )
     else:
-        panels(left, right, rows, columns, depth, target, ahead, terms, buffers)
+        panels(left, right, rows, columns, depth, target, terms, buffers)
 
 
 cdef void panels(
     Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Ahead *ahead, Terms *terms, ProductBuffers *buffers,
+    Target target, Terms *terms, ProductBuffers *buffers,
 ) noexcept nogil:
     """The product, panel by panel."""
     cdef Target panel
     cdef Py_ssize_t blocks = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
     cdef Py_ssize_t deep = (depth + blocks - 1) // blocks
     cdef Py_ssize_t done = 0, j, width
+    cdef Ahead ahead
     if target.base == NULL:
         memset(&buffers.zeros[0], 0, sizeof(buffers.zeros))
     while done < depth:
@@ -407,7 +445,14 @@ cdef void panels(
         while j < columns:
             width = panel_width(columns - j, rows, deep, right.column != 1)
             panel = Target(
-                NULL, target.base_row, target.factor, target.out + j, target.out_row
+                NULL, target.base_row, target.factor, target.out + j, target.out_row, target.is_far
+            )
+            ahead = panel_ahead(
+                Matrix(
+                    right.start + done * right.row + (j + width) * right.column,
+                    right.row, right.column,
+                ),
+                rows, min(columns - j - width, <Py_ssize_t>TILE_VECTORS * VECTOR_LENGTH), deep,
             )
             if done > 0:
                 panel.base, panel.base_row = panel.out, panel.out_row
@@ -420,7 +465,7 @@ cdef void panels(
                 Matrix(
                     right.start + done * right.row + j * right.column, right.row, right.column
                 ),
-                rows, deep, width, panel, ahead, terms, buffers,
+                rows, deep, width, panel, &ahead, terms, buffers,
             )
             j += width
         done += deep
@@ -450,7 +495,7 @@ cdef void dense_forward(
         return
     product(
         rows_of(x), rows_of(weights), rows, columns, x.shape[1],
-        Target(&bias[0], 0, 1, &out[0, 0], columns), NULL, NULL, buffers,
+        Target(&bias[0], 0, 1, &out[0, 0], columns, False), NULL, buffers,
     )
 
 
@@ -466,7 +511,7 @@ cdef void dense_weight_gradient(
         return
     product(
         columns_of(x), rows_of(delta), rows, columns, x.shape[0],
-        Target(NULL, 0, 1, &out[0, 0], columns), NULL, NULL, buffers,
+        Target(NULL, 0, 1, &out[0, 0], columns, False), NULL, buffers,
     )
 
 
@@ -491,5 +536,5 @@ cdef void dense_input_gradient(
         return
     product(
         rows_of(delta), columns_of(weights), rows, columns, delta.shape[1],
-        Target(NULL, 0, 1, &out[0, 0], columns), NULL, NULL, buffers,
+        Target(NULL, 0, 1, &out[0, 0], columns, False), NULL, buffers,
     )

@@ -58,9 +58,9 @@ cdef void affine(
         rows, layer.fan_out, layer.fan_in,
         Target(
             bias, layer.fan_out if net.article else 0, 1,
-            workspace.layers[l].normal + top * layer.row, layer.row,
+            workspace.layers[l].normal + top * layer.row, layer.row, False,
         ),
-        NULL, terms, buffers,
+        terms, buffers,
     )
 
 

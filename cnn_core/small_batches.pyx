@@ -75,7 +75,7 @@ cdef Py_ssize_t take_steps(
     )
     product(
         Matrix(workspace.x, workspace.input_row, 1), Matrix(workspace.x, 1, workspace.input_row),
-        rows, rows, layer.fan_in, Target(&one[0], 0, 1, &gram[0], GROUP_ROWS), NULL, NULL,
+        rows, rows, layer.fan_in, Target(&one[0], 0, 1, &gram[0], GROUP_ROWS, False), NULL,
         &workspace.threads[0].product,
     )
     total[0] = 0
@@ -89,8 +89,8 @@ cdef Py_ssize_t take_steps(
                 Matrix(workspace.layers[0].delta, layer.row, 1),
                 batch.rows, layer.fan_out, start,
                 Target(z + start * layer.row, layer.row, -batch.step.rate, z + start * layer.row,
-                       layer.row),
-                NULL, NULL, &workspace.threads[0].product,
+                       layer.row, False),
+                NULL, &workspace.threads[0].product,
             )
         ask_ahead(batch, rows, 0)
         forward_layers(batch, 0, start, batch.rows, 0)

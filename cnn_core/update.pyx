@@ -10,7 +10,7 @@ then finish_gradient (the norm), then apply_clipped_step.
 
 from libc.string cimport memcpy, memset
 
-from .dense cimport Ahead, Target, Terms, list_terms, product, sum_of_rows
+from .dense cimport Target, Terms, list_terms, product, sum_of_rows
 from .matrix cimport Matrix, Shape
 from .normalization cimport add_products
 from .scalar cimport multiply_add, real, real_multiply_add
@@ -27,12 +27,7 @@ from .workspace cimport (
     pieces_of,
 )
 
-cdef extern from "vector.h" nogil:
-    enum:
-        TILE_ROWS
-
 cdef enum:
-    CACHE_LINE = 64
     # Bytes of weights that may take their part of the L2 cache.
     L2_SHARE = 524288
     # Columns of a layer from which on its inputs are brought together before they are used so often.
@@ -119,15 +114,6 @@ cdef void apply_clipped_step(void *context, Py_ssize_t piece, int thread) noexce
     apply_step(batch, gradient, start, size)
 
 
-cdef inline Ahead rows_ahead(
-    const void *start, Py_ssize_t row, Py_ssize_t size, Py_ssize_t rows
-) noexcept nogil:
-    """Rows of weights, to be asked for evenly over their tiles."""
-    cdef Py_ssize_t tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
-    cdef Py_ssize_t lines = rows * (size // CACHE_LINE + 2)
-    return Ahead(<const char *>start, row, size, rows, 0, (lines + tiles - 1) // tiles)
-
-
 cdef void update_weights(
     const BatchSlice *batch, Py_ssize_t l, Py_ssize_t top, Py_ssize_t rows, int thread
 ) noexcept nogil:
@@ -143,8 +129,6 @@ cdef void update_weights(
     cdef real *weights
     cdef Py_ssize_t i, columns, row, at, j = 0
     cdef Matrix left, right
-    cdef Ahead weights_ahead
-    cdef Ahead *ahead = NULL
     cdef Terms *terms = NULL
     if l == 0:
         left = Matrix(batch.workspace.x + top, 1, batch.workspace.input_row)
@@ -178,20 +162,18 @@ cdef void update_weights(
         elif batch.steps:
             gradient, row = <real *>&buffers.gradient[0], PIECE_COLUMNS
         if batch.steps and not batch.adds and net.plain:
-            if layer.fan_in * layer.fan_out * <Py_ssize_t>sizeof(real) > L2_SHARE:
-                weights_ahead = rows_ahead(
-                    weights, layer.fan_out * sizeof(real), columns * sizeof(real), rows
-                )
-                ahead = &weights_ahead
             product(
                 left, right, rows, columns, batch.rows,
-                Target(weights, layer.fan_out, -batch.step.rate, weights, layer.fan_out), ahead,
+                Target(
+                    weights, layer.fan_out, -batch.step.rate, weights, layer.fan_out,
+                    layer.fan_in * layer.fan_out * <Py_ssize_t>sizeof(real) > L2_SHARE,
+                ),
                 terms, &buffers.product,
             )
         else:
             product(
                 left, right, rows, columns, batch.rows,
-                Target(base, row, 1, gradient, row), ahead, terms, &buffers.product,
+                Target(base, row, 1, gradient, row, False), terms, &buffers.product,
             )
             if batch.steps:
                 for i in range(rows):
