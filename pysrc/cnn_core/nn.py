@@ -14,15 +14,15 @@ import numpy.typing as npt
 from cnn_core import backends
 from cnn_core.arrays import as_numbers, as_samples, copy_into
 from cnn_core.backends.interface import Predictor
-from cnn_core.callbacks import Callback, OnEpoch, PrintEpochs
 from cnn_core.class_targets import ClassTargets, Targets
 from cnn_core.containers import place_of
 from cnn_core.model import Model
 from cnn_core.network import RULES, ByteArray, Dense, FloatArray, Network, Rule
-from cnn_core.schedules import Schedule
 from cnn_core.settings import TrainingSettings
 from cnn_core.targets import as_targets
 from cnn_core.training import EpochRecord, Recipe, Validation
+from cnn_core.training.callbacks import Callback, OnEpoch, PrintEpochs
+from cnn_core.training.schedules import Schedule
 from cnn_core.validation import parameters_dtype, scale, whole
 
 if TYPE_CHECKING:

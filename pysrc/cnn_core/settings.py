@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from cnn_core.validation import flag, number, parameters_dtype, positive, scale, whole
-
-__all__ = ["TrainingSettings", "number", "parameters_dtype", "positive", "scale", "whole"]
+from cnn_core.validation import flag, positive, whole
 
 
 class TrainingSettings:

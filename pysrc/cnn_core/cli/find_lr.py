@@ -12,7 +12,7 @@ from cnn_core.cli.sources import Source, read_samples
 from cnn_core.cli.trained import describe_network
 from cnn_core.cli.training import plan_and_parts
 from cnn_core.files import write_table
-from cnn_core.learning_rates import LearningRates, find_learning_rate
+from cnn_core.training.lr_finder import LearningRates, find_learning_rate
 
 __all__ = ["add_parser", "run"]
 

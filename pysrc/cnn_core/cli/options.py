@@ -15,7 +15,7 @@ from cnn_core.cli import plan_nn
 from cnn_core.cli.console import CommandError
 from cnn_core.network import HIDDEN_ACTIVATIONS, NORMALIZATIONS
 from cnn_core.optimizers import SOLVERS, WITH_DECAY
-from cnn_core.schedules import SCHEDULES
+from cnn_core.training.schedules import SCHEDULES
 
 __all__ = ["NN_PRESET", "OPTIMIZER_RATES", "add_network", "add_training", "check", "presets"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy.typing as npt
 
 from cnn_core import NN
-from cnn_core.callbacks import Callback
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.network import ByteArray, FloatArray, Network
+from cnn_core.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from cnn_core.estimators import MLPClassifier

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnn_core.callbacks import Callback
 from cnn_core.cli.console import note
 from cnn_core.cli.options import OPTIMIZER_RATES
 from cnn_core.cli.plan import ENDLESS, Data, Part, Plan
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.network import Network
 from cnn_core.training import INTERRUPTED, DivergenceError
+from cnn_core.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from cnn_core.estimators import MLPClassifier

@@ -19,9 +19,9 @@ import argparse
 from typing import Any
 
 from cnn_core import NN
-from cnn_core.callbacks import Callback
 from cnn_core.cli.plan import Data, Part, Plan
 from cnn_core.io.checkpoint import Checkpoint
+from cnn_core.training.callbacks import Callback
 
 __all__ = ["EPOCHS", "HIDDEN", "NNPlan", "default_learning_rate"]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from cnn_core.callbacks import OnEpoch
 from cnn_core.cli.console import note
 from cnn_core.cli.options import NN_PRESET
 from cnn_core.cli.plan import Data, Part, Plan, counted
@@ -19,6 +18,7 @@ from cnn_core.cli.report import Evaluation, evaluate
 from cnn_core.cli.sources import Samples, Source, split_off
 from cnn_core.cli.trained import Trained, what_computes
 from cnn_core.io.checkpoint import Checkpoint
+from cnn_core.training.callbacks import OnEpoch
 
 __all__ = ["Parts", "Training", "plan_and_parts"]
 

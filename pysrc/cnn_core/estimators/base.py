@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.backends.interface import Predictor
-from cnn_core.callbacks import Callback, TimeBudget
 from cnn_core.class_targets import Targets
 from cnn_core.containers import column_names
 from cnn_core.estimators import presets, saving, sklearn_callbacks, summary
@@ -47,11 +46,12 @@ from cnn_core.model import Model
 from cnn_core.network import ByteArray, FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.outputs import Keep
-from cnn_core.schedules import Schedule
-from cnn_core.settings import number, whole
 from cnn_core.training import INTERRUPTED, DivergenceError, Recipe, TrainingState
+from cnn_core.training.callbacks import Callback, TimeBudget
 from cnn_core.training.patience import PatienceCounter
+from cnn_core.training.schedules import Schedule
 from cnn_core.training.snapshot import Snapshot
+from cnn_core.validation import number, whole
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.callbacks import Callback
 from cnn_core.containers import as_array
 from cnn_core.estimators.base import BaseMLP, EvalSet, keep, partial_fit_is_there
 from cnn_core.estimators.compat import ClassifierMixin, available_if, with_callbacks
@@ -20,7 +19,8 @@ from cnn_core.estimators.parameters import share
 from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import Optimizer
-from cnn_core.schedules import Schedule
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.schedules import Schedule
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.callbacks import Callback
 from cnn_core.class_targets import Targets
 from cnn_core.estimators.scoring import OWN, score_by
 from cnn_core.io.checkpoint_checks import curve_in
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 from cnn_core.outputs import Keep, nothing
 from cnn_core.training import TrainingState, Validation
+from cnn_core.training.callbacks import Callback
 from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.snapshot import layout_of, snapshot_from
 from cnn_core.validation import measured, number, whole

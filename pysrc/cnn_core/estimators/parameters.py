@@ -22,8 +22,8 @@ from cnn_core.network import (
     Normalization,
 )
 from cnn_core.optimizers import OPTIMIZERS, SGD, SOLVERS, WITH_DECAY, Optimizer
-from cnn_core.schedules import Constant, InverseScaling, Schedule, as_schedule
 from cnn_core.training.lbfgs import require_smooth, scipy_minimize
+from cnn_core.training.schedules import Constant, InverseScaling, Schedule, as_schedule
 from cnn_core.validation import number, positive, whole
 
 LBFGS = "lbfgs"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.callbacks import Callback
 from cnn_core.estimators.base import BaseMLP, EvalSet, keep, partial_fit_is_there
 from cnn_core.estimators.compat import RegressorMixin, available_if, with_callbacks
 from cnn_core.estimators.documentation import documented
@@ -20,8 +19,9 @@ from cnn_core.estimators.task import Task
 from cnn_core.io.fields import Fields
 from cnn_core.network import FloatArray, Huber, Loss, Pinball
 from cnn_core.optimizers import Optimizer
-from cnn_core.schedules import Schedule
-from cnn_core.settings import number
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.schedules import Schedule
+from cnn_core.validation import number
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint

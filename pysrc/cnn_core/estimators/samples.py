@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cnn_core.arrays import as_finite
 from cnn_core.containers import as_array, column_names, no_numbers
 from cnn_core.network import ByteArray, FloatArray
-from cnn_core.settings import parameters_dtype
+from cnn_core.validation import parameters_dtype
 
 _BYTES = np.dtype(np.uint8)
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)

@@ -22,8 +22,8 @@ from cnn_core.io.model_state import (
 from cnn_core.model import Model, read_model
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import OPTIMIZERS
-from cnn_core.schedules import SCHEDULES, Schedule, WarmUp
 from cnn_core.training.patience import PatienceCounter
+from cnn_core.training.schedules import SCHEDULES, Schedule, WarmUp
 from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from cnn_core.callbacks import Callback
 from cnn_core.estimators.compat import HAS_CALLBACKS
 from cnn_core.training import TrainingState
+from cnn_core.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from cnn_core.estimators.base import BaseMLP
