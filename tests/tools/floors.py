@@ -39,7 +39,7 @@ FLOORS = (
     ("initializers", "settings", "targets", "tolerances"),
     ("arrays", "network"),
     ("losses", "optimizers"),
-    ("layers",),
+    ("class_targets", "layers", "outputs"),
     ("containers", "exclusive", "files", "interrupts", "standardization", "types", "validation"),
     ("_native", "_version"),
 )
