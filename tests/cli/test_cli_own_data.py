@@ -117,8 +117,12 @@ class TestOwnData:
         assert "6 samples: all samples of" in succeed("evaluate", folder, "--data", other)
         other.write_text("0,1\n1,0\n")
         assert succeed("predict", folder, other).count("\n") == 3
-        error = refused(capsys, "predict", folder, table)
-        assert "the 2 features that the run knows, found 3 columns; leave the column of" in error
+        capsys.readouterr()
+        assert succeed("predict", folder, table).count("\n") == len(rows) + 1
+        assert "the last column of" in capsys.readouterr().err
+        other.write_text("0,1,2,3\n")
+        error = refused(capsys, "predict", folder, other)
+        assert "the 2 features that the run knows, found 4 columns" in error
 
     def test_predict_finds_columns_by_name_and_leaves_the_target_out(
         self, flowers, tmp_path, capsys

@@ -8,7 +8,8 @@ import numpy as np
 
 from cnn_core.cli import arguments as args
 from cnn_core.cli.console import note, show
-from cnn_core.cli.sources import Samples, Source, read_samples
+from cnn_core.cli.source import Source
+from cnn_core.cli.sources import Samples, read_samples
 
 __all__ = ["add_parser", "run"]
 

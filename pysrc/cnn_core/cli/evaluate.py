@@ -17,7 +17,8 @@ from cnn_core.cli import arguments as args
 from cnn_core.cli.console import CommandError, note, require, show
 from cnn_core.cli.report import evaluate
 from cnn_core.cli.run_folder import Run, read_run
-from cnn_core.cli.sources import Source, read_test_part
+from cnn_core.cli.source import Source
+from cnn_core.cli.sources import read_test_part
 from cnn_core.cli.tables import read_features
 from cnn_core.cli.trained import describe_network
 from cnn_core.files import write_text
@@ -57,7 +58,7 @@ def add_parser(commands: args.Subcommands) -> None:
         metavar="FILE",
         type=args.path,
         help="samples: an IDX file, .npz (its test part, if it has one), .npy or .csv (with a "
-        "header, its columns are found by name and one other, as the target, is left out)",
+        "header, its columns are found by name and others are left out)",
     )
     args.add_table_layout(parser)
     parser.add_argument(
@@ -81,7 +82,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     part = read_test_part(
         source,
         run.class_names,
-        run.feature_names,
+        run.columns,
         run.hashes,
         note,
         asked_for=arguments.data is not None,
@@ -107,7 +108,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
     header = arguments.header
     if header is None and arguments.file.suffix.lower() == ".csv":
         header = run.source.header
-    x = read_features(arguments.file, run.trained.n_features, run.feature_names, header)
+    x = read_features(arguments.file, run.columns, header, note)
     samples = _scaled(run, x, arguments.file)
     if arguments.outputs:
         outputs = run.trained.outputs(samples)
@@ -159,7 +160,7 @@ def _scaled(run: Run, x: npt.NDArray[Any], source: str | Path) -> FloatArray | B
             f"the model was trained on {trained} values, {run.scaling.description}; "
             f"these are {x.dtype} values from {x.min():g} to {x.max():g} and are scaled alike"
         )
-    run.scaling.require_near(x, run.feature_names, source)
+    run.scaling.require_near(x, run.columns.feature_names, source)
     return run.scaling.apply(x, run.trained.model.dtype)
 
 

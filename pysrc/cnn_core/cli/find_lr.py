@@ -8,7 +8,8 @@ from pathlib import Path
 from cnn_core.cli import arguments as args
 from cnn_core.cli import options, run_folder
 from cnn_core.cli.console import note, require, short_path, show_result
-from cnn_core.cli.sources import Source, read_samples
+from cnn_core.cli.source import Source
+from cnn_core.cli.sources import read_samples
 from cnn_core.cli.trained import describe_network
 from cnn_core.cli.training import plan_and_parts
 from cnn_core.files import write_table

@@ -9,7 +9,8 @@ from typing import Any
 
 from cnn_core.cli.console import CommandError, note, short_path
 from cnn_core.cli.scaling import Scaling
-from cnn_core.cli.sources import Source, read_samples
+from cnn_core.cli.source import Source
+from cnn_core.cli.sources import read_samples
 from cnn_core.cli.tables import file_hashes
 from cnn_core.cli.training import Training
 

@@ -19,7 +19,8 @@ from typing import Any
 from cnn_core import load
 from cnn_core.cli.console import CommandError, note, short_path
 from cnn_core.cli.scaling import Scaling
-from cnn_core.cli.sources import Source
+from cnn_core.cli.source import Source
+from cnn_core.cli.tables import TrainedColumns
 from cnn_core.cli.trained import Trained
 from cnn_core.files import open_file, sync_folder, write_table, write_text
 from cnn_core.io.fields import Fields, parsed
@@ -284,6 +285,8 @@ class Run:
         Their SHA-256.
     class_names : tuple of str
     feature_names : tuple of str or None
+    target_name : str or None
+        None also where an earlier version recorded none.
     scaling : Scaling
     accuracy : float
         Accuracy on the test part, as recorded.
@@ -296,9 +299,20 @@ class Run:
     hashes: dict[str, str]
     class_names: tuple[str, ...]
     feature_names: tuple[str, ...] | None
+    target_name: str | None
     scaling: Scaling
     accuracy: float
     record: Fields
+
+    @property
+    def columns(self) -> TrainedColumns:
+        """The columns of the table that it was trained on."""
+        return TrainedColumns(
+            n_features=self.trained.n_features,
+            feature_names=self.feature_names,
+            target_name=self.target_name or self.source.target,
+            is_last=self.source.target is None and self.source.data.lower().endswith(".csv"),
+        )
 
 
 def read_run(folder: Path, backend: str = "auto") -> Run:
@@ -405,6 +419,7 @@ def _values(fields: Fields) -> dict[str, Any]:
     return {
         "source": source_from_json(data.fields("asked_for")),
         "hashes": data.text_by_text("sha256"),
+        "target_name": data.optional(data.text, "target_name") if "target_name" in data else None,
         "class_names": fields.names("class_names"),
         "feature_names": names,
         "scaling": Scaling.from_json(fields.fields("preprocessing"), features),

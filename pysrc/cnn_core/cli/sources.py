@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,22 @@ import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError, short_path
 from cnn_core.cli.scaling import Scaling
-from cnn_core.cli.tables import KNOWN, classes_of, file_hashes, in_order, listed, read_table
+from cnn_core.cli.source import Source
+from cnn_core.cli.tables import (
+    TrainedColumns,
+    classes_of,
+    file_hashes,
+    listed,
+    read_table,
+    read_table_alike,
+    require_learnable,
+)
 from cnn_core.data import DataNotFoundError, Dataset, load_digits, load_fashion_mnist
 from cnn_core.data.fashion_mnist import FILES
 from cnn_core.data.splits import shuffled_by_class
-from cnn_core.files import checked_path
 
 __all__ = [
     "Samples",
-    "Source",
     "TestPart",
     "find_fashion_mnist",
     "image_shape",
@@ -34,67 +41,6 @@ Array = npt.NDArray[Any]
 IndexArray = npt.NDArray[np.intp]
 
 TEST_SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class Source:
-    """What was typed to name the data; kept with a run, so that the data can be read again.
-
-    Attributes
-    ----------
-    data : str
-        ``"fashion-mnist"``, ``"digits"`` or a file.
-    labels, target, header, folder
-        As the arguments ``--labels``, ``--target``, ``--header`` and ``--data-folder``.
-    """
-
-    data: str
-    labels: str | None = None
-    target: str | None = None
-    header: bool | None = None
-    folder: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse arguments that do not go with the data."""
-        for name in ("data", "labels", "folder"):
-            if (path := getattr(self, name)) is not None:
-                checked_path(path, f"--{name}")
-        ending = Path(self.data).suffix.lower()
-        if self.folder is not None and self.data != "fashion-mnist":
-            raise CommandError(f"--data-folder belongs to fashion-mnist, not to {self.data}")
-        if self.labels is not None and ending != ".npy":
-            raise CommandError(f"--labels belongs to an .npy file, not to {self.data}")
-        if (self.target is not None or self.header is not None) and ending != ".csv":
-            raise CommandError(
-                f"--target, --header and --no-header belong to a .csv file, not to {self.data}"
-            )
-        if self.target is not None and self.header is False:
-            raise CommandError("--target names a column, which --no-header rules out")
-
-    @classmethod
-    def from_arguments(cls, arguments: Any) -> Source:
-        """Return the source that the arguments of `cnn_core.cli.arguments.add_data` name."""
-        folder = arguments.data_folder
-        return cls(
-            data=arguments.data,
-            labels=arguments.labels,
-            target=arguments.target,
-            header=arguments.header,
-            folder=None if folder is None else str(folder),
-        )
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the data are a file of the user's."""
-        return self.data not in KNOWN
-
-    def absolute(self) -> Source:
-        """Return a source that means the same from any folder."""
-        values = asdict(self)
-        for key in ("labels", "folder", *(["data"] if self.is_file else [])):
-            if values[key] is not None:
-                values[key] = str(Path(values[key]).absolute())
-        return Source(**values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +58,8 @@ class Samples:
         Positions in `class_names`.
     class_names : tuple of str
     feature_names : tuple of str or None
+    target_name : str or None
+        Name of the column that held the classes.
     scaling : Scaling
     hashes : dict of str to str
         SHA-256 of what was read, by what it is the hash of.
@@ -127,6 +75,7 @@ class Samples:
     y_test: Array
     class_names: tuple[str, ...]
     feature_names: tuple[str, ...] | None
+    target_name: str | None
     scaling: Scaling
     hashes: dict[str, str]
     test_part: str
@@ -197,6 +146,7 @@ def read_samples(source: Source, report: Callable[[str], None] | None = None) ->
         y_test=dataset.y_test.astype(np.intp),
         class_names=dataset.class_names,
         feature_names=None,
+        target_name=None,
         scaling=Scaling.divide_by(dataset.scale, dataset.x_train.dtype.name),
         hashes=_dataset_hashes(dataset),
         test_part=_test_part_of(dataset),
@@ -206,7 +156,7 @@ def read_samples(source: Source, report: Callable[[str], None] | None = None) ->
 def read_test_part(
     source: Source,
     class_names: tuple[str, ...],
-    feature_names: tuple[str, ...] | None,
+    columns: TrainedColumns,
     known_hashes: dict[str, str],
     report: Callable[[str], None],
     *,
@@ -221,8 +171,10 @@ def read_test_part(
     Parameters
     ----------
     source : Source
-    class_names, feature_names : tuple of str
+    class_names : tuple of str
         Those of the run.
+    columns : TrainedColumns
+        What the run was trained on.
     known_hashes : dict of str to str
         SHA-256 of the data of the run.
     report : callable
@@ -240,7 +192,7 @@ def read_test_part(
         dataset = _known_dataset(source, report)
         y = _translated(dataset.y_test, dataset.class_names, class_names, dataset.name)
         return TestPart(dataset.x_test, y, _test_part_of(dataset))
-    table = in_order(read_table(source), feature_names)
+    table = read_table_alike(source, columns)
     own_names, y, y_test = classes_of(table)
     place = short_path(table.source)
     is_unchanged = sorted(file_hashes(source).values()) == sorted(known_hashes.values())
@@ -372,13 +324,14 @@ def _dataset_hashes(dataset: Dataset) -> dict[str, str]:
 
 def _translated(y: Array, names: tuple[str, ...], wanted: tuple[str, ...], where: str) -> Array:
     """Return positions in `wanted` for positions in `names`."""
-    unknown = [name for name in names if name not in wanted]
+    position = {name: i for i, name in enumerate(wanted)}
+    unknown = [name for name in names if name not in position]
     if unknown:
         raise CommandError(
             f"{where}: expected the classes that the run knows, {listed(wanted)}, "
             f"found also {listed(unknown)}"
         )
-    positions: Array = np.array([wanted.index(name) for name in names], np.intp)[y]
+    positions: Array = np.array([position[name] for name in names], np.intp)[y]
     return positions
 
 
@@ -388,6 +341,7 @@ def _translated(y: Array, names: tuple[str, ...], wanted: tuple[str, ...], where
 def _own_samples(source: Source) -> Samples:
     table = read_table(source)
     class_names, y, y_test = classes_of(table)
+    require_learnable(table.source, class_names, len(y))
     if table.X_test is not None and y_test is not None:
         _require_all_classes(table.source, class_names, y)
         x_train, y_train, x_test = table.X, y, table.X_test
@@ -410,6 +364,7 @@ def _own_samples(source: Source) -> Samples:
         y_test=y_test,
         class_names=class_names,
         feature_names=table.feature_names,
+        target_name=table.target_name,
         scaling=scaling,
         hashes=file_hashes(source),
         test_part=test_part,

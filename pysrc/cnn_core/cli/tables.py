@@ -2,58 +2,79 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError
+from cnn_core.cli.source import KNOWN, Source
 from cnn_core.data import DataError, Table, load_file, read_idx
 from cnn_core.data.checks import open_data
+from cnn_core.data.csv_cells import is_number
+from cnn_core.data.csv_file import read_first_row
 from cnn_core.data.tables import ENDINGS
 
-if TYPE_CHECKING:
-    from cnn_core.cli.sources import Source
-
 __all__ = [
-    "KNOWN",
+    "TrainedColumns",
     "classes_of",
     "file_hashes",
-    "in_order",
     "listed",
     "read_features",
     "read_table",
+    "read_table_alike",
+    "require_learnable",
 ]
 
 Array = npt.NDArray[Any]
 
-# Data sets that are known by name.
-KNOWN = ("fashion-mnist", "digits")
+
+class TrainedColumns(NamedTuple):
+    """The columns of the table that a run was trained on.
+
+    Attributes
+    ----------
+    n_features : int
+    feature_names : tuple of str or None
+    target_name : str or None
+        None where there was no header, or an earlier version recorded none.
+    is_last : bool
+        Whether the target was the last column.
+    """
+
+    n_features: int
+    feature_names: tuple[str, ...] | None
+    target_name: str | None
+    is_last: bool
+
+    def are_named_in(self, first: list[str]) -> bool:
+        """Tell whether a first row holds names of them."""
+        return self.feature_names is not None and not set(first).isdisjoint(self.feature_names)
 
 
 def read_features(
     path: Path,
-    n_features: int,
-    feature_names: tuple[str, ...] | None,
-    header: bool | None = None,
+    columns: TrainedColumns,
+    header: bool | None,
+    report: Callable[[str], None],
 ) -> Array:
     """Read samples to predict the classes of.
 
     Parameters
     ----------
     path : pathlib.Path
-        IDX file, ``.npz`` (its test part, if it has one), ``.npy`` or ``.csv``. A ``.csv`` with a
-        header may hold one more column than the features, such as the target; it is left out.
-    n_features : int
-        Number of the features that the run knows.
-    feature_names : tuple of str or None
-        Their names; the columns of a ``.csv`` with a header are put into their order.
-    header : bool, optional
+        IDX file, ``.npz`` (its test part, if it has one), ``.npy`` or ``.csv``. The columns of a
+        ``.csv`` with a header are found by their names, and others are left out.
+    columns : TrainedColumns
+        What the run was trained on.
+    header : bool or None
         Whether a ``.csv`` begins with a header.
+    report : callable
+        Called with a line of text for all that the user should know.
 
     Returns
     -------
@@ -77,7 +98,7 @@ def read_features(
             )
         return images
     if ending == ".csv":
-        return _csv_features(path, n_features, feature_names, header)
+        return _csv_features(path, columns, header, report)
     table = _loaded(path, has_target=False)
     return table.X if table.X_test is None else table.X_test
 
@@ -108,6 +129,30 @@ def read_table(source: Source) -> Table:
     return _loaded(path, target=source.target, labels=source.labels, header=source.header)
 
 
+def read_table_alike(source: Source, columns: TrainedColumns) -> Table:
+    """Return what is in the file of a source, laid out as the table that a run was trained on.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_table`, and if features or target are not there.
+    """
+    path = Path(source.data)
+    if path.suffix.lower() != ".csv":
+        return read_table(source)
+    first = read_first_row(path)
+    if source.header is not False and columns.are_named_in(first):
+        _require_features(path, first, columns)
+        target = _target_among(path, first, source.target, columns)
+        return _loaded(path, features=columns.feature_names, target=target, header=True)
+    if len(first) == columns.n_features:
+        raise _no_target(path, f"a column beside the {columns.n_features} features", "none")
+    table = read_table(source)
+    if columns.feature_names is not None and table.feature_names is not None:
+        _require_features(path, list(table.feature_names), columns)
+    return table
+
+
 def file_hashes(source: Source) -> dict[str, str]:
     """Return the SHA-256 of the files of a source, by their names."""
     files = [path for path in (source.data, source.labels) if path is not None]
@@ -127,30 +172,18 @@ def classes_of(table: Table) -> tuple[tuple[str, ...], Array, Array | None]:
         numbers, positions = np.unique(both, return_inverse=True)
         names = tuple(str(number) for number in numbers)
         y, y_test = positions[: len(y)], positions[len(y) :] if y_test is not None else None
-    if len(names) < 2:
-        raise CommandError(f"{table.source}: expected at least two classes, found {names[0]!r}")
-    if len(names) > max(2, len(y) // 2):
-        raise CommandError(
-            f"{table.source}: expected classes, found {len(names)} different targets for {len(y)} "
-            "samples; numbers that are not classes cannot be learned by this command"
-        )
     return names, y, y_test
 
 
-def in_order(table: Table, feature_names: tuple[str, ...] | None) -> Table:
-    """Return a table whose columns, if they have names, stand as they did in training."""
-    found = table.feature_names
-    if found is None or feature_names is None or found == feature_names:
-        return table
-    if set(found) != set(feature_names):
-        raise DataError(
-            table.source,
-            f"the columns that the run was trained on, {listed(feature_names)}",
-            listed(found),
+def require_learnable(source: str, names: tuple[str, ...], n_samples: int) -> None:
+    """Refuse targets that are no classes, or of which there is nothing to tell apart."""
+    if len(names) < 2:
+        raise CommandError(f"{source}: expected at least two classes, found {names[0]!r}")
+    if len(names) > max(2, n_samples // 2):
+        raise CommandError(
+            f"{source}: expected classes, found {len(names)} different targets for {n_samples} "
+            "samples; numbers that are not classes cannot be learned by this command"
         )
-    order = [found.index(name) for name in feature_names]
-    values = {**vars(table), "X": table.X[:, order], "feature_names": feature_names}
-    return Table(**values)
 
 
 def listed(names: tuple[str, ...] | list[str], most: int = 8) -> str:
@@ -191,11 +224,13 @@ def _csv_hint(path: Path, error: DataError, arguments: dict[str, Any]) -> str:
 def _other_separator(path: Path) -> str:
     """Return what stands between the columns instead of commas, '' if it is commas."""
     cells = _first_line(path)
-    if len(cells) == 1:
-        for character, name in ((";", "semicolons"), ("\t", "tabs")):
-            if character in cells[0]:
-                return name
-    return ""
+    line = ",".join(cells)
+    for character, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
+        # Numbers may have commas as their decimal points.
+        if character in line and line.count(character) >= line.count(","):
+            return name
+    words = line.split()
+    return "spaces" if len(cells) == 1 < len(words) and all(map(is_number, words)) else ""
 
 
 def _file_hash(path: Path) -> str:
@@ -230,36 +265,75 @@ def _class_column(source: str, y: Array) -> Array:
 
 
 def _csv_features(
-    path: Path, n_features: int, feature_names: tuple[str, ...] | None, header: bool | None
+    path: Path, columns: TrainedColumns, header: bool | None, report: Callable[[str], None]
 ) -> Array:
-    first = _first_line(path)
-    if feature_names is None or header is False or not set(feature_names) & set(first):
-        if first and len(first) != n_features and not _other_separator(path):
-            raise DataError(
-                path,
-                f"a column for each of the {n_features} features that the run knows",
-                f"{len(first)} columns",
-                "leave the column of the target out" if len(first) == n_features + 1 else "",
-            )
-        return in_order(_loaded(path, has_target=False, header=header), feature_names).X
-    missing = [name for name in feature_names if name not in first]
-    others = [name for name in first if name not in feature_names]
-    if missing or len(others) > 1:
+    first, count = read_first_row(path), columns.n_features
+    if header is not False and columns.are_named_in(first):
+        _require_features(path, first, columns)
+        known = {*(columns.feature_names or ()), columns.target_name}
+        others = [name for name in first if name not in known]
+        if others:
+            report(f"columns of {path} that the run does not know are left out: {listed(others)}")
+        return _loaded(path, has_target=False, features=columns.feature_names, header=True).X
+    if len(first) == count + 1 and columns.is_last and not _other_separator(path):
+        report(f"the last column of {path} is left out: in training it was the target")
+        table = _loaded(path, has_target=False, features=count, header=header)
+    elif len(first) != count and not _other_separator(path):
         raise DataError(
             path,
-            f"the columns {listed(feature_names)} and at most one other",
-            f"{listed(missing)} missing" if missing else f"also {listed(others)}",
+            f"a column for each of the {count} features that the run knows",
+            f"{len(first)} columns",
+            "leave the column of the target out" if len(first) == count + 1 else "",
         )
-    if others:
-        table = _loaded(path, target=others[0], header=True)
     else:
-        table = _loaded(path, has_target=False, header=True)
-    return in_order(table, feature_names).X
+        table = _loaded(path, has_target=False, header=header)
+    if columns.feature_names is not None and table.feature_names is not None:
+        _require_features(path, list(table.feature_names), columns)
+    return table.X
+
+
+def _require_features(path: Path, found: list[str], columns: TrainedColumns) -> None:
+    there, wanted = set(found), columns.feature_names or ()
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise DataError(
+            path,
+            f"the columns that the run was trained on, {listed(wanted)}",
+            f"{listed(found)}, with {listed(missing)} missing",
+        )
+
+
+def _target_among(
+    path: Path, first: list[str], asked_for: str | None, columns: TrainedColumns
+) -> str:
+    """Return the name of the column with the classes, which a header must hold."""
+    features = set(columns.feature_names or ())
+    others = [name for name in first if name not in features]
+    target = columns.target_name if asked_for is None else asked_for
+    if target is None and len(others) == 1:
+        return others[0]
+    if target is None and others and first[-1] == others[-1]:
+        return first[-1]
+    if target is None and others:
+        raise DataError(path, "one column beside the features", listed(others), "use --target")
+    if target not in others:
+        named = "a target" if target is None else f"the target {target!r}"
+        raise _no_target(path, f"a column with {named}", listed(others) if others else "none")
+    return str(target)
+
+
+def _no_target(path: Path, expected: str, found: str) -> DataError:
+    return DataError(
+        path,
+        expected,
+        found,
+        "without the true classes nothing can be evaluated; cnn-core predict needs none",
+    )
 
 
 def _first_line(path: Path) -> list[str]:
-    """Return the cells of the first line; an unreadable file is left to the strict reader."""
-    if not path.is_file():
+    """Return the cells of the first row; an unreadable file is left to the strict reader."""
+    try:
+        return read_first_row(path)
+    except (OSError, DataError):
         return []
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as stream:
-        return [cell.strip() for cell in next(csv.reader([stream.readline(2**20)]), [])]

@@ -151,6 +151,7 @@ def record(training: Training) -> dict[str, Any]:
             "features": samples.n_features,
             "image_shape": None if shape is None else list(shape),
             "feature_names": None if names is None else list(names),
+            "target_name": samples.target_name,
             "training_samples": len(parts.train.y),
             "validation_samples": validation,
             "test_samples": len(parts.test.y),

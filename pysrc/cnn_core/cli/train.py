@@ -11,7 +11,8 @@ from cnn_core.cli import options, run_folder, telling, unfinished
 from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
 from cnn_core.cli.recorded import training_again
 from cnn_core.cli.scaling import Scaling
-from cnn_core.cli.sources import Source, read_samples
+from cnn_core.cli.source import Source
+from cnn_core.cli.sources import read_samples
 from cnn_core.cli.training import Training
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.io.container import ModelFileError

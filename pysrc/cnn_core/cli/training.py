@@ -15,7 +15,8 @@ from cnn_core.cli.plan_classifier import ClassifierPlan
 from cnn_core.cli.plan_nn import NNPlan
 from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.report import Evaluation, evaluate
-from cnn_core.cli.sources import Samples, Source, split_off
+from cnn_core.cli.source import Source
+from cnn_core.cli.sources import Samples, split_off
 from cnn_core.cli.trained import Trained, what_computes
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.training.callbacks import OnEpoch

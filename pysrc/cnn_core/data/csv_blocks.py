@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -46,12 +45,13 @@ class Block(NamedTuple):
     target: npt.NDArray[np.float64] | list[str] | None
 
 
-def read_blocks(path: Path, layout: Layout, skipped_lines: int) -> list[Block] | None:
+def read_blocks(stream: BinaryIO, layout: Layout, skipped_lines: int) -> list[Block] | None:
     """Read the rows of a plain table.
 
     Parameters
     ----------
-    path : pathlib.Path
+    stream : binary file
+        At its beginning.
     layout : Layout
     skipped_lines : int
         Lines before the first row of values.
@@ -64,8 +64,7 @@ def read_blocks(path: Path, layout: Layout, skipped_lines: int) -> list[Block] |
     """
     columns = _Columns(layout)
     try:
-        with open(path, "rb") as stream:
-            return [columns.read(text) for text in _texts(stream, skipped_lines)]
+        return [columns.read(text) for text in _texts(stream, skipped_lines)]
     except _NotPlainError:
         return None
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from .checks import ALLOWED_RATIO, ALWAYS_ALLOWED_BYTES, DataError
+from .checks import ALLOWED_RATIO, ALWAYS_ALLOWED_BYTES, DataError, open_data
 from .csv_blocks import Block, read_blocks
 from .csv_cells import is_number, number, remedy, shown
 from .csv_layout import Layout, layout_of, refuse_likely_header
@@ -36,11 +38,14 @@ class Columns:
         int64 or float64 numbers, or names (Unicode).
     feature_names : tuple of str or None
         Names of the features if the file has a header.
+    target_name : str or None
+        Name of the target, likewise.
     """
 
     features: npt.NDArray[np.float64]
     target: npt.NDArray[Any] | None
     feature_names: tuple[str, ...] | None
+    target_name: str | None
 
 
 def read_csv(
@@ -49,7 +54,7 @@ def read_csv(
     target: str | None = None,
     has_target: bool = True,
     header: bool | None = None,
-    features: Sequence[str] | None = None,
+    features: Sequence[str] | int | None = None,
 ) -> Columns:
     """Read a file; most parameters are those of `cnn_core.data.load_file`.
 
@@ -63,9 +68,9 @@ def read_csv(
         Whether there is a target column.
     header : bool, optional
         Whether the first row holds names; found out by default.
-    features : sequence of str, optional
-        Names of the columns to read as features, in this order; what is in other columns does not
-        matter. By default all but the target.
+    features : sequence of str or int, optional
+        Names of the columns to read as features, in this order, or how many of the first ones;
+        what is in other columns does not matter. By default all but the target.
 
     Returns
     -------
@@ -79,33 +84,21 @@ def read_csv(
         do. Names of classes that would take more than 256 MiB and more than 100 times the size of
         the file, since an array gives each as much room as the longest.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            rows = ((reader.line_num, cells) for cells in reader)
-            first = _first(path, rows)
-            layout = layout_of(
-                path,
-                first[1],
-                target=target,
-                has_target=has_target,
-                header=header,
-                features=features,
-            )
-            blocks = read_blocks(path, layout, first[0] if layout.has_header else 0)
-            columns = (
-                _read_rows(path, first, rows, layout)
-                if blocks is None
-                else _joined(path, blocks, layout, first)
-            )
-    except UnicodeDecodeError as error:
-        raise DataError(
-            path, "text in UTF-8", str(error), "write the file as CSV in UTF-8"
-        ) from error
-    except csv.Error as error:
-        raise DataError(path, "comma-separated text", f"line {reader.line_num}: {error}") from error
+    with open_data(path) as stream:
+        line, cells = _first_row(path, stream)
+        layout = layout_of(
+            path, cells, target=target, has_target=has_target, header=header, features=features
+        )
+        before = line if layout.has_header else 0
+        blocks = read_blocks(stream, layout, before)
+        if blocks is None:
+            stream.seek(0)
+            with closing(_rows(path, stream)) as rows:
+                columns = _read_rows(path, rows, layout)
+        else:
+            columns = _joined(path, blocks, layout, before)
     if header is None and not layout.has_header:
-        refuse_likely_header(path, first[1], columns.features, columns.target)
+        refuse_likely_header(path, cells, columns.features, columns.target)
     return columns
 
 
@@ -114,53 +107,64 @@ def read_first_row(path: Path) -> list[str]:
 
     Raises
     ------
-    DataError
+    FileNotFoundError, DataError
         As `read_csv`.
     """
+    with open_data(path) as stream:
+        _, cells = _first_row(path, stream)
+    return [cell.strip() for cell in cells]
+
+
+def _rows(path: Path, stream: BinaryIO) -> Generator[Row, None, None]:
+    """Give all rows of a file, which is at its beginning and stays open."""
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    reader = csv.reader(text, strict=True)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            rows = ((1, cells) for cells in csv.reader(stream, strict=True))
-            return [cell.strip() for cell in _first(path, rows)[1]]
+        for cells in reader:
+            yield reader.line_num, cells
     except UnicodeDecodeError as error:
-        raise DataError(
-            path, "text in UTF-8", str(error), "write the file as CSV in UTF-8"
-        ) from error
+        hint = "write the file as CSV in UTF-8"
+        raise DataError(path, "text in UTF-8", str(error), hint) from error
     except csv.Error as error:
-        raise DataError(path, "comma-separated text", f"line 1: {error}") from error
+        raise DataError(path, "comma-separated text", f"line {reader.line_num}: {error}") from error
+    finally:
+        text.detach()
 
 
-def _first(path: Path, rows: Iterator[Row]) -> Row:
-    first = next(rows, None)
+def _first_row(path: Path, stream: BinaryIO) -> Row:
+    """Return the first row of a file, which is at its beginning and is left there."""
+    with closing(_rows(path, stream)) as rows:
+        first = next(rows, None)
     if first is None or not first[1]:
         raise DataError(path, "a table", "an empty first line" if first else "an empty file")
+    stream.seek(0)
     return first
 
 
-def _joined(path: Path, blocks: list[Block], layout: Layout, first: Row) -> Columns:
+def _joined(path: Path, blocks: list[Block], layout: Layout, lines_before: int) -> Columns:
     """Return the contents of all blocks."""
     _require_rows(path, bool(blocks))
     features = np.concatenate([block.features for block in blocks])
     target: npt.NDArray[Any] | None = None
     if isinstance(blocks[0].target, list):
         # Nothing in a plain table spans lines.
-        before = first[0] if layout.has_header else 0
-        lines = range(before + 1, before + 1 + len(features))
+        lines = range(lines_before + 1, lines_before + 1 + len(features))
         texts = [text for block in blocks for text in cast("list[str]", block.target)]
         target = _target_values(path, texts, lines, layout)
     elif blocks[0].target is not None:
         numbers = [cast("npt.NDArray[np.float64]", block.target) for block in blocks]
         target = _whole(np.concatenate(numbers))
-    return Columns(features, target, _feature_names(layout))
+    return Columns(features, target, *_names_of(layout))
 
 
 # Row by row: for what is no plain table, and to find what is wrong with one
 
 
-def _read_rows(path: Path, first: Row, rows: Iterator[Row], layout: Layout) -> Columns:
+def _read_rows(path: Path, rows: Iterator[Row], layout: Layout) -> Columns:
     numbers = array("d")
     targets: list[str] = []
     lines = array("q")
-    for line, cells in _data_rows(path, None if layout.has_header else first, rows, layout):
+    for line, cells in _data_rows(path, rows, layout):
         _add_numbers(path, line, cells, layout, numbers)
         if layout.target is not None:
             targets.append(cells[layout.target].strip())
@@ -168,7 +172,7 @@ def _read_rows(path: Path, first: Row, rows: Iterator[Row], layout: Layout) -> C
     _require_rows(path, bool(lines))
     shape = (len(lines), len(layout.features))
     features = np.frombuffer(numbers, dtype=np.float64).reshape(shape).copy()
-    return Columns(features, _target_values(path, targets, lines, layout), _feature_names(layout))
+    return Columns(features, _target_values(path, targets, lines, layout), *_names_of(layout))
 
 
 def _require_rows(path: Path, there: bool) -> None:
@@ -176,14 +180,18 @@ def _require_rows(path: Path, there: bool) -> None:
         raise DataError(path, "at least one row of values", "a header alone")
 
 
-def _feature_names(layout: Layout) -> tuple[str, ...] | None:
-    return tuple(layout.names[i] for i in layout.features) if layout.has_header else None
+def _names_of(layout: Layout) -> tuple[tuple[str, ...] | None, str | None]:
+    """Return the names of the features and of the target, if there is a header."""
+    if not layout.has_header:
+        return None, None
+    target = None if layout.target is None else layout.names[layout.target]
+    return tuple(layout.names[i] for i in layout.features), target
 
 
-def _data_rows(path: Path, first: Row | None, rows: Iterator[Row], layout: Layout) -> Iterator[Row]:
+def _data_rows(path: Path, rows: Iterator[Row], layout: Layout) -> Iterator[Row]:
     """Give the rows that must hold values, all of one length; empty lines may only end the file."""
-    if first is not None:
-        yield first
+    if layout.has_header:
+        next(rows)
     empty_line = 0
     for line, cells in rows:
         if not cells:
@@ -225,32 +233,22 @@ def _target_values(
     numeric = {cell: is_number(cell) for cell in set(cells)}
     expected = numeric[cells[0]]
     if not all(cell and is_numeric == expected for cell, is_numeric in numeric.items()):
-        cell, line = next(
-            (cell, line)
-            for cell, line in zip(cells, lines, strict=True)
-            if not cell or numeric[cell] != expected
-        )
+        row = next(i for i, cell in enumerate(cells) if not cell or numeric[cell] != expected)
+        hint = "" if cells[row] and not expected else remedy(cells[row])
+        if row == 1 and expected and cells[row] and not layout.has_header:
+            hint = "if the first row holds names, pass header=True"
         kind = "a number" if expected else "a name"
         raise DataError(
             path,
             f"{kind} in the target column {shown(column)}, as in its first row",
-            f"{shown(cell)} on line {line}",
-            _target_remedy(cell, expected, layout),
+            f"{shown(cells[row])} on line {lines[row]}",
+            hint,
         )
     return (
         _whole(np.array([float(cell) for cell in cells]))
         if expected
         else _names(path, cells, lines)
     )
-
-
-def _target_remedy(cell: str, numbers: bool, layout: Layout) -> str:
-    if cell and not numbers:
-        return ""
-    advice = remedy(cell)
-    if advice or layout.has_header:
-        return advice
-    return "if the first row holds names, pass header=True"
 
 
 def _whole(values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:

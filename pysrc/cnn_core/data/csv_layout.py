@@ -46,7 +46,7 @@ def layout_of(
     target: str | None,
     has_target: bool,
     header: bool | None,
-    features: Sequence[str] | None,
+    features: Sequence[str] | int | None,
 ) -> Layout:
     """Return the layout of a file by its first row; the parameters are those of `read_csv`.
 
@@ -57,7 +57,9 @@ def layout_of(
         values.
     """
     if header is None:
-        header = target is not None or features is not None or _is_header(path, cells, has_target)
+        named = target is not None or isinstance(features, Sequence)
+        values = cells[:features] if isinstance(features, int) else cells
+        header = named or _is_header(path, values, has_target)
     count = len(cells)
     if has_target and count < 2:
         raise DataError(
@@ -67,22 +69,24 @@ def layout_of(
             "pass has_target=False if there is no target",
         )
     at = count - 1 if has_target else None
+    first = range(features if isinstance(features, int) else count)
     if not header:
         names = [f"column {i + 1}" for i in range(count)]
-        return Layout(names, False, at, [i for i in range(count) if i != at])
+        return Layout(names, False, at, [i for i in first if i != at])
     names = [cell.strip() for cell in cells]
-    wanted = [*(features or ()), *([] if target is None else [target])]
+    by_name = [] if features is None or isinstance(features, int) else list(features)
+    wanted = [*by_name, *([] if target is None else [target])]
     # Names of columns that nobody wants may be missing, or given twice.
-    _check_names(path, names, set(names if features is None else wanted))
+    _check_names(path, names, set(wanted if by_name else names[: len(first)]))
     positions = {name: i for i, name in enumerate(names)}
     for name in wanted:
         if name not in positions:
             raise DataError(path, f"a column named {name!r}", ", ".join(names)[:1000])
     if target is not None:
         at = positions[target]
-    if features is not None:
-        return Layout(names, True, at, [positions[name] for name in features])
-    return Layout(names, True, at, [i for i in range(count) if i != at])
+    if by_name:
+        return Layout(names, True, at, [positions[name] for name in by_name])
+    return Layout(names, True, at, [i for i in first if i != at])
 
 
 def _is_header(path: Path, cells: list[str], has_target: bool) -> bool:

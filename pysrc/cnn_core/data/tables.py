@@ -44,6 +44,8 @@ class Table:
         A test part that an ``.npz`` keeps beside the training part.
     source : str
         The file.
+    target_name : str or None
+        Name of the target column of a ``.csv`` with a header.
     """
 
     X: Array
@@ -53,6 +55,7 @@ class Table:
     X_test: Array | None
     y_test: Array | None
     source: str
+    target_name: str | None = None
 
     def __repr__(self) -> str:
         """Return shapes, types and source; the values themselves would fill pages."""
@@ -71,7 +74,7 @@ def load_file(
     labels: str | os.PathLike[str] | None = None,
     has_target: bool = True,
     header: bool | None = None,
-    features: Sequence[str] | None = None,
+    features: Sequence[str] | int | None = None,
 ) -> Table:
     """Read samples and targets from a user's file.
 
@@ -101,9 +104,9 @@ def load_file(
     header : bool, optional
         Whether the first row of a ``.csv`` holds the names of its columns. By default it does not
         if it holds numbers only; a row of which this cannot be told is refused.
-    features : sequence of str, optional
-        Names of the columns of a ``.csv`` to use as features, in this order. What other columns
-        hold does not matter then. By default all columns but the target.
+    features : sequence of str or int, optional
+        Names of the columns of a ``.csv`` to use as features, in this order, or how many of the
+        first ones. What other columns hold does not matter then. By default all but the target.
 
     Returns
     -------
@@ -154,7 +157,7 @@ def _read_csv(file: Path, **arguments: Any) -> Table:
     parts: dict[str, Array] = {"X": columns.features}
     if columns.target is not None:
         parts["y"] = columns.target
-    return _table(file, parts, columns.feature_names)
+    return _table(file, parts, columns.feature_names, columns.target_name)
 
 
 ENDINGS = (".npz", ".npy", ".csv")
@@ -166,11 +169,11 @@ def _check_arguments(
     labels: str | os.PathLike[str] | None,
     has_target: bool,
     header: bool | None,
-    features: Sequence[str] | None,
+    features: Sequence[str] | int | None,
 ) -> None:
     if kind != ".csv" and features is not None:
         raise ValueError(f"features= belongs to a .csv file, not to a {kind} file")
-    if features is not None and header is False:
+    if features is not None and not isinstance(features, int) and header is False:
         raise ValueError("features= names columns, which header=False rules out")
     if kind != ".csv" and (target is not None or header is not None):
         raise ValueError(f"target= and header= belong to a .csv file, not to a {kind} file")
@@ -194,6 +197,7 @@ def _table(
     file: Path,
     parts: Mapping[str, Array],
     feature_names: tuple[str, ...] | None = None,
+    target_name: str | None = None,
 ) -> Table:
     """Check the arrays of a file, turn names into numbers, and put it all together."""
     y, y_test = parts.get("y"), parts.get("y_test")
@@ -218,6 +222,7 @@ def _table(
         X_test=test_samples,
         y_test=y_test,
         source=str(file),
+        target_name=target_name,
     )
 
 
