@@ -13,6 +13,7 @@ from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_samples
 from cnn_core.cli.tables import file_hashes
 from cnn_core.cli.training import Training
+from cnn_core.files import in_message
 
 __all__ = ["training_again"]
 
@@ -67,7 +68,7 @@ def training_again(
     training = Training(wanted, source, samples)
     now = json.loads(json.dumps(training.settings()))
     differing = [
-        f"{name} {settings.get(name, 'not recorded')} then, {value} now"
+        f"{name} {in_message(settings.get(name, 'not recorded'), 80)} then, {value} now"
         for name, value in now.items()
         if name not in _NOT_COMPARED and settings.get(name, _MISSING) != value
     ]

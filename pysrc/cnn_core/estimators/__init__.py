@@ -7,7 +7,7 @@ that its pipelines, searches, metadata routing and callbacks work with them.
 from __future__ import annotations
 
 from cnn_core.estimators.classifier import MLPClassifier
+from cnn_core.estimators.reading import read
 from cnn_core.estimators.regressor import MLPRegressor
-from cnn_core.estimators.saving import read
 
 __all__ = ["MLPClassifier", "MLPRegressor", "read"]
