@@ -197,7 +197,7 @@ def _compared(ratio: float) -> str:
 
 
 def _losses(times: list[_Time], batch_size: int) -> list[str]:
-    """Return what cnn_core is beaten in by others, and why nobody can tell, should it have failed.
+    """Return where cnn_core is beaten by others, or why that is unknown, should it have failed.
 
     The best of its own ways to predict counts.
     """

@@ -1,4 +1,4 @@
-"""Who takes part in a race: one small module for each library, imported by nobody else.
+"""The contenders of a race: one small module for each library, which no other module imports.
 
 Each contender computes one epoch, or predictions, with the settings that its library documents as
 the fastest for this work. A race gives each measurement a process of its own: see

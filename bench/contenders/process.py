@@ -1,6 +1,6 @@
 """One measurement of one contender, in a process of its own.
 
-So each loads its own libraries and no other's threads, and starts with memory that nobody used.
+So each loads its own libraries and no other's threads, and starts with fresh memory.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Job:
     rows : int
         Rows to predict at once; 0: do not predict.
     checks : bool
-        Whether to check first; whoever fails is not timed.
+        Whether to check first; a contender that fails is not timed.
     """
 
     contender: str

@@ -1,4 +1,4 @@
-"""A model goes on beyond 2**32 steps, which batches of one sample come to in hours."""
+"""A model trains beyond 2**32 steps, which batches of one sample reach in hours."""
 
 from __future__ import annotations
 

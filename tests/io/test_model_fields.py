@@ -1,6 +1,6 @@
 """Each field of a model file, with a value of each other kind, is refused or does no harm.
 
-What is loaded can be used: it predicts, is shown, copied and saved, and goes on training. The
+What is loaded can be used: it predicts, is shown, copied and saved, and trains on. The
 parameters of an estimator are as free as those of its constructor, and are refused by `fit`.
 """
 

@@ -1,4 +1,4 @@
-"""Several processes may write, read and tidy up one file at once: nobody meets half of it."""
+"""Several processes may write, read and tidy up one file at once: none of them sees half of it."""
 
 from __future__ import annotations
 

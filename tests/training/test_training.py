@@ -60,7 +60,7 @@ def same_state(one, other):
 
 
 class Clock:
-    """A clock that goes on when it is told to; steps cost `step` seconds each."""
+    """A clock that moves when it is told to; steps cost `step` seconds each."""
 
     def __init__(self):
         self.now = 100.0
