@@ -28,9 +28,13 @@ __all__ = [
     "open_file",
     "remove_leftovers",
     "sync_folder",
+    "table_text",
     "write_table",
     "write_text",
 ]
+
+# With them a spreadsheet begins a formula; some versions of it take the wide ones as well.
+_FORMULA_SIGNS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 PathLike = str | os.PathLike[str]
@@ -207,10 +211,39 @@ def write_text(path: PathLike, text: str) -> None:
 
 
 def write_table(path: PathLike, rows: Iterable[Iterable[Any]]) -> None:
-    """Write rows as comma-separated text, as a whole or not at all; see `atomic_write`."""
+    """Write rows as comma-separated text, as a whole or not at all.
+
+    See `table_text` and `atomic_write`.
+    """
+    write_text(path, table_text(rows))
+
+
+def table_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Return rows as comma-separated text.
+
+    A text that a spreadsheet would run as a formula, because it begins with ``=``, ``+``, ``-``,
+    ``@``, a tab or a line break and is no number, gets an apostrophe before it (OWASP, CSV
+    injection). Texts with commas, quotes or line breaks are quoted (RFC 4180).
+    """
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
+    plain = csv.writer(text, lineterminator="\n")
+    # Not every version of Python quotes a carriage return by itself.
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        cells = [_no_formula(cell) if isinstance(cell, str) else cell for cell in row]
+        has_returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (quoting if has_returns else plain).writerow(cells)
+    return text.getvalue()
+
+
+def _no_formula(cell: str) -> str:
+    if not cell.startswith(_FORMULA_SIGNS):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _replace(target: Path, write: Callable[[BinaryIO], object], mode: int | None) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "CommandError",
     "error_text",
     "note",
+    "one_line",
     "require",
     "say",
     "short_path",
@@ -30,6 +31,8 @@ INSTALL_HINT = 'pip install "cnn-core[app]"'
 
 # Control characters, but for the end of a line, and those that turn the direction of the text.
 _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+_LINE_BREAKS = re.compile(r"[\n\u2028\u2029]")
 
 _PACKAGES = {"rich": "rich", "matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 
@@ -74,11 +77,18 @@ def show(text: str, end: str = "\n") -> None:
         raise OSError(error.errno, error.strerror, "standard output") from error
 
 
+def one_line(name: object) -> str:
+    """Return a name from a file as a report shows it: nothing in it ends a line or is obeyed."""
+    return _LINE_BREAKS.sub(_code, _OBEYED.sub(_code, str(name)))
+
+
 def _shown_by(stream: TextIO, text: str) -> str:
     """Return a text as it is for a file or a pipe, and with control characters as codes else."""
-    if not stream.isatty():
-        return text
-    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
+    return _OBEYED.sub(_code, text) if stream.isatty() else text
+
+
+def _code(found: re.Match[str]) -> str:
+    return repr(found[0])[1:-1]
 
 
 def show_result(text: str, folder: Path) -> None:

@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from cnn_core.cli import arguments as args
-from cnn_core.cli.console import note, show
+from cnn_core.cli.console import note, one_line, show
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import Samples, read_samples
 
@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _text(samples: Samples) -> str:
-    lines = [f"{samples.name} from {samples.source}", ""]
+    lines = [f"{one_line(samples.name)} from {one_line(samples.source)}", ""]
+    names = [one_line(name) for name in samples.class_names]
     for name, array in (
         ("x_train", samples.x_train),
         ("y_train", samples.y_train),
@@ -63,16 +64,16 @@ def _text(samples: Samples) -> str:
         f"scaling  {samples.scaling.description}",
         "",
         "SHA-256",
-        *(f"  {digest}  {name}" for name, digest in samples.hashes.items()),
+        *(f"  {digest}  {one_line(name)}" for name, digest in samples.hashes.items()),
         "",
     ]
-    width = max(len(name) for name in (*samples.class_names, "class"))
+    width = max(len(name) for name in (*names, "class"))
     lines.append(f"      {'class':<{width}}  training    test")
     counts = [
         np.bincount(y, minlength=len(samples.class_names))
         for y in (samples.y_train, samples.y_test)
     ]
-    for number, name in enumerate(samples.class_names):
+    for number, name in enumerate(names):
         lines.append(
             f"{number:>4}  {name:<{width}}  {counts[0][number]:>8,}  {counts[1][number]:>6,}"
         )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_test_part
 from cnn_core.cli.tables import read_features
 from cnn_core.cli.trained import describe_network
-from cnn_core.files import write_text
+from cnn_core.files import table_text, write_text
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 
 __all__ = ["add_parser", "run_evaluate", "run_predict"]
@@ -49,7 +48,8 @@ def add_parser(commands: args.Subcommands) -> None:
     parser = commands.add_parser(
         "predict",
         help="predict the classes of the samples of a file",
-        description="Writes the predicted class of each sample of a file as comma-separated text.",
+        description="Writes the predicted class of each sample of a file as comma-separated text. "
+        "A name that a spreadsheet would run as a formula gets an apostrophe before it.",
         allow_abbrev=False,
     )
     args.add_run(parser)
@@ -165,10 +165,10 @@ def _scaled(run: Run, x: npt.NDArray[Any], source: str | Path) -> FloatArray | B
 
 
 def _table(run: Run, predicted: IndexArray, outputs: FloatArray | None = None) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sample", "class", *(() if outputs is None else run.class_names)])
-    for number, best in enumerate(predicted):
-        values = () if outputs is None else (f"{value:.6g}" for value in outputs[number])
-        writer.writerow([number, run.class_names[best], *values])
-    return text.getvalue()
+    def rows() -> Iterator[list[object]]:
+        yield ["sample", "class", *(() if outputs is None else run.class_names)]
+        for number, best in enumerate(predicted):
+            values = () if outputs is None else (f"{value:.6g}" for value in outputs[number])
+            yield [number, run.class_names[best], *values]
+
+    return table_text(rows())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.cli.console import one_line
 from cnn_core.files import atomic_write
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def plot_curves(
     changing = len(set(rates)) > 1
     layout = "AB;CC" if changing else "AB"
     with _figure(path, height=6.4 if changing else 4.6) as figure:
-        figure.suptitle(title, fontsize=12)
+        figure.suptitle(_as_it_is(title), fontsize=12)
         drawn = figure.subplot_mosaic(layout, height_ratios=[3, 1] if changing else [1])
         for place, quantity in (("A", "loss"), ("B", "accuracy")):
             axes = drawn[place]
@@ -148,7 +149,7 @@ def plot_confusion(path: Path, confusion: Array, class_names: tuple[str, ...], t
         axes.grid(False)
         axes.spines[:].set_visible(False)
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set_title(title, fontsize=12)
+        axes.set_title(_as_it_is(title), fontsize=12)
         axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
         if count <= _LABELLED_CLASSES:
@@ -214,7 +215,7 @@ def plot_gallery(
     aspect = min(max(images.shape[1] / images.shape[2], 0.2), 3.0)
     cell = _WIDTH / columns * 0.9 * aspect + 0.4
     with _figure(path, height=0.75 + rows * cell) as figure:
-        figure.suptitle(title, fontsize=12)
+        figure.suptitle(_as_it_is(title), fontsize=12)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid:
             axes.set_axis_off()
@@ -267,4 +268,10 @@ def _figure(path: Path, height: float) -> Iterator[Figure]:
 
 
 def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    name = one_line(name)
+    return _as_it_is(name if len(name) <= most else f"{name[: most - 1]}…")
+
+
+def _as_it_is(text: str) -> str:
+    """Return a text in which Matplotlib finds no formula."""
+    return text.replace("$", r"\$")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.cli.console import CommandError
+from cnn_core.cli.console import CommandError, one_line
 from cnn_core.cli.trained import Trained
 from cnn_core.network import ByteArray, FloatArray
 
@@ -75,7 +75,7 @@ def evaluate(
         y_true=y,
         y_pred=predicted,
         labels=labels,
-        target_names=list(class_names),
+        target_names=[one_line(name) for name in class_names],
         digits=4,
         zero_division=0,
     )

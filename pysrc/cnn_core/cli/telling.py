@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_core.cli import run_folder
-from cnn_core.cli.console import short_path
+from cnn_core.cli.console import one_line, short_path
 from cnn_core.cli.plan import counted
 from cnn_core.cli.plots import plot_confusion, plot_curves, plot_gallery
 from cnn_core.cli.sources import image_shape
@@ -31,7 +31,7 @@ def introduction(training: Training) -> str:
         counts += f", {len(parts.watched.y):,} validation"
         watching = "the validation samples after every epoch, the test part at the end"
     return (
-        f"data      {samples.name} from {samples.source}\n"
+        f"data      {one_line(samples.name)} from {one_line(samples.source)}\n"
         f"          {counts} and {len(samples.x_test):,} test "
         f"{kind}, {len(samples.class_names)} classes\n"
         f"scaling   {samples.scaling.description}\n"
@@ -90,7 +90,7 @@ def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
     run_folder.write_json(folder / run_folder.RECORD, record(training))
     run_folder.write_history(folder / run_folder.HISTORY, training.history, parts.measured)
     report = (
-        f"{samples.name}: {len(parts.test.y)} test samples ({samples.test_part})\n\n"
+        f"{one_line(samples.name)}: {len(parts.test.y)} test samples ({samples.test_part})\n\n"
         f"{training.result.report}"
     )
     write_text(folder / run_folder.REPORT, report)
@@ -102,7 +102,7 @@ def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
 
 def _draw(training: Training, folder: Path) -> None:
     samples, result, y = training.samples, training.result, training.parts.test.y
-    title = f"{samples.name}: test accuracy {result.accuracy:.4f}"
+    title = f"{one_line(samples.name)}: test accuracy {result.accuracy:.4f}"
     plot_curves(
         folder / "curves.png",
         training.history,
@@ -126,7 +126,7 @@ def _draw(training: Training, folder: Path) -> None:
             y,
             result.predicted,
             samples.class_names,
-            f"{samples.name}: the first {shown} test images and their predicted classes, "
+            f"{one_line(samples.name)}: the first {shown} test images and their predicted classes, "
             f"{wrong} wrong",
             rows=math.ceil(shown / GALLERY_COLUMNS),
             columns=GALLERY_COLUMNS,
