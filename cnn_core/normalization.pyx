@@ -16,9 +16,9 @@ cdef enum:
     # Columns that are summed at once.
     ABREAST = 64
 
-# What `cnn_core.network` calls EPSILON and STATISTICS_PACE.
+# What `cnn_core.network` calls EPSILON and STATISTICS_MOMENTUM.
 cdef double EPSILON = 1e-5
-cdef double STATISTICS_PACE = 0.1
+cdef double STATISTICS_MOMENTUM = 0.1
 
 
 cdef inline Shape columns_from(Shape shape, Py_ssize_t first) noexcept nogil:
@@ -81,7 +81,7 @@ cdef void normalize_few(
 
 cdef void move_averages(const real *found, real *averages, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t j
-    cdef real pace = <real>STATISTICS_PACE
+    cdef real pace = <real>STATISTICS_MOMENTUM
     for j in range(size):
         averages[j] = real_multiply_add(pace, found[j] - averages[j], averages[j])
 

@@ -21,7 +21,7 @@ from cnn_core import MLPClassifier
 from cnn_core.estimators.labels import Classification
 from cnn_core.estimators.parameters import batch_size_of, network_of, rate_of, schedule_of
 from cnn_core.initializers import initialize
-from cnn_core.network import EPSILON, STATISTICS_PACE, Dense, FloatArray, IndexArray, Network
+from cnn_core.network import EPSILON, STATISTICS_MOMENTUM, Dense, FloatArray, IndexArray, Network
 from cnn_core.optimizers import SGD, Adam, Nadam, RMSprop
 from cnn_core.schedules import Plateau, Schedule, Steps
 from contenders.process import usable_cores
@@ -125,7 +125,7 @@ def network_as_modules(
     for layer, arrays in zip(network.layers, network.unflatten(parameters), strict=True):
         modules.append(_linear(layer, arrays.weights, arrays.bias))
         if layer.normalization == "batch":
-            modules.append(torch.nn.BatchNorm1d(layer.fan_out, EPSILON, STATISTICS_PACE))
+            modules.append(torch.nn.BatchNorm1d(layer.fan_out, EPSILON, STATISTICS_MOMENTUM))
         elif layer.normalization == "layer":
             modules.append(torch.nn.LayerNorm(layer.fan_out, EPSILON))
         if layer.normalization:

@@ -34,7 +34,7 @@ Normalization: TypeAlias = Literal["batch", "layer"]
 NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 # Added to a variance before its root is taken.
 EPSILON = 1e-5
-STATISTICS_PACE = 0.1
+STATISTICS_MOMENTUM = 0.1
 
 
 def _size(name: str, value: Any) -> int:
@@ -54,7 +54,7 @@ class Dense:
     ``"batch"``
         mean and variance of each unit over the samples of a batch (Ioffe and Szegedy, "Batch
         normalization", 2015). Of both, the variance by ``n / (n - 1)`` larger, the engine keeps
-        a running average, which moves by `STATISTICS_PACE` of the way at each step; predictions
+        a running average, which moves by `STATISTICS_MOMENTUM` of the way at each step; predictions
         use that one. A batch of one sample, whose variance is 0, moves neither; small ones are
         noisy: a few dozen samples should be in each.
     ``"layer"``

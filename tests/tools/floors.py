@@ -47,7 +47,7 @@ PACKAGE = "cnn_core"
 
 
 def main() -> int:
-    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=False)
+    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=False, cache_dir=None)
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     faults = [*upward(imports), *circles(imports)]
     print("\n".join(faults) or f"{len(imports)} modules on {len(FLOORS)} floors, in no circle")

@@ -131,12 +131,12 @@ class TestHooks:
     def test_an_nn_calls_them_too_and_is_what_they_get(self, name, data):
         class Looks(Callback):
             def on_train_begin(self, state):
-                faces.append(state.face)
+                owners.append(state.owner)
 
-        faces, entries, records = [], [], []
+        owners, entries, records = [], [], []
         net = NN(6, 4, 3, 0.5, 2, seed=0, backend=name)
         net.fit(*data, callbacks=[Looks(), Diary("a", entries)], on_epoch=records.append)
-        assert faces == [net]
+        assert owners == [net]
         assert len(entries) == 6
         assert [record.epoch for record in records] == [1, 2]
 
@@ -240,6 +240,30 @@ class TestProgress:
             "epoch 1/40",
             *(f"epoch {epoch}/40" for epoch in range(4, 41, 4)),
         ]
+
+    def test_elsewhere_a_line_comes_every_five_seconds(self, name, data, capsys):
+        # Two looks at the clock for each line, one for each other epoch; an epoch takes a second.
+        now = itertools.count()
+        train(model_of(name), data, ProgressBar(clock=lambda: next(now)), epochs=1000)
+        printed = [line.split("/")[0] for line in capsys.readouterr().err.splitlines()]
+        epochs = [int(line.removeprefix("epoch ")) for line in printed]
+        assert epochs[0] == 1
+        assert epochs[-1] == 1000
+        assert max(after - before for before, after in itertools.pairwise(epochs)) <= 5
+
+    def test_elsewhere_the_last_epoch_is_printed_wherever_it_ends(self, name, data, capsys):
+        train(model_of(name), data, ProgressBar(), StopsAfter(6), epochs=40)
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[-1].startswith("epoch 6/40")
+
+
+class StopsAfter(Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_end(self, state):
+        if state.epoch == self.epoch:
+            state.stop("enough")
 
 
 class TestCSVLog:

@@ -40,6 +40,7 @@ from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
 from cnn_core.training.state import EpochRecord, TrainingState, require_monitored
 from cnn_core.validation import at_least_0, flag, number, positive, whole
 
+_MOST_SECONDS_WITHOUT_A_LINE = 5.0
 # Of a table of epochs.
 _COLUMNS = tuple(one.name for one in fields(EpochRecord))
 
@@ -220,7 +221,10 @@ class PrintEpochs(Callback):
 
 
 class ProgressBar(Callback):
-    """Shows on a terminal how far a training is, in one line; elsewhere about ten lines in all.
+    """Shows on a terminal how far a training is, in one line.
+
+    Elsewhere it prints the first and the last epoch, about ten between them, and one at least every
+    five seconds.
 
     Parameters
     ----------
@@ -228,11 +232,19 @@ class ProgressBar(Callback):
         By default what is ``sys.stderr`` when the training begins.
     width : int
         Characters of the bar.
+    clock : callable
+        Gives the time in seconds.
     """
 
-    def __init__(self, stream: TextIO | None = None, width: int = 20) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        width: int = 20,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.stream = stream
         self.width = whole("width", width, 0)
+        self.clock = clock
 
     def on_train_begin(self, state: TrainingState) -> None:
         """See where to write."""
@@ -240,6 +252,8 @@ class ProgressBar(Callback):
         self._in_place = self._out.isatty()
         self._first = state.last_epoch - state.recipe.epochs
         self._shown = 0
+        self._waiting: EpochRecord | None = None
+        self._printed_at = self.clock()
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Show the epoch."""
@@ -250,13 +264,23 @@ class ProgressBar(Callback):
             # Blanks over what a longer line before has left.
             print(f"\r{line.ljust(self._shown)}", end="", file=self._out, flush=True)
             self._shown = len(line)
-        elif done in (1, total) or done % max(total // 10, 1) == 0:
-            print(state.record, file=self._out, flush=True)
+            return
+        self._waiting = state.record
+        is_late = self.clock() - self._printed_at >= _MOST_SECONDS_WITHOUT_A_LINE
+        if done in (1, total) or done % max(total // 10, 1) == 0 or is_late:
+            self._print_line()
 
     def on_train_end(self, state: TrainingState) -> None:
-        """End the line."""
+        """End the line, or print the last epoch."""
         if self._in_place and self._shown:
             print(file=self._out, flush=True)
+        elif self._waiting is not None:
+            self._print_line()
+
+    def _print_line(self) -> None:
+        print(self._waiting, file=self._out, flush=True)
+        self._waiting = None
+        self._printed_at = self.clock()
 
 
 class CSVLog(Callback):

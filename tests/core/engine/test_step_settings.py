@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnn_core.network import NORMALIZATIONS, STATISTICS_PACE, Huber
+from cnn_core.network import NORMALIZATIONS, STATISTICS_MOMENTUM, Huber
 from cnn_core.optimizers import Adam
 from networks import data, network, parameters_for
 from tolerances import STEP_EPS
@@ -32,7 +32,7 @@ class TestNormalization:
         engine.train_epoch(x, t, None, samples, 0.1)
         after = net.unflatten_statistics(engine.statistics)[0]
         for old, new, now in zip(before, after, batch, strict=True):
-            expected = old + STATISTICS_PACE * (now - old)
+            expected = old + STATISTICS_MOMENTUM * (now - old)
             np.testing.assert_allclose(new, expected, rtol=1e-5, atol=1e-6)
 
     def test_neither_a_gradient_nor_a_prediction_moves_anything(self, backend, dtype, rng):

@@ -146,7 +146,7 @@ class NumpyEngine:
                 a = self._scaled(x[rows])
                 finite = finite and bool(np.isfinite(a).all())
                 for layer in self._layers:
-                    a = layer.activate(layer.weigh_new(a))
+                    a = layer.activate(layer.affine_for_prediction(a))
                 out[rows] = a
         return finite
 
@@ -235,7 +235,7 @@ class NumpyEngine:
         step = self._steps
         inputs, pre_activations, activations = [self._scaled(x)], [], []
         for layer in self._layers:
-            z = layer.weigh(inputs[-1])
+            z = layer.affine(inputs[-1])
             a = layer.activate(z)
             pre_activations.append(z)
             activations.append(a)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnn_core.backends.numpy import kernels
 from cnn_core.backends.numpy.normalization import AXIS
-from cnn_core.network import STATISTICS_PACE, Dense, FloatArray, LayerArrays, Network
+from cnn_core.network import STATISTICS_MOMENTUM, Dense, FloatArray, LayerArrays, Network
 
 
 class Layer:
@@ -25,11 +25,11 @@ class Layer:
         self.weights, self.bias, _ = parameters
         self.grad_weights, self.grad_bias, _ = gradients
 
-    def weigh(self, x: FloatArray) -> FloatArray:
+    def affine(self, x: FloatArray) -> FloatArray:
         """Return the pre-activation for `x` in a step of training."""
-        return self.weigh_new(x)
+        return self.affine_for_prediction(x)
 
-    def weigh_new(self, x: FloatArray) -> FloatArray:
+    def affine_for_prediction(self, x: FloatArray) -> FloatArray:
         """Return the pre-activation for `x` in a prediction."""
         z = np.empty((len(x), self.weights.shape[1]), x.dtype)
         kernels.dense_forward(x, self.weights, self.bias, z)
@@ -62,13 +62,13 @@ class Layer:
         kernels.dense_backward(x, self.weights, signal, self.grad_weights, self.grad_bias, grad_x)
 
     def move_statistics(self) -> None:
-        """Move what predictions go by towards the batch of the last `weigh`."""
+        """Move what predictions go by towards the batch of the last `affine`."""
 
 
 class NormalizedLayer(Layer):
     """A layer whose pre-activations are normalized, by the batch or by the layer.
 
-    It keeps what the last `weigh` left for the way back.
+    It keeps what the last `affine` left for the way back.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class NormalizedLayer(Layer):
         self._statistics = statistics
         self._gain, self._grad_gain = parameters.gain, gradients.gain
 
-    def weigh(self, x: FloatArray) -> FloatArray:
+    def affine(self, x: FloatArray) -> FloatArray:
         """Return the pre-activation, normalized by the batch or by the layer."""
         self._u = x @ self.weights
         z, self._normal, self._spread = self._normalize(self._u)
         return z
 
-    def weigh_new(self, x: FloatArray) -> FloatArray:
+    def affine_for_prediction(self, x: FloatArray) -> FloatArray:
         """Return the pre-activation, normalized by the running averages or by the layer."""
         u = x @ self.weights
         if self._statistics is None:
@@ -119,13 +119,13 @@ class NormalizedLayer(Layer):
         kernels.dense_backward(x, self.weights, grad_u, self.grad_weights, grad_x=grad_x)
 
     def move_statistics(self) -> None:
-        """Move the running averages towards mean and variance of the last `weigh`."""
+        """Move the running averages towards mean and variance of the last `affine`."""
         if self._statistics is None or len(self._u) == 1:
             return
         mean, variance = self._statistics
-        mean += STATISTICS_PACE * (self._u.mean(axis=0, dtype=np.float64) - mean)
+        mean += STATISTICS_MOMENTUM * (self._u.mean(axis=0, dtype=np.float64) - mean)
         # What a sample of n values tells of the variance is by n / (n - 1) more than its own.
-        variance += STATISTICS_PACE * (self._u.var(axis=0, dtype=np.float64, ddof=1) - variance)
+        variance += STATISTICS_MOMENTUM * (self._u.var(axis=0, dtype=np.float64, ddof=1) - variance)
 
     def _normalize(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         normal, z = np.empty_like(u), np.empty_like(u)
@@ -141,7 +141,7 @@ class ArticleLayer(Layer):
     that goes down to the layer below, not the delta.
     """
 
-    def weigh_new(self, x: FloatArray) -> FloatArray:
+    def affine_for_prediction(self, x: FloatArray) -> FloatArray:
         """Return the pre-activation, with the bias of each sample."""
         z = np.empty((len(x), self.weights.shape[1]), x.dtype)
         kernels.dense_forward(x, self.weights, np.zeros_like(z, shape=z.shape[1]), z)
