@@ -70,7 +70,7 @@ __all__ = [
 ]
 
 # Imported when they are asked for: they need more of the standard library, the estimators all of
-# scikit-learn, than whoever wants one row predicted at once should wait for.
+# scikit-learn, and a program that predicts one row should not wait for them.
 _LATER = {
     "Checkpoint": "io.checkpoint",
     "CheckpointError": "io.checkpoint",

@@ -145,7 +145,7 @@ class BoundNetwork:
         return all(np.isfinite(array).all() for array in self.weights().values())
 
     def rollback(self, weights: dict[str, FloatArray]) -> None:
-        """Write a copy of `weights` back; the optimizer starts anew."""
+        """Write a copy of `weights` back; the optimizer starts from zeros."""
         for name, array in self.weights().items():
             array[...] = weights[name]
         self.moments[...] = 0

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 class Exclusive:
     """Whether something is in use, by one thread of this process.
 
-    A lock would do the same, but in a process that is forked off while it is held nobody would ever
-    release it.
+    A lock would do the same, but a process that is forked while it is held would never see it
+    released.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Exclusive:
         Raises
         ------
         RuntimeError
-            With the text `refusal`, if somebody holds it already.
+            With the text `refusal`, if it is held already.
         """
         process, mine = os.getpid(), object()
         try:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def all_or_nothing(undo: Callable[[], None]) -> Iterator[None]:
-    """Call `undo` if the block raises anything, Ctrl-C above all, and let that go on.
+    """Call `undo` if the block raises anything, Ctrl-C above all, and raise it again.
 
     Parameters
     ----------

@@ -68,8 +68,8 @@ class Dense:
     activation : str
         One of `ACTIVATIONS`; ``"softmax"`` and ``"exp"`` in the last layer only.
     dropout : float
-        Share of the activations that are 0 in a step of training, each chosen anew for every sample
-        and step; the others are divided by ``1 - dropout`` (Srivastava et al., "Dropout", 2014, in
+        Share of the activations that are 0 in a step of training, drawn for every sample and
+        step; the others are divided by ``1 - dropout`` (Srivastava et al., "Dropout", 2014, in
         its inverted form). From 0 to below 1; 0 in the last layer.
     normalization : {"batch", "layer"}, optional
         Not in the last layer.

@@ -1,4 +1,4 @@
-"""`Model`: a network and all that it has learned; every face of the library holds one."""
+"""`Model`: a network and all that it has learned; `NN` and the estimators each hold one."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Model(BoundNetwork):
     n_threads : int or None
         Most threads in use; None where NumPy's BLAS decides.
     parameters : (n_parameters,) array
-        All weights, biases and gains, zeros at first; see `initialize`. Whoever writes into it
+        All weights, biases and gains, zeros at first; see `initialize`. Writing into it
         changes the network.
     layers : list of LayerArrays
         Views of `parameters`.
@@ -121,7 +121,7 @@ class Model(BoundNetwork):
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         seeded: bool = True,
     ) -> TrainingState:
-        """Train by a recipe, going on from where the model stands.
+        """Train by a recipe, from the state that the model is in.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class Model(BoundNetwork):
             What callbacks are to see as the one that is trained, with a `save` method; by default
             the model.
         checkpoint : Checkpoint or path-like, optional
-            A file from which the same call, on a model as this one is now, goes on after being
+            A file from which the same call, on a model as this one is now, resumes after being
             killed: what it learns in the end is what it would have learned without a pause, bit
             for bit. See `cnn_core.Checkpoint`.
         seeded : bool
@@ -165,7 +165,7 @@ class Model(BoundNetwork):
         OSError
             If a checkpoint cannot be written; the one before it is still there then.
         DivergenceError
-            If the loss explodes or is not finite; the last good weights are put back.
+            If the loss explodes or is not finite; the last good weights are restored.
         RuntimeError
             If the model is being trained already, by another thread or by its caller's callback.
         """

@@ -62,7 +62,7 @@ __all__ = [
 
 Rule: TypeAlias = Literal["exact", "article"]
 RULES: tuple[Rule, ...] = ("exact", "article")
-# So many that nobody means more; a file that asks for more is damaged.
+# More than anyone needs; a file that asks for more is damaged.
 MOST_LAYERS = 1000
 
 

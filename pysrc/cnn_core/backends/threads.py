@@ -1,6 +1,6 @@
 """How many threads this process may keep busy.
 
-Read anew each time, since the cores that a process may use can change while it runs. It takes some
+Read each time, since the cores that a process may use can change while it runs. It takes some
 tens of microseconds.
 """
 

@@ -26,7 +26,7 @@ def shuffled_order(key: int, epoch: int, samples: int) -> IndexArray:
 
 
 class Batches:
-    """The samples of a training, and their order in the epoch that goes on."""
+    """The samples of a training, and their order in the current epoch."""
 
     def __init__(self, data: TrainingData, batch_size: int) -> None:
         self.x, self.t, self.weights = data.x, data.t, data.weights
@@ -51,7 +51,7 @@ class Batches:
 
 
 class Epoch:
-    """An epoch that goes on, part by part."""
+    """The current epoch, part by part."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], float]
 
-# Share of a time budget after which the clock is looked at and the rates are made anew.
+# Share of a time budget after which the clock is read and the rates are computed again.
 _PART = 0.01
 
 
@@ -52,7 +52,7 @@ class TimeLimit:
         self.overhead = 0.0
 
     def end_rehearsal(self) -> None:
-        """Take the time since the beginning for that of an epoch's end, and begin anew."""
+        """Take the time since the beginning for that of an epoch's end, and start again."""
         self.overhead = self._clock() - self._start
         self._seconds -= self.overhead
         self._start += self.overhead
@@ -67,7 +67,7 @@ class TimeLimit:
         return self._clock() - self._start
 
     def resume_from(self, used: float) -> None:
-        """Have used up so many seconds before, in a training that goes on."""
+        """Count the seconds that a resumed training has used before."""
         self._start = self._clock() - used
 
     def part(self, done: int, left: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Callbacks: what is told of a training while it goes on, and may change its course.
+"""Callbacks: they are told of a training while it runs, and may change its course.
 
 A callback derives from `Callback` and writes the hooks that it needs. Each hook gets the
 `cnn_core.training.TrainingState`. For each training the hooks are called in this order::
@@ -61,18 +61,18 @@ class Callback:
         """Do something after the last epoch, or in place of it if something was raised."""
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint has to hold of the callback, so that it can go on.
+        """Return what a checkpoint has to hold of the callback to resume it.
 
         Returns
         -------
         dict
             Of None, numbers, text, arrays of float32 or float64, and lists and dictionaries of
-            such, whose keys are text; empty if there is nothing to go on with.
+            such, whose keys are text; empty if there is nothing to resume.
         """
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take back what `get_state` gave, after `on_train_begin` of a training that goes on."""
+        """Take back what `get_state` gave, after `on_train_begin` of a resumed training."""
 
 
 class OnEpoch(Callback):
@@ -162,7 +162,7 @@ class EarlyStopping(Callback):
         return {"watch": list(self._counter), "best": best}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Resume from there."""
         counter = PatienceCounter.from_state(state["watch"])
         self._best = snapshot_from(state["best"], self._layout)
         self._counter = counter
@@ -350,7 +350,7 @@ class CSVLog(Callback):
 
 
 class SaveModel(Callback):
-    """Saves what is trained, a network or an estimator, while the training goes on.
+    """Saves what is trained, a network or an estimator, during the training.
 
     Every file is complete or not there, and is read by `cnn_core.load`. It is no way to resume a
     training exactly: that is what `cnn_core.Checkpoint` is for.

@@ -1,4 +1,4 @@
-"""What happens to a training whose loss explodes: the last good weights come back."""
+"""What happens when the loss explodes: the last good weights are restored."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ EXPLODED = 1000
 
 
 class DivergenceError(FloatingPointError, ValueError):
-    """The loss exploded or was not finite; the last good weights were put back."""
+    """The loss exploded or was not finite; the last good weights were restored."""
 
 
 class DivergenceGuard:
-    """Keeps the last good weights, and puts them back when a training diverges."""
+    """Keeps the last good weights, and restores them when a training diverges."""
 
     def __init__(self, model: Trainable) -> None:
         self._model = model

@@ -70,7 +70,7 @@ def minimize(
         For a network whose loss is not the same function in each evaluation, or whose steps do
         more than follow a gradient: one with dropout, batch normalization, averaging or clipping.
     DivergenceError
-        If the loss is not finite; the weights of the iteration before are put back.
+        If the loss is not finite; the weights of the iteration before are restored.
     """
     require_smooth(model.network)
     optimize = scipy_minimize()

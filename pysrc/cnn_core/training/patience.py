@@ -36,7 +36,7 @@ class PatienceCounter(NamedTuple):
         return patience is not None and self.waited > patience
 
     def restarted(self) -> PatienceCounter:
-        """Return a counter that waits anew for something better than the best so far."""
+        """Return a counter that has not waited yet, with the same best value."""
         return PatienceCounter(self.best)
 
     @classmethod

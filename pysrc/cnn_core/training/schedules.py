@@ -43,7 +43,7 @@ class Steps:
     per_epoch : int
         Steps of an epoch.
     total : int
-        Steps of this training. With a time budget it is an estimate, which is made anew before
+        Steps of this training. With a time budget it is an estimate, which is updated before
         each part of an epoch.
     samples_seen : int
         Samples trained on before the epoch of these steps, over the whole life of the model.
@@ -154,7 +154,7 @@ class Exponential(Schedule):
 class InverseScaling(Schedule):
     """``base / (1 + samples seen before the epoch) ** power``: scikit-learn's ``"invscaling"``.
 
-    The samples are counted over the whole life of a model, so that a training that goes on goes on
+    The samples are counted over the whole life of a model, so that a resumed training continues
     with short steps.
 
     Attributes

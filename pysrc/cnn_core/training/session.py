@@ -110,7 +110,7 @@ class Session:
 
     @contextmanager
     def running(self, checkpoint: TrainingCheckpoint) -> Iterator[TrainingState]:
-        """Call the hooks around a training, which may be one that goes on."""
+        """Call the hooks around a training, which may be a resumed one."""
         with ExitStack() as ends:
             for callback in self.callbacks:
                 callback.on_train_begin(self.state)

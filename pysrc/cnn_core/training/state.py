@@ -1,4 +1,4 @@
-"""What a training is given and where it stands: plain values, no loop and no arithmetic."""
+"""What a training is given and the state it is in: plain values, no loop and no arithmetic."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Trainable(Protocol):
         """Write a snapshot back, as a whole."""
 
     def rollback(self, weights: dict[str, FloatArray]) -> None:
-        """Write a copy of `weights` back; the optimizer starts anew."""
+        """Write a copy of `weights` back; the optimizer starts from zeros."""
 
     def evaluate(
         self,
@@ -279,7 +279,7 @@ class TrainingData:
 
 
 class TrainingState:
-    """A training that goes on, as callbacks see it and may act on it, and as it is left in the end.
+    """A running training as callbacks see it and may act on it, and its state at the end.
 
     Attributes
     ----------
@@ -289,7 +289,7 @@ class TrainingState:
         What the user trains: an `NN`, an estimator, or the model itself. It has a `save`.
     recipe : Recipe
     epoch : int
-        Number of the epoch that goes on or has ended, from 1, counted over all trainings of the
+        Number of the current epoch, or of the last one, from 1, counted over all trainings of the
         model; before the first epoch that of the one before.
     last_epoch : int
         Number of the last epoch that is planned.

@@ -1,4 +1,4 @@
-"""Activations as the formulas are written: what a layer makes of its z, and the way back.
+"""Activations as the formulas are written: forward from z to a, and backward.
 
 Every function takes and returns arrays of one shape, (n, units). The formulas stand in
 `cnn_core.backends.interface.Kernels`, `activate` and `activation_backward`. A new activation is an

@@ -1,4 +1,4 @@
-"""Layers as the formulas are written: a way through them and the way back.
+"""Layers as the formulas are written: forward and backward.
 
 A batch x has the shape (n, fan_in); pre-activations z, activations a and what a layer learns from,
 its signal, (n, fan_out).
@@ -14,7 +14,7 @@ from cnn_core.network import STATISTICS_MOMENTUM, Dense, FloatArray, LayerArrays
 
 
 class Layer:
-    """A dense layer: its parameters, their gradients, and the way through it and back."""
+    """A dense layer: its parameters, their gradients, and its forward and backward pass."""
 
     def __init__(
         self, number: int, description: Dense, parameters: LayerArrays, gradients: LayerArrays
@@ -68,7 +68,7 @@ class Layer:
 class NormalizedLayer(Layer):
     """A layer whose pre-activations are normalized, by the batch or by the layer.
 
-    It keeps what the last `affine` left for the way back.
+    It keeps what the last `affine` left for the backward pass.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class NormalizedLayer(Layer):
 
 
 class ArticleLayer(Layer):
-    """The article's layer: a bias for each training sample, and its own way back.
+    """The article's layer: a bias for each training sample, and its own backward pass.
 
     There the sigmoid is taken a second time, of what is an activation already, and it is the error
     that goes down to the layer below, not the delta.
