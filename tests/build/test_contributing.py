@@ -23,6 +23,7 @@ from cnn_core.optimizers import Adagrad
 
 name, path = sys.argv[1:]
 assert "mish" in HIDDEN_ACTIVATIONS and "adagrad" in OPTIMIZER_RATES
+assert all(f'"{added}"' in cnn_core.MLPRegressor.__doc__ for added in ("mish", "adagrad"))
 x = np.random.RandomState(0).normal(size=(60, 3))
 t = np.sin(x[:, :1]) * x[:, 1:2]
 network = Network((Dense(3, 8, "mish"), Dense(8, 1, "identity")), optimizer=Adagrad())

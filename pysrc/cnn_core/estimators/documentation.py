@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import TypeVar
 
+from cnn_core.layers import HIDDEN_ACTIVATIONS
+from cnn_core.optimizers import SOLVERS
+from cnn_core.training.schedules import SCHEDULES
+
 Class = TypeVar("Class", bound=type)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
 
 _TEXTS = {
     "parameters": """
 hidden_layer_sizes : int or sequence of int, default=(100,)
     Units of each hidden layer; none for ``()``.
 activation : str or sequence of str, default="relu"
-    Activation of the hidden layers, one for all or one for each: "identity", "logistic" (or
-    "sigmoid"), "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus". Formulas
-    and sources stand at `cnn_core.contracts.Kernels.activate`.
+    Activation of the hidden layers, one for all or one for each:
+    {activations}.
+    "logistic" is "sigmoid". Formulas and sources stand at
+    `cnn_core.backends.interface.Kernels.activate`.
 solver : str or optimizer, default="adam"
-    "sgd", "adam", "adamw", "nadam", "rmsprop", "lion", "rprop", or an optimizer of
+    {solvers}, or an optimizer of
     `cnn_core.optimizers` with settings of its own; "lbfgs" for L-BFGS by SciPy, on all samples at
     once, which suits small data.
 alpha : float, default=0.0001
@@ -85,10 +96,10 @@ clip_value, clip_norm : float, optional
 averaging : float, default=0.0
     Above 0 and below 1: predictions go by a running average of the weights with this decay.
 schedule : str or Schedule, optional
-    Of the learning rate, for every solver but "lbfgs": "constant", "step", "exponential",
-    "inverse_scaling", "cosine", "one_cycle", "plateau", or one of `cnn_core.schedules`. It takes
-    the place of `learning_rate`. A training with a schedule is one of `max_iter` epochs, which
-    brings no ConvergenceWarning.
+    Of the learning rate, for every solver but "lbfgs":
+    {schedules}, or one of
+    `cnn_core.schedules`. It takes the place of `learning_rate`. A training with a schedule is one
+    of `max_iter` epochs, which brings no ConvergenceWarning.
 scoring : str or callable, optional
     Score of the validation samples: "accuracy" for classes, "r2" for numbers, "loss" for the loss
     with its sign changed, any name that scikit-learn's ``get_scorer`` knows, or a function of
@@ -166,6 +177,10 @@ Rumelhart, Hinton, Williams, "Learning representations by back-propagating error
 1986. Kingma and Ba, "Adam: a method for stochastic optimization", 2015. Glorot and Bengio,
 "Understanding the difficulty of training deep feedforward neural networks", 2010.
 """,
+    # Inside the texts above: the registries, so that whatever is added to one is named here.
+    "activations": _listed(["logistic", *HIDDEN_ACTIVATIONS]),
+    "solvers": _listed(SOLVERS),
+    "schedules": _listed(SCHEDULES),
 }
 
 
