@@ -86,8 +86,12 @@ def get(name: str = "auto") -> Backend:
 
 
 def available() -> tuple[str, ...]:
-    """Return the names of the backends of this installation."""
-    return NAMES if native.load_cpu_module() is not None else ("numpy",)
+    """Return the names of the backends that this installation can load."""
+    try:
+        return NAMES if native.load_cpu_module() is not None else ("numpy",)
+    # `get` tells why.
+    except ImportError:
+        return ("numpy",)
 
 
 def backend_info(backend: str = "auto") -> dict[str, Any]:

@@ -39,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 if all went well, 1 if ``bench`` found the backends to disagree or
-        ``verify`` other bits, 2 for wrong use or bad input, 130 after Ctrl-C, 141 if the reader of
-        the output went away.
+        The exit code: 0 if all went well, 1 if ``bench`` found the backends to disagree, ``verify``
+        other bits or ``info`` a backend that cannot be loaded, 2 for wrong use or bad input, 130
+        after Ctrl-C, 141 if the reader of the output went away.
     """
     _replace_closed_streams()
     with warnings.catch_warnings():

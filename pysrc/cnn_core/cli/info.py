@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import importlib.machinery
 import json
+import os
 import platform
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+import cnn_core
 from cnn_core import backend_info
 from cnn_core.cli import arguments as args
-from cnn_core.cli.console import show
+from cnn_core.cli.console import error_text, one_line, show
 
 __all__ = ["add_parser", "run"]
 
@@ -19,7 +29,8 @@ def add_parser(commands: args.Subcommands) -> None:
     parser = commands.add_parser(
         "info",
         help="show what computes: backend, ISA level, versions, paths",
-        description="Shows what computes on this machine, and which files it was loaded from.",
+        description="Shows what computes on this machine, and which files it was loaded from. If "
+        "it cannot be loaded, shows why; the exit code is 1 then.",
         allow_abbrev=False,
     )
     args.add_backend(parser)
@@ -28,10 +39,85 @@ def add_parser(commands: args.Subcommands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
-    info = backend_info(arguments.backend)
+    """Carry the command out.
+
+    Returns
+    -------
+    int
+        0, or 1 if the backend cannot be loaded.
+    """
+    try:
+        _require_that_loading_ends(arguments.backend)
+        info = backend_info(arguments.backend)
+    # A damaged or foreign binary may fail in any way when it is loaded.
+    except Exception as error:
+        failure = _failure(arguments.backend, error)
+        show(json.dumps(failure, indent=2) if arguments.json else _failure_text(failure))
+        return 1
     show(json.dumps(info, indent=2) if arguments.json else _text(info))
     return 0
+
+
+def _require_that_loading_ends(backend: str) -> None:
+    """Load the backend in a process of its own, which a damaged binary may end by a signal."""
+    if not sys.executable:
+        return
+    code = f"import cnn_core; cnn_core.backend_info({backend!r})"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=False
+    )
+    if ended.returncode < 0:
+        raise ImportError(
+            f"loading it ends the process by {signal.Signals(-ended.returncode).name}: a file is "
+            "damaged, or made for another machine; install the package again"
+        )
+
+
+def _failure(asked_for: str, error: Exception) -> dict[str, Any]:
+    """Return what can be said where the backend cannot be loaded."""
+    package = Path(cnn_core.__file__)
+    suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    binaries = (path for path in package.parent.rglob("_native/**/*") if path.is_file())
+    return {
+        "backend": None,
+        "asked_for": asked_for,
+        "error": error_text(error),
+        "environment": _environment(),
+        "versions": {
+            "cnn_core": cnn_core.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+        "package": str(package),
+        "compiled_modules": Counter(
+            str(path.parent) for path in sorted(binaries) if path.name.endswith(suffixes)
+        ),
+    }
+
+
+def _failure_text(failure: dict[str, Any]) -> str:
+    versions, modules = failure["versions"], failure["compiled_modules"]
+    settings = [f"{name}={value}" for name, value in failure["environment"].items()]
+    rows = [
+        ("backend", "none: it cannot be loaded"),
+        ("because", failure["error"]),
+        ("asked for", failure["asked_for"]),
+        ("environment", " ".join(settings) or "-"),
+        ("without it", "CNN_CORE_BACKEND=numpy computes by NumPy alone, slower"),
+        ("cnn_core", versions["cnn_core"]),
+        ("Python", f"{versions['python']} on {platform.platform()}"),
+        ("NumPy", versions["numpy"]),
+        ("package", failure["package"]),
+    ]
+    lines = [f"{name:<14} {one_line(value)}" for name, value in rows]
+    lines += ["", "compiled modules for this Python" if modules else "no compiled modules"]
+    return "\n".join([*lines, *(f"  {count:>2} in {folder}" for folder, count in modules.items())])
+
+
+def _environment() -> dict[str, str]:
+    """Return the settings of the library that stand in the environment."""
+    return {name: value for name, value in sorted(os.environ.items()) if name[:9] == "CNN_CORE_"}
 
 
 def _text(info: dict[str, Any]) -> str:
