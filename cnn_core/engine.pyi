@@ -3,7 +3,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.backends.interface import EngineSpec
+from cnn_core.backends.backend import EngineSpec
 from cnn_core.class_targets import Targets
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from cnn_core._version import __version__
 from cnn_core.backends import native
-from cnn_core.backends.interface import Backend
+from cnn_core.backends.backend import Backend
 from cnn_core.backends.numpy import NumpyBackend
 from cnn_core.backends.threads import MOST_THREADS
 from cnn_core.validation import whole

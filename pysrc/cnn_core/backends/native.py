@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core import _native
-from cnn_core.backends.interface import Backend, Engine, EngineSpec, Kernels
+from cnn_core.backends.backend import Backend, EngineSpec
+from cnn_core.backends.interface import Engine, Kernels
 from cnn_core.backends.threads import available_threads
 
 _PACKAGE = "cnn_core._native"

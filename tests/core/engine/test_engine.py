@@ -7,7 +7,8 @@ import inspect
 import numpy as np
 import pytest
 
-from cnn_core.backends.interface import Backend, Engine, EngineSpec
+from cnn_core.backends.backend import Backend, EngineSpec
+from cnn_core.backends.interface import Engine
 from cnn_core.optimizers import Adam
 from corpus import OPTIMIZERS, SIGN_OPTIMIZERS
 from networks import data, network, parameters_for

@@ -7,11 +7,12 @@ import pkgutil
 
 import numpy.typing as npt
 
-from cnn_core.backends.interface import Backend, Engine, EngineSpec, Kernels
+from cnn_core.backends.backend import Backend, EngineSpec
+from cnn_core.backends.interface import Engine, Kernels
 
 
 class NumpyBackend(Backend):
-    """The reference; see `cnn_core.backends.interface.Backend`."""
+    """The reference; see `cnn_core.backends.backend.Backend`."""
 
     name = "numpy"
     isa = "numpy"

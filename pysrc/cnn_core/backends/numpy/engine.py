@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.backends.interface import EngineSpec, Predictor
+from cnn_core.backends.backend import EngineSpec
+from cnn_core.backends.interface import Predictor
 from cnn_core.backends.numpy import kernels
 from cnn_core.backends.numpy.checks import (
     require,
