@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import cnn_core
-from cnn_core.cli import main, telling, training, unfinished
+from cnn_core.cli import main, resume, run_report, training
 from command_line import PICTURES, RUN_FILES, record_of, refused, rows_of, succeed
 
 QUICK = ("train", "--data", "digits", "--no-plots", "--quiet")
@@ -71,7 +71,7 @@ def broken(monkeypatch):
             monkeypatch.undo()
             raise error
 
-        monkeypatch.setattr(telling, "write", write)
+        monkeypatch.setattr(run_report, "write", write)
 
     return fail
 
@@ -234,7 +234,7 @@ class TestInterrupted:
 
     def test_killed_at_the_very_end_a_complete_run_is_complete(self, tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
-            patch.setattr(unfinished.Path, "unlink", lambda *_, **__: None)
+            patch.setattr(resume.Path, "unlink", lambda *_, **__: None)
             succeed(*QUICK, "--epochs", 2, "--out", tmp_path / "run")
         assert (tmp_path / "run" / "checkpoint.safetensors").exists()
         assert "is complete already" in succeed("train", "--resume", tmp_path / "run")
@@ -310,7 +310,7 @@ class TestResume:
 
     def test_two_processes_cannot_resume_the_same_training(self, left, capsys, monkeypatch):
         folder = left("--epochs", 3, *EVERY_EPOCH)
-        with unfinished.go_on(unfinished.find(folder)):
+        with resume.go_on(resume.find(folder)):
             error = refused(capsys, "train", "--resume", folder)
             assert "another process is training in" in error
             succeeded = begun("train", "--resume", folder).wait(timeout=60)

@@ -159,7 +159,7 @@ def test_a_training_goes_on_with_the_scaling_that_it_was_begun_with(tmp_path, ca
         def full(*_, **__):
             raise OSError("no room")
 
-        patched.setattr("cnn_core.cli.telling.write", full)
+        patched.setattr("cnn_core.cli.run_report.write", full)
         assert main([str(word) for word in (*command, "--checkpoint-every", 1)]) == 2
     path = tmp_path / "run.unfinished" / "training.json"
     record = json.loads(path.read_text())

@@ -22,7 +22,16 @@ from sklearn.metrics import log_loss
 import cnn_core
 from cnn_core import Dense, Network
 from cnn_core.callbacks import Callback
-from cnn_core.cli import main, plan_nn, run_folder, sources, telling, trained, training
+from cnn_core.cli import (
+    main,
+    plan_nn,
+    records,
+    run_folder,
+    run_report,
+    sources,
+    trained_model,
+    training,
+)
 from cnn_core.data import fashion_mnist, load_digits, load_fashion_mnist
 from cnn_core.estimators.presets import PRESETS
 from cnn_core.model import Model
@@ -338,7 +347,7 @@ class TestTrain:
         def full(path, *_):
             raise OSError(errno.ENOSPC, "No space left on device", *([str(path)] if named else []))
 
-        monkeypatch.setattr(run_folder, "write_json", full)
+        monkeypatch.setattr(records, "write_json", full)
         monkeypatch.chdir(tmp_path)
         arguments = ("--data", "digits", "--epochs", 30, "--out", "mine", "--quiet")
         error = refused(capsys, "train", *arguments)
@@ -351,7 +360,7 @@ class TestTrain:
         def full(*_, **__):
             raise OSError(28, "No space left on device", "curves.png")
 
-        monkeypatch.setattr(telling, "plot_curves", full)
+        monkeypatch.setattr(run_report, "plot_curves", full)
         arguments = ["--data", "digits", "--epochs", "1", "--out", str(tmp_path / "run")]
         assert main(["train", *arguments, "--quiet", "--checkpoint-every", "never"]) == 2
         assert capsys.readouterr().err == "cnn-core: error: curves.png: No space left on device\n"
@@ -493,7 +502,7 @@ class TestPresets:
         hidden = (Dense(784, 512, "relu", 0.3, "batch"), Dense(512, 256, "relu", 0.3, "batch"))
         network = Network((*hidden, Dense(256, 10, "softmax")), "cross_entropy")
         expected = "784-512-256-10, relu, batch normalization, dropout 0.3"
-        assert trained.describe_network(network) == expected
+        assert trained_model.describe_network(network) == expected
 
 
 class TestInterruption:

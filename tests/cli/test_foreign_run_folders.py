@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnn_core.cli import main, telling
+from cnn_core.cli import main, run_report
+from cnn_core.cli.resume import CHECKPOINT, TRAINING
 from cnn_core.cli.run_folder import FILES
-from cnn_core.cli.unfinished import CHECKPOINT, TRAINING
 from cnn_core.files import _mark
 from command_line import refused, succeed
 
@@ -33,7 +33,7 @@ def unfinished_run(tmp_path_factory):
         def fail(*_, **__):
             raise OSError(28, "No space left on device")
 
-        patch.setattr(telling, "write", fail)
+        patch.setattr(run_report, "write", fail)
         arguments = ("--data", folder / "own.npz", *QUICK, "--out", folder / "run")
         assert main(["train", *map(str, arguments)]) == 2
     assert sorted(os.listdir(folder / "run.unfinished")) == sorted([CHECKPOINT, TRAINING])

@@ -5,38 +5,24 @@ A field that no command looks at may hold anything. No command shows a traceback
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from cnn_core.cli import main, telling
+import json_fields
+from cnn_core.cli import main, run_report
+from cnn_core.cli.resume import TRAINING
 from cnn_core.cli.run_folder import RECORD
-from cnn_core.cli.unfinished import TRAINING
 from command_line import succeed
+from json_fields import MISSING, change, places_in
 
-MISSING = object()
 VALUES = {
-    "missing": MISSING,
-    "null": None,
-    "true": True,
-    "a number": 7,
-    "a negative number": -1,
-    "a fraction": 0.5,
-    "a huge number": 10**400,
-    "not a number": float("nan"),
+    **json_fields.VALUES,
     "infinity": float("inf"),
-    "text": "x",
     "empty text": "",
-    "NUL": "a\0b",
-    "half a pair": "\ud800",
-    "a dtype": "U100000000",
-    "a list": [],
-    "a list of lists": [[[]]],
     "a list of texts": ["a", "a"],
-    "an object": {},
     "an object of objects": {"a": {"b": [1]}},
 }
 # The kind of each field that a command goes by; others are for people.
@@ -100,27 +86,6 @@ FIELDS = {
 OF_VERIFY = ("settings", "backend", "date", "command", "result.weights_sha256", "interrupted")
 
 
-def places_in(tree, place=()):
-    """Every place in a tree of JSON, the first three of a list."""
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree[:3])
-    for key, value in items:
-        yield (*place, key)
-        if isinstance(value, dict | list):
-            yield from places_in(value, (*place, key))
-
-
-def changed(tree, place, value):
-    tree = copy.deepcopy(tree)
-    inside = tree
-    for key in place[:-1]:
-        inside = inside[key]
-    if value is MISSING:
-        del inside[place[-1]]
-    else:
-        inside[place[-1]] = value
-    return tree
-
-
 def place_of(name, tree):
     """Return the place that a name of `FIELDS` stands for."""
     for place in places_in(tree):
@@ -160,7 +125,7 @@ def folders(tmp_path_factory):
         def fail(*_, **__):
             raise OSError(28, "No space left on device")
 
-        patch.setattr(telling, "write", fail)
+        patch.setattr(run_report, "write", fail)
         arguments = (*quick, "--checkpoint-every", 1, "--out", folder / "left")
         assert main([*map(str, arguments)]) == 2
     return folder
@@ -218,7 +183,7 @@ def test_a_field_of_another_kind_is_refused(folder, capsys, record, name):
         optional = name in ("interrupted", "preprocessing.in_network", "asked_for_folder")
         if is_of(kinds, value) or (value is MISSING and (optional or ".sha256." in name)):
             continue
-        write(path, changed(tree, place_of(name, tree), value))
+        write(path, change(tree, place_of(name, tree), value))
         code, error = answer(capsys, *command)
         assert code == 2, (name, value)
         assert str(path.parent.name).removesuffix(".unfinished") in error, (name, value, error)
@@ -239,7 +204,7 @@ def test_no_value_of_any_field_gives_a_traceback(folder, folders, capsys, record
                 shutil.copytree(folders, folder)
             elif number == 2 and place[0] not in ("settings", "backend", "command"):
                 continue
-            write(path, changed(tree, place, VALUES[kind]))
+            write(path, change(tree, place, VALUES[kind]))
             assert answer(capsys, *command)[0] in (0, 1, 2)
 
 

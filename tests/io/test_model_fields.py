@@ -24,32 +24,9 @@ from cnn_core.io.container import ModelFileError, read_tensors, write_tensors
 from damage import tree_of, write_tree
 from hostile import KINDS, read_or_refuse
 from hostile_bytes import MIB
+from json_fields import NUMBERS, VALUES, change, places_in
 from paths import GOLDEN
 
-MISSING = object()
-VALUES = {
-    "missing": MISSING,
-    "null": None,
-    "true": True,
-    "-1": -1,
-    "0": 0,
-    "3": 3,
-    "2**31": 2**31,
-    "2**63": 2**63,
-    "10**400": 10**400,
-    "half": 0.5,
-    "1e308": 1e308,
-    "NaN": float("nan"),
-    "text": "x",
-    "no text": "\ud800",
-    "a dtype": "<U100000000",
-    "a list": [],
-    "lists": [[1], "a"],
-    "an object": {},
-    "objects": {"dict": [[[], 1]]},
-    "a tuple": {"tuple": [2**31]},
-}
-NUMBERS = ("2**31", "2**63", "10**400", "1e308", "a dtype", "a tuple")
 NAMES = ("nn", "model", "classifier", "regressor", "early stopping")
 X = np.random.default_rng(0).normal(size=(12, 4))
 
@@ -72,26 +49,6 @@ def contents(name):
     if name == "early stopping":
         return early_stopping()
     return tree_of(GOLDEN / f"{name}_version_1.safetensors")
-
-
-def places_in(tree, place=()):
-    """Every place in a tree of JSON, the first three of a list."""
-    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree[:3]):
-        yield (*place, key)
-        if isinstance(value, dict | list):
-            yield from places_in(value, (*place, key))
-
-
-def change(tree, place, value):
-    tree = copy.deepcopy(tree)
-    inside = tree
-    for key in place[:-1]:
-        inside = inside[key]
-    if value is MISSING:
-        del inside[place[-1]]
-    else:
-        inside[place[-1]] = value
-    return tree
 
 
 def use(loaded, path):

@@ -19,13 +19,13 @@ import numpy.typing as npt
 
 from cnn_core import NN, backend_info, backends
 from cnn_core.cli import arguments as args
-from cnn_core.cli import run_folder
+from cnn_core.cli import records, run_folder
 from cnn_core.cli.console import note, require, short_path, show_result
 from cnn_core.cli.plots import plot_gallery
 from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.report import Evaluation, evaluate
 from cnn_core.cli.sources import find_fashion_mnist
-from cnn_core.cli.trained import Trained, describe_backend, weights_sha256
+from cnn_core.cli.trained_model import Trained, describe_backend, weights_sha256
 from cnn_core.files import write_table, write_text
 from cnn_core.network import Rule
 
@@ -230,7 +230,7 @@ def _write(folder: Path, table: str, results: list[_Result], arguments: argparse
     ]
     write_text(folder / "report.txt", "\n\n".join(reports))
     record = {
-        **run_folder.record_head("cnn-core article", 1, arguments.argv),
+        **records.record_head("cnn-core article", 1, arguments.argv),
         "images": {"training": IMAGES, "test": IMAGES},
         "seed": arguments.seed,
         "published_accuracy": PUBLISHED_ACCURACY,
@@ -243,7 +243,7 @@ def _write(folder: Path, table: str, results: list[_Result], arguments: argparse
             for result in results
         ],
     }
-    run_folder.write_json(folder / "article.json", record)
+    records.write_json(folder / "article.json", record)
 
 
 def _draw(

@@ -19,7 +19,7 @@ from cnn_core.cli.run_folder import Run, read_run
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_test_part
 from cnn_core.cli.tables import read_features
-from cnn_core.cli.trained import describe_network
+from cnn_core.cli.trained_model import describe_network
 from cnn_core.files import table_text, write_text
 from cnn_core.network import ByteArray, FloatArray, IndexArray
 

@@ -10,7 +10,7 @@ from cnn_core.cli import options, run_folder
 from cnn_core.cli.console import note, require, short_path, show_result
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_samples
-from cnn_core.cli.trained import describe_network
+from cnn_core.cli.trained_model import describe_network
 from cnn_core.cli.training import plan_and_parts
 from cnn_core.files import write_table
 from cnn_core.training.lr_finder import LearningRates, find_learning_rate

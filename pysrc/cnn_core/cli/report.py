@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError, one_line
-from cnn_core.cli.trained import Trained
+from cnn_core.cli.trained_model import Trained
 from cnn_core.network import ByteArray, FloatArray
 
 __all__ = ["Evaluation", "evaluate"]
@@ -27,7 +27,7 @@ class Evaluation:
     accuracy : float
         Share of the samples whose largest output is their class.
     loss : float
-        See `cnn_core.cli.trained.Trained.measure`.
+        See `cnn_core.cli.trained_model.Trained.measure`.
     predicted : numpy.ndarray, (n,)
         Class of each sample according to the network.
     confusion : numpy.ndarray, (classes, classes)

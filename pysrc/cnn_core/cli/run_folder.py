@@ -5,25 +5,25 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cnn_core import load
 from cnn_core.cli.console import CommandError, note, short_path
+from cnn_core.cli.records import check_format, damaged, read_record, source_from_json
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.source import Source
 from cnn_core.cli.tables import TrainedColumns
-from cnn_core.cli.trained import Trained
-from cnn_core.files import open_file, sync_folder, write_table, write_text
-from cnn_core.io.fields import Fields, parsed
+from cnn_core.cli.trained_model import Trained
+from cnn_core.files import open_file, sync_folder, write_table
+from cnn_core.io.fields import Fields
 
 __all__ = [
     "FILES",
@@ -35,20 +35,13 @@ __all__ = [
     "UNFINISHED",
     "NewFolder",
     "Run",
-    "check_format",
-    "damaged",
     "final_folder",
     "is_about",
     "new_folder",
     "put_in_place",
     "read_losses",
-    "read_record",
     "read_run",
-    "record_head",
-    "source_from_json",
-    "source_to_json",
     "write_history",
-    "write_json",
 ]
 
 HISTORY = "history.csv"
@@ -64,8 +57,6 @@ FORMAT = "cnn-core run"
 FORMAT_VERSION = 2
 # The first version knew the model of an `NN` alone.
 _READABLE_VERSIONS = (1, FORMAT_VERSION)
-# Of a longer record nothing is read: 600,000 features, each with its name and its scaling.
-MAX_RECORD_BYTES = 64 * 2**20
 
 _RUNS = Path("runs")
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", -1)}
@@ -214,14 +205,6 @@ def _claimed(wanted: Path) -> Path:
 # What the folder holds
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write values as JSON for people: indented, but each list of numbers on one line."""
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
-    numbers = re.compile(r"\[\s+([-+.\deE,\s]+?)\s+\]")
-    text = numbers.sub(lambda match: "[" + re.sub(r"\s+", " ", match[1]) + "]", text)
-    write_text(path, text + "\n")
-
-
 def write_history(path: Path, history: dict[str, list[float]], measured: str) -> None:
     """Write the history of a network as a table, a row for each epoch.
 
@@ -254,19 +237,6 @@ def read_losses(path: Path) -> list[float]:
             return [float(row[column]) for row in rows]
         except (IndexError, csv.Error, ValueError) as error:
             raise ValueError(f"{path}: expected a number as the loss of each epoch") from error
-
-
-def record_head(kind: str, version: int, argv: list[str]) -> dict[str, Any]:
-    """Return what every record begins with: of what kind it is, what was run, by what, when."""
-    from cnn_core import __version__
-
-    return {
-        "format": kind,
-        "format_version": version,
-        "cnn_core": __version__,
-        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": ["cnn-core", *argv],
-    }
 
 
 # Reading it again
@@ -348,9 +318,9 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
     with damaged(path):
         check_format(fields, FORMAT, _READABLE_VERSIONS)
         values = _values(fields)
-    face = load(folder / MODEL, backend=backend)
+    loaded = load(folder / MODEL, backend=backend)
     try:
-        trained = Trained.of(face)
+        trained = Trained.of(loaded)
     except TypeError as error:
         raise CommandError(f"{folder / MODEL}: {error}") from error
     has = (trained.n_features, trained.n_classes, trained.model.network.input_scale)
@@ -358,55 +328,6 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
     if has != needs:
         raise CommandError(f"{folder}: {RECORD} and {MODEL} do not belong together")
     return Run(trained=trained, **values)
-
-
-def read_record(path: Path) -> Fields:
-    """Return what a record holds.
-
-    Raises
-    ------
-    CommandError
-        If it is no object in JSON, or longer than any that is written.
-    OSError
-        If it cannot be read.
-    """
-    with damaged(path):
-        with open_file(path) as stream:
-            contents = stream.read(MAX_RECORD_BYTES + 1)
-        if len(contents) > MAX_RECORD_BYTES:
-            raise ValueError(f"expected at most {MAX_RECORD_BYTES} bytes, found more")
-        return Fields(parsed(contents))
-
-
-@contextmanager
-def damaged(path: Path) -> Iterator[None]:
-    """Turn what the fields of a record are refused by into an error about it.
-
-    Raises
-    ------
-    CommandError
-        In the place of these errors.
-    """
-    try:
-        yield
-    except (ValueError, TypeError, OverflowError) as error:
-        raise CommandError(f"{path}: not the record of a run, or damaged ({error})") from error
-
-
-def check_format(fields: Fields, kind: str, versions: tuple[int, ...]) -> None:
-    """See that a record is of a kind and a version that can be read.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not.
-    """
-    found, version = fields.text("format"), fields.whole("format_version")
-    if found != kind or version not in versions:
-        raise ValueError(
-            f"expected {kind!r}, version {' or '.join(map(str, versions))}, found {found!r:.80}, "
-            f"version {version}; a newer cnn_core may read it"
-        )
 
 
 def _values(fields: Fields) -> dict[str, Any]:
@@ -427,20 +348,3 @@ def _values(fields: Fields) -> dict[str, Any]:
         "features": features,
         "record": fields,
     }
-
-
-def source_to_json(source: Source) -> dict[str, Any]:
-    """Return a source as the record keeps it: so that it is found from any folder."""
-    return asdict(source.absolute())
-
-
-def source_from_json(fields: Fields) -> Source:
-    """Return the source that `source_to_json` gave.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For anything else.
-    """
-    known = {name: fields.optional(fields.text, name) for name in ("labels", "target", "folder")}
-    return Source(data=fields.text("data"), header=fields.optional(fields.flag, "header"), **known)

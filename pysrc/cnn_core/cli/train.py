@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from cnn_core.cli import arguments as args
-from cnn_core.cli import options, run_folder, telling, unfinished
+from cnn_core.cli import options, records, resume, run_folder, run_report
 from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
-from cnn_core.cli.recorded import training_again
+from cnn_core.cli.reproduce import training_again
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_samples
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = Source.from_arguments(arguments)
     samples = read_samples(source, None if arguments.quiet else note)
     training = Training(arguments, source, samples)
-    with unfinished.begin(arguments.out, samples.name, _beginning(training)) as folder:
+    with resume.begin(arguments.out, samples.name, _beginning(training)) as folder:
         files = _learn(training, folder)
     return _show(training, folder, files)
 
@@ -119,14 +119,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _resume(arguments: argparse.Namespace) -> int:
     """Go on with an unfinished training."""
     _refuse_other_options(arguments.argv)
-    begun = unfinished.find(arguments.resume)
+    begun = resume.find(arguments.resume)
     if begun is None:
         text = f"{arguments.resume} is complete already: there is nothing to go on with"
         show(text)
         return 0
-    with unfinished.go_on(begun) as record:
+    with resume.go_on(begun) as record:
         training = _begun(record, arguments)
-        with unfinished.reopen(begun, record) as folder:
+        with resume.reopen(begun, record) as folder:
             files = _learn(training, folder)
     return _show(training, folder, files)
 
@@ -148,11 +148,9 @@ def _refuse_other_options(argv: list[str]) -> None:
 def _beginning(training: Training) -> dict[str, Any]:
     """Return what has to be known to go on with a training."""
     return {
-        **run_folder.record_head(
-            unfinished.FORMAT, unfinished.FORMAT_VERSION, training.wanted.argv
-        ),
+        **records.record_head(resume.FORMAT, resume.FORMAT_VERSION, training.wanted.argv),
         "data": {
-            "asked_for": run_folder.source_to_json(training.source),
+            "asked_for": records.source_to_json(training.source),
             "sha256": training.samples.hashes,
         },
         "preprocessing": training.samples.scaling.to_json(),
@@ -167,7 +165,7 @@ def _begun(record: Fields, arguments: argparse.Namespace) -> Training:
     try:
         _, *words = record.texts("command")
         wanted = parse(words)
-        source = run_folder.source_from_json(record.fields("data").fields("asked_for"))
+        source = records.source_from_json(record.fields("data").fields("asked_for"))
         hashes = record.fields("data").text_by_text("sha256")
         settings, backend = record.fields("settings").values, record.text("backend")
         scaling = None
@@ -192,9 +190,9 @@ def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
     if not wanted.quiet:
         # Whoever does not listen to the introduction still gets the run folder.
         with suppress(OSError):
-            show(telling.introduction(training))
+            show(run_report.introduction(training))
     every = wanted.checkpoint_every
-    path = folder.path / unfinished.CHECKPOINT
+    path = folder.path / resume.CHECKPOINT
     try:
         training.learn(None if every is None else Checkpoint(path, **every))
     except ModelFileError as error:
@@ -203,16 +201,16 @@ def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
             "begins anew"
         ) from error
     folder.was_interrupted = training.interrupted
-    return telling.write(training, folder.path, plots=not wanted.no_plots)
+    return run_report.write(training, folder.path, plots=not wanted.no_plots)
 
 
 def _show(training: Training, folder: run_folder.NewFolder, files: list[str]) -> int:
     if training.wanted.quiet:
         text = f"test accuracy {training.result.accuracy:.4f}  {short_path(folder.final)}"
     else:
-        told = telling.summary(training, folder.final, files)
+        told = run_report.summary(training, folder.final, files)
         text = f"\n{training.result.report}\n{told}"
     show_result(text, folder.final)
     if training.has_learned_nothing:
-        note(telling.nothing_learned(training))
+        note(run_report.nothing_learned(training))
     return 130 if training.interrupted else 0

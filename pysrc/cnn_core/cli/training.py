@@ -17,7 +17,7 @@ from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.report import Evaluation, evaluate
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import Samples, split_off
-from cnn_core.cli.trained import Trained, what_computes
+from cnn_core.cli.trained_model import Trained, what_computes
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.training.callbacks import OnEpoch
 

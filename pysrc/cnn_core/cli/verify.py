@@ -13,9 +13,9 @@ from cnn_core.cli import arguments as args
 from cnn_core.cli import run_folder, train
 from cnn_core.cli.console import CommandError, note, require, show
 from cnn_core.cli.plan import counted
-from cnn_core.cli.recorded import training_again
+from cnn_core.cli.reproduce import training_again
 from cnn_core.cli.run_folder import Run, read_run
-from cnn_core.cli.trained import describe_backend, weights_sha256
+from cnn_core.cli.trained_model import describe_backend, weights_sha256
 from cnn_core.cli.training import Training
 from cnn_core.io.fields import Fields
 

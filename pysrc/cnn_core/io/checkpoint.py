@@ -55,7 +55,7 @@ from cnn_core.types import FloatArray
 from cnn_core.validation import positive, text, whole
 
 _VERSION = 1
-# Without a wish of the user's: at least so many seconds between two files, and so many times what
+# Where the user says nothing: at least so many seconds between two files, and so many times what
 # the last one took to write.
 _LEAST_SECONDS, _TIMES_OF_WRITING = 1.0, 50
 # What is kept of a `TrainingState` beside its record.
@@ -301,13 +301,13 @@ class CheckpointSession(TrainingCheckpoint):
 
     def is_due(self) -> bool:
         """Tell whether a file is to be written at the end of this epoch."""
-        wish, waited = self._checkpoint, time.perf_counter() - self._last
-        if wish.every_epochs is None and wish.every_seconds is None:
+        asked_for, waited = self._checkpoint, time.perf_counter() - self._last
+        if asked_for.every_epochs is None and asked_for.every_seconds is None:
             return waited >= max(_LEAST_SECONDS, _TIMES_OF_WRITING * self._took)
-        if wish.every_seconds is not None and waited >= wish.every_seconds:
+        if asked_for.every_seconds is not None and waited >= asked_for.every_seconds:
             return True
         epochs = self._state.epoch - self._before
-        return wish.every_epochs is not None and epochs % wish.every_epochs == 0
+        return asked_for.every_epochs is not None and epochs % asked_for.every_epochs == 0
 
     def write(self, progress: dict[str, Any], *, finished: bool = False) -> None:
         """Write the file.

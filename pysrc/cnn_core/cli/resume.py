@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cnn_core import load
-from cnn_core.cli import run_folder
+from cnn_core.cli import records, run_folder
 from cnn_core.cli.console import CommandError, note, short_path
 from cnn_core.cli.run_folder import UNFINISHED, NewFolder
 from cnn_core.files import remove_leftovers
@@ -62,7 +62,7 @@ def begin(out: Path | None, name: str, record: dict[str, Any]) -> Iterator[NewFo
     final, path = _claim(out, name)
     try:
         try:
-            run_folder.write_json(path / TRAINING, {**record, "asked_for_folder": out is not None})
+            records.write_json(path / TRAINING, {**record, "asked_for_folder": out is not None})
             lock = _locked(path)
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)
@@ -155,7 +155,7 @@ def reopen(begun: Begun, record: Fields) -> Iterator[NewFolder]:
                 raise CommandError(f"--resume: {short_path(path)} is in the way; remove or move it")
             os.rename(begun.path, path)
         _remove_old_results(path)
-        with run_folder.damaged(path / TRAINING):
+        with records.damaged(path / TRAINING):
             # Records of the first version say nothing about it.
             asked_for = "asked_for_folder" not in record or record.flag("asked_for_folder")
         with _made(path, begun.final, asked_for=asked_for, is_new=False) as folder:
@@ -197,7 +197,7 @@ def _was_interrupted(final: Path) -> bool:
     if not (final / TRAINING).is_file():
         return False
     try:
-        record = run_folder.read_record(final / run_folder.RECORD)
+        record = records.read_record(final / run_folder.RECORD)
         return "interrupted" not in record or record.flag("interrupted")
     except (OSError, ValueError, TypeError):
         return True
@@ -257,9 +257,9 @@ def _locked(path: Path) -> IO[bytes]:
 
 
 def _read(path: Path) -> Fields:
-    record = run_folder.read_record(path)
-    with run_folder.damaged(path):
-        run_folder.check_format(record, FORMAT, (FORMAT_VERSION,))
+    record = records.read_record(path)
+    with records.damaged(path):
+        records.check_format(record, FORMAT, (FORMAT_VERSION,))
     return record
 
 

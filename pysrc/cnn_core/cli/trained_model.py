@@ -1,4 +1,4 @@
-"""A trained network as the command line sees it, whichever face of the library it has."""
+"""A trained network as the command line sees it, an `NN` or an `MLPClassifier`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Trained:
     n_classes: int
 
     @classmethod
-    def of(cls, face: Any) -> Trained:
+    def of(cls, owner: Any) -> Trained:
         """Return what an `NN` or a fitted `MLPClassifier` holds.
 
         Raises
@@ -39,11 +39,11 @@ class Trained:
         TypeError
             For anything else.
         """
-        if isinstance(face, NN):
-            return cls(face.model, face.output_neurons)
-        if not hasattr(face, "classes_"):
-            raise TypeError(f"expected a network for classes, found {type(face).__name__}")
-        return cls(face.model_, len(face.classes_))
+        if isinstance(owner, NN):
+            return cls(owner.model, owner.output_neurons)
+        if not hasattr(owner, "classes_"):
+            raise TypeError(f"expected a network for classes, found {type(owner).__name__}")
+        return cls(owner.model_, len(owner.classes_))
 
     @property
     def n_features(self) -> int:

@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from cnn_core.cli import run_folder
+from cnn_core.cli import records, run_folder
 from cnn_core.cli.console import one_line, short_path
 from cnn_core.cli.plan import counted
 from cnn_core.cli.plots import plot_confusion, plot_curves, plot_gallery
 from cnn_core.cli.sources import image_shape
-from cnn_core.cli.trained import describe_backend, describe_network, weights_sha256
+from cnn_core.cli.trained_model import describe_backend, describe_network, weights_sha256
 from cnn_core.cli.training import Training
 from cnn_core.files import write_text
 
@@ -87,7 +87,7 @@ def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
     """Write all files of the run folder and return their names."""
     samples, parts = training.samples, training.parts
     training.plan.face.save(folder / run_folder.MODEL)
-    run_folder.write_json(folder / run_folder.RECORD, record(training))
+    records.write_json(folder / run_folder.RECORD, record(training))
     run_folder.write_history(folder / run_folder.HISTORY, training.history, parts.measured)
     report = (
         f"{one_line(samples.name)}: {len(parts.test.y)} test samples ({samples.test_part})\n\n"
@@ -141,12 +141,12 @@ def record(training: Training) -> dict[str, Any]:
     names = samples.feature_names
     validation = len(parts.watched.y) if parts.measured == "validation" else 0
     return {
-        **run_folder.record_head(run_folder.FORMAT, run_folder.FORMAT_VERSION, wanted.argv),
+        **records.record_head(run_folder.FORMAT, run_folder.FORMAT_VERSION, wanted.argv),
         "interrupted": training.interrupted,
         "data": {
             "name": samples.name,
             "source": samples.source,
-            "asked_for": run_folder.source_to_json(training.source),
+            "asked_for": records.source_to_json(training.source),
             "sha256": samples.hashes,
             "features": samples.n_features,
             "image_shape": None if shape is None else list(shape),

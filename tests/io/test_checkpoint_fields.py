@@ -1,0 +1,63 @@
+"""Each field of a checkpoint, with a value of each other kind, is refused or gone on with.
+
+What is refused is refused before anything begins: see `hostile_checkpoints.resume_one`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tracemalloc
+
+import pytest
+
+from damage import tree_of, write_tree
+from hostile import KINDS, read_or_refuse
+from hostile_bytes import MIB
+from hostile_checkpoints import checkpoints, resume_one
+from json_fields import NUMBERS, VALUES, change, places_in
+
+
+def contents(path, name):
+    path.write_bytes(checkpoints()[name])
+    return tree_of(path)
+
+
+def check(name, path, tensors, tree, place, value):
+    """Change one field; see that the training is refused by name, or goes on."""
+    if len(place) == 1 and value == VALUES["no text"]:
+        # A text of the header, which is written in Unicode.
+        return
+    write_tree(path, tensors, change(tree, place, value))
+    kind = KINDS["checkpoint"]._replace(read=lambda path: resume_one(name, path))
+    assert read_or_refuse(kind, path) is not None
+
+
+@pytest.mark.parametrize("name", checkpoints())
+def test_a_changed_field_is_refused_or_gone_on_with(tmp_path, name):
+    path = tmp_path / "file"
+    tensors, tree = contents(path, name)
+    for place, value in zip(places_in(tree), itertools.cycle(VALUES.values()), strict=False):
+        check(name, path, tensors, tree, place, value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", checkpoints())
+@pytest.mark.parametrize("kind", VALUES)
+def test_each_field_with_each_value_is_refused_or_gone_on_with(tmp_path, name, kind):
+    path = tmp_path / "file"
+    tensors, tree = contents(path, name)
+    for place in places_in(tree):
+        check(name, path, tensors, tree, place, VALUES[kind])
+
+
+def test_no_number_takes_memory_that_the_file_does_not_have(tmp_path):
+    path, name = tmp_path / "file", "averaging, plateau"
+    tensors, tree = contents(path, name)
+    check(name, path, tensors, tree, ("kind",), "Model")
+    for place, kind in zip(places_in(tree), itertools.cycle(NUMBERS), strict=False):
+        tracemalloc.start()
+        try:
+            check(name, path, tensors, tree, place, VALUES[kind])
+            assert tracemalloc.get_traced_memory()[1] < 2 * MIB, place
+        finally:
+            tracemalloc.stop()
