@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.network import FloatArray, LayerArrays, Network
+from cnn_core.validation import shown
 
 Initializer: TypeAlias = Literal[
     "auto",
@@ -94,16 +95,18 @@ def as_initializers(
         As `initialize` does.
     """
     if not isinstance(names, str | Sequence):
-        raise TypeError(f"initializer: expected a name, or one for each layer, found {names!r}")
+        raise TypeError(
+            f"initializer: expected a name, or one for each layer, found {shown(names)}"
+        )
     found = (names,) * n_layers if isinstance(names, str) else tuple(names)
     if len(found) != n_layers:
         raise ValueError(
             f"initializer: expected one name, or {n_layers}, one for each layer, found {len(found)}"
         )
     for name in found:
-        if name not in INITIALIZERS:
+        if not isinstance(name, str) or name not in INITIALIZERS:
             known = ", ".join(map(repr, INITIALIZERS))
-            raise ValueError(f"initializer: expected one of {known}, found {name!r}")
+            raise ValueError(f"initializer: expected one of {known}, found {shown(name)}")
     return found
 
 

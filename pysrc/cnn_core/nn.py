@@ -23,7 +23,7 @@ from cnn_core.targets import as_targets
 from cnn_core.training import EpochRecord, Recipe, Validation
 from cnn_core.training.callbacks import Callback, OnEpoch, PrintEpochs
 from cnn_core.training.schedules import Schedule
-from cnn_core.validation import parameters_dtype, scale, whole
+from cnn_core.validation import parameters_dtype, scale, shown, whole
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint
@@ -137,8 +137,8 @@ class NN(TrainingSettings):
         self.lr = learning_rate
         self.epochs = epochs
         self.batch_size = batch_size
-        if rule not in RULES:
-            raise ValueError(f"rule: expected 'exact' or 'article', found {rule!r}")
+        if not isinstance(rule, str) or rule not in RULES:
+            raise ValueError(f"rule: expected 'exact' or 'article', found {shown(rule)}")
         real = parameters_dtype(dtype, rule)
         self.seed = _seed(seed)
         self.shuffle = shuffle

@@ -21,7 +21,7 @@ from cnn_core.backends import native
 from cnn_core.backends.backend import Backend
 from cnn_core.backends.numpy import NumpyBackend
 from cnn_core.backends.threads import MOST_THREADS
-from cnn_core.validation import whole
+from cnn_core.validation import shown, whole
 
 __all__ = [
     "NAMES",
@@ -65,13 +65,13 @@ def get(name: str = "auto") -> Backend:
         If the compiled backend is there and cannot be loaded.
     """
     source = "backend"
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         name = os.environ.get("CNN_CORE_BACKEND") or "auto"
         source = "CNN_CORE_BACKEND"
+    if not isinstance(name, str) or name not in ("auto", "cython", "numpy"):
+        raise ValueError(f"{source}: expected 'auto', 'cython' or 'numpy', found {shown(name)}")
     if name == "numpy":
         return _numpy()
-    if name not in ("auto", "cython"):
-        raise ValueError(f"{source}: expected 'auto', 'cython' or 'numpy', found {name!r}")
     compiled = _cython()
     if compiled is not None:
         return compiled

@@ -51,7 +51,7 @@ from cnn_core.training.callbacks import Callback, TimeBudget
 from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.schedules import Schedule
 from cnn_core.training.snapshot import Snapshot
-from cnn_core.validation import number, whole
+from cnn_core.validation import number, require_in_dtype, whole
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint
@@ -365,6 +365,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         )
         weights = as_weights(sample_weight, len(table), dtype)
         network = network_of(self, table.shape[1], task)
+        require_in_dtype("alpha", network.l2, dtype)
+        require_in_dtype("learning_rate_init", rate_of(self), dtype)
         x = as_samples(table, dtype, name, columns=column_names(X))
         if first:
             model = first_model(self, network, dtype, random_state(self.random_state))

@@ -21,6 +21,7 @@ from cnn_core.network import FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.schedules import Schedule
+from cnn_core.validation import shown
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint
@@ -271,7 +272,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if incremental and isinstance(self.class_weight, str):
             raise ValueError(
                 "class_weight: expected a dict or None in partial_fit, which does not know how "
-                f"many samples of each class will come, found {self.class_weight!r}"
+                f"many samples of each class will come, found {shown(self.class_weight)}"
             )
         labels = as_labels(y, n_samples, estimator)
         task = Classification.of(labels) if first else self._task

@@ -15,7 +15,7 @@ from cnn_core.estimators.scoring import accuracy
 from cnn_core.estimators.task import BEFORE, Task, as_target_array
 from cnn_core.io.fields import Fields
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
-from cnn_core.validation import number
+from cnn_core.validation import number, shown
 
 Kind: TypeAlias = Literal["one", "binary", "multiclass", "multilabel"]
 Labels: TypeAlias = npt.NDArray[Any]
@@ -376,7 +376,7 @@ def class_weights(wish: ClassWeight, task: Classification, labels: Labels) -> Fl
     if positions is None:
         raise ValueError(
             "class_weight: expected None for several labels per sample, "
-            f"found {wish!r}; weigh the samples instead: pass sample_weight"
+            f"found {shown(wish)}; weigh the samples instead: pass sample_weight"
         )
     if isinstance(wish, str) and wish == "balanced":
         counts = np.bincount(positions, minlength=len(task.classes))
@@ -385,7 +385,8 @@ def class_weights(wish: ClassWeight, task: Classification, labels: Labels) -> Fl
         return weights[positions]
     if not isinstance(wish, Mapping):
         raise ValueError(
-            f"class_weight: expected None, 'balanced' or a dict of class to weight, found {wish!r}"
+            "class_weight: expected None, 'balanced' or a dict of class to weight, found "
+            f"{shown(wish)}"
         )
     return _weights_by_class(wish, task.classes)[positions]
 
@@ -400,7 +401,7 @@ def _weights_by_class(wish: Mapping[Any, float], classes: Labels) -> FloatArray:
         value = number("class_weight", weight)
         if value < 0:
             raise ValueError(
-                f"class_weight: expected numbers of at least 0, found {weight!r} for {label!r}"
+                f"class_weight: expected numbers of at least 0, found {shown(weight)} for {label!r}"
             )
         if label in known:
             named.add(known.index(label))
@@ -408,7 +409,7 @@ def _weights_by_class(wish: Mapping[Any, float], classes: Labels) -> FloatArray:
         elif kind_of(np.array([label])) != kind_of(classes):
             raise ValueError(
                 f"class_weight: expected classes among {known}, which are {kind_of(classes)}, "
-                f"found {label!r}"
+                f"found {shown(label)}"
             )
         else:
             # Nothing wrong in itself: a fold of a cross-validation may lack a class.

@@ -24,7 +24,7 @@ from cnn_core.network import (
 from cnn_core.optimizers import OPTIMIZERS, SGD, SOLVERS, WITH_DECAY, Optimizer
 from cnn_core.training.lbfgs import require_smooth, scipy_minimize
 from cnn_core.training.schedules import Constant, InverseScaling, Schedule, as_schedule
-from cnn_core.validation import number, positive, whole
+from cnn_core.validation import number, positive, shown, whole
 
 LBFGS = "lbfgs"
 # scikit-learn's names of what has another one here.
@@ -52,9 +52,9 @@ def hidden_sizes(value: Any) -> list[int]:
     sizes = list(value) if isinstance(value, Iterable) else [value]
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, numbers.Integral):
-            raise TypeError(f"hidden_layer_sizes: expected whole numbers, found {value!r}")
+            raise TypeError(f"hidden_layer_sizes: expected whole numbers, found {shown(value)}")
         if size <= 0:
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {shown(sizes)}.")
     return [int(size) for size in sizes]
 
 
@@ -135,7 +135,7 @@ def optimizer_of(estimator: Any) -> Optimizer:
         known = ", ".join(map(repr, (*SOLVERS, LBFGS)))
         raise ValueError(
             f"solver: expected one of {known}, or an optimizer of cnn_core.optimizers, "
-            f"found {solver!r}"
+            f"found {shown(solver)}"
         )
     if decay is not None and (solver == LBFGS or SOLVERS[solver].decay is None):
         raise ValueError(
@@ -167,10 +167,10 @@ def schedule_of(estimator: Any) -> Schedule:
         For an unknown name.
     """
     name = estimator.learning_rate
-    if name not in _LEARNING_RATES:
+    if not isinstance(name, str) or name not in _LEARNING_RATES:
         raise ValueError(
             f"learning_rate: expected one of {', '.join(map(repr, _LEARNING_RATES))}, found "
-            f"{name!r}; the number is learning_rate_init, other schedules are for schedule"
+            f"{shown(name)}; the number is learning_rate_init, other schedules are for schedule"
         )
     if estimator.schedule is not None:
         return as_schedule(estimator.schedule)
@@ -217,7 +217,7 @@ def batch_size_of(estimator: Any, n_samples: int) -> int:
     value = estimator.batch_size
     if isinstance(value, str):
         if value != "auto":
-            raise ValueError(f"batch_size: expected 'auto' or a whole number, found {value!r}")
+            raise ValueError(f"batch_size: expected 'auto' or a whole number, found {shown(value)}")
         return n_samples if _takes_whole_data(estimator.solver) else min(200, n_samples)
     return min(whole("batch_size", value, 1), n_samples)
 
@@ -251,7 +251,9 @@ def check_training(estimator: Any) -> None:
     for name in ("shuffle", "early_stopping", "warm_start", "nesterovs_momentum"):
         value = getattr(estimator, name)
         if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{name}: expected True or False, found {value!r}")
+            raise TypeError(f"{name}: expected True or False, found {shown(value)}")
+    if not isinstance(estimator.verbose, bool | np.bool_):
+        whole("verbose", estimator.verbose, 0)
     schedule_of(estimator)
     if estimator.solver == "lbfgs":
         scipy_minimize()
@@ -293,17 +295,17 @@ def _each(name: str, value: Any, n_layers: int) -> list[Any]:
 def _known(name: str, value: Any, table: dict[str, Activation]) -> Activation:
     if not isinstance(value, str) or value not in table:
         known = ", ".join(map(repr, table))
-        raise ValueError(f"{name}: expected one of {known}, found {value!r}")
+        raise ValueError(f"{name}: expected one of {known}, found {shown(value)}")
     return table[value]
 
 
 def _normalization(value: Any) -> Normalization | None:
     if value is None:
         return None
-    if value not in get_args(Normalization):
+    if not isinstance(value, str) or value not in get_args(Normalization):
         known = ", ".join(map(repr, NORMALIZATIONS))
-        raise ValueError(f"normalization: expected None or one of {known}, found {value!r}")
-    found: Normalization = value
+        raise ValueError(f"normalization: expected None or one of {known}, found {shown(value)}")
+    found: Normalization = value  # type: ignore[assignment]
     return found
 
 

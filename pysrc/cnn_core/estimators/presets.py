@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from cnn_core.validation import shown
+
 # A training ends with its schedule, whatever its loss does.
 _COMMON = {
     "input_scale": 1 / 255,
@@ -72,7 +74,7 @@ def settings_of(preset: str, kind: str = "classifier") -> dict[str, Any]:
     """
     if preset not in PRESETS:
         raise ValueError(
-            f"preset: expected one of {', '.join(map(repr, PRESETS))}, found {preset!r}"
+            f"preset: expected one of {', '.join(map(repr, PRESETS))}, found {shown(preset)}"
         )
     settings = dict(PRESETS[preset])
     if kind == "regressor":

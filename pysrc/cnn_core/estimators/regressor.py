@@ -21,7 +21,7 @@ from cnn_core.network import FloatArray, Huber, Loss, Pinball
 from cnn_core.optimizers import Optimizer
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.schedules import Schedule
-from cnn_core.validation import number
+from cnn_core.validation import number, shown
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint
@@ -257,15 +257,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _network_loss(self) -> Loss:
         name = self.loss
+        if not isinstance(name, str) or name not in LOSSES:
+            known = ", ".join(map(repr, LOSSES))
+            raise ValueError(f"loss: expected one of {known}, found {shown(name)}")
         if name == "huber":
             return Huber(number("huber_delta", self.huber_delta))
         if name == "pinball":
             if isinstance(self.quantile, Iterable):
                 return Pinball(tuple(number("quantile", value) for value in self.quantile))
             return Pinball(number("quantile", self.quantile))
-        if name in ("squared_error", "absolute_error", "poisson"):
-            return name  # type: ignore[return-value]
-        raise ValueError(f"loss: expected one of {', '.join(map(repr, LOSSES))}, found {name!r}")
+        return name  # type: ignore[return-value]
 
     def _task_from_json(self, values: Any) -> Task:
         fields = Fields(values, "task")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cnn_core.estimators.compat import HAS_SKLEARN
 from cnn_core.standardization import is_constant
+from cnn_core.validation import shown
 
 Scoring: TypeAlias = str | Callable[..., float] | None
 # What an estimator computes itself, from the outputs that it has at hand.
@@ -69,15 +70,18 @@ def require_scoring(scoring: Scoring, kind: str) -> None:
     TypeError
         For anything else than a name, a function and None.
     """
-    if scoring in (None, "loss", OWN[kind]) or callable(scoring):
+    if scoring is None or callable(scoring):
         return
     if not isinstance(scoring, str):
         raise TypeError(
-            f"scoring: expected None, a name or a function of (estimator, X, y), found {scoring!r}"
+            "scoring: expected None, a name or a function of (estimator, X, y), found "
+            f"{shown(scoring)}"
         )
+    if scoring in ("loss", OWN[kind]):
+        return
     if not HAS_SKLEARN:
         raise ValueError(
-            f"scoring: expected {OWN[kind]!r}, 'loss' or a function, found {scoring!r}, "
+            f"scoring: expected {OWN[kind]!r}, 'loss' or a function, found {shown(scoring)}, "
             "which is one of scikit-learn's: pip install scikit-learn"
         )
     _named(scoring)

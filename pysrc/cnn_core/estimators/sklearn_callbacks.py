@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cnn_core.estimators.compat import HAS_CALLBACKS
 from cnn_core.training import TrainingState
 from cnn_core.training.callbacks import Callback
+from cnn_core.validation import shown
 
 if TYPE_CHECKING:
     from cnn_core.estimators.base import BaseMLP
@@ -69,7 +70,9 @@ def require_own(callbacks: Any) -> list[Callback]:
         For what is no `cnn_core.callbacks.Callback`.
     """
     if callbacks is not None and not isinstance(callbacks, list | tuple):
-        raise TypeError(f"callbacks: expected a list of callbacks, or None, found {callbacks!r}")
+        raise TypeError(
+            f"callbacks: expected a list of callbacks, or None, found {shown(callbacks)}"
+        )
     found = [] if callbacks is None else list(callbacks)
     for callback in found:
         if not isinstance(callback, Callback):
@@ -80,6 +83,6 @@ def require_own(callbacks: Any) -> list[Callback]:
             )
             raise TypeError(
                 "callbacks: expected objects that derive from cnn_core.callbacks.Callback, "
-                f"found {callback!r}{advice}"
+                f"found {shown(callback)}{advice}"
             )
     return found

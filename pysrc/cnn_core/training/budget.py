@@ -79,7 +79,7 @@ class TimeLimit:
         remaining = self._seconds - self.overhead - elapsed
         if remaining < step / 2:
             return 0, done
-        fitting = max(round(remaining / step), 1)
+        fitting = max(round(min(remaining / step, self._most)), 1)
         count = max(round(self._seconds * _PART / step), 1)
         return min(count, fitting, left), min(done + fitting, self._most)
 

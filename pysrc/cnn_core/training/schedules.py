@@ -169,7 +169,11 @@ class InverseScaling(Schedule):
 
     def rates(self, base: float, steps: Steps) -> Rates:
         """Return one rate for the epoch."""
-        return float(base / (1 + steps.samples_seen) ** self.power)
+        try:
+            return float(base / (1 + steps.samples_seen) ** self.power)
+        except OverflowError:
+            # The power is beyond every float.
+            return 0.0
 
 
 @dataclass(frozen=True)
@@ -373,10 +377,10 @@ def as_schedule(schedule: Schedule | str) -> Schedule:
     if isinstance(schedule, Schedule):
         return schedule
     if not isinstance(schedule, str):
-        raise TypeError(f"schedule: expected a Schedule or its name, found {schedule!r}")
+        raise TypeError(f"schedule: expected a Schedule or its name, found {shown(schedule)}")
     if schedule not in SCHEDULES:
         known = ", ".join(map(repr, SCHEDULES))
-        raise ValueError(f"schedule: expected one of {known}, found {schedule!r}")
+        raise ValueError(f"schedule: expected one of {known}, found {shown(schedule)}")
     return SCHEDULES[schedule]()
 
 
