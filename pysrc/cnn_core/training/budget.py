@@ -80,7 +80,7 @@ class TimeLimit:
         if remaining < step / 2:
             return 0, done
         fitting = max(round(min(remaining / step, self._most)), 1)
-        count = max(round(self._seconds * _PART / step), 1)
+        count = max(round(min(self._seconds * _PART / step, self._most)), 1)
         return min(count, fitting, left), min(done + fitting, self._most)
 
 
