@@ -41,6 +41,8 @@ PathLike = str | os.PathLike[str]
 
 # A name that is free is found at the first attempt, unless `remove_leftovers` comes in between.
 _ATTEMPTS = 100
+# What the path of a folder may end in, behind the last separator.
+_NAMES_OF_FOLDERS = ("", os.curdir, os.pardir)
 # Bits of `os.open` that not every system has: do not wait for the other end of a pipe.
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -112,7 +114,7 @@ def checked_target(path: Any, name: str = "path") -> str:
         If it ends as the path of a folder does: in a separator, ``.`` or ``..``.
     """
     text = checked_path(path, name)
-    if os.path.basename(text) in ("", os.curdir, os.pardir):
+    if os.path.basename(text) in _NAMES_OF_FOLDERS:
         raise IsADirectoryError(
             f"{name}: expected the name of a file, found {text!r:.200}, which is that of a folder"
         )
@@ -147,6 +149,8 @@ def open_file(path: PathLike) -> io.BufferedReader:
             raise NotAFileError(path, "a folder") from error
         if error.errno == errno.ENXIO:
             raise NotAFileError(path, "a device, a pipe or a socket") from error
+        if os.path.basename(name) in _NAMES_OF_FOLDERS:
+            raise NotAFileError(path, "a path that ends as that of a folder does") from error
         raise
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):

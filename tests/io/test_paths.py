@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cnn_core
-from cnn_core import NN, Checkpoint, MLPClassifier
+from cnn_core import NN, Checkpoint, MLPClassifier, ModelFileError
 from cnn_core.callbacks import CSVLog, SaveModel
 from cnn_core.cli import main
 from cnn_core.data import load_fashion_mnist, load_file, read_idx
@@ -93,8 +93,9 @@ def test_a_folder_is_not_written_to(call):
 
 def test_a_model_is_not_read_from_a_file_whose_path_ends_as_a_folders(tmp_path):
     net().save("model")
-    with pytest.raises(OSError, match="model/"):
-        cnn_core.load("model/")
+    for path in ("model/", "model/.", "none/"):
+        with pytest.raises(ModelFileError, match="found a path that ends as that of a folder does"):
+            cnn_core.load(path)
     os.unlink("model")
 
 
