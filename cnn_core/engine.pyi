@@ -5,7 +5,8 @@ import numpy.typing as npt
 
 from cnn_core.backends.backend import EngineSpec
 from cnn_core.class_targets import Targets
-from cnn_core.network import ByteArray, FloatArray, IndexArray
+from cnn_core.network import FloatArray, IndexArray
+from cnn_core.sparse import Samples
 
 @final
 class Data: ...
@@ -16,7 +17,7 @@ class LearningRates:
 
 @final
 class Predictor:
-    def __call__(self, x: FloatArray | ByteArray) -> FloatArray: ...
+    def __call__(self, x: Samples) -> FloatArray: ...
 
 @final
 class Engine:
@@ -33,7 +34,7 @@ class Engine:
     def steps(self, value: int) -> None: ...
     def train_epoch(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         order: IndexArray | None,
         batch_size: int,
@@ -42,10 +43,10 @@ class Engine:
     ) -> tuple[float, int]: ...
     def gradient(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         out: FloatArray,
         weights: FloatArray | None = None,
     ) -> float: ...
-    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool: ...
+    def predict(self, x: Samples, out: FloatArray) -> bool: ...
     def predictor(self, rows: int) -> Predictor: ...

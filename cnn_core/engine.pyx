@@ -17,6 +17,7 @@ import numpy as np
 
 from cnn_core.backends.alignment import aligned
 from cnn_core.class_targets import ClassTargets
+from cnn_core.sparse import SparseRows
 
 from . cimport gather, small_batches
 from ..pool cimport prepare, run
@@ -74,6 +75,9 @@ cdef class Data:
 
     cdef const real[:, ::1] reals
     cdef const unsigned char[:, ::1] bytes
+    cdef const real[::1] values
+    cdef const int[::1] columns
+    cdef const Py_ssize_t[::1] row_starts
     cdef const real[:, ::1] targets
     cdef const Py_ssize_t[::1] labels
     cdef const real[::1] weights
@@ -82,7 +86,58 @@ cdef class Data:
     cdef Samples samples
 
     cdef int bind(self, x, const Net *net) except -1:
-        """Bind samples of either dtype."""
+        """Bind samples of either dtype, or sparse ones."""
+        memset(&self.samples, 0, sizeof(Samples))
+        if isinstance(x, SparseRows):
+            self.bind_sparse(x, net)
+        else:
+            self.bind_dense(x, net)
+        if net.article and self.rows != net.biases:
+            raise ValueError(
+                f"x: expected the {net.biases} samples of the biases, found {self.rows}"
+            )
+        self.samples.count = self.rows
+        return 0
+
+    cdef int bind_sparse(self, x, const Net *net) except -1:
+        # The caller's values and columns, and a copy of where the rows begin.
+        cdef const Py_ssize_t[::1] given = x.indptr
+        cdef Py_ssize_t i, k
+        self.values, self.columns = x.data, x.indices
+        if given is None or self.values is None or self.columns is None:
+            raise TypeError("x: expected arrays of values, columns and row positions, found None")
+        self.row_starts = np.array(given)
+        self.rows = self.row_starts.shape[0] - 1
+        if x.n_features != net.inputs:
+            raise ValueError(f"x: expected {net.inputs} features, found {x.n_features}")
+        if (
+            self.rows < 0 or self.row_starts[0] < 0
+            or self.row_starts[self.rows] > self.values.shape[0]
+            or self.columns.shape[0] != self.values.shape[0]
+        ):
+            raise ValueError(
+                f"x: expected the positions of {self.values.shape[0]} values and as many columns"
+            )
+        for i in range(self.rows):
+            if self.row_starts[i] > self.row_starts[i + 1]:
+                raise ValueError(f"x: expected row positions that rise, found a fall at row {i}")
+        for i in range(self.rows):
+            for k in range(self.row_starts[i], self.row_starts[i + 1]):
+                if not 0 <= self.columns[k] < net.inputs or (
+                    k > self.row_starts[i] and self.columns[k] <= self.columns[k - 1]
+                ):
+                    raise ValueError(
+                        f"x: expected columns from 0 to {net.inputs - 1} that rise within a row, "
+                        f"found {self.columns[k]} in row {i}"
+                    )
+        self.samples.row_starts = &self.row_starts[0]
+        if self.values.shape[0] > 0:
+            self.samples.values = &self.values[0]
+            self.samples.columns = &self.columns[0]
+        self.samples.are_sparse = True
+        return 0
+
+    cdef int bind_dense(self, x, const Net *net) except -1:
         cdef Py_ssize_t columns
         cdef object dtype = getattr(x, "dtype", None)
         cdef bint are_bytes = dtype is BYTES or dtype == BYTES
@@ -98,11 +153,6 @@ cdef class Data:
             self.rows, columns = self.reals.shape[0], self.reals.shape[1]
         if columns != net.inputs:
             raise ValueError(f"x: expected (n, {net.inputs}), found {(self.rows, columns)}")
-        if net.article and self.rows != net.biases:
-            raise ValueError(
-                f"x: expected the {net.biases} samples of the biases, found {self.rows}"
-            )
-        memset(&self.samples, 0, sizeof(Samples))
         if self.rows == 0:
             return 0
         if are_bytes:

@@ -159,7 +159,7 @@ cdef void predict_block(void *context, Py_ssize_t block, int thread) noexcept no
     cdef Py_ssize_t top, end, i, l, x_row = net.inputs
     cdef const real *x
     split_rows(asked.rows, asked.blocks, block, &top, &end)
-    if asked.samples.bytes != NULL or net.input_scale != 1:
+    if asked.samples.reals == NULL or net.input_scale != 1:
         gather(net, &asked.samples, asked.first + top, end - top, workspace.x + top * workspace.input_row,
                workspace.input_row)
         x, x_row = workspace.x + top * workspace.input_row, workspace.input_row

@@ -1,6 +1,6 @@
 """Gather samples: copy them from the caller's array into the workspace, as reals and scaled."""
 
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from .scalar cimport real
 from .workspace cimport BatchSlice, Buffers, Layer, Net, Samples
@@ -81,7 +81,9 @@ cdef void gather(
     for i in range(rows):
         start = number_of(samples, first + i) * net.inputs
         later = number_of(samples, min(first + i + 2, samples.count - 1)) * net.inputs
-        if samples.bytes != NULL:
+        if samples.row_starts != NULL:
+            scatter(samples, number_of(samples, first + i), net.inputs, scale, out + i * row)
+        elif samples.bytes != NULL:
             convert(samples.bytes + start, samples.bytes + later, net.inputs, scale, out + i * row)
         else:
             rescale(samples.reals + start, samples.reals + later, net.inputs, scale, out + i * row)
@@ -92,7 +94,7 @@ cdef void ask_for_quarter(
 ) noexcept nogil:
     """Have a quarter of sample number `i` of the order brought near, if there is such a sample."""
     cdef Py_ssize_t first = net.inputs * quarter // 4, size = net.inputs * (quarter + 1) // 4 - first
-    if i >= samples.count:
+    if i >= samples.count or samples.row_starts != NULL:
         return
     first += number_of(samples, i) * net.inputs
     if samples.reals == NULL:
@@ -107,6 +109,20 @@ cdef inline void ask_for(const void *start, Py_ssize_t size) noexcept nogil:
     while i < size:
         prefetch_line(<const char *>start + i)
         i += CACHE_LINE
+
+
+cdef inline void scatter(
+    const Samples *samples, Py_ssize_t sample, Py_ssize_t size, real scale, real *out
+) noexcept nogil:
+    """out = scale * a sparse row, with its zeros."""
+    cdef Py_ssize_t k
+    cdef int column
+    memset(out, 0, <size_t>size * sizeof(real))
+    for k in range(samples.row_starts[sample], samples.row_starts[sample + 1]):
+        # Looked at again, since the caller's array may have been changed meanwhile.
+        column = samples.columns[k]
+        if 0 <= column < size:
+            out[column] = scale * samples.values[k]
 
 
 cdef inline void convert(

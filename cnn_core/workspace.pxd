@@ -63,11 +63,15 @@ cdef struct LayerBuffers:
     real *statistics
 
 cdef struct Samples:
-    # The caller's data, without gaps: one of `reals` and `bytes`; one of `targets` and `labels`, with
+    # The caller's data, without gaps: one of `reals`, `bytes` and `values`, those other than 0, with
+    # the column of each and where each row begins (then `row_starts` is not NULL); one of `targets` and `labels`, with
     # the target of a sample's own class and that of the others; weights NULL: all count 1; order
     # NULL: as they stand; how many there are in all.
     const real *reals
     const unsigned char *bytes
+    const real *values
+    const int *columns
+    const Py_ssize_t *row_starts
     const real *targets
     const Py_ssize_t *labels
     real own_target

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.containers import as_array, column_names, no_numbers, place_of, require_unmasked
-from cnn_core.types import ByteArray, FloatArray
+from cnn_core.sparse import Samples, as_finite_rows, as_sparse_rows, is_sparse
+from cnn_core.types import FloatArray
 
 _BYTES = np.dtype(np.uint8)
 # Values looked at together: few enough for the caches, enough that NumPy's loops are long.
@@ -27,12 +28,12 @@ def as_samples(
     name: str = "X",
     empty_allowed: bool = False,
     finite_unless_as_is: bool = False,
-) -> FloatArray | ByteArray:
-    """Return `values` as a C-contiguous (n, n_features) array, all of it finite.
+) -> Samples:
+    """Return `values` as a C-contiguous (n, n_features) array or sparse rows, all of it finite.
 
     Parameters
     ----------
-    values : array-like of numbers or booleans, (n, n_features)
+    values : array-like or sparse matrix of numbers or booleans, (n, n_features)
     n_features : int
     dtype : dtype of float32 or float64
         What the array will be of; but bytes (uint8) stay bytes.
@@ -46,7 +47,7 @@ def as_samples(
     Raises
     ------
     TypeError
-        For anything that is not made of real numbers, and for masked and sparse arrays.
+        For anything that is not made of real numbers, and for masked arrays.
     ValueError
         For another rank or number of features, no samples, or a value that is not finite or does
         not fit into `dtype`.
@@ -55,6 +56,16 @@ def as_samples(
         if values.dtype is dtype and not finite_unless_as_is:
             require_finite(values, values, name)
         return values
+    if is_sparse(values):
+        rows = as_sparse_rows(values, name)
+        if rows.n_features != n_features:
+            raise ValueError(
+                f"{name}: expected the shape (samples, {n_features}), found {rows.shape}; "
+                f"this network has {n_features} inputs"
+            )
+        if not (len(rows) or empty_allowed):
+            raise ValueError(f"{name}: expected at least one sample, found none")
+        return as_finite_rows(rows, dtype, name)
     array = as_numbers(values, name)
     if array.ndim == 1 and array.shape[0] == n_features:
         raise ValueError(

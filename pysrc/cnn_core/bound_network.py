@@ -19,8 +19,9 @@ from cnn_core.interrupts import all_or_nothing
 from cnn_core.layers import LayerArrays
 from cnn_core.network import Network
 from cnn_core.optimizers import SGD
+from cnn_core.sparse import Samples
 from cnn_core.training.snapshot import ModelState, Snapshot, first_snapshot, weights_of
-from cnn_core.types import ByteArray, FloatArray
+from cnn_core.types import FloatArray
 from cnn_core.validation import parameters_dtype, whole
 
 _Bound = TypeVar("_Bound", bound="BoundNetwork")
@@ -286,7 +287,7 @@ class BoundNetwork:
             threads=self.n_threads,
         )
 
-    def _pre_activations(self, x: FloatArray | ByteArray, out: FloatArray) -> None:
+    def _pre_activations(self, x: Samples, out: FloatArray) -> None:
         """Write those of the last layer into `out`."""
         if self._pre_activating is None:
             *others, last = self.network.layers

@@ -23,10 +23,11 @@ from cnn_core.model_data import (
     require_output,
 )
 from cnn_core.outputs import Keep, KeptOutputs, block_rows, blocks, nothing
+from cnn_core.sparse import Samples, SparseRows, require_finite_rows
 from cnn_core.training import loop
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import Recipe, TrainingData, TrainingState, Validation
-from cnn_core.types import ByteArray, FloatArray
+from cnn_core.types import FloatArray
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint
@@ -109,7 +110,7 @@ class Model(BoundNetwork):
 
     def train(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         recipe: Recipe,
         *,
@@ -187,7 +188,7 @@ class Model(BoundNetwork):
 
     def minimize(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         recipe: Recipe,
         *,
@@ -207,7 +208,7 @@ class Model(BoundNetwork):
 
     def step(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         learning_rate: float,
         weights: FloatArray | None = None,
@@ -232,7 +233,7 @@ class Model(BoundNetwork):
 
     def predict(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         out: FloatArray | None = None,
         *,
         keep: Keep | None = None,
@@ -269,9 +270,12 @@ class Model(BoundNetwork):
             require_output(out, self.network, self.dtype, x=x, **self.arrays())
         return self._predict(x, slice(0, len(x)), out)
 
-    def _predict(self, x: FloatArray | ByteArray, rows: slice, out: FloatArray) -> FloatArray:
+    def _predict(self, x: Samples, rows: slice, out: FloatArray) -> FloatArray:
         if not self._predicting.predict(x[rows], out):
-            require_finite(x, x, "X")
+            if isinstance(x, SparseRows):
+                require_finite_rows(x, x, "X")
+            else:
+                require_finite(x, x, "X")
         return out
 
     def _block_rows(self, n_samples: int) -> int:
@@ -287,7 +291,7 @@ class Model(BoundNetwork):
 
     def evaluate(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         weights: FloatArray | None = None,
         out: FloatArray | None = None,
@@ -334,7 +338,7 @@ class Model(BoundNetwork):
         return _mean(losses, totals), out if keep is None else kept.values
 
     def _evaluate(
-        self, x: FloatArray | ByteArray, t: Targets, weights: FloatArray | None, out: FloatArray
+        self, x: Samples, t: Targets, weights: FloatArray | None, out: FloatArray
     ) -> float:
         """Write the outputs for a block of samples into `out`; return their loss."""
         kernels, network = self._backend.kernels(self.dtype), self.network
@@ -349,9 +353,7 @@ class Model(BoundNetwork):
 
     # Its edge
 
-    def as_model_data(
-        self, x: FloatArray | ByteArray, t: Targets
-    ) -> tuple[Model, FloatArray | ByteArray, Targets]:
+    def as_model_data(self, x: Samples, t: Targets) -> tuple[Model, Samples, Targets]:
         """Return the model, and samples and targets as `train` would take them.
 
         Raises

@@ -13,16 +13,15 @@ from cnn_core.arrays import are_samples, as_checked, require_apart, require_weig
 from cnn_core.class_targets import ClassTargets, Targets, as_class_targets
 from cnn_core.containers import require_unmasked
 from cnn_core.network import Network
+from cnn_core.sparse import Samples, SparseRows, require_sparse_rows
 from cnn_core.training.state import TrainingData
-from cnn_core.types import ByteArray, FloatArray
+from cnn_core.types import FloatArray
 
 _BYTES = np.dtype(np.uint8)
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
 
-def as_model_samples(
-    x: FloatArray | ByteArray, network: Network, dtype: np.dtype[Any], name: str
-) -> FloatArray | ByteArray:
+def as_model_samples(x: Samples, network: Network, dtype: np.dtype[Any], name: str) -> Samples:
     """Return samples as an engine takes them; they may be none, and need not be finite.
 
     Raises
@@ -31,19 +30,22 @@ def as_model_samples(
         For anything else.
     """
     n_inputs = network.layers[0].fan_in
+    if isinstance(x, SparseRows):
+        require_sparse_rows(x, n_inputs, dtype, name)
+        return x
     if are_samples(x, n_inputs, dtype):
         return x
     return as_checked(x, (None, n_inputs), (dtype, _BYTES), name)
 
 
 def as_model_arrays(
-    x: FloatArray | ByteArray,
+    x: Samples,
     t: Targets,
     weights: FloatArray | None,
     network: Network,
     dtype: np.dtype[Any],
     part: str = "",
-) -> tuple[FloatArray | ByteArray, Targets, FloatArray | None]:
+) -> tuple[Samples, Targets, FloatArray | None]:
     """Return samples, targets and weights as an engine takes them.
 
     Parameters
@@ -104,7 +106,8 @@ def as_training_data(
         weights = None if weights is None else _apart(weights, own)
         if not isinstance(t, ClassTargets):
             t = _apart(t, own)
-        return {"x": _apart(x, own), "t": t, "weights": weights}
+        x = replace(x, data=_apart(x.data, own)) if isinstance(x, SparseRows) else _apart(x, own)
+        return {"x": x, "t": t, "weights": weights}
 
     data = replace(data, **checked(data, ""))
     if data.validation is None:
@@ -118,7 +121,7 @@ def require_output(
     network: Network,
     dtype: np.dtype[Any],
     *,
-    x: FloatArray | ByteArray,
+    x: Samples,
     **read: FloatArray | None,
 ) -> None:
     """Refuse an array that the outputs for `x` cannot be written to while `read` is read.
@@ -129,7 +132,7 @@ def require_output(
         For such an array.
     """
     as_checked(out, (len(x), network.n_outputs), (dtype,), "out")
-    require_apart("out", out, x=x, **read)
+    require_apart("out", out, x=x.data if isinstance(x, SparseRows) else x, **read)
 
 
 def _apart(array: _Array, own: Sequence[npt.NDArray[Any]]) -> _Array:

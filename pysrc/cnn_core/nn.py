@@ -17,8 +17,9 @@ from cnn_core.backends.interface import Predictor
 from cnn_core.class_targets import ClassTargets, Targets
 from cnn_core.containers import place_of
 from cnn_core.model import Model
-from cnn_core.network import RULES, ByteArray, Dense, FloatArray, Network, Rule
+from cnn_core.network import RULES, Dense, FloatArray, Network, Rule
 from cnn_core.settings import TrainingSettings
+from cnn_core.sparse import Samples
 from cnn_core.targets import as_targets
 from cnn_core.training import EpochRecord, Recipe, Validation
 from cnn_core.training.callbacks import Callback, OnEpoch, PrintEpochs
@@ -507,9 +508,7 @@ class NN(TrainingSettings):
         # A copy, since `copy.copy` hands over the original's.
         self._model = copy.copy(self._model)
 
-    def as_model_data(
-        self, X: npt.ArrayLike, T: npt.ArrayLike
-    ) -> tuple[Model, FloatArray | ByteArray, Targets]:
+    def as_model_data(self, X: npt.ArrayLike, T: npt.ArrayLike) -> tuple[Model, Samples, Targets]:
         """Return the model, and samples and targets as `fit` would give them to it."""
         x, t, _ = self._as_data(X, T)
         return self._model_for(len(x)), x, t
@@ -539,7 +538,7 @@ class NN(TrainingSettings):
 
     def _as_data(
         self, X: npt.ArrayLike, T: npt.ArrayLike, part: str = ""
-    ) -> tuple[FloatArray | ByteArray, Targets, bool]:
+    ) -> tuple[Samples, Targets, bool]:
         x = as_samples(X, self.input_neurons, self.dtype, name=f"{part}X")
         t, are_classes = as_targets(T, len(x), self.output_neurons, self.dtype, name=f"{part}T")
         if isinstance(t, ClassTargets):

@@ -390,14 +390,6 @@ class TestWhatUsersPass:
         with pytest.raises(ValueError, match="at least one sample"):
             small_net(name).fit(np.empty((0, 6)), np.empty(0, int))
 
-    def test_a_sparse_matrix_is_refused_with_advice(self, name):
-        class Sparse:
-            def tocsr(self):
-                return self
-
-        with pytest.raises(TypeError, match=r"pass X\.toarray\(\)"):
-            small_net(name).predict(Sparse())
-
     @pytest.mark.parametrize(
         ("change", "error", "message"),
         [

@@ -20,7 +20,8 @@ from cnn_core.class_targets import Targets
 from cnn_core.layers import Activation, Normalization
 from cnn_core.losses import Loss
 from cnn_core.optimizers import Optimizer
-from cnn_core.types import ByteArray, FloatArray, IndexArray
+from cnn_core.sparse import Samples
+from cnn_core.types import FloatArray, IndexArray
 
 
 class Kernels(Protocol):
@@ -261,7 +262,7 @@ class Kernels(Protocol):
 class Predictor(Protocol):
     """Predicts a fixed number of samples at a time, with everything laid out beforehand."""
 
-    def __call__(self, x: FloatArray | ByteArray) -> FloatArray:
+    def __call__(self, x: Samples) -> FloatArray:
         """Return the outputs for `x` (rows, n_inputs), or (n_inputs,) if it is one row.
 
         The array that is returned, (rows, n_outputs), is the predictor's own: the next call
@@ -280,7 +281,8 @@ class Engine(Protocol):
     with `steps` these arrays are the state: an engine that is given copies of them goes on in the
     same way.
 
-    Samples are of the parameters' dtype, or bytes (uint8); both are multiplied by the network's
+    Samples are of the parameters' dtype, bytes (uint8), or `SparseRows` of the parameters' dtype,
+    which give the same bits as the same rows with their zeros; all are multiplied by the network's
     `input_scale`. Targets are rows of the parameters' dtype, or `ClassTargets`, whose rows are
     written out for one batch at a time: the bits of a training are the same.
 
@@ -305,7 +307,7 @@ class Engine(Protocol):
 
     def train_epoch(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         order: IndexArray | None,
         batch_size: int,
@@ -318,7 +320,7 @@ class Engine(Protocol):
 
         Parameters
         ----------
-        x : (n, n_inputs) array
+        x : (n, n_inputs) array or SparseRows
         t : (n, n_outputs) array or ClassTargets
         order : (m,) array of indices into the samples, or None
             None: the samples as they stand.
@@ -348,7 +350,7 @@ class Engine(Protocol):
 
     def gradient(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         out: FloatArray,
         weights: FloatArray | None = None,
@@ -361,7 +363,7 @@ class Engine(Protocol):
         the gradient; its direction is written all the same.
         """
 
-    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool:
+    def predict(self, x: Samples, out: FloatArray) -> bool:
         """Write the outputs for `x` (n, n_inputs) into `out` (n, n_outputs).
 
         There is no dropout, and batch normalization goes by its running averages.

@@ -12,6 +12,7 @@ from cnn_core import NN, backend_info, backends
 from cnn_core.arrays import as_samples
 from cnn_core.model import Model
 from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
+from cnn_core.sparse import Samples
 from cnn_core.targets import as_targets
 
 __all__ = ["Trained", "describe_backend", "describe_network", "weights_sha256", "what_computes"]
@@ -94,17 +95,17 @@ class Trained:
         TypeError, ValueError
             As `predict`.
         """
-        x, n_outputs = self._samples(x), self.model.network.n_outputs
+        samples, n_outputs = self._samples(x), self.model.network.n_outputs
         # For two classes, one output: the probability of the second one.
         values = y.astype(np.float64) if n_outputs == 1 else y
-        targets, _ = as_targets(values, len(x), n_outputs, self.model.dtype)
-        return self.model.evaluate(x, targets, keep=self._classes)
+        targets, _ = as_targets(values, len(samples), n_outputs, self.model.dtype)
+        return self.model.evaluate(samples, targets, keep=self._classes)
 
     def _classes(self, outputs: FloatArray) -> IndexArray:
         largest: IndexArray = self._each_class(outputs).argmax(axis=1)
         return largest
 
-    def _samples(self, x: FloatArray | ByteArray) -> FloatArray | ByteArray:
+    def _samples(self, x: FloatArray | ByteArray) -> Samples:
         return as_samples(x, self.n_features, self.model.dtype)
 
     def _each_class(self, outputs: FloatArray) -> FloatArray:

@@ -34,7 +34,14 @@ from cnn_core.estimators.parameters import (
     rate_of,
     schedule_of,
 )
-from cnn_core.estimators.samples import as_samples, as_table, dtype_for, names_of, require_features
+from cnn_core.estimators.samples import (
+    Table,
+    as_samples,
+    as_table,
+    dtype_for,
+    names_of,
+    require_features,
+)
 from cnn_core.estimators.scoring import OWN, require_scoring
 from cnn_core.estimators.splitting import set_aside, too_small
 from cnn_core.estimators.task import BEFORE, Task
@@ -43,9 +50,10 @@ from cnn_core.estimators.weights import as_weights, require_weight
 from cnn_core.exclusive import Exclusive
 from cnn_core.io.container import ModelFileError
 from cnn_core.model import Model
-from cnn_core.network import ByteArray, FloatArray
+from cnn_core.network import FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.outputs import Keep
+from cnn_core.sparse import Samples
 from cnn_core.training import INTERRUPTED, DivergenceError, Recipe, TrainingState
 from cnn_core.training.callbacks import Callback, TimeBudget
 from cnn_core.training.patience import PatienceCounter
@@ -602,9 +610,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
                 "what is to be learned from them first"
             )
 
-    def _require_features(
-        self, table: npt.NDArray[Any], names: npt.NDArray[np.object_] | None
-    ) -> None:
+    def _require_features(self, table: Table, names: npt.NDArray[np.object_] | None) -> None:
         require_features(
             table,
             names,
@@ -699,7 +705,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         self._require_fitted()
         return self.model_.predictor(whole("rows", rows, 1))
 
-    def as_model_data(self, X: Any, y: Any) -> tuple[Model, FloatArray | ByteArray, Targets]:
+    def as_model_data(self, X: Any, y: Any) -> tuple[Model, Samples, Targets]:
         """Return the model that a `fit` would begin with, and samples and targets as it takes them.
 
         Parameters

@@ -148,8 +148,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ----------
         X : array-like, data frame or sparse matrix, (n, n_features)
             Real numbers. C-contiguous float32, float64 and bytes (uint8) are taken as they are,
-            without a copy; sparse matrices are made dense, which takes ``n * n_features`` numbers
-            of memory.
+            without a copy; of sparse matrices (SciPy's) the zeros take no memory.
         y : array-like, (n,) or (n, n_labels)
             Classes, numbers or text; for several labels per sample 0 and 1.
         sample_weight : array-like, (n,), optional

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from cnn_core.class_targets import Targets
 from cnn_core.estimators.scoring import OWN, score_by
 from cnn_core.io.checkpoint_checks import curve_in
-from cnn_core.network import ByteArray, FloatArray, IndexArray
+from cnn_core.network import FloatArray, IndexArray
 from cnn_core.outputs import Keep, nothing
+from cnn_core.sparse import Samples
 from cnn_core.training import TrainingState, Validation
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.patience import PatienceCounter
@@ -44,7 +45,7 @@ class EvaluationSet:
     weights : (n,) array, optional
     """
 
-    x: FloatArray | ByteArray
+    x: Samples
     y: npt.NDArray[Any]
     t: Targets
     weights: FloatArray | None

@@ -1,4 +1,4 @@
-"""The samples that an estimator is given: arrays, data frames and sparse matrices become one array.
+"""The samples that an estimator is given: arrays and data frames become one array.
 
 Everything here raises ``ValueError`` or ``TypeError`` that says what was expected, what was found
 and what to do, in words that scikit-learn's own checks of estimators look for where they do.
@@ -7,31 +7,31 @@ and what to do, in words that scikit-learn's own checks of estimators look for w
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.arrays import as_finite
 from cnn_core.containers import as_array, column_names, no_numbers
-from cnn_core.network import ByteArray, FloatArray
+from cnn_core.sparse import Samples, SparseRows, as_finite_rows, as_sparse_rows, is_sparse
 from cnn_core.validation import parameters_dtype
 
 _BYTES = np.dtype(np.uint8)
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-# Values of a sparse matrix that are converted together.
-_AT_ONCE = 2**20
 _NAMES_IN_AN_ERROR = 5
 
+Table: TypeAlias = npt.NDArray[Any] | SparseRows
 
-def as_table(values: Any, estimator: str, name: str = "X") -> npt.NDArray[Any]:
+
+def as_table(values: Any, estimator: str, name: str = "X") -> Table:
     """Return samples as an array of real numbers of two dimensions, neither of them empty.
+
+    A sparse matrix stays one.
 
     Parameters
     ----------
     values : array-like, data frame or sparse matrix, (n, n_features)
-        A sparse matrix is converted row block by row block, so that besides itself only the dense
-        array takes memory: ``n * n_features`` values of its dtype.
     estimator : str
         Name of the class, for the errors.
     name : str
@@ -44,7 +44,11 @@ def as_table(values: Any, estimator: str, name: str = "X") -> npt.NDArray[Any]:
     ValueError
         For another number of dimensions, and if there are no samples or no features.
     """
-    array = _dense(values) if hasattr(values, "tocsr") else as_array(values, name)
+    if is_sparse(values):
+        rows = as_sparse_rows(values, name)
+        _require_some(rows.shape, estimator, name)
+        return rows
+    array = as_array(values, name)
     if array.dtype.kind == "c":
         raise ValueError(
             f"{name}: Complex data not supported: expected real numbers, found {array.dtype}; "
@@ -54,32 +58,39 @@ def as_table(values: Any, estimator: str, name: str = "X") -> npt.NDArray[Any]:
         array = _as_float64(array, values, name)
     if array.ndim != 2:
         raise ValueError(_about_dimensions(array, name))
-    samples, features = array.shape
+    _require_some(array.shape, estimator, name)
+    return array
+
+
+def _require_some(shape: tuple[int, ...], estimator: str, name: str) -> None:
+    """Refuse samples that are none, or have no features."""
+    samples, features = shape
     if not samples:
         raise ValueError(
-            f"{name}: expected at least one sample, found 0 sample(s) (shape={array.shape}) "
+            f"{name}: expected at least one sample, found 0 sample(s) (shape={shape}) "
             f"while a minimum of 1 is required by {estimator}."
         )
     if not features:
         raise ValueError(
-            f"{name}: expected at least one feature, found 0 feature(s) (shape={array.shape}) "
+            f"{name}: expected at least one feature, found 0 feature(s) (shape={shape}) "
             f"while a minimum of 1 is required. {estimator} learns from features."
         )
-    return array
 
 
 def as_samples(
-    table: npt.NDArray[Any],
+    table: Table,
     dtype: np.dtype[Any],
     estimator: str,
     name: str = "X",
     columns: list[Any] | None = None,
-) -> FloatArray | ByteArray:
+) -> Samples:
     """Return a table as what an engine takes: C-contiguous, of `dtype` and finite, or bytes.
+
+    Sparse rows stay sparse.
 
     Parameters
     ----------
-    table : (n, n_features) array
+    table : (n, n_features) array or SparseRows
         As `as_table` gives it.
     dtype : dtype of float32 or float64
     estimator : str
@@ -94,9 +105,11 @@ def as_samples(
     ValueError
         For a value that is not finite or does not fit into `dtype`.
     """
-    if table.dtype == _BYTES:
+    if not isinstance(table, SparseRows) and table.dtype == _BYTES:
         return np.ascontiguousarray(table, _BYTES)
     try:
+        if isinstance(table, SparseRows):
+            return as_finite_rows(table, dtype, name)
         return as_finite(table, dtype, name, columns)
     except ValueError as error:
         raise ValueError(
@@ -105,7 +118,7 @@ def as_samples(
         ) from None
 
 
-def dtype_for(table: npt.NDArray[Any], wanted: npt.DTypeLike | None) -> np.dtype[Any]:
+def dtype_for(table: Table, wanted: npt.DTypeLike | None) -> np.dtype[Any]:
     """Return the dtype of a network for such samples, unless the user wants another one.
 
     It is float32 for float32 and whatever fits into it without loss that is stored shorter (float16
@@ -120,16 +133,6 @@ def dtype_for(table: npt.NDArray[Any], wanted: npt.DTypeLike | None) -> np.dtype
         short = table.dtype in (_FLOAT32, np.dtype(np.float16), _BYTES)
         return _FLOAT32 if short else _FLOAT64
     return parameters_dtype(wanted, "exact")
-
-
-def _dense(matrix: Any) -> npt.NDArray[Any]:
-    rows = matrix.tocsr()
-    dtype = rows.dtype
-    dense: npt.NDArray[Any] = np.zeros(rows.shape, dtype)
-    step = max(1, _AT_ONCE // max(1, rows.shape[1]))
-    for start in range(0, rows.shape[0], step):
-        rows[start : start + step].toarray(out=dense[start : start + step])
-    return dense
 
 
 def _as_float64(array: npt.NDArray[Any], values: Any, name: str) -> npt.NDArray[Any]:
@@ -181,7 +184,7 @@ def names_of(values: Any) -> npt.NDArray[np.object_] | None:
 
 
 def require_features(
-    table: npt.NDArray[Any],
+    table: Table,
     names: npt.NDArray[np.object_] | None,
     fitted: int,
     fitted_names: npt.NDArray[np.object_] | None,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.estimators.compat import HAS_SKLEARN
+from cnn_core.sparse import SparseRows
 from cnn_core.standardization import is_constant
 from cnn_core.validation import shown
 
@@ -100,7 +101,7 @@ def _named(name: str) -> Callable[..., float]:
 def score_by(
     scoring: str | Callable[..., float],
     estimator: Any,
-    x: npt.NDArray[Any],
+    x: npt.NDArray[Any] | SparseRows,
     y: npt.NDArray[Any],
     weights: npt.NDArray[Any] | None,
 ) -> float:
@@ -113,10 +114,15 @@ def score_by(
         if there are weights.
     estimator : MLPClassifier or MLPRegressor
         In the middle of its training.
-    x : (n, n_features) array
+    x : (n, n_features) array or SparseRows
     y : array
     weights : (n,) array, optional
     """
+    if isinstance(x, SparseRows):
+        # What SciPy takes; it is there, since a user's sparse matrix is one of its own.
+        from scipy.sparse import csr_matrix
+
+        x = csr_matrix((x.data, x.indices, x.indptr), x.shape)
     scorer = _named(scoring) if isinstance(scoring, str) else scoring
     # Its samples have lost their names on the way here, about which it shall not warn.
     nameless = copy.copy(estimator)

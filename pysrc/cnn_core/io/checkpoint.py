@@ -204,10 +204,12 @@ class CheckpointSession(TrainingCheckpoint):
         self._is_rejected = False
         _require_folder(self._path)
         remove_leftovers(self._path)
-        self._identity = identity_of(state.model, state.recipe, data)
+        found = _read(self._path)
+        known = {} if found is None else found.training["identity"]
+        self._identity = identity_of(state.model, state.recipe, data, known)
         samples = len(data.x)
         steps_of_epoch = -(-samples // max(min(state.recipe.batch_size, samples), 1))
-        self._resumed = self._resume(seeded, steps_of_epoch)
+        self._resumed = self._resume(found, seeded, steps_of_epoch)
         if self._resumed is not None:
             self.progress, self.finished = self._resumed.progress, self._resumed.finished
         self._has_epochs = (
@@ -216,9 +218,8 @@ class CheckpointSession(TrainingCheckpoint):
         self._last = time.perf_counter()
         self._took = 0.0
 
-    def _resume(self, seeded: bool, steps_of_epoch: int) -> _Resumed | None:
-        """Read the file, if there is one, and see that it is of this training."""
-        found = _read(self._path)
+    def _resume(self, found: _Found | None, seeded: bool, steps_of_epoch: int) -> _Resumed | None:
+        """See that the file, if there is one, is of this training."""
         if found is None:
             return None
         theirs = found.training["identity"]

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from cnn_core import backends
-from cnn_core.io.fingerprint import fingerprint
+from cnn_core.io.fingerprint import fingerprint, is_of_sparse
 from cnn_core.io.model_state import TRAINING
 from cnn_core.io.network_json import network_to_json
+from cnn_core.sparse import SparseRows
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import Recipe, Trainable, TrainingData
 from cnn_core.types import FloatArray
@@ -25,8 +26,16 @@ from cnn_core.types import FloatArray
 _MACHINE = ("backend", "isa")
 
 
-def identity_of(model: Trainable, recipe: Recipe, data: TrainingData) -> dict[str, Any]:
-    """Return what a training is known by: all that decides about its result."""
+def identity_of(
+    model: Trainable, recipe: Recipe, data: TrainingData, known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a training is known by: all that decides about its result.
+
+    Parameters
+    ----------
+    known : dict
+        What a training is known by that this one is to be compared with; empty if there is none.
+    """
     validation = data.validation
     arrays = {
         "x": data.x,
@@ -48,7 +57,7 @@ def identity_of(model: Trainable, recipe: Recipe, data: TrainingData) -> dict[st
             *model.arrays().values(), np.array(model.steps)
         ),
         **{
-            name: None if array is None else fingerprint(array, dtype=model.dtype)
+            name: None if array is None else _text_of_data(array, model.dtype, known.get(name))
             for name, array in arrays.items()
         },
         "targets are classes": data.are_classes,
@@ -83,6 +92,13 @@ def differences_in(ours: dict[str, Any], theirs: dict[str, Any], *, seeded: bool
         for name in (*ours, *(set(theirs) - set(ours)))
         if name not in ignored and ours.get(name) != theirs.get(name)
     ]
+
+
+def _text_of_data(array: Any, dtype: np.dtype[Any], known: Any) -> str:
+    if isinstance(array, SparseRows) and isinstance(known, str) and not is_of_sparse(known):
+        # Written when sparse samples had the text of their dense rows.
+        return fingerprint(array, dtype=dtype, as_dense=True)
+    return fingerprint(array, dtype=dtype)
 
 
 def _text_of(value: Any) -> str:

@@ -16,9 +16,10 @@ from cnn_core.class_targets import Targets
 from cnn_core.layers import LayerArrays
 from cnn_core.network import Network
 from cnn_core.outputs import Keep
+from cnn_core.sparse import Samples
 from cnn_core.training.schedules import Schedule, as_schedule
 from cnn_core.training.snapshot import ModelState, Snapshot
-from cnn_core.types import ByteArray, FloatArray
+from cnn_core.types import FloatArray
 from cnn_core.validation import (
     at_least_0,
     flag,
@@ -94,7 +95,7 @@ class Trainable(Protocol):
 
     def evaluate(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         weights: FloatArray | None = None,
         out: FloatArray | None = None,
@@ -248,7 +249,7 @@ class Validation:
         `cnn_core.Model.predict`.
     """
 
-    x: FloatArray | ByteArray
+    x: Samples
     t: Targets
     weights: FloatArray | None = None
     are_classes: bool = False
@@ -271,7 +272,7 @@ class TrainingData:
     validation : Validation, optional
     """
 
-    x: FloatArray | ByteArray
+    x: Samples
     t: Targets
     weights: FloatArray | None = None
     are_classes: bool = False

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import ByteArray, FloatArray
+from cnn_core.network import FloatArray
+from cnn_core.sparse import Samples, SparseRows, require_sparse_rows
 
 
 def require(
@@ -48,9 +49,7 @@ def require(
         _require_writeable(argument, array)
 
 
-def require_samples(
-    argument: str, array: FloatArray | ByteArray, n_inputs: int, like: FloatArray
-) -> None:
+def require_samples(argument: str, array: Samples, n_inputs: int, like: FloatArray) -> None:
     """Refuse anything but samples of `n_inputs` values each, bytes or of the dtype of `like`.
 
     Parameters
@@ -66,6 +65,9 @@ def require_samples(
     TypeError, ValueError
         As `require` does.
     """
+    if isinstance(array, SparseRows):
+        require_sparse_rows(array, n_inputs, like.dtype, argument)
+        return
     _require_array(argument, array)
     if array.dtype != np.uint8:
         _require_real(argument, array, like)

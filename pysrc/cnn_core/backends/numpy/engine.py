@@ -27,11 +27,14 @@ from cnn_core.backends.numpy.layers import layers_of
 from cnn_core.class_targets import ClassTargets, Targets, rows_of
 from cnn_core.exclusive import Exclusive
 from cnn_core.interrupts import all_or_nothing
-from cnn_core.types import ByteArray, FloatArray, IndexArray
+from cnn_core.sparse import Samples, SparseRows
+from cnn_core.types import FloatArray, IndexArray
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 # Rows that `predict` takes at once: few enough that their activations stay in the caches.
 _PREDICTED_AT_ONCE = 1024
+# Values of sparse rows that are written out at once.
+_VALUES_AT_ONCE = 2**23
 
 
 class NumpyEngine:
@@ -78,7 +81,7 @@ class NumpyEngine:
 
     def train_epoch(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         order: IndexArray | None,
         batch_size: int,
@@ -90,7 +93,11 @@ class NumpyEngine:
         self._check_targets(x, t)
         self._check_weights(x, weights)
         samples = self._check_order(x, order, batch_size)
-        x, t, weights = _plain(x), _plain_targets(t), None if weights is None else _plain(weights)
+        x, t, weights = (
+            _plain_samples(x),
+            _plain_targets(t),
+            None if weights is None else _plain(weights),
+        )
         rates = _rates(learning_rate, -(-samples // batch_size))
         losses, totals, hits = 0.0, 0.0, 0
         with self._exclusively():
@@ -112,7 +119,7 @@ class NumpyEngine:
 
     def gradient(
         self,
-        x: FloatArray | ByteArray,
+        x: Samples,
         t: Targets,
         out: FloatArray,
         weights: FloatArray | None = None,
@@ -122,7 +129,11 @@ class NumpyEngine:
         self._check_targets(x, t)
         self._check_weights(x, weights)
         require("out", out, self._parameters.shape, self._parameters, written=True)
-        x, t, weights = _plain(x), _plain_targets(t), None if weights is None else _plain(weights)
+        x, t, weights = (
+            _plain_samples(x),
+            _plain_targets(t),
+            None if weights is None else _plain(weights),
+        )
         with self._exclusively():
             rows = rows_of(t, self._parameters.dtype)
             loss, total, _ = self._backpropagate(x, rows, weights)
@@ -132,15 +143,17 @@ class NumpyEngine:
             )
             return loss + self._share_of_l2(total) / 2 * float(squares)
 
-    def predict(self, x: FloatArray | ByteArray, out: FloatArray) -> bool:
+    def predict(self, x: Samples, out: FloatArray) -> bool:
         """Write the outputs for `x` into `out`; return whether all of `x` is finite."""
         self._check(x)
         shape = (len(x), self._network.n_outputs)
         require("outputs", out, shape, self._parameters, written=True)
-        x, out = _plain(x), _plain(out)
+        x, out = _plain_samples(x), _plain(out)
         # The article's biases belong to all the samples at once.
         finite = True
         at_once = len(x) if self._network.rule == "article" else _PREDICTED_AT_ONCE
+        if isinstance(x, SparseRows):
+            at_once = min(at_once, max(_VALUES_AT_ONCE // self._network.n_inputs, 1))
         with np.errstate(all="ignore"):
             for start in range(0, len(x), max(at_once, 1)):
                 rows = slice(start, start + at_once)
@@ -158,7 +171,7 @@ class NumpyEngine:
             raise ValueError("the article's rule predicts the samples that it was fitted to alone")
         out = np.zeros_like(self._parameters, shape=(rows, self._network.n_outputs))
 
-        def predict(x: FloatArray | ByteArray) -> FloatArray:
+        def predict(x: Samples) -> FloatArray:
             if isinstance(x, np.ndarray) and x.ndim == 1:
                 x = x.reshape(1, -1)
             self.predict(x, out)
@@ -173,14 +186,14 @@ class NumpyEngine:
         with self._training.held(refusal), np.errstate(all="ignore"):
             yield
 
-    def _check(self, x: FloatArray | ByteArray) -> None:
+    def _check(self, x: Samples) -> None:
         network = self._network
         require_samples("x", x, network.n_inputs, self._parameters)
         rows = network.bias_rows(self._parameters.size)
         if network.rule == "article" and len(x) != rows:
             raise ValueError(f"x: expected the {rows} samples of the biases, found {len(x)}")
 
-    def _check_targets(self, x: FloatArray | ByteArray, t: Targets) -> None:
+    def _check_targets(self, x: Samples, t: Targets) -> None:
         shape = (len(x), self._network.n_outputs)
         if not isinstance(t, ClassTargets):
             require("targets", t, shape, self._parameters)
@@ -191,16 +204,14 @@ class NumpyEngine:
         if len(t) and not (t.labels.min() >= 0 and t.labels.max() < t.n_classes):
             raise ValueError(f"labels: expected labels from 0 to {t.n_classes - 1}")
 
-    def _check_weights(self, x: FloatArray | ByteArray, weights: FloatArray | None) -> None:
+    def _check_weights(self, x: Samples, weights: FloatArray | None) -> None:
         if weights is None:
             return
         if self._network.rule == "article":
             raise ValueError("weights: expected none, since the article's rule takes none")
         require("weights", weights, (len(x),), self._parameters)
 
-    def _check_order(
-        self, x: FloatArray | ByteArray, order: IndexArray | None, batch_size: int
-    ) -> int:
+    def _check_order(self, x: Samples, order: IndexArray | None, batch_size: int) -> int:
         """Return the number of samples of an epoch."""
         if order is not None:
             require_vector("order", order, np.intp)
@@ -213,15 +224,17 @@ class NumpyEngine:
             raise ValueError("the article's rule takes all samples in one step, as they stand")
         return samples
 
-    def _scaled(self, x: FloatArray | ByteArray) -> FloatArray:
+    def _scaled(self, x: Samples) -> FloatArray:
         """Return the samples as the first layer takes them."""
         real = self._parameters.dtype.type
         scale = self._network.input_scale
-        values: FloatArray = x.astype(real, copy=False)
+        values: FloatArray = (
+            x.dense(real) if isinstance(x, SparseRows) else x.astype(real, copy=False)
+        )
         return values if scale == 1 else values * real(scale)
 
     def _backpropagate(
-        self, x: FloatArray | ByteArray, t: FloatArray, weights: FloatArray | None
+        self, x: Samples, t: FloatArray, weights: FloatArray | None
     ) -> tuple[float, float, int]:
         """Fill the gradients from one batch.
 
@@ -321,6 +334,10 @@ class NumpyEngine:
 def _plain(array: _Array) -> _Array:
     """Return the array without a subclass's own ideas of arithmetic, as compiled loops see it."""
     return array if type(array) is np.ndarray else array.view(np.ndarray)  # type: ignore[return-value]
+
+
+def _plain_samples(x: Samples) -> Samples:
+    return x if isinstance(x, SparseRows) else _plain(x)
 
 
 def _plain_targets(t: Targets) -> Targets:

@@ -1,0 +1,262 @@
+"""Sparse samples: only the values other than 0, row by row, as SciPy's CSR matrices hold them.
+
+SciPy is not needed: a sparse matrix is known by its method ``tocsr``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.types import ByteArray, FloatArray, IndexArray
+
+_INDICES = np.dtype(np.int32)
+_POSITIONS = np.dtype(np.intp)
+# Values looked at together.
+_AT_ONCE = 2**18
+
+
+@dataclass(frozen=True, eq=False)
+class SparseRows:
+    """Samples (n, n_features) of which the values other than 0 are stored.
+
+    Attributes
+    ----------
+    data : (m,) array
+        The values, row by row.
+    indices : (m,) array of numpy.int32
+        The column of each value, rising within a row.
+    indptr : (n + 1,) array of numpy.intp
+        Row i has the values from ``indptr[i]`` to below ``indptr[i + 1]``.
+    n_features : int
+    """
+
+    data: npt.NDArray[Any]
+    indices: npt.NDArray[np.int32]
+    indptr: IndexArray
+    n_features: int
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Samples and features."""
+        return len(self.indptr) - 1, self.n_features
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the values."""
+        return self.data.dtype
+
+    def __getitem__(self, rows: slice | IndexArray) -> SparseRows:
+        """Return some rows; consecutive ones share the memory of these."""
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            return replace(self, indptr=self.indptr[start : max(start, stop) + 1])
+        lengths = np.diff(self.indptr)[rows]
+        indptr = np.zeros(len(rows) + 1, np.intp)
+        np.cumsum(lengths, out=indptr[1:])
+        # Where the values of each row stand here, less where they will stand.
+        shift = np.repeat(self.indptr[rows] - indptr[:-1], lengths)
+        positions = np.arange(indptr[-1]) + shift
+        return SparseRows(self.data[positions], self.indices[positions], indptr, self.n_features)
+
+    def dense(self, dtype: npt.DTypeLike) -> FloatArray:
+        """Return the rows with their zeros, (n, n_features); for a batch, not for all samples."""
+        rows: FloatArray = np.zeros(self.shape, dtype)
+        used = slice(self.indptr[0], self.indptr[-1])
+        row_of_value = np.repeat(np.arange(len(self)), np.diff(self.indptr))
+        rows[row_of_value, self.indices[used]] = self.data[used]
+        return rows
+
+    def place_of(self, position: int) -> str:
+        """Return the row and the column of the value at a position in `data`, in words."""
+        row = int(np.searchsorted(self.indptr, position, side="right")) - 1
+        return f"row {row}, column {self.indices[position]}"
+
+
+# Samples as an engine takes them.
+Samples: TypeAlias = FloatArray | ByteArray | SparseRows
+
+
+def is_sparse(values: Any) -> bool:
+    """Tell whether values are a sparse matrix or array of SciPy's kind, or sparse rows."""
+    return isinstance(values, SparseRows) or hasattr(values, "tocsr")
+
+
+def as_sparse_rows(values: Any, name: str) -> SparseRows:
+    """Return a sparse matrix or array as sparse rows, checked and copied only if need be.
+
+    Values that stand at one place are added up, as SciPy has it.
+
+    Parameters
+    ----------
+    values : SparseRows or object with a method ``tocsr``
+        Of any format, with indices in any order.
+    name : str
+        What the caller's user calls it.
+
+    Raises
+    ------
+    TypeError
+        For values that are no real numbers.
+    ValueError
+        For another number of dimensions, and for a matrix that contradicts itself.
+    """
+    if isinstance(values, SparseRows):
+        return values
+    if len(values.shape) != 2:
+        raise ValueError(
+            f"{name}: expected 2 dimensions, (samples, features), found the shape {values.shape}. "
+            f"Reshape your data: pass {name}.reshape(1, -1) if it is one sample"
+        )
+    matrix = values.tocsr()
+    data = np.asarray(matrix.data)
+    if data.dtype.kind == "c":
+        raise ValueError(
+            f"{name}: Complex data not supported: expected real numbers, found {data.dtype}; "
+            f"pass {name}.real and {name}.imag as features of their own"
+        )
+    if data.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, found a sparse matrix of {data.dtype}")
+    n_samples, n_features = (int(size) for size in matrix.shape)
+    if n_features > np.iinfo(_INDICES).max:
+        raise ValueError(
+            f"{name}: expected at most {np.iinfo(_INDICES).max} features, found {n_features}; "
+            "leave out those that are 0 throughout, or hash them to fewer"
+        )
+    indptr = np.ascontiguousarray(matrix.indptr, _POSITIONS)
+    indices = np.asarray(matrix.indices)
+    _require_csr(data, indices, indptr, n_samples, n_features, name)
+    rows = SparseRows(
+        np.ascontiguousarray(data), np.ascontiguousarray(indices, _INDICES), indptr, n_features
+    )
+    return rows if _rise(rows) else _added_up(rows)
+
+
+def as_finite_rows(rows: SparseRows, dtype: npt.DTypeLike, name: str) -> SparseRows:
+    """Return sparse rows with values of `dtype`; refuse one that is not finite there.
+
+    Raises
+    ------
+    ValueError
+        If there is one; the first is named by its row and column.
+    """
+    with np.errstate(over="ignore"):
+        data: FloatArray = np.require(rows.data, dtype, ("C", "A"))
+    if rows.data.dtype.kind == "f":
+        require_finite_rows(replace(rows, data=data), rows, name)
+    return replace(rows, data=data)
+
+
+def require_finite_rows(converted: SparseRows, original: SparseRows, name: str) -> None:
+    """Refuse sparse rows with a value that is not finite; name the first one.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    for start in range(int(converted.indptr[0]), int(converted.indptr[-1]), _AT_ONCE):
+        end = min(start + _AT_ONCE, int(converted.indptr[-1]))
+        finite = np.isfinite(converted.data[start:end])
+        if finite.all():
+            continue
+        position = start + int(finite.argmin())
+        found = original.data[position]
+        reason = f"too large for {converted.dtype}" if np.isfinite(found) else "not finite"
+        raise ValueError(
+            f"{name}: expected finite numbers, found {found} ({reason}) at "
+            f"{converted.place_of(position)}"
+        )
+
+
+def require_sparse_rows(rows: SparseRows, n_features: int, dtype: npt.DTypeLike, name: str) -> None:
+    """Refuse sparse rows that an engine cannot read.
+
+    Raises
+    ------
+    TypeError
+        For parts that are no arrays.
+    ValueError
+        For another number of features, dtype or layout, and for indices that contradict themselves.
+    """
+    parts = {
+        "data": (rows.data, np.dtype(dtype)),
+        "indices": (rows.indices, _INDICES),
+        "indptr": (rows.indptr, _POSITIONS),
+    }
+    for part, (array, expected) in parts.items():
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name}.{part}: expected a NumPy array, found {type(array).__name__}")
+        if array.dtype != expected or array.ndim != 1 or not array.flags.c_contiguous:
+            raise ValueError(
+                f"{name}.{part}: expected the dtype {expected}, one dimension, C-contiguous, found "
+                f"{array.dtype}, {array.ndim} dimensions"
+            )
+    if rows.n_features != n_features:
+        raise ValueError(
+            f"{name}: expected {n_features} features, found {rows.n_features}; "
+            "pass those that the network was made for"
+        )
+    _require_csr(rows.data, rows.indices, rows.indptr, len(rows), n_features, name)
+    if not _rise(rows):
+        raise ValueError(f"{name}.indices: expected columns that rise within each row")
+
+
+def _require_csr(
+    data: npt.NDArray[Any],
+    indices: npt.NDArray[Any],
+    indptr: npt.NDArray[Any],
+    n_samples: int,
+    n_features: int,
+    name: str,
+) -> None:
+    """Refuse arrays that are no CSR matrix."""
+    what = f"{name}: expected a sparse matrix that agrees with itself, found"
+    if data.shape != indices.shape or data.ndim != 1:
+        raise ValueError(f"{what} {data.shape} values and {indices.shape} indices")
+    if indices.dtype.kind not in "iu":
+        raise ValueError(f"{what} indices of {indices.dtype}")
+    if indptr.shape != (n_samples + 1,):
+        raise ValueError(f"{what} {indptr.shape} positions for {n_samples} rows")
+    if indptr[0] < 0 or indptr[-1] > len(data) or (np.diff(indptr) < 0).any():
+        raise ValueError(
+            f"{what} row positions (indptr) that fall, or leave its {len(data)} values"
+        )
+    used = indices[indptr[0] : indptr[-1]]
+    if used.size and not (used.min() >= 0 and used.max() < n_features):
+        position = int(((used < 0) | (used >= n_features)).argmax())
+        raise ValueError(f"{what} the column {used[position]} of {n_features}")
+
+
+def _rise(rows: SparseRows) -> bool:
+    """Tell whether the columns of each row rise, so that none is there twice."""
+    start, stop = int(rows.indptr[0]), int(rows.indptr[-1])
+    if stop - start < 2:
+        return True
+    rises = rows.indices[start + 1 : stop] > rows.indices[start : stop - 1]
+    # From the last value of a row to the first of the next it need not.
+    firsts = rows.indptr[1:-1] - start
+    rises[firsts[(firsts > 0) & (firsts < stop - start)] - 1] = True
+    return bool(rises.all())
+
+
+def _added_up(rows: SparseRows) -> SparseRows:
+    """Return rows whose columns rise; values at one place are added in the order they stand in."""
+    used = slice(rows.indptr[0], rows.indptr[-1])
+    data, indices = rows.data[used], rows.indices[used]
+    row_of_value = np.repeat(np.arange(len(rows)), np.diff(rows.indptr))
+    order = np.lexsort((indices, row_of_value))
+    data, indices, row_of_value = data[order], indices[order], row_of_value[order]
+    is_new = np.ones(len(data), bool)
+    is_new[1:] = (indices[1:] != indices[:-1]) | (row_of_value[1:] != row_of_value[:-1])
+    sums = np.zeros(np.count_nonzero(is_new), data.dtype)
+    np.add.at(sums, np.cumsum(is_new) - 1, data)
+    indptr = np.zeros_like(rows.indptr)
+    np.cumsum(np.bincount(row_of_value[is_new], minlength=len(rows)), out=indptr[1:])
+    return SparseRows(sums, indices[is_new], indptr, rows.n_features)
