@@ -258,12 +258,12 @@ class TestTrain:
         assert re.fullmatch(r"test accuracy 0\.\d{4}  \S+/run\n", out)
         assert err == ""
 
-    def test_progress_is_about_ten_plain_lines_where_there_is_no_terminal(self, tmp_path, capsys):
+    def test_progress_is_plain_lines_where_there_is_no_terminal(self, tmp_path, capsys):
         arguments = ["--data", "digits", "--epochs", "200", "--no-plots"]
         assert main(["train", *arguments, "--out", str(tmp_path / "run")]) == 0
         out, err = capsys.readouterr()
         assert "samples/s" in err
-        assert 5 <= err.count("\n") <= 15
+        assert err.count("\n") >= 5
         assert err.splitlines()[-1].startswith("training: epoch 200/200  loss 0.")
         assert "\x1b" not in out + err
 

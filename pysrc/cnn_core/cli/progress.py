@@ -5,7 +5,9 @@ All of it goes to standard error, so that the results can be piped.
 
 from __future__ import annotations
 
+import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +20,15 @@ __all__ = ["epochs_shown"]
 
 OnEpoch = Callable[[EpochRecord], None]
 
-_PLAIN_LINES = 10
+# Where there is no terminal: so many lines at least, all of them if there are few epochs, and none
+# later than so many seconds after the one before.
+_LEAST_LINES = 10
+_FEW_EPOCHS = 20
+_SECONDS_BETWEEN_LINES = 5.0
 
-_FIELDS = ("loss", "accuracy", "measured", "rate")
-_COLUMNS_BESIDE_BAR = 65
-_COLUMNS_OF_TIME = 8
+# The fields beside the bar and the columns that they need, the most important one first; 0 where it
+# depends on the training. What has no room on a line is left out.
+_FIELDS = {"done": 0, "loss": 11, "measured": 0, "accuracy": 14, "rate": 14, "elapsed": 7}
 _NARROWEST_BAR, _WIDEST_BAR = 4, 30
 
 
@@ -62,8 +68,13 @@ def epochs_shown(
         with _bar(label, way, measured) as on_epoch:
             yield on_epoch
     else:
-        with _lines(label, way, measured) as on_epoch:
-            yield on_epoch
+        lines = _Lines(label, way, measured)
+        with _called_every_second(lines.on_second):
+            try:
+                yield lines.on_epoch
+            finally:
+                # Nobody knew that it would be the last one.
+                lines.print_waiting()
 
 
 class _ByEpochs:
@@ -100,45 +111,93 @@ class _ByTime:
 
 
 @contextmanager
-def _lines(label: str, way: _ByEpochs | _ByTime, measured: str) -> Iterator[OnEpoch]:
-    """Print the first epoch, the last one, and about ten between them."""
-    due = 0.0
-    waiting: str | None = None
+def _called_every_second(function: Callable[[], None]) -> Iterator[None]:
+    """Call a function from another thread as long as the block lasts."""
+    ended = threading.Event()
 
-    def on_epoch(record: EpochRecord) -> None:
-        nonlocal due, waiting
-        done = way.done(record)
-        values = [value for value in _values(record, measured).values() if value]
-        waiting = "  ".join([f"{label}: {way.line(record)}", *values])
-        if done >= min(due, way.whole):
-            due = way.whole * (int(_PLAIN_LINES * done / way.whole) + 1) / _PLAIN_LINES
-            show_progress(waiting)
-            waiting = None
+    def call() -> None:
+        while not ended.wait(1.0):
+            function()
 
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
     try:
-        yield on_epoch
+        yield
     finally:
-        # Nobody knew that it would be the last one.
-        if waiting is not None:
-            show_progress(waiting)
+        ended.set()
+        thread.join()
+
+
+class _Lines:
+    """Prints the first epoch, the last one, and enough of those between them."""
+
+    def __init__(
+        self,
+        label: str,
+        way: _ByEpochs | _ByTime,
+        measured: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._label = label
+        self._way = way
+        self._measured = measured
+        self._clock = clock
+        self._every = way.whole / _LEAST_LINES
+        if isinstance(way, _ByEpochs):
+            self._every = 1 if way.whole <= _FEW_EPOCHS else math.ceil(self._every)
+        self._due = 0.0
+        self._began_at = self._printed_at = clock()
+        self._waiting: str | None = None
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Print an epoch, or keep it in case that it is the last one."""
+        done, now = self._way.done(record), self._clock()
+        values = [value for value in _values(record, self._measured).values() if value]
+        self._waiting = "  ".join([f"{self._label}: {self._way.line(record)}", *values])
+        self._began_at = now
+        if self._is_late(now) or done >= min(self._due, self._way.whole):
+            self._due = self._every * (done // self._every + 1)
+            self._printed_at = now
+            self.print_waiting()
+
+    def on_second(self) -> None:
+        """Print that an epoch is still going on, if nothing else was printed for long."""
+        now = self._clock()
+        if self._is_late(now):
+            self._printed_at = now
+            seconds = now - self._began_at
+            show_progress(f"{self._label}: the current epoch has taken {seconds:.0f} s so far")
+
+    def _is_late(self, now: float) -> bool:
+        return now - self._printed_at >= _SECONDS_BETWEEN_LINES
+
+    def print_waiting(self) -> None:
+        """Print the last epoch, if it was not yet."""
+        if self._waiting is not None:
+            show_progress(self._waiting)
+            self._waiting = None
 
 
 @contextmanager
 def _bar(label: str, way: _ByEpochs | _ByTime, measured: str) -> Iterator[OnEpoch]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, highlight=False)
-    room = console.width - len(label) - _COLUMNS_BESIDE_BAR
-    with_time = room >= _NARROWEST_BAR + _COLUMNS_OF_TIME
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=max(_NARROWEST_BAR, min(_WIDEST_BAR, room - _COLUMNS_OF_TIME))),
-        *(TextColumn(f"{{task.fields[{field}]}}") for field in ("done", *_FIELDS)),
-        *([TimeElapsedColumn()] if with_time else []),
+    fields, bar_width = _fitting(
+        console.width - len(label),
+        {**_FIELDS, "done": len(way.text(way.whole)), "measured": len(f"{measured} 0.000")},
+    )
+    columns: list[ProgressColumn] = [TextColumn("{task.description}")]
+    if bar_width:
+        columns.append(BarColumn(bar_width=bar_width))
+    columns += [
+        TimeElapsedColumn() if field == "elapsed" else TextColumn(f"{{task.fields[{field}]}}")
+        for field in ("done", "loss", "accuracy", "measured", "rate", "elapsed")
+        if field in fields
     ]
     bar = Progress(*columns, console=console)
-    empty: dict[str, Any] = {"done": way.text(0), **dict.fromkeys(_FIELDS, "")}
+    empty: dict[str, Any] = {**dict.fromkeys(_FIELDS, ""), "done": way.text(0)}
     with bar:
         task = bar.add_task(label, total=way.whole, **empty)
 
@@ -148,6 +207,21 @@ def _bar(label: str, way: _ByEpochs | _ByTime, measured: str) -> Iterator[OnEpoc
             bar.update(task, completed=done, **shown)
 
         yield on_epoch
+
+
+def _fitting(room: int, widths: dict[str, int]) -> tuple[set[str], int]:
+    """Return the fields that fit into so many columns, and the width of the bar, 0 for none.
+
+    A space stands between any two.
+    """
+    fields: set[str] = set()
+    for field, width in widths.items():
+        if room < width + 1:
+            break
+        fields.add(field)
+        room -= width + 1
+    bar = min(room - 1, _WIDEST_BAR)
+    return fields, bar if bar >= _NARROWEST_BAR else 0
 
 
 def _values(record: EpochRecord, measured: str) -> dict[str, str]:
