@@ -12,24 +12,25 @@ array([0, 1, 1, 0])
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from cnn_core import backends, callbacks, schedules
 from cnn_core._version import __version__
-from cnn_core.backends import backend_info
-from cnn_core.model import Model
-from cnn_core.network import Dense, Huber, Network, Pinball
-from cnn_core.nn import NN
-from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
-from cnn_core.targets import one_hot
-from cnn_core.training import DivergenceError, EpochRecord, Recipe, Validation
 
 if TYPE_CHECKING:
+    from cnn_core import backends, callbacks, schedules
+    from cnn_core.backends import backend_info
     from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
     from cnn_core.estimators import MLPClassifier, MLPRegressor
     from cnn_core.io.checkpoint import Checkpoint, CheckpointError
     from cnn_core.io.container import ModelFileError
     from cnn_core.loading import load
+    from cnn_core.model import Model
+    from cnn_core.network import Dense, Huber, Network, Pinball
+    from cnn_core.nn import NN
+    from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
+    from cnn_core.targets import one_hot
+    from cnn_core.training import DivergenceError, EpochRecord, Recipe, Validation
     from cnn_core.training.lr_finder import LearningRates, find_learning_rate
 
 __all__ = [
@@ -69,29 +70,52 @@ __all__ = [
     "schedules",
 ]
 
-# Imported when they are asked for: they need more of the standard library, the estimators all of
-# scikit-learn, and a program that predicts one row should not wait for them.
-_LATER = {
+# Imported when they are asked for, so that nobody waits for what is not used: the command line's
+# help for NumPy, a program that predicts one row for scikit-learn.
+_NAMES = {
+    "Adam": "optimizers",
     "Checkpoint": "io.checkpoint",
     "CheckpointError": "io.checkpoint",
     "DataError": "data",
     "DataNotFoundError": "data",
+    "Dense": "network",
+    "DivergenceError": "training",
+    "EpochRecord": "training",
+    "Huber": "network",
     "LearningRates": "training.lr_finder",
+    "Lion": "optimizers",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "Model": "model",
     "ModelFileError": "io.container",
+    "NN": "nn",
+    "Nadam": "optimizers",
+    "Network": "network",
+    "Pinball": "network",
+    "RMSprop": "optimizers",
+    "Recipe": "training",
+    "Rprop": "optimizers",
+    "SGD": "optimizers",
+    "Validation": "training",
+    "backend_info": "backends",
     "find_learning_rate": "training.lr_finder",
     "load": "loading",
     "load_fashion_mnist": "data",
+    "one_hot": "targets",
     "read_idx": "data",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(importlib.import_module(f"cnn_core.{_LATER[name]}"), name)
-    raise AttributeError(f"module 'cnn_core' has no attribute {name!r}")
+    module = f"cnn_core.{_NAMES.get(name, name)}"
+    if name not in _NAMES and (name.startswith("_") or importlib.util.find_spec(module) is None):
+        raise AttributeError(f"module 'cnn_core' has no attribute {name!r}")
+    imported = importlib.import_module(module)
+    if name not in _NAMES:
+        return imported
+    value = globals()[name] = getattr(imported, name)
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *__all__})

@@ -7,6 +7,7 @@ NumPy: the packages of the extra ``cnn-core[app]`` are imported by what uses the
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import warnings
@@ -15,8 +16,8 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from cnn_core._version import __version__
-from cnn_core.cli.arguments import Parser
 from cnn_core.cli.console import CommandError, error_text, note, say
+from cnn_core.cli.parser import COMMANDS, Parser, add_command
 
 __all__ = ["main"]
 
@@ -66,12 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     argv = _as_options(argv)
-    parser, commands = _parser()
-    names = list(commands)
     # An unknown command is refused here and not by argparse, so that the likely one can be named.
     command = next((text for text in argv if not text.startswith("-")), None)
-    if command is not None and command not in names:
-        raise CommandError(_unknown_command(command, names))
+    if command is not None and command not in COMMANDS:
+        raise CommandError(_unknown_command(command, list(COMMANDS)))
+    parser, commands = _parser(command)
     arguments, unknown = parser.parse_known_args(argv, argparse.Namespace(argv=argv))
     if unknown:
         commands.get(arguments.command, parser).refuse(unknown)
@@ -89,15 +89,20 @@ def _as_options(argv: list[str]) -> list[str]:
     return ["--version"] if argv == ["version"] else argv
 
 
-def _parser() -> tuple[Parser, dict[str, Parser]]:
-    """Return the parser and those of the commands, by their names."""
-    from cnn_core.cli import article, bench, data, evaluate, find_lr, info, train, verify
+def _parser(command: str | None) -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser and those of the commands, by their names.
 
+    Only the module of the command that was typed is imported: nobody waits for the others.
+    """
     parser = Parser(prog="cnn-core", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cnn-core {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (train, find_lr, evaluate, verify, article, data, info, bench):
-        module.add_parser(commands)
+    for name in COMMANDS:
+        if name == command:
+            module = importlib.import_module(f"cnn_core.cli.{name.replace('-', '_')}")
+            module.add_parser(commands)
+        else:
+            add_command(commands, name)
     return parser, dict(commands.choices)
 
 

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import argparse
 import math
-import textwrap
-from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from cnn_core.backends import NAMES
 from cnn_core.backends.threads import MOST_THREADS
-from cnn_core.cli.console import CommandError, show
+from cnn_core.cli.parser import COMMANDS, Parser, add_command
 from cnn_core.files import checked_path, checked_target
 
 if TYPE_CHECKING:
-    Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
+    from cnn_core.cli.parser import Subcommands
 
 __all__ = [
+    "COMMANDS",
     "TRAINING_DATA_HELP",
     "Parser",
     "Subcommands",
     "Whole",
     "add_arithmetic",
     "add_backend",
+    "add_command",
     "add_data",
     "add_out",
     "add_quiet",
@@ -47,71 +46,6 @@ fashion-mnist (the default), digits (8 x 8 images, part of scikit-learn), or a f
 .npz (X and y, or x_train, y_train, x_test, y_test), .npy (with --labels) or .csv. A file without a
 test part of its own has a random 20%% of its samples held out. Bytes and images are divided by
 their largest value, the columns of other tables are standardised"""
-
-
-class _Help(argparse.HelpFormatter):
-    """Fills paragraphs of text, and leaves those alone that are indented: they are tables."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return "\n\n".join(
-            paragraph if paragraph.startswith("  ") else textwrap.fill(paragraph, width)
-            for paragraph in text.strip("\n").split("\n\n")
-        )
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are exceptions of one line; see `cnn_core.cli.main`.
-
-    Parameters
-    ----------
-    late_epilog : callable, optional
-        Gives the text below the help, when it is asked for and not before.
-    **options
-        Those of `argparse.ArgumentParser`.
-    """
-
-    def __init__(self, *, late_epilog: Callable[[], str] | None = None, **options: Any) -> None:
-        super().__init__(formatter_class=_Help, **options)
-        self._late_epilog = late_epilog
-
-    def format_help(self) -> str:
-        """Return the help."""
-        if self._late_epilog is not None:
-            self.epilog = self._late_epilog()
-        return super().format_help()
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        # What is printed is the help or the version; argparse would ignore that it cannot be.
-        show(message, end="")
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what is wrong with the arguments.
-
-        Raises
-        ------
-        CommandError
-            Always.
-        """
-        raise CommandError(f"{message} (see {self.prog} --help)")
-
-    def refuse(self, unknown: list[str]) -> NoReturn:
-        """Raise what is wrong with arguments that it does not know, and what was likely meant.
-
-        Raises
-        ------
-        CommandError
-            Always.
-        """
-        likely = self._likely(unknown[0])
-        hint = f"; did you mean {likely}?" if likely else ""
-        self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
-
-    def _likely(self, text: str) -> str | None:
-        options = self._option_string_actions
-        if text.startswith("-"):
-            return next(iter(get_close_matches(text.partition("=")[0], list(options), n=1)), None)
-        takes_data = "--data" in options and options["--data"].choices is None
-        return f"--data {text}" if takes_data else None
 
 
 class Whole:

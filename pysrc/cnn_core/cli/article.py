@@ -99,11 +99,10 @@ class _Result:
 
 def add_parser(commands: args.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = args.add_command(
+        commands,
         "article",
-        help="repeat the published experiment on 5,000 images",
         description=DESCRIPTION,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--epochs",

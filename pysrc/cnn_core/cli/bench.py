@@ -28,11 +28,10 @@ loss. It has to be run from a checkout of the sources, which hold the drivers.
 
 def add_parser(commands: args.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = args.add_command(
+        commands,
         "bench",
-        help="race cnn_core and its peers on this machine",
         description=DESCRIPTION,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--data",

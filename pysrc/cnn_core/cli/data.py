@@ -16,12 +16,11 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(commands: args.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = args.add_command(
+        commands,
         "data",
-        help="find or fetch a data set, and show what is in it",
         description="Shows where a data set is, its shapes, SHA-256 and classes. Fashion-MNIST is "
         "fetched if it is nowhere on the machine; each place that was tried is named.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "data",

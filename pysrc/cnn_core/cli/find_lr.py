@@ -28,12 +28,11 @@ table and as a picture. The test part is not looked at.
 
 def add_parser(commands: args.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = args.add_command(
+        commands,
         "find-lr",
-        help="try learning rates for a network, and suggest one",
         description=DESCRIPTION,
         late_epilog=options.presets,
-        allow_abbrev=False,
     )
     args.add_data(parser, default="fashion-mnist", help=args.TRAINING_DATA_HELP)
     network = parser.add_argument_group("network")

@@ -26,12 +26,11 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(commands: args.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = args.add_command(
+        commands,
         "info",
-        help="show what computes: backend, ISA level, versions, paths",
         description="Shows what computes on this machine, and which files it was loaded from. If "
         "it cannot be loaded, shows why; the exit code is 1 then.",
-        allow_abbrev=False,
     )
     args.add_backend(parser)
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")

@@ -15,6 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from cnn_core import load
 from cnn_core.cli.console import CommandError, note, short_path
 from cnn_core.cli.records import check_format, damaged, read_record, source_from_json
@@ -24,6 +27,7 @@ from cnn_core.cli.tables import TrainedColumns
 from cnn_core.cli.trained_model import Trained
 from cnn_core.files import open_file, sync_folder, write_table
 from cnn_core.io.fields import Fields
+from cnn_core.network import ByteArray, FloatArray
 
 __all__ = [
     "FILES",
@@ -283,6 +287,23 @@ class Run:
             target_name=self.target_name or self.source.target,
             is_last=self.source.target is None and self.source.data.lower().endswith(".csv"),
         )
+
+    def scaled(self, x: npt.NDArray[Any], source: str | Path) -> FloatArray | ByteArray:
+        """Return samples as the network takes them."""
+        features = int(np.prod(x.shape[1:]))
+        if features != self.trained.n_features:
+            raise CommandError(
+                f"expected samples of {self.trained.n_features} features, as the run was trained "
+                f"on, found {features}"
+            )
+        trained = np.dtype(self.scaling.dtype)
+        if (trained == np.uint8) != (x.dtype == np.uint8):
+            note(
+                f"the model was trained on {trained} values, {self.scaling.description}; "
+                f"these are {x.dtype} values from {x.min():g} to {x.max():g} and are scaled alike"
+            )
+        self.scaling.require_near(x, self.columns.feature_names, source)
+        return self.scaling.apply(x, self.trained.model.dtype)
 
 
 def read_run(folder: Path, backend: str = "auto") -> Run:

@@ -32,12 +32,11 @@ selected on it. To choose settings, hold a part of the training samples out with
 
 def add_parser(commands: args.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = args.add_command(
+        commands,
         "train",
-        help="train a network, by default on Fashion-MNIST",
         description=DESCRIPTION,
         late_epilog=options.presets,
-        allow_abbrev=False,
     )
     args.add_data(parser, default="fashion-mnist", help=args.TRAINING_DATA_HELP)
     options.add_network(parser.add_argument_group("network"))

@@ -45,11 +45,10 @@ _ENVIRONMENT = {
 
 def add_parser(commands: args.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = args.add_command(
+        commands,
         "verify",
-        help="train a run again and say whether the bits are the same",
         description=DESCRIPTION,
-        allow_abbrev=False,
     )
     args.add_run(parser)
     args.add_backend(parser)

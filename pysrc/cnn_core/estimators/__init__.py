@@ -6,8 +6,28 @@ that its pipelines, searches, metadata routing and callbacks work with them.
 
 from __future__ import annotations
 
-from cnn_core.estimators.classifier import MLPClassifier
-from cnn_core.estimators.reading import read
-from cnn_core.estimators.regressor import MLPRegressor
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnn_core.estimators.classifier import MLPClassifier
+    from cnn_core.estimators.reading import read
+    from cnn_core.estimators.regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "read"]
+
+# Imported when they are asked for: the presets are read by the command line's help, which should
+# not wait for scikit-learn.
+_NAMES = {"MLPClassifier": "classifier", "MLPRegressor": "regressor", "read": "reading"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'cnn_core.estimators' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"cnn_core.estimators.{_NAMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES})

@@ -1,0 +1,99 @@
+"""The commands, and the parser of what is typed; it imports nothing that computes."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from cnn_core.cli.console import CommandError, show
+
+if TYPE_CHECKING:
+    Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+__all__ = ["COMMANDS", "Parser", "Subcommands", "add_command"]
+
+# A line of help for each.
+COMMANDS = {
+    "train": "train a network, by default on Fashion-MNIST",
+    "find-lr": "try learning rates for a network, and suggest one",
+    "evaluate": "evaluate the model of a run folder",
+    "predict": "predict the classes of the samples of a file",
+    "verify": "train a run again and say whether the bits are the same",
+    "article": "repeat the published experiment on 5,000 images",
+    "data": "find or fetch a data set, and show what is in it",
+    "info": "show what computes: backend, ISA level, versions, paths",
+    "bench": "race cnn_core and its peers on this machine",
+}
+
+
+def add_command(commands: Subcommands, name: str, **options: Any) -> Parser:
+    """Add a command to the parser, and return its own one; the options are those of `Parser`."""
+    return commands.add_parser(name, help=COMMANDS[name], allow_abbrev=False, **options)
+
+
+class _Help(argparse.HelpFormatter):
+    """Fills paragraphs of text, and leaves those alone that are indented: they are tables."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            paragraph if paragraph.startswith("  ") else textwrap.fill(paragraph, width)
+            for paragraph in text.strip("\n").split("\n\n")
+        )
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are exceptions of one line; see `cnn_core.cli.main`.
+
+    Parameters
+    ----------
+    late_epilog : callable, optional
+        Gives the text below the help, when it is asked for and not before.
+    **options
+        Those of `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, *, late_epilog: Callable[[], str] | None = None, **options: Any) -> None:
+        super().__init__(formatter_class=_Help, **options)
+        self._late_epilog = late_epilog
+
+    def format_help(self) -> str:
+        """Return the help."""
+        if self._late_epilog is not None:
+            self.epilog = self._late_epilog()
+        return super().format_help()
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # What is printed is the help or the version; argparse would ignore that it cannot be.
+        show(message, end="")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong with the arguments.
+
+        Raises
+        ------
+        CommandError
+            Always.
+        """
+        raise CommandError(f"{message} (see {self.prog} --help)")
+
+    def refuse(self, unknown: list[str]) -> NoReturn:
+        """Raise what is wrong with arguments that it does not know, and what was likely meant.
+
+        Raises
+        ------
+        CommandError
+            Always.
+        """
+        likely = self._likely(unknown[0])
+        hint = f"; did you mean {likely}?" if likely else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+
+    def _likely(self, text: str) -> str | None:
+        options = self._option_string_actions
+        if text.startswith("-"):
+            return next(iter(get_close_matches(text.partition("=")[0], list(options), n=1)), None)
+        takes_data = "--data" in options and options["--data"].choices is None
+        return f"--data {text}" if takes_data else None

@@ -1,0 +1,81 @@
+"""``cnn-core predict``: the classes of the samples of a file, by the model of a run folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cnn_core.cli import arguments as args
+from cnn_core.cli.console import CommandError, note, show
+from cnn_core.cli.run_folder import Run, read_run
+from cnn_core.cli.tables import read_features
+from cnn_core.files import table_text, write_text
+from cnn_core.network import FloatArray, IndexArray
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: args.Subcommands) -> None:
+    """Add the command to the parser."""
+    parser = args.add_command(
+        commands,
+        "predict",
+        description="Writes the predicted class of each sample of a file as comma-separated text. "
+        "A name that a spreadsheet would run as a formula gets an apostrophe before it.",
+    )
+    args.add_run(parser)
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=args.path,
+        help="samples: an IDX file, .npz (its test part, if it has one), .npy or .csv (with a "
+        "header, its columns are found by name and others are left out)",
+    )
+    args.add_table_layout(parser)
+    parser.add_argument(
+        "--outputs",
+        action="store_true",
+        help="add the network's output for each class: its probability; with the preset nn a "
+        "number from 0 to 1, and they need not add up to 1",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", type=args.new_file, help="file to write (default: standard output)"
+    )
+    args.add_backend(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the command out; the exit code is 0."""
+    trained = read_run(arguments.folder, arguments.backend)
+    out: Path | None = arguments.out
+    if out is not None and out.exists() and os.path.samefile(out, arguments.file):
+        raise CommandError(f"--out: {out} is the file to be predicted; choose another name")
+    header = arguments.header
+    if header is None and arguments.file.suffix.lower() == ".csv":
+        header = trained.source.header
+    x = read_features(arguments.file, trained.columns, header, note)
+    samples = trained.scaled(x, arguments.file)
+    if arguments.outputs:
+        outputs = trained.trained.outputs(samples)
+        text = _table(trained, outputs.argmax(axis=1), outputs)
+    else:
+        text = _table(trained, trained.trained.predict(samples))
+    if out is None:
+        show(text, end="")
+    else:
+        write_text(out, text)
+        note(f"{len(x):,} predictions written to {out}")
+    return 0
+
+
+def _table(run: Run, predicted: IndexArray, outputs: FloatArray | None = None) -> str:
+    def rows() -> Iterator[list[object]]:
+        yield ["sample", "class", *(() if outputs is None else run.class_names)]
+        for number, best in enumerate(predicted):
+            values = () if outputs is None else (f"{value:.6g}" for value in outputs[number])
+            yield [number, run.class_names[best], *values]
+
+    return table_text(rows())
