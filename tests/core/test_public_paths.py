@@ -33,5 +33,5 @@ PATHS = {
 
 @pytest.mark.parametrize("module", PATHS)
 def test_names_stay_where_they_were(module):
-    found = vars(importlib.import_module(module))
-    assert [name for name in PATHS[module].split() if name not in found] == []
+    found = importlib.import_module(module)
+    assert [name for name in PATHS[module].split() if not hasattr(found, name)] == []

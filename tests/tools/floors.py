@@ -39,7 +39,7 @@ FLOORS = (
     ("initializers", "settings", "targets", "tolerances"),
     ("arrays", "network"),
     ("losses", "optimizers"),
-    ("class_targets", "layers", "outputs"),
+    ("class_targets", "layers", "outputs", "sparse"),
     ("containers", "exclusive", "files", "interrupts", "standardization", "types", "validation"),
     ("_native", "_version"),
 )
