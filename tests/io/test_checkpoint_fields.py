@@ -10,10 +10,11 @@ import tracemalloc
 
 import pytest
 
+from cnn_core import ModelFileError
 from damage import tree_of, write_tree
 from hostile import KINDS, read_or_refuse
 from hostile_bytes import MIB
-from hostile_checkpoints import checkpoints, resume_one
+from hostile_checkpoints import ESTIMATOR, checkpoints, resume_one
 from json_fields import NUMBERS, VALUES, change, places_in
 
 
@@ -38,6 +39,32 @@ def test_a_changed_field_is_refused_or_gone_on_with(tmp_path, name):
     tensors, tree = contents(path, name)
     for place, value in zip(places_in(tree), itertools.cycle(VALUES.values()), strict=False):
         check(name, path, tensors, tree, place, value)
+
+
+ESTIMATORS = {
+    "a curve that this fit measures": ("curves", "loss_curve_", None),
+    "a curve of scores": ("curves", "validation_scores_", None),
+    "a best score": ("attributes", "best_validation_score_", None),
+    "a loss": ("attributes", "loss_", None),
+    "a best loss, which this fit does not look at": ("attributes", "best_loss_", 1.0),
+}
+
+
+@pytest.mark.parametrize("missing", ESTIMATORS)
+def test_what_a_fit_measures_is_there_and_nothing_else(tmp_path, missing):
+    path = tmp_path / "file"
+    tensors, tree = contents(path, ESTIMATOR)
+    part, name, value = ESTIMATORS[missing]
+    calls = tree["training"]["dict"]["calls"]
+    (monitor,) = [one["dict"] for one in calls if name in str(one)]
+    inside = monitor["state"]["dict"][part]["dict"]
+    removed = inside[name]
+    inside[name] = value
+    if isinstance(removed, dict):
+        del tensors[removed["tensor"]]
+    write_tree(path, tensors, tree)
+    with pytest.raises(ModelFileError, match=name):
+        resume_one(ESTIMATOR, path)
 
 
 @pytest.mark.slow

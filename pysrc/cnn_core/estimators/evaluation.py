@@ -167,10 +167,15 @@ class Monitor(Callback):
         }
         counts = {name: whole(name, state["attributes"][name], 0) for name in _COUNTS}
         values = {
-            name: measured(name, state["attributes"][name], optional=True)
+            name: measured(name, state["attributes"][name], optional=name != "loss_")
             for name in _VALUES
-            if name in state["attributes"]
+            # Before the first epoch there is no loss.
+            if name in state["attributes"] or name != "loss_"
         }
+        for name, value in (values | curves).items():
+            # What this fit measures must be there, and nothing else.
+            if name != "loss_" and (value is None) != (getattr(estimator, name) is None):
+                raise ValueError(f"{name}: expected what this fit measures, found {value!r:.80}")
         watch = PatienceCounter.from_state(state["watch"])
         best = snapshot_from(state["best"], layout_of(estimator.model_.arrays()))
         self._squares = number("squares", state["squares"])
