@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core import backends
-from cnn_core.arrays import as_numbers, as_samples, copy_into
+from cnn_core.arrays import as_numbers, as_samples
 from cnn_core.backends.interface import Predictor
 from cnn_core.class_targets import ClassTargets, Targets
-from cnn_core.containers import place_of
 from cnn_core.model import Model
 from cnn_core.network import RULES, Dense, FloatArray, Network, Rule
-from cnn_core.settings import TrainingSettings
+from cnn_core.nn_attributes import NNAttributes
 from cnn_core.sparse import Samples
-from cnn_core.targets import as_targets
+from cnn_core.targets import as_targets, require_two_classes, warn_of_unreachable
 from cnn_core.training import EpochRecord, Recipe, Validation
 from cnn_core.training.callbacks import Callback, OnEpoch, PrintEpochs
 from cnn_core.training.schedules import Schedule
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint
 
 
-class NN(TrainingSettings):
+class NN(NNAttributes):
     """A neural network of one hidden layer: sigmoid units, squared error, gradient descent.
 
     Parameters
@@ -110,7 +108,7 @@ class NN(TrainingSettings):
     """
 
     # So that a misspelt attribute is an error and not a setting that has no effect.
-    __slots__ = ("__weakref__", "_model", "seed")
+    __slots__ = ("__weakref__",)
 
     def __init__(
         self,
@@ -154,98 +152,6 @@ class NN(TrainingSettings):
         self._model.initialize("article", source)
         if rule == "exact" and self.shuffle:
             self._model.seed = int(source.randint(2**31 - 1))
-
-    @property
-    def model(self) -> Model:
-        """What is beneath: the network with all that it has learned, as every face holds one."""
-        return self._model
-
-    @property
-    def input_neurons(self) -> int:
-        """Features of a sample."""
-        return self._model.network.n_inputs
-
-    @property
-    def hidden_neurons(self) -> int:
-        """Hidden units."""
-        return self._model.network.layers[0].fan_out
-
-    @property
-    def output_neurons(self) -> int:
-        """Outputs."""
-        return self._model.network.n_outputs
-
-    @property
-    def rule(self) -> Rule:
-        """The rule of learning, ``"exact"`` or ``"article"``."""
-        return self._model.network.rule
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of weights and outputs."""
-        return self._model.dtype
-
-    @property
-    def backend(self) -> str:
-        """The name of the backend in use."""
-        return self._model.backend
-
-    @property
-    def input_scale(self) -> float:
-        """What every input is multiplied by."""
-        return self._model.network.input_scale
-
-    @property
-    def n_threads(self) -> int | None:
-        """Most threads in use; None where NumPy's BLAS decides."""
-        return self._model.n_threads
-
-    @property
-    def history(self) -> dict[str, list[float]]:
-        """What each epoch had, by its name."""
-        return self._model.history
-
-    @history.setter
-    def history(self, history: dict[str, list[float]]) -> None:
-        self._model.history = history
-
-    @property
-    def wih(self) -> FloatArray:
-        """Weights from the inputs to the hidden units, (hidden, input): a view."""
-        weights: FloatArray = self._model.layers[0].weights.T
-        return weights
-
-    @wih.setter
-    def wih(self, value: npt.ArrayLike) -> None:
-        copy_into(self.wih, value, "wih")
-
-    @property
-    def who(self) -> FloatArray:
-        """Weights from the hidden units to the outputs, (output, hidden): a view."""
-        weights: FloatArray = self._model.layers[1].weights.T
-        return weights
-
-    @who.setter
-    def who(self, value: npt.ArrayLike) -> None:
-        copy_into(self.who, value, "who")
-
-    @property
-    def bih(self) -> FloatArray | int:
-        """Biases of the hidden units: a view."""
-        return self._bias(0)
-
-    @bih.setter
-    def bih(self, value: npt.ArrayLike) -> None:
-        self._set_bias(0, value, "bih")
-
-    @property
-    def bho(self) -> FloatArray | int:
-        """Biases of the outputs: a view."""
-        return self._bias(1)
-
-    @bho.setter
-    def bho(self, value: npt.ArrayLike) -> None:
-        self._set_bias(1, value, "bho")
 
     def fit(
         self,
@@ -489,43 +395,10 @@ class NN(TrainingSettings):
         )
         write_nn(path, state)
 
-    def __repr__(self) -> str:
-        return (
-            f"NN({self.input_neurons}, {self.hidden_neurons}, {self.output_neurons}, "
-            f"learning_rate={self.lr:g}, epochs={self.epochs}, batch_size={self.batch_size}, "
-            f"rule={self.rule!r}, dtype={self.dtype.name}, seed={self.seed}, "
-            f"shuffle={self.shuffle}, backend={self.backend!r}, "
-            f"input_scale={self.input_scale:g}, n_threads={self.n_threads})"
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        names = (*TrainingSettings.__slots__, "_model", "seed")
-        return {name: getattr(self, name) for name in names}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
-        # A copy, since `copy.copy` hands over the original's.
-        self._model = copy.copy(self._model)
-
     def as_model_data(self, X: npt.ArrayLike, T: npt.ArrayLike) -> tuple[Model, Samples, Targets]:
         """Return the model, and samples and targets as `fit` would give them to it."""
         x, t, _ = self._as_data(X, T)
         return self._model_for(len(x)), x, t
-
-    def _bias(self, layer: int) -> FloatArray | int:
-        """Return a layer's biases; before the article's rule has samples they are the number 0."""
-        return self._model.layers[layer].bias.T if self._model.bias_rows else 0
-
-    def _set_bias(self, layer: int, value: npt.ArrayLike, name: str) -> None:
-        own = self._bias(layer)
-        if isinstance(own, np.ndarray):
-            copy_into(own, value, name)
-        else:
-            zero = np.zeros(())
-            copy_into(zero, value, name)
-            if zero != 0:
-                raise ValueError(f"{name}: the article's rule starts from 0, found {zero}")
 
     def _model_for(self, samples: int) -> Model:
         """Return the model, after the article's rule has its biases for `samples` samples."""
@@ -544,9 +417,9 @@ class NN(TrainingSettings):
         if isinstance(t, ClassTargets):
             return x, t, are_classes
         if self.output_neurons == 1:
-            _require_two_classes(t, f"{part}T")
+            require_two_classes(t, f"{part}T")
         if not part:
-            _warn_of_unreachable(t)
+            warn_of_unreachable(t)
         return x, t, are_classes
 
     def _validation(
@@ -571,32 +444,4 @@ def _other_samples(fitted: int, found: int) -> str:
         f"expected {fitted} samples, as many as were fitted, found {found}: the article's rule "
         "gives each training sample a bias of its own, and there are none for other samples; use "
         "rule='exact', which has one bias per unit"
-    )
-
-
-# A target scaled to [0, 1] may come to lie beyond its end by rounding.
-_ROUNDING = 1e-6
-
-
-def _require_two_classes(t: FloatArray, name: str) -> None:
-    """Refuse labels of three and more classes for the one output that tells two apart."""
-    if (t.min() < 0 or t.max() > 1) and (t == np.trunc(t)).all():
-        position = int(((t < 0) | (t > 1)).argmax())
-        raise ValueError(
-            f"{name}: expected labels 0 and 1 for a network of one output, found "
-            f"{t.flat[position]:g} at index {position}; make it with one output for each class, "
-            "or scale numbers to [0, 1]"
-        )
-
-
-def _warn_of_unreachable(t: FloatArray) -> None:
-    """Warn of targets that no output can come near: a sigmoid lies between 0 and 1."""
-    if t.min() >= -_ROUNDING and t.max() <= 1 + _ROUNDING:
-        return
-    position = int(((t < -_ROUNDING) | (t > 1 + _ROUNDING)).argmax())
-    warnings.warn(
-        f"T: expected targets from 0 to 1, as the outputs are, found {t.flat[position]:g} at "
-        f"{place_of(t.shape, position)}; scale them first",
-        UserWarning,
-        stacklevel=4,
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.arrays import as_finite, as_numbers
 from cnn_core.class_targets import ClassTargets, Targets
+from cnn_core.containers import place_of
 from cnn_core.types import FloatArray, IndexArray
 
 
@@ -131,3 +133,31 @@ def _as_labels(labels: npt.ArrayLike, n_classes: int | None, name: str) -> tuple
 
 def _rows_are_one_hot(rows: FloatArray) -> bool:
     return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())
+
+
+# A target scaled to [0, 1] may come to lie beyond its end by rounding.
+_ROUNDING = 1e-6
+
+
+def require_two_classes(t: FloatArray, name: str) -> None:
+    """Refuse labels of three and more classes for the one output that tells two apart."""
+    if (t.min() < 0 or t.max() > 1) and (t == np.trunc(t)).all():
+        position = int(((t < 0) | (t > 1)).argmax())
+        raise ValueError(
+            f"{name}: expected labels 0 and 1 for a network of one output, found "
+            f"{t.flat[position]:g} at index {position}; make it with one output for each class, "
+            "or scale numbers to [0, 1]"
+        )
+
+
+def warn_of_unreachable(t: FloatArray) -> None:
+    """Warn of targets that no output can come near: a sigmoid lies between 0 and 1."""
+    if t.min() >= -_ROUNDING and t.max() <= 1 + _ROUNDING:
+        return
+    position = int(((t < -_ROUNDING) | (t > 1 + _ROUNDING)).argmax())
+    warnings.warn(
+        f"T: expected targets from 0 to 1, as the outputs are, found {t.flat[position]:g} at "
+        f"{place_of(t.shape, position)}; scale them first",
+        UserWarning,
+        stacklevel=4,
+    )

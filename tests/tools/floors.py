@@ -31,6 +31,7 @@ FLOORS = (
     ),
     ("loading",),
     ("nn", "estimators"),
+    ("nn_attributes",),
     ("model",),
     ("bound_network", "model_data"),
     ("io",),
