@@ -127,6 +127,11 @@ def test_the_advice_is_that_for_the_cell(tmp_path, capsys, cell, advice):
         ("1 2 0\n3 4 1\n", "separated by spaces; write the file with commas"),
         ("a,b,kind\n1,2,caf\udce9\n", "write the file as CSV in UTF-8"),
         ("2019,2020,2021\n0.5,0.25,1\n0.1,0.7,0\n", "add --header or --no-header"),
+        ("a,b,kind\n1,2,7\n3,4,yes\n", "the targets all as numbers or all as names"),
+        ("a,b,kind\n1,2,x\n3,4,?\n5,6,\n", "an empty cell on line 4; a missing value: fill"),
+        ("kind,a\n0,1.5\n1,2\n", "in the target column 'a'; other numbers cannot be learned"),
+        ("kind,a\n0,1e200\n1,2\n", "found 1e+200 for sample 0 in the target column 'a'"),
+        ("a,b\n0,1\n1,1\n", "found '1'; another column is chosen by --target"),
         ("1,2,7\n3,4,yes\n", "if the first row holds names, add --header"),
     ],
 )

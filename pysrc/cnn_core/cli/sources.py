@@ -341,7 +341,7 @@ def _translated(y: Array, names: tuple[str, ...], wanted: tuple[str, ...], where
 def _own_samples(source: Source) -> Samples:
     table = read_table(source)
     class_names, y, y_test = classes_of(table)
-    require_learnable(table.source, class_names, len(y))
+    require_learnable(table, class_names, len(y))
     if table.X_test is not None and y_test is not None:
         _require_all_classes(table.source, class_names, y)
         x_train, y_train, x_test = table.X, y, table.X_test

@@ -163,8 +163,10 @@ def classes_of(table: Table) -> tuple[tuple[str, ...], Array, Array | None]:
     """Return the names of the classes, and the targets of both parts as positions in them."""
     if table.y is None:
         raise CommandError(f"{table.source}: expected a class for each sample, found none")
-    y = _class_column(table.source, table.y)
-    y_test = None if table.y_test is None else _class_column(table.source, table.y_test)
+    y = _class_column(table.source, table.y, table.target_name)
+    y_test = None
+    if table.y_test is not None:
+        y_test = _class_column(table.source, table.y_test, None)
     if table.class_names is not None:
         names = table.class_names
     else:
@@ -175,14 +177,15 @@ def classes_of(table: Table) -> tuple[tuple[str, ...], Array, Array | None]:
     return names, y, y_test
 
 
-def require_learnable(source: str, names: tuple[str, ...], n_samples: int) -> None:
+def require_learnable(table: Table, names: tuple[str, ...], n_samples: int) -> None:
     """Refuse targets that are no classes, or of which there is nothing to tell apart."""
+    source, hint = table.source, _other_target(table.target_name)
     if len(names) < 2:
-        raise CommandError(f"{source}: expected at least two classes, found {names[0]!r}")
+        raise CommandError(f"{source}: expected at least two classes, found {names[0]!r}{hint}")
     if len(names) > max(2, n_samples // 2):
         raise CommandError(
             f"{source}: expected classes, found {len(names)} different targets for {n_samples} "
-            "samples; numbers that are not classes cannot be learned by this command"
+            f"samples; numbers that are not classes cannot be learned by this command{hint}"
         )
 
 
@@ -241,7 +244,7 @@ def _file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _class_column(source: str, y: Array) -> Array:
+def _class_column(source: str, y: Array, name: str | None) -> Array:
     """Return one whole number per sample for targets in any usual form."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -254,14 +257,19 @@ def _class_column(source: str, y: Array) -> Array:
             )
         classes: Array = y.argmax(axis=1)
         return classes
-    whole = y.astype(np.int64)
-    if not (whole == y).all():
-        first = int(np.argmax(whole != y))
+    whole = (y == np.floor(y)) & (np.abs(y.astype(np.float64)) < 2.0**63)
+    if not whole.all():
+        first = int(np.argmin(whole))
+        where = "" if name is None else f" in the target column {name!r}"
         raise CommandError(
-            f"{source}: expected classes, whole numbers or names, "
-            f"found {y[first]} for sample {first}; other numbers cannot be learned by this command"
+            f"{source}: expected classes, whole numbers or names, found {y[first]} for sample "
+            f"{first}{where}; other numbers cannot be learned by this command{_other_target(name)}"
         )
-    return whole
+    return y.astype(np.int64)
+
+
+def _other_target(name: str | None) -> str:
+    return "" if name is None else "; another column is chosen by --target"
 
 
 def _csv_features(

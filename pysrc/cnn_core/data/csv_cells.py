@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["is_number", "number", "remedy", "shown"]
+__all__ = ["is_missing", "is_number", "number", "remedy", "shown"]
 
+# A cell can be long, a number with its unit is not.
+_LONGEST = 400
 _SPACES = r"\s\u00a0\u202f"
 _DIGITS = rf"\d[\d.,'{_SPACES}]*"
 _CURRENCIES = r"[$€£¥₹]"
+_MISSING = r"|n/?a|#n/a|nan|null|none|nil|missing|unknown|\?+|-+|\.+|\*+"
 # What a cell may be that was meant as a number, and how it is to be written. The first one counts.
 _REMEDIES = tuple(
     (re.compile(pattern, re.IGNORECASE), text)
     for pattern, text in (
-        (
-            r"|n/?a|#n/a|nan|null|none|nil|missing|unknown|\?+|-+|\.+|\*+",
-            "a missing value: fill it in, or leave its row or its column out",
-        ),
+        (_MISSING, "a missing value: fill it in, or leave its row or its column out"),
         (
             r"[-+]?(inf|infinity|\d[\d.]*e[+-]?\d+|\d{300,}[\d.]*)",
             "no finite number of 64 bits: correct it, or leave its row out",
@@ -74,11 +74,16 @@ def is_number(cell: str) -> bool:
     return True
 
 
+def is_missing(cell: str) -> bool:
+    """Tell whether a cell says that there is no value."""
+    text = cell.strip()
+    return len(text) < _LONGEST and re.fullmatch(_MISSING, text, re.IGNORECASE) is not None
+
+
 def remedy(cell: str) -> str:
     """Return what to do about a cell that should be a number, '' if it is a text."""
     text = cell.strip()
-    # A cell can be long, a number with its unit is not.
-    if len(text) > 400:
+    if len(text) > _LONGEST:
         return ""
     return next((advice for pattern, advice in _REMEDIES if pattern.fullmatch(text)), "")
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .checks import ALLOWED_RATIO, ALWAYS_ALLOWED_BYTES, DataError, open_data
 from .csv_blocks import Block, read_blocks
-from .csv_cells import is_number, number, remedy, shown
+from .csv_cells import is_missing, is_number, number, remedy, shown
 from .csv_layout import Layout, layout_of, refuse_likely_header
 
 __all__ = ["Columns", "read_csv", "read_first_row"]
@@ -234,8 +234,10 @@ def _target_values(
     expected = numeric[cells[0]]
     if not all(cell and is_numeric == expected for cell, is_numeric in numeric.items()):
         row = next(i for i, cell in enumerate(cells) if not cell or numeric[cell] != expected)
-        hint = "" if cells[row] and not expected else remedy(cells[row])
-        if row == 1 and expected and cells[row] and not layout.has_header:
+        hint = "write the targets all as numbers or all as names"
+        if is_missing(cells[row]):
+            hint = remedy(cells[row])
+        elif row == 1 and expected and not layout.has_header:
             hint = "if the first row holds names, pass header=True"
         kind = "a number" if expected else "a name"
         raise DataError(
