@@ -236,8 +236,8 @@ def read_losses(path: Path) -> list[float]:
     """
     with io.TextIOWrapper(open_file(path), encoding="utf-8", newline="") as stream:
         try:
-            head, *rows = csv.reader(stream)
-            column = head.index("loss")
+            rows = csv.reader(stream)
+            column = next(rows, []).index("loss")
             return [float(row[column]) for row in rows]
         except (IndexError, csv.Error, ValueError) as error:
             raise ValueError(f"{path}: expected a number as the loss of each epoch") from error
