@@ -225,7 +225,7 @@ def _fitting(room: int, widths: dict[str, int]) -> tuple[set[str], int]:
 
 
 def _values(record: EpochRecord, measured: str) -> dict[str, str]:
-    """Return what is worth telling of an epoch, as text."""
+    """Return what is shown of an epoch, as text."""
     values = {"loss": f"loss {record.loss:.4f}", "accuracy": "", "measured": ""}
     if record.accuracy is not None:
         values["accuracy"] = f"accuracy {record.accuracy:.3f}"

@@ -266,7 +266,7 @@ def split_off(
 def find_fashion_mnist(
     folder: str | Path | None, report: Callable[[str], None] | None = None
 ) -> Dataset:
-    """Load Fashion-MNIST, telling where it is looked for if it is not found at once.
+    """Load Fashion-MNIST; report each place that is searched if it is not found at once.
 
     Parameters
     ----------

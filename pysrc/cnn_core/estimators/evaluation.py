@@ -120,7 +120,7 @@ class Monitor(Callback):
         self._squares = self._sum_of_squares(state)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Put everything down, then judge the epoch."""
+        """Record everything, then decide whether the epoch is the best."""
         estimator, record = self._estimator, state.record
         assert record is not None
         estimator.n_iter_ += 1
