@@ -15,7 +15,7 @@ from sklearn.neural_network.tests import test_mlp as theirs
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 import cnn_core
-from cnn_core.estimators.evaluation import ADAPTIVE_DIVISOR
+from cnn_core.estimators.monitor import ADAPTIVE_DIVISOR
 from cnn_core.estimators.parameters import rate_of, schedule_of
 from cnn_core.schedules import Steps
 
@@ -38,14 +38,14 @@ class _WithTheirInternals:
 
     @property
     def _optimizer(self: Any) -> SimpleNamespace:
-        base = rate_of(self) / ADAPTIVE_DIVISOR**self._cuts
+        base = rate_of(self) / ADAPTIVE_DIVISOR**self._progress.cuts
         return SimpleNamespace(
             learning_rate=schedule_of(self).rates(base, Steps(0, 1, 1, 1, self.t_))
         )
 
     @property
     def _no_improvement_count(self: Any) -> int:
-        return self._watch.waited
+        return self._progress.patience.waited
 
     @_no_improvement_count.setter
     def _no_improvement_count(self, count: int) -> None:

@@ -194,7 +194,9 @@ ESTIMATORS = {
 def attributes(estimator):
     names = ("n_iter_", "t_", "loss_", "best_loss_", "loss_curve_", "validation_loss_curve_")
     names += ("validation_scores_", "best_validation_score_", "evals_result_", "stopped_because_")
-    return {name: getattr(estimator, name) for name in (*names, "_watch", "_cuts")}
+    progress = estimator._progress
+    known = {name: getattr(estimator, name) for name in names}
+    return {**known, "patience": progress.patience, "cuts": progress.cuts}
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
@@ -260,7 +262,7 @@ def test_an_estimator_saved_in_the_middle_of_partial_fit_keeps_its_best_weights(
         return estimator
 
     begun = begin()
-    assert begun._best is not None
+    assert begun._progress.best is not None
     begun.save(tmp_path / "file")
     loaded = go_on(cnn_core.load(tmp_path / "file", backend=name))
     whole = go_on(begin())

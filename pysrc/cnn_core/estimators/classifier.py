@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.containers import as_array
-from cnn_core.estimators.base import BaseMLP, EvalSet, keep, partial_fit_is_there
+from cnn_core.estimators.base import BaseMLP, partial_fit_is_there
 from cnn_core.estimators.compat import ClassifierMixin, available_if, with_callbacks
+from cnn_core.estimators.described import keep
 from cnn_core.estimators.documentation import documented
+from cnn_core.estimators.evaluation import EvalSet
 from cnn_core.estimators.labels import Classification, Labels, as_labels
 from cnn_core.estimators.parameters import share
 from cnn_core.estimators.task import BEFORE, Task
+from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.schedules import Schedule
 from cnn_core.validation import shown
-
-if TYPE_CHECKING:
-    from cnn_core.io.checkpoint import Checkpoint
 
 
 @documented

@@ -11,8 +11,9 @@ import numpy as np
 from cnn_core.estimators.base import BaseMLP
 from cnn_core.estimators.classifier import MLPClassifier
 from cnn_core.estimators.parameters_json import from_json
+from cnn_core.estimators.progress import CURVES, FitProgress
 from cnn_core.estimators.regressor import MLPRegressor
-from cnn_core.estimators.saving import ATTRIBUTES, CURVES, OF_ESTIMATOR, OF_SETS
+from cnn_core.estimators.saving import ATTRIBUTES, OF_ESTIMATOR, OF_SETS
 from cnn_core.io.checkpoint_json import decoded
 from cnn_core.io.fields import Fields
 from cnn_core.io.model_state import TRAINING, ModelFile, as_file_error, tensors_of_training
@@ -44,13 +45,13 @@ def read(file: ModelFile) -> BaseMLP:
             name: from_json(value) for name, value in fields.fields("parameters").values.items()
         }
         estimator = _KINDS[kind](backend=file.backend, n_threads=file.n_threads, **parameters)
-        for name, value in _attributes_in(fields.fields("attributes")).items():
-            setattr(estimator, name, value)
-        estimator._watch = PatienceCounter.from_state(from_json(fields.value("watch")))
-        estimator._best = _best_in(file, model)
-        for name, curve in _curves_in(model.history).items():
-            setattr(estimator, name, curve)
-        estimator.evals_result_ = _results_in(model.history)
+        values = _attributes_in(fields.fields("attributes")) | _curves_in(model.history)
+        estimator._progress = FitProgress(
+            **{name.strip("_"): value for name, value in values.items()},
+            evals_result=_results_in(model.history),
+            patience=PatienceCounter.from_state(from_json(fields.value("watch"))),
+            best=_best_in(file, model),
+        )
         estimator._become(model, estimator._task_from_json(fields.value("task")))
         names = fields.optional(fields.texts, "feature_names")
         if names is not None:

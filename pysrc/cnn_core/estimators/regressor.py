@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.estimators.base import BaseMLP, EvalSet, keep, partial_fit_is_there
+from cnn_core.estimators.base import BaseMLP, partial_fit_is_there
 from cnn_core.estimators.compat import RegressorMixin, available_if, with_callbacks
+from cnn_core.estimators.described import keep
 from cnn_core.estimators.documentation import documented
+from cnn_core.estimators.evaluation import EvalSet
 from cnn_core.estimators.parameters import out_activation
 from cnn_core.estimators.targets import Regression, as_numbers, warn_of_unreachable
 from cnn_core.estimators.task import Task
+from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.io.fields import Fields
 from cnn_core.network import FloatArray, Huber, Loss, Pinball
 from cnn_core.optimizers import Optimizer
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.schedules import Schedule
 from cnn_core.validation import number, shown
-
-if TYPE_CHECKING:
-    from cnn_core.io.checkpoint import Checkpoint
 
 LOSSES = ("squared_error", "absolute_error", "huber", "pinball", "poisson")
 

@@ -7,13 +7,12 @@ import os
 from typing import Any, ClassVar, Protocol
 
 from cnn_core.estimators.parameters_json import parameter_to_json, to_json
+from cnn_core.estimators.progress import CURVES, FitProgress
 from cnn_core.estimators.task import Task
 from cnn_core.io.checkpoint_json import encoded
 from cnn_core.io.model_state import TRAINING, write_model
 from cnn_core.model import Model
 from cnn_core.network import FloatArray
-from cnn_core.training.patience import PatienceCounter
-from cnn_core.training.snapshot import Snapshot
 
 ATTRIBUTES = (
     "n_iter_",
@@ -24,21 +23,18 @@ ATTRIBUTES = (
     "stopped_because_",
     "_cuts",
 )
-CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 # Before the names of these curves, where they stand beside the model's history.
 OF_ESTIMATOR = "estimator."
 OF_SETS = "estimator.evals_result_."
 
 
 class Fitted(Protocol):
-    """What a file holds of a fitted estimator, beside `ATTRIBUTES` and `CURVES`."""
+    """What a file holds of a fitted estimator."""
 
     model_: Model
-    evals_result_: dict[str, dict[str, list[float]]]
     _kind: ClassVar[str]
     _task: Task
-    _watch: PatienceCounter
-    _best: Snapshot | None
+    _progress: FitProgress
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by their names."""
@@ -55,26 +51,27 @@ def write(path: str | os.PathLike[str], estimator: Fitted) -> None:
         If the file cannot be written.
     """
     names = getattr(estimator, "feature_names_in_", None)
+    progress = estimator._progress
+    attributes = {name: to_json(name, progress.named(name)) for name in ATTRIBUTES}
+    if progress.loss is None:
+        # A fit was interrupted in its first epoch.
+        del attributes["loss_"]
     extra = {
         "parameters": {
             name: parameter_to_json(name, value)
             for name, value in estimator.get_params(deep=False).items()
             if name not in ("backend", "n_threads")
         },
-        "attributes": {
-            name: to_json(name, getattr(estimator, name))
-            for name in ATTRIBUTES
-            if hasattr(estimator, name)
-        },
-        "watch": to_json("watch", list(estimator._watch)),
+        "attributes": attributes,
+        "watch": to_json("watch", list(progress.patience)),
         "task": estimator._task.to_json(),
         "feature_names": None if names is None else names.tolist(),
     }
     curves = {}
     for name in CURVES:
-        if (values := getattr(estimator, name)) is not None:
+        if (values := progress.named(name)) is not None:
             curves[OF_ESTIMATOR + name] = values
-    for place, result in estimator.evals_result_.items():
+    for place, result in progress.evals_result.items():
         for name, values in result.items():
             curves[f"{OF_SETS}{place}.{name}"] = values
     kind = "MLPClassifier" if estimator._kind == "classifier" else "MLPRegressor"
@@ -84,14 +81,14 @@ def write(path: str | os.PathLike[str], estimator: Fitted) -> None:
         kind=kind,
         extra=extra,
         curves=curves,
-        further=_best_of(estimator),
+        further=_best_of(progress),
     )
 
 
-def _best_of(estimator: Fitted) -> tuple[dict[str, str], dict[str, FloatArray]]:
+def _best_of(progress: FitProgress) -> tuple[dict[str, str], dict[str, FloatArray]]:
     """Return the best weights of a `partial_fit` with early stopping that may go on."""
-    if estimator._best is None:
+    if progress.best is None:
         return {}, {}
     tensors: dict[str, FloatArray] = {}
-    best = encoded(estimator._best._asdict(), tensors)
+    best = encoded(progress.best._asdict(), tensors)
     return {TRAINING: json.dumps(best)}, tensors

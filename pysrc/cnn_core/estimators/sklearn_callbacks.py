@@ -7,15 +7,13 @@ epoch or iteration of L-BFGS.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnn_core.estimators.compat import HAS_CALLBACKS
+from cnn_core.estimators.fitted import FittedMLP
 from cnn_core.training import TrainingState
 from cnn_core.training.callbacks import Callback
 from cnn_core.validation import shown
-
-if TYPE_CHECKING:
-    from cnn_core.estimators.base import BaseMLP
 
 
 class SklearnCallbacks(Callback):
@@ -23,12 +21,12 @@ class SklearnCallbacks(Callback):
 
     Parameters
     ----------
-    estimator : BaseMLP
+    estimator : FittedMLP
     X, y, sample_weight
         As they were passed to ``fit``.
     """
 
-    def __init__(self, estimator: BaseMLP, X: Any, y: Any, sample_weight: Any) -> None:
+    def __init__(self, estimator: FittedMLP, X: Any, y: Any, sample_weight: Any) -> None:
         self._estimator = estimator
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
@@ -56,7 +54,7 @@ class SklearnCallbacks(Callback):
         return {"model_": copy.deepcopy(self._estimator.model_)}
 
 
-def for_fit(estimator: BaseMLP, X: Any, y: Any, sample_weight: Any) -> SklearnCallbacks | None:
+def for_fit(estimator: FittedMLP, X: Any, y: Any, sample_weight: Any) -> SklearnCallbacks | None:
     """Return the bridge for a fit; None where scikit-learn has no callbacks."""
     return SklearnCallbacks(estimator, X, y, sample_weight) if HAS_CALLBACKS else None
 

@@ -1,0 +1,113 @@
+"""The parameters that the two estimators have in common."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.estimators import presets
+from cnn_core.estimators.compat import BaseEstimator, CallbackSupportMixin
+from cnn_core.estimators.scoring import OWN
+from cnn_core.optimizers import Optimizer
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.schedules import Schedule
+
+Described = TypeVar("Described", bound="DescribedMLP")
+
+
+def keep(estimator: DescribedMLP, arguments: dict[str, Any]) -> None:
+    """Store the arguments of ``__init__``, its ``locals()``, under their own names."""
+    for name, value in arguments.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)
+
+
+class DescribedMLP(CallbackSupportMixin, BaseEstimator, ABC):
+    """An estimator as it is described by its parameters, which are checked when it is fitted."""
+
+    hidden_layer_sizes: int | Sequence[int]
+    activation: str | Sequence[str]
+    solver: str | Optimizer
+    alpha: float
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: int | np.random.RandomState | None
+    tol: float
+    verbose: bool | int
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+    dropout: float | Sequence[float]
+    normalization: str | Sequence[str | None] | None
+    initializer: Any
+    weight_decay: float | None
+    clip_value: float | None
+    clip_norm: float | None
+    averaging: float
+    schedule: str | Schedule | None
+    scoring: str | Callable[..., float] | None
+    callbacks: Sequence[Callback] | None
+    time_budget: float | None
+    input_scale: float
+    dtype: npt.DTypeLike | None
+    backend: str
+    n_threads: int | None
+
+    # "classifier" or "regressor".
+    _kind: ClassVar[str]
+
+    @classmethod
+    def preset(cls: type[Described], name: str, **overrides: Any) -> Described:
+        """Return an estimator with settings proven on images like those of Fashion-MNIST.
+
+        They are for bytes from 0 to 255, 784 of them for an image, and about 60,000 images. They
+        were chosen for classes; for numbers they are a place to start from. What they are,
+        `get_params` shows. A `fit` of the estimator warns if its samples are too few for the
+        epochs of the preset.
+
+        Parameters
+        ----------
+        name : {"fast", "balanced", "best"}
+            ``"fast"`` trains for a second or two, ``"best"`` some ten times as long.
+        **overrides
+            Parameters that are to be other than in the preset.
+
+        Raises
+        ------
+        ValueError
+            For another name.
+
+        Examples
+        --------
+        >>> from cnn_core import MLPClassifier
+        >>> MLPClassifier.preset("fast", random_state=0).hidden_layer_sizes
+        (128,)
+        """
+        settings = presets.settings_of(name, cls._kind)
+        estimator = cls(**{**settings, **overrides})
+        if "max_iter" not in overrides:
+            vars(estimator)["_preset"] = name
+        return estimator
+
+    @property
+    def _stops_early(self) -> bool:
+        return bool(self.early_stopping) and self.solver != "lbfgs"
+
+    @property
+    def _scores_by_r2(self) -> bool:
+        return self._kind == "regressor" and self.scoring in (None, OWN["regressor"])

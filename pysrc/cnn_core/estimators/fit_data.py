@@ -1,0 +1,128 @@
+"""What is passed to a fit, checked and in the network's terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.containers import column_names
+from cnn_core.estimators.evaluation import EvaluationSet
+from cnn_core.estimators.samples import as_samples, as_table, names_of, require_features
+from cnn_core.estimators.splitting import set_aside, too_small
+from cnn_core.estimators.task import Task
+from cnn_core.estimators.weights import as_weights
+from cnn_core.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """What was passed to a fit, once all of it has been checked.
+
+    Attributes
+    ----------
+    task : Task
+    model : Model
+        New, or the one that goes on.
+    data : EvaluationSet
+        All of the samples; their weights are the user's.
+    sets : list of EvaluationSet
+        The sets to evaluate on.
+    names : (n_features,) array of str or None
+    first : bool
+        Whether nothing has been learned so far.
+    """
+
+    task: Task
+    model: Model
+    data: EvaluationSet
+    sets: list[EvaluationSet]
+    names: npt.NDArray[np.object_] | None
+    first: bool
+
+
+def read_evaluation_set(
+    values: tuple[Any, ...],
+    place: str,
+    task: Task,
+    known_from: str,
+    names: npt.NDArray[np.object_] | None,
+    n_features: int,
+    dtype: np.dtype[Any],
+    estimator: str,
+) -> EvaluationSet:
+    """Return a set of `eval_set`, checked.
+
+    Parameters
+    ----------
+    values : tuple (X, y) or (X, y, sample_weight)
+    place : str
+        What it is called.
+    task : Task
+    known_from : str
+        Where that is known from, for the errors.
+    names : (n_features,) array of str or None
+        Those of the features that are trained on.
+    n_features : int
+    dtype : dtype of float32 or float64
+    estimator : str
+        Name of the class, for the errors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what cannot be measured.
+    """
+    X, y, *rest = values
+    table = as_table(X, estimator, f"{place}[0]")
+    require_features(table, names_of(X), n_features, names, estimator, f"{place}[0]")
+    labels = task.read(y, len(table), estimator, f"{place}[1]", known_from=known_from)
+    weights = as_weights(rest[0] if rest else None, len(table), dtype, f"{place}[2]")
+    x = as_samples(table, dtype, estimator, f"{place}[0]", column_names(X))
+    return EvaluationSet(x, labels, task.targets(labels, dtype), weights)
+
+
+def split(read: FitData, fraction: float) -> tuple[EvaluationSet, EvaluationSet]:
+    """Return what to train on and what to validate on, the same split in every fit.
+
+    Parameters
+    ----------
+    read : FitData
+    fraction : float
+        Share of the samples to validate on.
+
+    Raises
+    ------
+    ValueError
+        If there are too few samples, of all or of a class.
+    """
+    # Samples without weight are as if they were not there: none of them is set aside.
+    counted = np.arange(len(read.data.y))
+    if read.data.weights is not None:
+        counted = np.flatnonzero(read.data.weights)
+    positions = read.task.positions(read.data.y[counted])
+    if positions is not None:
+        alone = [str(read.task.name_of(position)) for position in too_small(positions)]
+        if alone:
+            raise ValueError(
+                "The least populated classes in y have only 1 member, which cannot be both "
+                "trained on and validated on with early_stopping. Classes with too few members "
+                f"are: {alone}; pass eval_set, or more samples of them"
+            )
+    random = np.random.RandomState(read.model.seed % 2**32)
+    _, chosen = set_aside(len(counted), fraction, random, positions)
+    aside = counted[chosen]
+    kept = np.ones(len(read.data.y), bool)
+    kept[aside] = False
+    return read.data.part(np.flatnonzero(kept)), read.data.part(aside)
+
+
+def with_class_weights(data: EvaluationSet, task: Task, dtype: np.dtype[Any]) -> EvaluationSet:
+    """Return samples to train on with the weights that their classes give them as well."""
+    extra = task.weights(data.y)
+    if extra is None:
+        return data
+    weights = extra if data.weights is None else extra * data.weights
+    return replace(data, weights=weights.astype(dtype))

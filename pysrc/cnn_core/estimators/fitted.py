@@ -1,0 +1,253 @@
+"""What the two estimators have in common once they are fitted: predictions, scores, weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.backends.interface import Predictor
+from cnn_core.containers import column_names
+from cnn_core.estimators import saving, summary
+from cnn_core.estimators.compat import NotFittedError
+from cnn_core.estimators.described import DescribedMLP
+from cnn_core.estimators.parameters import name_of
+from cnn_core.estimators.progress import FitProgress, FittedValue
+from cnn_core.estimators.samples import Table, as_samples, as_table, names_of, require_features
+from cnn_core.estimators.task import Task
+from cnn_core.estimators.views import LayerList, biases_of, set_biases, set_weights, weights_of
+from cnn_core.estimators.weights import as_weights
+from cnn_core.model import Model
+from cnn_core.network import FloatArray
+from cnn_core.outputs import Keep
+from cnn_core.validation import whole
+
+
+class FittedMLP(DescribedMLP):
+    """An estimator with a model, as far as it does not learn."""
+
+    model_: Model
+    n_features_in_: int
+    feature_names_in_: npt.NDArray[np.object_]
+    n_outputs_: int
+    n_layers_: int
+    out_activation_: str
+    _task: Task
+    _progress: FitProgress
+
+    loss_ = FittedValue()
+    best_loss_ = FittedValue(may_be_none=True)
+    loss_curve_ = FittedValue()
+    validation_loss_curve_ = FittedValue(may_be_none=True)
+    validation_scores_ = FittedValue(may_be_none=True)
+    best_validation_score_ = FittedValue(may_be_none=True)
+    evals_result_ = FittedValue()
+    n_iter_ = FittedValue()
+    t_ = FittedValue()
+    stopped_because_ = FittedValue(may_be_none=True)
+
+    def _become(self, model: Model, task: Task) -> None:
+        """Have a model, and what is known with it."""
+        network = model.network
+        if (task.n_outputs, task.activation, task.loss) != (
+            network.n_outputs,
+            network.layers[-1].activation,
+            network.loss,
+        ):
+            raise ValueError("a task and a network that do not go together")
+        self.model_ = model
+        self._task = task
+        self.n_features_in_ = network.n_inputs
+        self.n_outputs_ = network.n_outputs
+        self.n_layers_ = len(network.layers) + 1
+        self.out_activation_ = name_of(network.layers[-1].activation)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether there is anything to predict with."""
+        return "model_" in vars(self)
+
+    def _require_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet: call fit with samples and "
+                "what is to be learned from them first"
+            )
+
+    def _require_features(self, table: Table, names: npt.NDArray[np.object_] | None) -> None:
+        require_features(
+            table,
+            names,
+            self.n_features_in_,
+            getattr(self, "feature_names_in_", None),
+            type(self).__name__,
+        )
+
+    def _outputs(self, X: Any, keep: Keep | None = None) -> npt.NDArray[Any]:
+        """Return the outputs of the network for samples of any kind, or what is kept of them."""
+        self._require_fitted()
+        name = type(self).__name__
+        table = as_table(X, name)
+        self._require_features(table, names_of(X))
+        samples = as_samples(table, self.model_.dtype, name, columns=column_names(X))
+        return self.model_.predict(samples, keep=keep)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the predictions for samples.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix, (n, n_features)
+
+        Returns
+        -------
+        array
+            Classes or numbers, one for each sample (n,), or several (n, n_outputs).
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit`.
+        TypeError, ValueError
+            For other features than those of `fit`, and for values that are not finite numbers.
+        """
+        self._require_fitted()
+        return self._outputs(X, self._task.decode)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return how good the predictions for samples are: accuracy, or R2 of a regressor.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix, (n, n_features)
+        y : array-like, (n,) or (n, n_outputs)
+            What should be predicted. For several labels per sample all of them have to be right.
+        sample_weight : array-like, (n,), optional
+
+        Returns
+        -------
+        float
+            At most 1.
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `predict` does, and for `y` of another kind than in `fit`.
+        """
+        self._require_fitted()
+        predicted = self._outputs(X, self._task.to_score)
+        weights = as_weights(sample_weight, len(predicted), self.model_.dtype)
+        wanted = self._task.read(y, len(predicted), type(self).__name__, "y", to_score=True)
+        return self._task.score(wanted, predicted, weights)
+
+    def predictor(self, rows: int = 1) -> Predictor:
+        """Return a callable that predicts `rows` samples at a time, with everything laid out.
+
+        It takes a C-contiguous array of the model's dtype or of bytes, (rows, n_features), or
+        (n_features,) for one row, and returns the outputs of the network, (rows, n_outputs_), which
+        its next call overwrites: for a classifier the probabilities of the classes, that of the
+        second one alone if there are two. Nothing is converted, and that the values are finite is
+        not checked. It is for one thread at a time, and for the model as it is now: after another
+        `fit` ask for another one.
+
+        Parameters
+        ----------
+        rows : int
+            At least 1.
+
+        Returns
+        -------
+        cnn_core.contracts.Predictor
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit`.
+        TypeError, ValueError
+            If `rows` is no whole number of at least 1.
+        """
+        self._require_fitted()
+        return self.model_.predictor(whole("rows", rows, 1))
+
+    def summary(self) -> str:
+        """Return a small table of the layers, their activations and numbers of parameters.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit`, since the numbers of inputs and outputs are not known.
+        """
+        self._require_fitted()
+        return summary.of_network(self.model_.network)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file that `cnn_core.load` reads.
+
+        It holds numbers and text, nothing that could run. Its parameters come back but for those
+        that are objects: a `scoring` function, `callbacks`, and a `random_state` that is a
+        generator are None again.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit`.
+        OSError
+            If the file cannot be written; one that was there before stays then.
+        """
+        self._require_fitted()
+        saving.write(path, self)
+
+    # Weights
+
+    @property
+    def coefs_(self) -> list[FloatArray]:
+        """Weights of each layer, (fan_in, fan_out): views, so that writing changes the network.
+
+        With `input_scale` or batch normalization they are copies into which these are folded.
+        """
+        return self._layer_arrays("coefs_", weights_of)
+
+    @coefs_.setter
+    def coefs_(self, values: Any) -> None:
+        self._set_layer_arrays("coefs_", values, set_weights)
+
+    @property
+    def intercepts_(self) -> list[FloatArray]:
+        """Biases of each layer, (fan_out,): views or copies likewise."""
+        return self._layer_arrays("intercepts_", biases_of)
+
+    @intercepts_.setter
+    def intercepts_(self, values: Any) -> None:
+        self._set_layer_arrays("intercepts_", values, set_biases)
+
+    def _layer_arrays(self, name: str, arrays_of: Callable[[Model], LayerList]) -> list[FloatArray]:
+        if self.__sklearn_is_fitted__():
+            return arrays_of(self.model_)
+        given = vars(self).get(f"_given_{name}")
+        if given is None:
+            raise AttributeError(f"{type(self).__name__} has {name} once it is fitted")
+        found: list[FloatArray] = given
+        return found
+
+    def _set_layer_arrays(
+        self, name: str, values: Any, set_arrays: Callable[[Model, Any, str], None]
+    ) -> None:
+        """Write into the model; before there is one, keep the values for its beginning."""
+        if self.__sklearn_is_fitted__():
+            set_arrays(self.model_, values, name)
+        else:
+            vars(self)[f"_given_{name}"] = list(values)
+
+    # scikit-learn's own ways
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what the estimator can take."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,230 @@
+"""What is noted after each epoch of a fit, and scikit-learn's rule of when to stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnn_core.estimators.evaluation import EvaluationSet
+from cnn_core.estimators.progress import FitProgress
+from cnn_core.model import Model
+from cnn_core.outputs import nothing
+from cnn_core.training import TrainingState, Validation
+from cnn_core.training.callbacks import Callback
+from cnn_core.validation import number
+
+# scikit-learn's "adaptive": what the rate is divided by, and where that ends.
+ADAPTIVE_DIVISOR, _ADAPTIVE_LEAST = 5.0, 1e-6
+
+
+@dataclass(frozen=True)
+class StoppingRule:
+    """When a training ends before its last epoch.
+
+    That is after more than `patience` epochs in a row without an improvement by more than `tol` of
+    the loss, or with early stopping of the validation score.
+
+    Attributes
+    ----------
+    tol, patience : float
+    by_score : bool
+        Whether the validation score decides.
+    adaptive : bool
+        Whether the learning rate is divided in place of an end, until that makes no sense any more.
+    in_force : bool
+        False for L-BFGS, which has a rule of its own.
+    """
+
+    tol: float
+    patience: float
+    by_score: bool
+    adaptive: bool
+    in_force: bool
+
+
+class Monitor(Callback):
+    """Notes what each epoch of a fit has brought, and ends it in time.
+
+    Parameters
+    ----------
+    progress : FitProgress
+    rule : StoppingRule
+    model : Model
+        What is trained.
+    train : EvaluationSet
+        What is trained on.
+    sets : list of Validation
+        What is measured; the last one decides, if any does.
+    reported : bool
+        Whether these are the user's own, of which the progress keeps everything.
+    loss_parts : int
+        What a loss of the network is divided by.
+    verbose : bool
+        Whether to print a line for each epoch.
+    """
+
+    def __init__(
+        self,
+        progress: FitProgress,
+        rule: StoppingRule,
+        model: Model,
+        train: EvaluationSet,
+        sets: list[Validation],
+        *,
+        reported: bool,
+        loss_parts: int,
+        verbose: bool,
+    ) -> None:
+        self.train = train
+        self.sets = sets
+        self._progress = progress
+        self._rule = rule
+        self._model = model
+        self._reported = reported
+        self._loss_parts = loss_parts
+        self._verbose = verbose
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Look at the weights that the first batch will be measured with."""
+        self._weights = [layer.weights for layer in state.model.layers]
+        self._squares = self._sum_of_squares(state)
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Note everything, then apply the rule."""
+        progress = self._progress
+        progress.add_epoch(self._loss(state), state.model.samples_done)
+        score = self._measure_sets(state) if self.sets else None
+        if self._verbose:
+            print(self._line())
+        if self._rule.in_force:
+            self._apply_rule(state, score)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return all that a fit has brought."""
+        return {**self._progress.state(), "squares": self._squares}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        squares = number("squares", state["squares"])
+        self._progress.set_state(state, self._model.arrays())
+        self._squares = squares
+
+    def measure(self, state: TrainingState) -> None:
+        """Note the loss of a training without a single epoch: there was nothing to improve."""
+        train = self.train
+        loss, _ = state.model.evaluate(train.x, train.t, train.weights, keep=nothing)
+        term = state.model.network.l2 / 2 * self._squares / max(train.weight, 1e-300)
+        self._progress.loss = loss / self._loss_parts + term
+
+    def _loss(self, state: TrainingState) -> float:
+        """Return the loss as scikit-learn has it, with the term of `alpha`.
+
+        During an epoch that term is taken with each batch, and weighed by its share. The squares of
+        the weights are known before the first batch and after the last one; those in between are
+        taken to lie on a straight line.
+        """
+        record = state.record
+        assert record is not None
+        parts = self._loss_parts
+        l2 = state.model.network.l2
+        first, last = self._squares, self._sum_of_squares(state)
+        self._squares = last
+        if record.learning_rate is None:
+            # L-BFGS, whose loss has it: what is measured is what is minimized.
+            term = l2 / 2 * last / max(self.train.weight, 1e-300)
+            return (record.loss - term) / parts + term
+        batches = -(-record.samples // state.recipe.batch_size)
+        squares = batches * first + (batches - 1) / 2 * (last - first)
+        # With a time budget the last epoch may be a part of one.
+        weight = self.train.weight * record.samples / len(self.train.y)
+        return record.loss / parts + l2 / 2 * squares / max(weight, 1e-300)
+
+    def _sum_of_squares(self, state: TrainingState) -> float:
+        """Return that of all weights, 0 where nobody asks for it."""
+        if not state.model.network.l2:
+            return 0.0
+        return float(sum(np.vdot(weights, weights) for weights in self._weights))
+
+    def _measure_sets(self, state: TrainingState) -> float:
+        """Note losses and scores; return the score that decides."""
+        record = state.record
+        assert record is not None
+        assert record.validation_loss is not None
+        results = [self._measured(state, one) for one in self.sets[:-1]]
+        loss = record.validation_loss / self._loss_parts
+        score = -loss if record.validation_score is None else record.validation_score
+        results.append((loss, score))
+        self._progress.add_validation(results, reported=self._reported)
+        return score
+
+    def _measured(self, state: TrainingState, one: Validation) -> tuple[float, float]:
+        loss, kept = state.model.evaluate(one.x, one.t, one.weights, keep=one.keep)
+        loss /= self._loss_parts
+        return loss, -loss if one.score is None else float(one.score(kept))
+
+    def _apply_rule(self, state: TrainingState, score: float | None) -> None:
+        progress, rule = self._progress, self._rule
+        if rule.by_score and score is not None:
+            what, value = "Validation score", -score
+            assert progress.best_validation_score is not None
+            if score > progress.best_validation_score:
+                progress.best_validation_score = score
+                progress.best = state.model.snapshot()
+            if math.isnan(score) and progress.has_no_score:
+                # No score has been a number yet: nothing can have stopped improving.
+                return
+        else:
+            assert progress.loss is not None
+            what, value = "Training loss", progress.loss
+        progress.patience = progress.patience.after(value, rule.tol)
+        if not progress.patience.has_run_out(rule.patience):
+            return
+        reason = (
+            f"{what} did not improve more than tol={rule.tol:f} for "
+            f"{rule.patience} consecutive epochs"
+        )
+        if rule.adaptive and state.learning_rate > _ADAPTIVE_LEAST:
+            state.learning_rate /= ADAPTIVE_DIVISOR
+            progress.cuts += 1
+            progress.patience = progress.patience.restarted()
+            reason += f": the learning rate is {state.learning_rate:g} from here on"
+        else:
+            state.stop(reason, converged=True)
+        if self._verbose:
+            print(f"{reason}.")
+
+    def _line(self) -> str:
+        progress = self._progress
+        parts = [f"Iteration {progress.n_iter}, loss = {progress.loss:.8f}"]
+        if self.sets:
+            assert progress.validation_loss_curve
+            assert progress.validation_scores
+            parts.append(f"validation loss = {progress.validation_loss_curve[-1]:.8f}")
+            parts.append(f"validation score = {progress.validation_scores[-1]:.6f}")
+        return ", ".join(parts)
+
+
+class BestWeights(Callback):
+    """Restores the weights of the best epoch, before any other callback sees the end.
+
+    Parameters
+    ----------
+    progress : FitProgress
+    incremental : bool
+        Whether this is a `partial_fit`: only once there is no hope of better ones then.
+    """
+
+    def __init__(self, progress: FitProgress, *, incremental: bool) -> None:
+        self._progress = progress
+        self._incremental = incremental
+
+    def on_train_end(self, state: TrainingState) -> None:
+        """Restore them."""
+        if self._incremental and state.stopped_because is None:
+            return
+        if self._progress.best is not None:
+            state.model.restore(self._progress.best)
+            self._progress.best = None
