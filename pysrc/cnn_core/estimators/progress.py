@@ -221,10 +221,9 @@ class FittedValue:
         return value
 
     def __set__(self, estimator: Any, value: Any) -> None:
-        """Refuse: it tells what the fits have brought."""
-        raise AttributeError(
-            f"{self._name} of {type(estimator).__name__!r} cannot be set: it tells of the fits"
-        )
+        """Set it, as any attribute can be."""
+        progress = vars(estimator).setdefault("_progress", FitProgress())
+        setattr(progress, self._name.strip("_"), value)
 
 
 def _as_array(values: list[float] | None) -> FloatArray | None:
