@@ -49,6 +49,7 @@ lint: $(VENV)/lint-tools
 	$(BIN)/mypy
 	$(BIN)/python tests/tools/stubtest.py
 	$(BIN)/codespell
+	$(BIN)/python tests/tools/floors.py
 	$(BIN)/python tests/tools/retired_words.py
 
 # An editable install with every tool, for working on the sources; see CONTRIBUTING.md.
