@@ -233,6 +233,8 @@ def no_numbers(
         return TypeError(f"{expected}; pass its fields as columns of one dtype")
     position = _first_that_is_none(array, text_counts)
     value = array.flat[position]
+    if not array.ndim:
+        return TypeError(f"{expected} with {str(value)!r:.40} alone; pass a list or an array")
     place = place_of(array.shape, position, column_names(values))
     if _is_missing(value):
         return refused(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cnn_core.arrays import as_finite, as_numbers
 from cnn_core.class_targets import ClassTargets, Targets
-from cnn_core.containers import place_of
+from cnn_core.containers import missing_in, place_of
 from cnn_core.types import FloatArray, IndexArray
 
 
@@ -110,6 +110,12 @@ def _as_labels(labels: npt.ArrayLike, n_classes: int | None, name: str) -> tuple
     array = as_numbers(labels, name, are_labels=True)
     if array.ndim != 1:
         raise ValueError(f"{name}: expected one dimension (samples,), found {array.shape}")
+    missing = missing_in(array)
+    if missing is not None:
+        raise ValueError(
+            f"{name}: expected a label for every sample, found a missing one "
+            f"({array[missing]}, not finite) at index {missing}; leave such samples out"
+        )
     if array.size and array.dtype.kind not in "iub":
         raise TypeError(
             f"{name}: expected integer labels, found {array.dtype}; pass {name}.astype(int) "

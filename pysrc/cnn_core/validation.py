@@ -25,7 +25,11 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 128:
         # Python refuses to write the digits of very large numbers.
         return f"a whole number of {value.bit_length()} bits"
-    text = repr(value)
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:
+        # A container of such a number.
+        return f"a {type(value).__name__} of very large numbers"
     return text if len(text) <= 80 else f"{text[:80]}..."
 
 

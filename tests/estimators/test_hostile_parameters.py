@@ -36,6 +36,7 @@ HOSTILE: dict[str, Any] = {
     "empty list": [],
     "list": [0.5, "x"],
     "list of huge": [10**400],
+    "list of long": [10**5000],
     "dict": {"a": 1},
     "dict of huge": {0: 10**400},
     "dict of text": {0: "1"},

@@ -49,3 +49,10 @@ def test_targets_within_reach_are_taken_without_a_word() -> None:
         nn(1).fit(X, by_rounding, validation=(X, by_rounding * 1.1))
         nn(1).fit(X, [0, 1, 0, 1, 1, 1])
         nn(3).fit(X, [0, 1, 2, 0, 1, 2])
+
+
+@pytest.mark.parametrize("labels", [[0, 1, None, 1, 0, 1], [0, 1, np.nan, 1, 0, 1]])
+def test_a_missing_label_is_named_by_its_row(labels: Any) -> None:
+    message = r"T: .* missing (one|value) \((None|nan).* at index 2.* leave such samples"
+    with pytest.raises((TypeError, ValueError), match=message):
+        nn(2).fit(X, labels)
