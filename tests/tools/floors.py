@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 
-import grimp
-
 # From the top down. What stands on one floor imports from the floors below it, and not from each
 # other; the modules of a package may import from each other, but not in a circle.
 FLOORS = (
@@ -48,6 +46,8 @@ PACKAGE = "cnn_core"
 
 
 def main() -> int:
+    import grimp
+
     graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=False, cache_dir=None)
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     faults = [*upward(imports), *circles(imports)]
