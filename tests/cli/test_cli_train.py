@@ -459,7 +459,7 @@ class TestPresets:
         assert f"epoch {len(accuracies)}/200" in capsys.readouterr().err.splitlines()[-1]
 
     def test_a_training_with_patience_that_diverges_at_once_is_an_error(self, tmp_path, capsys):
-        arguments = ("--patience", 2, "--learning-rate", "1e300", "--out", tmp_path / "run")
+        arguments = ("--patience", 2, "--learning-rate", "1e30", "--out", tmp_path / "run")
         with np.errstate(all="ignore"):
             error = refused(capsys, *self.QUICK, *arguments)
         assert "error: the loss became" in error

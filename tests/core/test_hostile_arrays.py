@@ -392,8 +392,9 @@ def estimator_entries(kind: type[Any], y: npt.NDArray[Any], y_takes: set[str]) -
 
 
 EDGE = CONVERTED | {"matrix"}
+NN_SAMPLES = EDGE | {"sparse"}
 ENTRIES: dict[str, Entry] = {
-    "NN fit X": Entry("X", SAMPLES, nn, lambda n, v: n.fit(v, TARGETS) and None, EDGE),
+    "NN fit X": Entry("X", SAMPLES, nn, lambda n, v: n.fit(v, TARGETS) and None, NN_SAMPLES),
     "NN fit T": Entry("T", TARGETS, nn, lambda n, v: n.fit(SAMPLES, v) and None, EDGE),
     "NN fit labels": Entry("T", CLASSES, nn, lambda n, v: n.fit(SAMPLES, v) and None, LABELS),
     "NN fit validation X": Entry(
@@ -403,22 +404,26 @@ ENTRIES: dict[str, Entry] = {
         lambda n, v: np.array(
             n.fit(SAMPLES, TARGETS, validation=(v, TARGETS)).history["validation_loss"]
         ),
-        EDGE,
+        NN_SAMPLES,
     ),
-    "NN article fit X": Entry("X", SAMPLES, article, lambda n, v: n.fit(v, TARGETS) and None, EDGE),
-    "NN backprop X": Entry("X", SAMPLES, nn, lambda n, v: np.array(n.backprop(v, TARGETS)), EDGE),
+    "NN article fit X": Entry(
+        "X", SAMPLES, article, lambda n, v: n.fit(v, TARGETS) and None, NN_SAMPLES
+    ),
+    "NN backprop X": Entry(
+        "X", SAMPLES, nn, lambda n, v: np.array(n.backprop(v, TARGETS)), NN_SAMPLES
+    ),
     "NN backprop T": Entry("T", TARGETS, nn, lambda n, v: np.array(n.backprop(SAMPLES, v)), EDGE),
-    "NN predict": Entry("X", SAMPLES, nn, lambda n, v: n.predict(v), EDGE, {"no rows"}),
+    "NN predict": Entry("X", SAMPLES, nn, lambda n, v: n.predict(v), NN_SAMPLES, {"no rows"}),
     "NN article predict": Entry(
-        "X", SAMPLES, article, lambda n, v: n.predict(v), EDGE, {"no rows"}
+        "X", SAMPLES, article, lambda n, v: n.predict(v), NN_SAMPLES, {"no rows"}
     ),
-    "NN forward": Entry("X", SAMPLES, nn, lambda n, v: n.forward(v), EDGE, {"no rows"}),
+    "NN forward": Entry("X", SAMPLES, nn, lambda n, v: n.forward(v), NN_SAMPLES, {"no rows"}),
     "NN find_learning_rate X": Entry(
         "X",
         SAMPLES,
         nn,
         lambda n, v: find_learning_rate(n, v, TARGETS, batch_size=4).losses,
-        EDGE,
+        NN_SAMPLES,
     ),
     "NN wih": Entry("wih", np.ones((5, 4), F32), nn, assigned("wih"), EDGE),
     "NN who": Entry("who", np.ones((3, 5), F32), nn, assigned("who"), EDGE),
