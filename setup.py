@@ -29,18 +29,24 @@ SOURCES = Path("cnn_core")
 SHARED = "cnn_core._native._cnn_core_shared"
 MODULES = (
     "dense",
+    "workspace",
+    "layer",
     "activations",
     "losses",
     "optimizers",
     "randomness",
+    "net",
+    "update",
     "normalization",
     "dropout",
-    "workspace",
+    "dense_layer",
+    "embedding",
+    "describe",
     "gather",
     "forward",
     "backward",
-    "update",
     "small_batches",
+    "data",
     "kernels",
     "engine",
 )
@@ -49,7 +55,9 @@ COMMON_MODULES = ("pool", "thread_tuning")
 # A register tile is one function that is called with constants for its sizes: compiled out of line
 # it takes three times as long. So every inline function of such a module is inlined, and nothing
 # around it is worth a copy for each of the sizes.
-INLINED = {"dense": [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]}
+# The loops over formulas of activations and losses are such functions as well.
+ALWAYS_INLINED = [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]
+INLINED = dict.fromkeys(("dense", "activations", "losses"), ALWAYS_INLINED)
 GCC_FLAGS = {"dense": ["-fno-ipa-cp"]}
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")

@@ -1,9 +1,11 @@
 """Activations: the formulas for one value, and loops over all of them.
 
 Rows without gaps between them are one run of values, which the compiler turns into vectors. A new
-activation is its two formulas without branches, a pair of functions and a line in
-`activation_named`; what its formulas are made of stands in scalar.pxd.
+activation is its two formulas without branches, a name and a line in `activate` and in
+`activation_backward`; what its formulas are made of stands in scalar.pxd.
 """
+
+cimport cython
 
 from .matrix cimport Shape, runs
 from .scalar cimport (
@@ -20,39 +22,61 @@ from .scalar cimport (
     tanh_of,
     tanh_slope,
 )
+from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
 
 ctypedef real (*Formula)(real) noexcept nogil
 
+# In the order of `ActivationName`.
+NAMES = (
+    "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus",
+    "exp", "softmax",
+)
+
 
 cdef Activation activation_named(str name) except *:
-    if name == "identity":
-        return Activation(identity, identity_backward, False)
-    if name == "sigmoid":
-        return Activation(sigmoid, sigmoid_backward, False)
-    if name == "tanh":
-        return Activation(tanh, tanh_backward, False)
-    if name == "relu":
-        return Activation(relu, relu_backward, False)
-    if name == "leaky_relu":
-        return Activation(leaky_relu, leaky_relu_backward, False)
-    if name == "elu":
-        return Activation(elu, elu_backward, False)
-    if name == "selu":
-        return Activation(selu, selu_backward, False)
-    if name == "gelu":
-        return Activation(gelu, gelu_backward, True)
-    if name == "silu":
-        return Activation(silu, silu_backward, True)
-    if name == "softplus":
-        return Activation(softplus, softplus_backward, False)
-    if name == "exp":
-        return Activation(exp, exp_backward, False)
-    if name == "softmax":
-        return Activation(softmax, softmax_backward, False)
-    raise ValueError(
-        "activation: expected identity, sigmoid, tanh, relu, leaky_relu, elu, selu, gelu, silu, "
-        f"softplus, exp or softmax, found {name!r}"
-    )
+    if name not in NAMES:
+        raise ValueError(f"activation: expected one of {', '.join(NAMES)}, found {name!r}")
+    return Activation(<ActivationName><int>NAMES.index(name), name in ("gelu", "silu"))
+
+
+@cython.final
+cdef class ActivationLayer(Layer):
+    """The layer of an activation: in place, unless its input is read later."""
+
+    cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
+        Layer.lay_out(self, workspace, buffers, training)
+        if training and self.keeps_z:
+            buffers.outputs = workspace.carve_rows(buffers.row)
+        return 0
+
+    cdef void predict(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
+        ThreadBuffers thread,
+    ) noexcept nogil:
+        activate(
+            &self.activation, buffers.inputs, buffers.outputs,
+            Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+        )
+
+    cdef void backward(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
+        ThreadBuffers thread,
+    ) noexcept nogil:
+        if not self.passes_back:
+            activation_backward(
+                &self.activation, buffers.inputs, buffers.outputs, buffers.delta,
+                buffers.input_delta, Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+            )
+
+
+cdef ActivationLayer activation_layer(str name, Py_ssize_t units, bint is_last, bint passes_back):
+    cdef ActivationLayer layer = ActivationLayer.__new__(ActivationLayer)
+    layer.activation = activation_named(name)
+    layer.fan_in = layer.fan_out = units
+    # The loss is computed from z. The article takes what is in place of it for z once more.
+    layer.keeps_z = (is_last or layer.activation.needs_z) and not passes_back
+    layer.passes_back = passes_back
+    return layer
 
 
 # The compiler puts a formula into these loops and leaves neither a call nor a pointer. One called
@@ -60,81 +84,116 @@ cdef Activation activation_named(str name) except *:
 
 
 cdef inline void each(
-    Formula formula, const real *z, real *out, Shape shape
+    Formula formula, const real[::1] z, real[::1] out, Shape shape
 ) noexcept nogil:
     """out = formula(z)."""
-    cdef Py_ssize_t i, j
-    shape = runs(shape)
+    cdef Py_ssize_t i, j, at
     for i in range(shape.rows):
-        for j in range(shape.columns):
-            out[i * shape.row + j] = formula(z[i * shape.row + j])
+        at = shape.start + i * shape.row
+        for j in range(at, at + shape.columns):
+            out[j] = formula(z[j])
 
 
 cdef inline void each_times(
-    Formula slope, const real *point, const real *grad_a, real *out, Shape shape
+    Formula slope, const real[::1] point, const real[::1] grad_a, real[::1] out, Shape shape
 ) noexcept nogil:
     """out = grad_a * slope(point), where the point is a or z."""
     cdef Py_ssize_t i, j, at
-    shape = runs(shape)
     for i in range(shape.rows):
-        for j in range(shape.columns):
-            at = i * shape.row + j
-            out[at] = grad_a[at] * slope(point[at])
+        at = shape.start + i * shape.row
+        for j in range(at, at + shape.columns):
+            out[j] = grad_a[j] * slope(point[j])
 
 
-cdef void identity(const real *z, real *out, Shape shape) noexcept nogil:
-    cdef Py_ssize_t i, j
-    if out == z:
+cdef void activate(
+    const Activation *activation, const real[::1] z, real[::1] out, Shape shape
+) noexcept nogil:
+    """out = activation(z)."""
+    if activation.name == SOFTMAX:
+        softmax(z, out, shape)
+        return
+    shape = runs(shape)
+    if activation.name == IDENTITY:
+        copy(z, out, shape)
+    elif activation.name == SIGMOID:
+        each(sigmoid_of, z, out, shape)
+    elif activation.name == TANH:
+        each(tanh_of, z, out, shape)
+    elif activation.name == RELU:
+        each(relu_of, z, out, shape)
+    elif activation.name == LEAKY_RELU:
+        each(leaky_relu_of, z, out, shape)
+    elif activation.name == ELU:
+        each(elu_of, z, out, shape)
+    elif activation.name == SELU:
+        each(selu_of, z, out, shape)
+    elif activation.name == GELU:
+        each(gelu_of, z, out, shape)
+    elif activation.name == SILU:
+        each(silu_of, z, out, shape)
+    elif activation.name == SOFTPLUS:
+        each(softplus_of, z, out, shape)
+    elif activation.name == EXP:
+        each(exp_of, z, out, shape)
+
+
+cdef void activation_backward(
+    const Activation *activation, const real[::1] z, const real[::1] a, const real[::1] grad_a,
+    real[::1] out, Shape shape,
+) noexcept nogil:
+    """out = dloss/dz from dloss/da."""
+    if activation.name == SOFTMAX:
+        softmax_backward(a, grad_a, out, shape)
+        return
+    shape = runs(shape)
+    if activation.name == IDENTITY:
+        copy(grad_a, out, shape)
+    elif activation.name == SIGMOID:
+        each_times(sigmoid_slope, a, grad_a, out, shape)
+    elif activation.name == TANH:
+        each_times(tanh_slope, a, grad_a, out, shape)
+    elif activation.name == RELU:
+        relu_backward(a, grad_a, out, shape)
+    elif activation.name == LEAKY_RELU:
+        each_times(leaky_relu_slope, a, grad_a, out, shape)
+    elif activation.name == ELU:
+        each_times(elu_slope, a, grad_a, out, shape)
+    elif activation.name == SELU:
+        each_times(selu_slope, a, grad_a, out, shape)
+    elif activation.name == GELU:
+        each_times(gelu_slope, z, grad_a, out, shape)
+    elif activation.name == SILU:
+        each_times(silu_slope, z, grad_a, out, shape)
+    elif activation.name == SOFTPLUS:
+        each_times(softplus_slope, a, grad_a, out, shape)
+    elif activation.name == EXP:
+        each_times(exp_slope, a, grad_a, out, shape)
+
+
+cdef void copy(const real[::1] values, real[::1] out, Shape shape) noexcept nogil:
+    cdef Py_ssize_t i, j, at
+    if &out[0] == &values[0]:
         return
     for i in range(shape.rows):
-        for j in range(shape.columns):
-            out[i * shape.row + j] = z[i * shape.row + j]
+        at = shape.start + i * shape.row
+        for j in range(at, at + shape.columns):
+            out[j] = values[j]
 
 
-cdef void identity_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
+cdef void relu_backward(
+    const real[::1] a, const real[::1] grad_a, real[::1] out, Shape shape
 ) noexcept nogil:
-    identity(grad_a, out, shape)
+    """Not by a slope, by which an infinite gradient times 0 would be NaN."""
+    cdef Py_ssize_t i, j, at
+    for i in range(shape.rows):
+        at = shape.start + i * shape.row
+        for j in range(at, at + shape.columns):
+            out[j] = grad_a[j] if a[j] > 0 else 0
 
 
 cdef inline real relu_of(real z) noexcept nogil:
     # In this order a NaN stays one.
     return <real>0 if z <= 0 else z
-
-
-cdef void relu(const real *z, real *out, Shape shape) noexcept nogil:
-    each(relu_of, z, out, shape)
-
-
-cdef void relu_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    cdef Py_ssize_t i, j, at
-    shape = runs(shape)
-    for i in range(shape.rows):
-        for j in range(shape.columns):
-            at = i * shape.row + j
-            out[at] = grad_a[at] if a[at] > 0 else 0
-
-
-cdef void sigmoid(const real *z, real *out, Shape shape) noexcept nogil:
-    each(sigmoid_of, z, out, shape)
-
-
-cdef void sigmoid_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    each_times(sigmoid_slope, a, grad_a, out, shape)
-
-
-cdef void tanh(const real *z, real *out, Shape shape) noexcept nogil:
-    each(tanh_of, z, out, shape)
-
-
-cdef void tanh_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    each_times(tanh_slope, a, grad_a, out, shape)
 
 
 cdef inline real leaky_relu_of(real z) noexcept nogil:
@@ -145,32 +204,12 @@ cdef inline real leaky_relu_slope(real a) noexcept nogil:
     return <real>1 if a > 0 else <real>0.01
 
 
-cdef void leaky_relu(const real *z, real *out, Shape shape) noexcept nogil:
-    each(leaky_relu_of, z, out, shape)
-
-
-cdef void leaky_relu_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    each_times(leaky_relu_slope, a, grad_a, out, shape)
-
-
 cdef inline real elu_of(real z) noexcept nogil:
     return z if z > 0 else exp_less_1_of_negative(at_most(0, z))
 
 
 cdef inline real elu_slope(real a) noexcept nogil:
     return <real>1 if a > 0 else a + <real>1
-
-
-cdef void elu(const real *z, real *out, Shape shape) noexcept nogil:
-    each(elu_of, z, out, shape)
-
-
-cdef void elu_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    each_times(elu_slope, a, grad_a, out, shape)
 
 
 cdef inline real selu_of(real z) noexcept nogil:
@@ -181,16 +220,6 @@ cdef inline real selu_of(real z) noexcept nogil:
 
 cdef inline real selu_slope(real a) noexcept nogil:
     return <real>1.0507009873554804934 if a > 0 else a + <real>1.7580993408473768599
-
-
-cdef void selu(const real *z, real *out, Shape shape) noexcept nogil:
-    each(selu_of, z, out, shape)
-
-
-cdef void selu_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    each_times(selu_slope, a, grad_a, out, shape)
 
 
 # gelu and silu are z * sigmoid(v), where v is z or nearly 1.6 * (z + 0.04 * z**3). Beyond their
@@ -222,16 +251,6 @@ cdef inline real gelu_slope(real z) noexcept nogil:
     return gate_slope(z, gelu_exponent(z), rise)
 
 
-cdef void gelu(const real *z, real *out, Shape shape) noexcept nogil:
-    each(gelu_of, z, out, shape)
-
-
-cdef void gelu_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    each_times(gelu_slope, z, grad_a, out, shape)
-
-
 cdef inline real silu_of(real z) noexcept nogil:
     return at_least(-1000, z) * sigmoid_of(z)
 
@@ -239,16 +258,6 @@ cdef inline real silu_of(real z) noexcept nogil:
 cdef inline real silu_slope(real z) noexcept nogil:
     z = at_most(1000, at_least(-1000, z))
     return gate_slope(z, z, 1)
-
-
-cdef void silu(const real *z, real *out, Shape shape) noexcept nogil:
-    each(silu_of, z, out, shape)
-
-
-cdef void silu_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    each_times(silu_slope, z, grad_a, out, shape)
 
 
 cdef inline real softplus_of(real z) noexcept nogil:
@@ -259,63 +268,39 @@ cdef inline real softplus_slope(real a) noexcept nogil:
     return -exp_less_1_of_negative(-a)
 
 
-cdef void softplus(const real *z, real *out, Shape shape) noexcept nogil:
-    each(softplus_of, z, out, shape)
-
-
-cdef void softplus_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    each_times(softplus_slope, a, grad_a, out, shape)
-
-
 cdef inline real exp_slope(real a) noexcept nogil:
     return a
 
 
-cdef void exp(const real *z, real *out, Shape shape) noexcept nogil:
-    each(exp_of, z, out, shape)
-
-
-cdef void exp_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
-) noexcept nogil:
-    each_times(exp_slope, a, grad_a, out, shape)
-
-
-cdef void softmax(const real *z, real *out, Shape shape) noexcept nogil:
+cdef void softmax(const real[::1] z, real[::1] out, Shape shape) noexcept nogil:
     """exp(z - largest) over its sum: no term exceeds 1, and one of them is 1."""
-    cdef Py_ssize_t i, j
-    cdef const real *row
-    cdef real *result
+    cdef Py_ssize_t i, j, at, end
     cdef real largest, total
     for i in range(shape.rows):
-        row = z + i * shape.row
-        result = out + i * shape.row
-        largest = row[0]
-        for j in range(1, shape.columns):
-            largest = row[j] if row[j] > largest else largest
-        for j in range(shape.columns):
-            result[j] = exp_of_negative(row[j] - largest)
+        at = shape.start + i * shape.row
+        end = at + shape.columns
+        largest = z[at]
+        for j in range(at + 1, end):
+            largest = z[j] if z[j] > largest else largest
+        for j in range(at, end):
+            out[j] = exp_of_negative(z[j] - largest)
         total = 0
-        for j in range(shape.columns):
-            total = total + result[j]
-        for j in range(shape.columns):
-            result[j] = result[j] / total
+        for j in range(at, end):
+            total = total + out[j]
+        for j in range(at, end):
+            out[j] = out[j] / total
 
 
 cdef void softmax_backward(
-    const real *z, const real *a, const real *grad_a, real *out, Shape shape
+    const real[::1] a, const real[::1] grad_a, real[::1] out, Shape shape
 ) noexcept nogil:
-    cdef Py_ssize_t i, j
-    cdef const real *activation
-    cdef const real *gradient
+    cdef Py_ssize_t i, j, at, end
     cdef real mean
     for i in range(shape.rows):
-        activation = a + i * shape.row
-        gradient = grad_a + i * shape.row
+        at = shape.start + i * shape.row
+        end = at + shape.columns
         mean = 0
-        for j in range(shape.columns):
-            mean = real_multiply_add(activation[j], gradient[j], mean)
-        for j in range(shape.columns):
-            out[i * shape.row + j] = activation[j] * (gradient[j] - mean)
+        for j in range(at, end):
+            mean = real_multiply_add(a[j], grad_a[j], mean)
+        for j in range(at, end):
+            out[j] = a[j] * (grad_a[j] - mean)

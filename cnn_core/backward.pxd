@@ -12,4 +12,4 @@ cdef void backward_layers(
 # Tasks for `run`.
 cdef void forward_backward_block(void *context, Py_ssize_t block, int thread) noexcept nogil
 cdef void backward_block(void *context, Py_ssize_t block, int thread) noexcept nogil
-cdef void normalize_batch_backward(void *context, Py_ssize_t block, int thread) noexcept nogil
+cdef void backward_all_task(void *context, Py_ssize_t task, int thread) noexcept nogil

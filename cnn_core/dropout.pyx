@@ -1,19 +1,58 @@
 """Dropout: what a unit of a sample draws in a step depends on its place alone, whoever computes it."""
 
+cimport cython
 from libc.math cimport floor
 from libc.stdint cimport uint32_t, uint64_t
 
 from .matrix cimport Shape
+from .net cimport Net
 from .randomness cimport Counter, random_bits
 from .scalar cimport real
+from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace, counter_of
 
 cdef enum:
     # Random words at hand while a row is gone through.
     WORDS = 256
 
 
+@cython.final
+cdef class DropoutLayer(Layer):
+    """The layer of a dropout: in predictions nothing."""
+
+    cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
+        Layer.lay_out(self, workspace, buffers, training)
+        if training:
+            buffers.outputs = workspace.carve_rows(buffers.row)
+        return 0
+
+    cdef void forward(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
+        ThreadBuffers thread,
+    ) noexcept nogil:
+        drop(
+            self.rate, (<Net>batch.net).key, counter_of(batch, self.number, top), buffers.inputs,
+            buffers.outputs, Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+        )
+
+    cdef void backward(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
+        ThreadBuffers thread,
+    ) noexcept nogil:
+        drop(
+            self.rate, (<Net>batch.net).key, counter_of(batch, self.number, top), buffers.delta,
+            buffers.input_delta, Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+        )
+
+
+cdef DropoutLayer dropout_layer(double rate, Py_ssize_t units):
+    cdef DropoutLayer layer = DropoutLayer.__new__(DropoutLayer)
+    layer.rate = rate
+    layer.fan_in = layer.fan_out = units
+    return layer
+
+
 cdef void drop(
-    double rate, uint64_t key, Counter counter, const real *a, real *out, Shape shape
+    double rate, uint64_t key, Counter counter, const real[::1] a, real[::1] out, Shape shape
 ) noexcept nogil:
     """out = a / (1 - rate) where the random word is at least rate * 2**32, else 0.
 
@@ -28,8 +67,8 @@ cdef void drop(
         while start < shape.columns:
             count = min(shape.columns - start, <Py_ssize_t>WORDS)
             random_bits(key, <uint32_t>(start // 4), counter, words, count)
+            at = shape.start + i * shape.row + start
             for j in range(count):
-                at = i * shape.row + start + j
-                out[at] = a[at] * kept if words[j] >= threshold else 0
+                out[at + j] = a[at + j] * kept if words[j] >= threshold else 0
             start += count
         counter.second += 1

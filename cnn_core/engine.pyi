@@ -9,13 +9,6 @@ from cnn_core.network import FloatArray, IndexArray
 from cnn_core.sparse import Samples
 
 @final
-class Data: ...
-
-@final
-class LearningRates:
-    def __new__(cls, rates: float | npt.NDArray[np.float64], steps: int) -> LearningRates: ...
-
-@final
 class Predictor:
     def __call__(self, x: Samples) -> FloatArray: ...
 

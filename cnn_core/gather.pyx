@@ -2,8 +2,9 @@
 
 from libc.string cimport memcpy, memset
 
+from .net cimport Net
 from .scalar cimport real
-from .workspace cimport BatchSlice, Buffers, Layer, Net, Samples
+from .workspace cimport BatchSlice, Samples, Workspace
 
 cdef extern from "vector.h" nogil:
     ctypedef float vector
@@ -59,44 +60,39 @@ cdef double total_of(const BatchSlice *batch) noexcept nogil:
 
 cdef void gather_slice(const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
     """Copy the inputs and the targets of some samples into the workspace."""
-    cdef const Buffers *workspace = batch.workspace
-    cdef const Layer *last = &batch.net.layers[batch.net.size - 1]
-    gather(
-        batch.net, &batch.samples, batch.first + top, rows, workspace.x + top * workspace.input_row,
-        workspace.input_row,
-    )
-    gather_targets(batch, top, rows, workspace.targets + top * last.row, last.row)
+    gather(batch, top, rows)
+    gather_targets(batch, (<Workspace>batch.workspace).targets, top, rows)
 
 
-cdef void gather(
-    const Net *net, const Samples *samples, Py_ssize_t first, Py_ssize_t rows, real *out,
-    Py_ssize_t row,
-) noexcept nogil:
-    """Copy samples as reals, scaled, `row` values apart.
+cdef void gather(const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
+    """Copy samples into the workspace, as reals and scaled.
 
     They come from memory in any order: meanwhile the core asks for what it copies two samples later.
     """
-    cdef Py_ssize_t i, start, later
-    cdef real scale = <real>net.input_scale
-    for i in range(rows):
-        start = number_of(samples, first + i) * net.inputs
-        later = number_of(samples, min(first + i + 2, samples.count - 1)) * net.inputs
+    cdef const Samples *samples = &batch.samples
+    cdef Py_ssize_t i, start, later, inputs = (<Net>batch.net).inputs
+    cdef Py_ssize_t row = (<Workspace>batch.workspace).input_row
+    cdef real *out = &(<Workspace>batch.workspace).x[0]
+    cdef real scale = <real>(<Net>batch.net).input_scale
+    for i in range(top, top + rows):
+        start = number_of(samples, batch.first + i) * inputs
+        later = number_of(samples, min(batch.first + i + 2, samples.count - 1)) * inputs
         if samples.row_starts != NULL:
-            scatter(samples, number_of(samples, first + i), net.inputs, scale, out + i * row)
+            scatter(samples, number_of(samples, batch.first + i), inputs, scale, out + i * row)
         elif samples.bytes != NULL:
-            convert(samples.bytes + start, samples.bytes + later, net.inputs, scale, out + i * row)
+            convert(samples.bytes + start, samples.bytes + later, inputs, scale, out + i * row)
         else:
-            rescale(samples.reals + start, samples.reals + later, net.inputs, scale, out + i * row)
+            rescale(samples.reals + start, samples.reals + later, inputs, scale, out + i * row)
 
 
 cdef void ask_for_quarter(
-    const Net *net, const Samples *samples, Py_ssize_t i, int quarter
+    const Samples *samples, Py_ssize_t inputs, Py_ssize_t i, int quarter
 ) noexcept nogil:
     """Have a quarter of sample number `i` of the order brought near, if there is such a sample."""
-    cdef Py_ssize_t first = net.inputs * quarter // 4, size = net.inputs * (quarter + 1) // 4 - first
+    cdef Py_ssize_t first = inputs * quarter // 4, size = inputs * (quarter + 1) // 4 - first
     if i >= samples.count or samples.row_starts != NULL:
         return
-    first += number_of(samples, i) * net.inputs
+    first += number_of(samples, i) * inputs
     if samples.reals == NULL:
         ask_for(samples.bytes + first, size)
     else:
@@ -152,18 +148,19 @@ cdef inline void rescale(
 
 
 cdef void gather_targets(
-    const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows, real *out, Py_ssize_t row
+    const BatchSlice *batch, real[::1] out, Py_ssize_t top, Py_ssize_t rows
 ) noexcept nogil:
     """Copy the rows of targets of some samples, or write them out from the labels."""
     cdef const Samples *samples = &batch.samples
-    cdef Py_ssize_t i, j, source, outputs = batch.net.outputs
-    for i in range(rows):
-        source = number_of(samples, batch.first + top + i)
+    cdef Py_ssize_t i, j, at, source, outputs = (<Net>batch.net).outputs
+    for i in range(top, top + rows):
+        at = i * (<Workspace>batch.workspace).target_row
+        source = number_of(samples, batch.first + i)
         if samples.labels != NULL:
             for j in range(outputs):
-                out[i * row + j] = samples.other_target
-            out[i * row + samples.labels[source]] = samples.own_target
+                out[at + j] = samples.other_target
+            out[at + samples.labels[source]] = samples.own_target
         else:
             memcpy(
-                out + i * row, samples.targets + source * outputs, <size_t>outputs * sizeof(real)
+                &out[at], samples.targets + source * outputs, <size_t>outputs * sizeof(real)
             )

@@ -1,13 +1,8 @@
-from typing import final
-
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.network import Activation, FloatArray, Loss, Normalization
 from cnn_core.optimizers import Optimizer
-
-@final
-class OwnBuffers: ...
 
 def dense_forward(
     x: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray

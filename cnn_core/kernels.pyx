@@ -4,19 +4,20 @@ What each one does, with shapes and errors, stands in `cnn_core.backends.interfa
 dtype, rank, byte order or layout is refused by the typed memoryviews themselves.
 """
 
-cimport cython
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport uint32_t, uint64_t
 
 from operator import index
 
-from . cimport dense, normalization, randomness
+import numpy as np
+
+from . cimport activations, dense, losses, normalization, randomness
 from .activations cimport Activation, activation_named
 from .dense cimport ProductBuffers
 from .dropout cimport drop
 from .losses cimport LossFunction, loss_named
-from .matrix cimport Shape, shape_of
+from .matrix cimport Range, Shape
 from .normalization cimport (
+    Units,
     add_products,
     columns_backward,
     normalize_columns,
@@ -26,10 +27,7 @@ from .normalization cimport (
 from .optimizers cimport Optimizer, Step
 from .randomness cimport Counter
 from .scalar cimport real
-
-
-cdef enum:
-    ALIGNMENT = 64
+from .workspace cimport Workspace
 
 
 cdef int require(str argument, Py_ssize_t found, Py_ssize_t expected, str axis) except -1:
@@ -50,23 +48,21 @@ cdef inline bint is_empty(const real[:, ::1] array) noexcept:
     return array.shape[0] == 0 or array.shape[1] == 0
 
 
-@cython.final
-cdef class OwnBuffers:
-    """What a product needs beside its matrices."""
+cdef real[::1] flat(const real[:, ::1] array):
+    """The values of an array that is not empty, row by row, as the loops take them."""
+    return <real[: array.shape[0] * array.shape[1]]><real *>&array[0, 0]
 
-    cdef void *memory
-    cdef ProductBuffers *product
 
-    def __cinit__(self):
-        self.memory = PyMem_RawMalloc(sizeof(ProductBuffers) + ALIGNMENT)
-        if self.memory == NULL:
-            raise MemoryError(f"no memory for a product: {sizeof(ProductBuffers)} bytes")
-        self.product = <ProductBuffers *>(
-            (<size_t>self.memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-        )
+cdef inline Shape shape_of(const real[:, ::1] array) noexcept:
+    return Shape(0, array.shape[0], array.shape[1], array.shape[1])
 
-    def __dealloc__(self):
-        PyMem_RawFree(self.memory)
+
+cdef Workspace memory_for_product():
+    """Memory that begins with what a product needs beside its matrices."""
+    cdef Workspace workspace = Workspace(1)
+    workspace.carve(sizeof(ProductBuffers))
+    workspace.allocate()
+    return workspace
 
 
 def dense_forward(
@@ -79,9 +75,10 @@ def dense_forward(
     require_shape("weights", weights, x.shape[1], weights.shape[1])
     require("bias", bias.shape[0], weights.shape[1], "values")
     require_shape("out", out, x.shape[0], weights.shape[1])
-    cdef OwnBuffers buffers = OwnBuffers()
+    cdef Workspace memory = memory_for_product()
+    cdef ProductBuffers *buffers = <ProductBuffers *>memory.carve(sizeof(ProductBuffers))
     with nogil:
-        dense.dense_forward(x, weights, bias, out, buffers.product)
+        dense.dense_forward(x, weights, bias, out, buffers)
 
 
 def dense_backward(
@@ -95,11 +92,12 @@ def dense_backward(
     """``x.T @ delta``, ``delta.sum(axis=0)`` and ``delta @ weights.T``, each if asked for."""
     require_shape("weights", weights, x.shape[1], weights.shape[1])
     require_shape("delta", delta, x.shape[0], weights.shape[1])
-    cdef OwnBuffers buffers = OwnBuffers()
+    cdef Workspace memory = memory_for_product()
+    cdef ProductBuffers *buffers = <ProductBuffers *>memory.carve(sizeof(ProductBuffers))
     if grad_weights is not None:
         require_shape("grad_weights", grad_weights, weights.shape[0], weights.shape[1])
         with nogil:
-            dense.dense_weight_gradient(x, delta, grad_weights, buffers.product)
+            dense.dense_weight_gradient(x, delta, grad_weights, buffers)
     if grad_bias is not None:
         require("grad_bias", grad_bias.shape[0], weights.shape[1], "values")
         with nogil:
@@ -107,7 +105,7 @@ def dense_backward(
     if grad_x is not None:
         require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
         with nogil:
-            dense.dense_input_gradient(delta, weights, grad_x, buffers.product)
+            dense.dense_input_gradient(delta, weights, grad_x, buffers)
 
 
 def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1] out not None):
@@ -116,8 +114,10 @@ def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1
     require_shape("out", out, z.shape[0], z.shape[1])
     if is_empty(z):
         return
+    cdef real[::1] values = flat(z), result = flat(out)
+    cdef Shape shape = shape_of(z)
     with nogil:
-        chosen.forward(&z[0, 0], &out[0, 0], shape_of(z))
+        activations.activate(&chosen, values, result, shape)
 
 
 def activation_backward(
@@ -134,8 +134,10 @@ def activation_backward(
     require_shape("out", out, z.shape[0], z.shape[1])
     if is_empty(z):
         return
+    cdef real[::1] values = flat(z), points = flat(a), gradient = flat(grad_a), result = flat(out)
+    cdef Shape shape = shape_of(z)
     with nogil:
-        chosen.backward(&z[0, 0], &a[0, 0], &grad_a[0, 0], &out[0, 0], shape_of(z))
+        activations.activation_backward(&chosen, values, points, gradient, result, shape)
 
 
 def loss(
@@ -148,18 +150,18 @@ def loss(
     """The loss, summed over outputs, averaged over samples, in float64."""
     cdef LossFunction chosen = loss_named(loss, z.shape[1])
     cdef Py_ssize_t i
-    cdef double of_row, losses = 0
+    cdef double found = 0
     cdef double total = total_of(z, y, t, weights)
     if is_empty(z) or total == 0:
         return 0.0
+    cdef real[::1] values = flat(z), outputs = flat(y), targets = flat(t)
+    cdef double[::1] of_rows = np.empty(z.shape[0])
+    cdef Shape shape = shape_of(z)
     with nogil:
+        losses.row_losses(&chosen.value, values, outputs, targets, shape, of_rows, 0)
         for i in range(z.shape[0]):
-            chosen.value.of_rows(
-                &chosen.value, &z[i, 0], &y[i, 0], &t[i, 0], Shape(1, z.shape[1], z.shape[1]),
-                &of_row,
-            )
-            losses += of_row if weights is None else weights[i] * of_row
-    return losses / total
+            found += of_rows[i] if weights is None else weights[i] * of_rows[i]
+    return found / total
 
 
 def output_delta(
@@ -184,10 +186,11 @@ def output_delta(
         return
     if &out[0, 0] == &y[0, 0]:
         y = y.copy()
+    cdef real[::1] values = flat(z), outputs = flat(y), targets = flat(t), result = flat(out)
+    cdef Shape shape = shape_of(z)
     with nogil:
-        chosen.value.delta(
-            &chosen.value, &last, &z[0, 0], &y[0, 0], &t[0, 0], <real>total, shape_of(z),
-            &out[0, 0],
+        losses.output_delta(
+            &chosen.value, &last, values, outputs, targets, <real>total, shape, result
         )
         if weights is not None:
             for i in range(z.shape[0]):
@@ -229,16 +232,18 @@ def normalize(
     require_shape("z", z, u.shape[0], u.shape[1])
     if is_empty(u):
         return
+    cdef real[::1] parameters = np.concatenate((gain, bias)), values = flat(u)
+    cdef real[::1] normalized = flat(normal), result = flat(z)
+    cdef real[::1] statistics = np.empty(2 * u.shape[1], np.asarray(parameters).dtype)
+    cdef Shape shape = shape_of(u)
+    cdef Units units = Units(0, u.shape[1], 0, u.shape[1])
     with nogil:
         if over_batch:
             normalize_columns(
-                &u[0, 0], &gain[0], &bias[0], shape_of(u), &normal[0, 0], &spread[0], &z[0, 0],
-                NULL, NULL,
+                values, parameters, units, shape, normalized, spread, result, statistics
             )
         else:
-            normalize_rows(
-                &u[0, 0], &gain[0], &bias[0], shape_of(u), &normal[0, 0], &spread[0], &z[0, 0]
-            )
+            normalize_rows(values, parameters, units, shape, 0, normalized, spread, result)
 
 
 def normalize_backward(
@@ -264,17 +269,16 @@ def normalize_backward(
     grad_bias[:] = 0
     if is_empty(normal):
         return
+    cdef real[::1] normalized = flat(normal), values = flat(delta), result = flat(out)
+    cdef Shape shape = shape_of(normal)
+    cdef Units units_at = Units(0, 0, 0, 0)
     with nogil:
-        add_products(&delta[0, 0], &normal[0, 0], shape_of(normal), &grad_gain[0])
+        add_products(values, normalized, shape, grad_gain, 0)
         dense.dense_bias_gradient(delta, grad_bias)
         if over_batch:
-            columns_backward(
-                &normal[0, 0], &spread[0], &gain[0], &delta[0, 0], shape_of(normal), &out[0, 0]
-            )
+            columns_backward(normalized, spread, gain, units_at, values, shape, result)
         else:
-            rows_backward(
-                &normal[0, 0], &spread[0], &gain[0], &delta[0, 0], shape_of(normal), &out[0, 0]
-            )
+            rows_backward(normalized, spread, gain, units_at, values, shape, 0, result)
 
 
 def normalize_by(
@@ -293,10 +297,13 @@ def normalize_by(
     require_shape("z", z, u.shape[0], u.shape[1])
     if is_empty(u):
         return
+    cdef real[::1] parameters = np.concatenate((gain, bias))
+    cdef real[::1] statistics = np.concatenate((mean, variance))
+    cdef real[::1] values = flat(u), result = flat(z)
+    cdef Shape shape = shape_of(u)
+    cdef Units units = Units(0, u.shape[1], 0, u.shape[1])
     with nogil:
-        normalization.normalize_by(
-            &mean[0], &variance[0], &gain[0], &bias[0], &u[0, 0], shape_of(u), &z[0, 0]
-        )
+        normalization.normalize_by(statistics, parameters, units, values, shape, result)
 
 
 cdef bint is_over_batch(str normalization) except -1:
@@ -323,13 +330,14 @@ def update(
     require_shape("moments", moments, optimizer.n_moments, size)
     if size == 0:
         return
+    cdef Range where = Range(0, 1, size, size, 0, size, False)
+    cdef real[::1] first, second
+    if moments.shape[0] > 0:
+        first = moments[0]
+    if moments.shape[0] > 1:
+        second = moments[1]
     with nogil:
-        chosen.update(
-            &numbers, &parameters[0], &gradient[0],
-            &moments[0, 0] if moments.shape[0] > 0 else NULL,
-            &moments[1, 0] if moments.shape[0] > 1 else NULL,
-            size,
-        )
+        chosen.update(&numbers, &where, parameters, gradient, first, second)
 
 
 def random_bits(key, tuple counter not None, uint32_t[::1] out not None):
@@ -357,8 +365,10 @@ def dropout(
         raise ValueError(f"rate: expected 0 up to below 1, found {rate}")
     if is_empty(a):
         return
+    cdef real[::1] values = flat(a), result = flat(out)
+    cdef Shape shape = shape_of(a)
     with nogil:
-        drop(rate, number, counter, &a[0, 0], &out[0, 0], shape_of(a))
+        drop(rate, number, counter, values, result, shape)
 
 
 cdef object whole(str argument, value, limit):

@@ -4,23 +4,21 @@ from .activations cimport Activation
 from .matrix cimport Shape
 from .scalar cimport real
 
-cdef struct Loss
 
-# The loss of each row, summed over its outputs, into `out`; z, y and t have one shape.
-ctypedef void (*RowLosses)(
-    const Loss *loss, const real *z, const real *y, const real *t, Shape shape, double *out
-) noexcept nogil
-# dloss/dz for a batch of `samples` samples, or of so much weight, of which these are some rows; out
-# is none of the others.
-ctypedef void (*OutputDelta)(
-    const Loss *loss, const Activation *activation, const real *z, const real *y, const real *t,
-    real samples, Shape shape, real *out,
-) noexcept nogil
+cdef enum LossName:
+    SQUARED_ERROR
+    ABSOLUTE_ERROR
+    HUBER
+    PINBALL
+    POISSON
+    BINARY_CROSS_ENTROPY
+    CROSS_ENTROPY
+    # Of the article: the squared error, and y - t as the derivative, summed over the samples.
+    ARTICLE
 
 
 cdef struct Loss:
-    RowLosses of_rows
-    OutputDelta delta
+    LossName name
     # Where Huber's parabola ends.
     double limit
     # Pinball's, one for each output; they belong to the `LossFunction`.
@@ -34,3 +32,14 @@ cdef class LossFunction:
 
 # A name, or an instance of Huber or Pinball, for so many outputs.
 cdef LossFunction loss_named(object loss, Py_ssize_t outputs)
+# The loss of each row, summed over its outputs, from losses[first] on; z, y and t have one shape.
+cdef void row_losses(
+    const Loss *loss, const real[::1] z, const real[::1] y, const real[::1] t, Shape shape,
+    double[::1] losses, Py_ssize_t first,
+) noexcept nogil
+# dloss/dz for a batch of `samples` samples, or of so much weight, of which these are some rows; out
+# is none of the others.
+cdef void output_delta(
+    const Loss *loss, const Activation *activation, const real[::1] z, const real[::1] y,
+    const real[::1] t, real samples, Shape shape, real[::1] out,
+) noexcept nogil

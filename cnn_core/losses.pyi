@@ -3,5 +3,7 @@ from typing import Any, final
 
 __pyx_capi__: dict[str, Any]
 
+NAMES: dict[str, int]
+
 @final
 class LossFunction: ...

@@ -1,15 +1,30 @@
 """Losses: one number for each sample, in double precision, and the delta that goes back.
 
-A new loss is a pair of functions here and a line in `loss_named`.
+A new loss is two formulas for one output here, a name in losses.pxd, and a line in `loss_named`,
+`row_losses` and `output_delta`.
 """
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport fabs, log, log1p
 
-from .activations cimport Activation
+from .activations cimport Activation, activation_backward
 from .matrix cimport Shape, runs
 from .scalar cimport at_least, at_most, exp_of_negative, multiply_add, real, sign_of
+
+# The loss of output j, added to that of the outputs before it; and its derivative.
+ctypedef double (*OutputLoss)(
+    const Loss *loss, real z, real y, real t, Py_ssize_t j, double total
+) noexcept nogil
+ctypedef real (*OutputSlope)(const Loss *loss, real y, real t, Py_ssize_t j) noexcept nogil
+
+NAMES = {
+    "squared_error": SQUARED_ERROR,
+    "absolute_error": ABSOLUTE_ERROR,
+    "poisson": POISSON,
+    "binary_cross_entropy": BINARY_CROSS_ENTROPY,
+    "cross_entropy": CROSS_ENTROPY,
+}
 
 
 @cython.final
@@ -23,26 +38,15 @@ cdef class LossFunction:
 cdef LossFunction loss_named(object loss, Py_ssize_t outputs):
     cdef LossFunction chosen = LossFunction.__new__(LossFunction)
     kind = type(loss).__name__
-    if loss == "squared_error":
-        chosen.value = Loss(squared_error, squared_error_delta, 0, NULL)
-    elif loss == "absolute_error":
-        chosen.value = Loss(absolute_error, absolute_error_delta, 0, NULL)
-    elif loss == "poisson":
-        chosen.value = Loss(poisson, plain_delta, 0, NULL)
-    elif loss == "binary_cross_entropy":
-        chosen.value = Loss(binary_cross_entropy, plain_delta, 0, NULL)
-    elif loss == "cross_entropy":
-        chosen.value = Loss(cross_entropy, cross_entropy_delta, 0, NULL)
-    elif kind == "Huber":
-        chosen.value = Loss(huber, huber_delta, loss.delta, NULL)
+    if kind == "Huber":
+        chosen.value = Loss(HUBER, loss.delta, NULL)
     elif kind == "Pinball":
         keep_quantiles(chosen, loss, outputs)
-        chosen.value = Loss(pinball, pinball_delta, 0, chosen.quantiles)
+        chosen.value = Loss(PINBALL, 0, chosen.quantiles)
+    elif isinstance(loss, str) and loss in NAMES:
+        chosen.value = Loss(NAMES[loss], 0, NULL)
     else:
-        raise ValueError(
-            "loss: expected squared_error, absolute_error, poisson, binary_cross_entropy, "
-            f"cross_entropy, Huber or Pinball, found {loss!r}"
-        )
+        raise ValueError(f"loss: expected {', '.join(NAMES)}, Huber or Pinball, found {loss!r}")
     return chosen
 
 
@@ -59,198 +63,181 @@ cdef int keep_quantiles(LossFunction chosen, object loss, Py_ssize_t outputs) ex
     return 0
 
 
-cdef void squared_error(
-    const Loss *loss, const real *z, const real *y, const real *t, Shape shape, double *out
+# The compiler puts a formula into these loops and leaves neither a call nor a pointer.
+
+
+cdef inline void add_up(
+    OutputLoss formula, const Loss *loss, const real[::1] z, const real[::1] y, const real[::1] t,
+    Shape shape, double factor, double[::1] losses, Py_ssize_t first,
 ) noexcept nogil:
-    cdef Py_ssize_t i, j
-    cdef double error, total
-    for i in range(shape.rows):
-        total = 0
-        for j in range(shape.columns):
-            error = <double>y[i * shape.row + j] - <double>t[i * shape.row + j]
-            total = multiply_add(error, error, total)
-        out[i] = total / 2
-
-
-cdef void squared_error_delta(
-    const Loss *loss, const Activation *activation, const real *z, const real *y, const real *t,
-    real samples, Shape shape, real *out,
-) noexcept nogil:
-    error(y, t, samples, shape, out)
-    activation.backward(z, y, out, out, shape)
-
-
-cdef void error(
-    const real *y, const real *t, real samples, Shape shape, real *out
-) noexcept nogil:
-    """out = (y - t) / samples."""
     cdef Py_ssize_t i, j, at
-    shape = runs(shape)
-    for i in range(shape.rows):
-        for j in range(shape.columns):
-            at = i * shape.row + j
-            out[at] = (y[at] - t[at]) / samples
-
-
-cdef void absolute_error(
-    const Loss *loss, const real *z, const real *y, const real *t, Shape shape, double *out
-) noexcept nogil:
-    cdef Py_ssize_t i, j
     cdef double total
     for i in range(shape.rows):
+        at = shape.start + i * shape.row
         total = 0
         for j in range(shape.columns):
-            total = total + fabs(<double>y[i * shape.row + j] - <double>t[i * shape.row + j])
-        out[i] = total
+            total = formula(loss, z[at + j], y[at + j], t[at + j], j, total)
+        losses[first + i] = total * factor
 
 
-cdef void absolute_error_delta(
-    const Loss *loss, const Activation *activation, const real *z, const real *y, const real *t,
-    real samples, Shape shape, real *out,
+cdef inline void divided(
+    OutputSlope slope, const Loss *loss, const real[::1] y, const real[::1] t, real samples,
+    Shape shape, real[::1] out,
 ) noexcept nogil:
+    """out = slope / samples."""
     cdef Py_ssize_t i, j, at
     for i in range(shape.rows):
+        at = shape.start + i * shape.row
         for j in range(shape.columns):
-            at = i * shape.row + j
-            out[at] = sign_of(y[at] - t[at]) / samples
-    activation.backward(z, y, out, out, shape)
+            out[at + j] = slope(loss, y[at + j], t[at + j], j) / samples
 
 
-cdef void huber(
-    const Loss *loss, const real *z, const real *y, const real *t, Shape shape, double *out
+cdef void row_losses(
+    const Loss *loss, const real[::1] z, const real[::1] y, const real[::1] t, Shape shape,
+    double[::1] losses, Py_ssize_t first,
 ) noexcept nogil:
-    cdef Py_ssize_t i, j
-    cdef double size, inner, total, limit = loss.limit
-    for i in range(shape.rows):
-        total = 0
-        for j in range(shape.columns):
-            size = fabs(<double>y[i * shape.row + j] - <double>t[i * shape.row + j])
-            # Up to the limit size**2 / 2, beyond it limit * size - limit**2 / 2.
-            inner = limit if size > limit else size
-            total = multiply_add(inner, size - inner / 2, total)
-        out[i] = total
+    """The loss of each row."""
+    if loss.name == SQUARED_ERROR or loss.name == ARTICLE:
+        add_up(squared_error, loss, z, y, t, shape, 0.5, losses, first)
+    elif loss.name == ABSOLUTE_ERROR:
+        add_up(absolute_error, loss, z, y, t, shape, 1, losses, first)
+    elif loss.name == HUBER:
+        add_up(huber, loss, z, y, t, shape, 1, losses, first)
+    elif loss.name == PINBALL:
+        add_up(pinball, loss, z, y, t, shape, 1, losses, first)
+    elif loss.name == POISSON:
+        add_up(poisson, loss, z, y, t, shape, 1, losses, first)
+    elif loss.name == BINARY_CROSS_ENTROPY:
+        add_up(binary_cross_entropy, loss, z, y, t, shape, 1, losses, first)
+    else:
+        cross_entropy(z, t, shape, losses, first)
 
 
-cdef void huber_delta(
-    const Loss *loss, const Activation *activation, const real *z, const real *y, const real *t,
-    real samples, Shape shape, real *out,
+cdef void output_delta(
+    const Loss *loss, const Activation *activation, const real[::1] z, const real[::1] y,
+    const real[::1] t, real samples, Shape shape, real[::1] out,
 ) noexcept nogil:
-    cdef Py_ssize_t i, j, at
+    """dloss/dz; where loss and activation go together the activation's slope cancels out."""
+    if loss.name == CROSS_ENTROPY:
+        cross_entropy_delta(y, t, samples, shape, out)
+    elif loss.name == ARTICLE:
+        divided(error, loss, y, t, 1, runs(shape), out)
+    elif loss.name == POISSON or loss.name == BINARY_CROSS_ENTROPY:
+        divided(error, loss, y, t, samples, runs(shape), out)
+    else:
+        if loss.name == SQUARED_ERROR:
+            divided(error, loss, y, t, samples, runs(shape), out)
+        elif loss.name == ABSOLUTE_ERROR:
+            divided(error_sign, loss, y, t, samples, runs(shape), out)
+        elif loss.name == HUBER:
+            divided(huber_slope, loss, y, t, samples, runs(shape), out)
+        else:
+            divided(pinball_slope, loss, y, t, samples, shape, out)
+        activation_backward(activation, z, y, out, out, shape)
+
+
+cdef inline double squared_error(
+    const Loss *loss, real z, real y, real t, Py_ssize_t j, double total
+) noexcept nogil:
+    """Twice the loss."""
+    cdef double error = <double>y - <double>t
+    return multiply_add(error, error, total)
+
+
+cdef inline real error(const Loss *loss, real y, real t, Py_ssize_t j) noexcept nogil:
+    return y - t
+
+
+cdef inline double absolute_error(
+    const Loss *loss, real z, real y, real t, Py_ssize_t j, double total
+) noexcept nogil:
+    return total + fabs(<double>y - <double>t)
+
+
+cdef inline real error_sign(const Loss *loss, real y, real t, Py_ssize_t j) noexcept nogil:
+    return sign_of(y - t)
+
+
+cdef inline double huber(
+    const Loss *loss, real z, real y, real t, Py_ssize_t j, double total
+) noexcept nogil:
+    """Up to the limit size**2 / 2, beyond it limit * size - limit**2 / 2."""
+    cdef double size = fabs(<double>y - <double>t)
+    cdef double inner = loss.limit if size > loss.limit else size
+    return multiply_add(inner, size - inner / 2, total)
+
+
+cdef inline real huber_slope(const Loss *loss, real y, real t, Py_ssize_t j) noexcept nogil:
     cdef real limit = <real>loss.limit
-    for i in range(shape.rows):
-        for j in range(shape.columns):
-            at = i * shape.row + j
-            out[at] = at_most(limit, at_least(-limit, y[at] - t[at])) / samples
-    activation.backward(z, y, out, out, shape)
+    return at_most(limit, at_least(-limit, y - t))
 
 
-cdef void pinball(
-    const Loss *loss, const real *z, const real *y, const real *t, Shape shape, double *out
+cdef inline double pinball(
+    const Loss *loss, real z, real y, real t, Py_ssize_t j, double total
 ) noexcept nogil:
-    cdef Py_ssize_t i, j
-    cdef double error, quantile, total
-    for i in range(shape.rows):
-        total = 0
-        for j in range(shape.columns):
-            error = <double>y[i * shape.row + j] - <double>t[i * shape.row + j]
-            quantile = loss.quantiles[j]
-            total = multiply_add(-quantile if error < 0 else 1 - quantile, error, total)
-        out[i] = total
+    cdef double error = <double>y - <double>t
+    return multiply_add(
+        -loss.quantiles[j] if error < 0 else 1 - loss.quantiles[j], error, total
+    )
 
 
-cdef void pinball_delta(
-    const Loss *loss, const Activation *activation, const real *z, const real *y, const real *t,
-    real samples, Shape shape, real *out,
+cdef inline real pinball_slope(const Loss *loss, real y, real t, Py_ssize_t j) noexcept nogil:
+    """An error of 0 has the slope 0; one that is NaN stays NaN."""
+    cdef real error = y - t, quantile = <real>loss.quantiles[j]
+    return -quantile if error < 0 else (1 - quantile if error > 0 else error)
+
+
+cdef inline double poisson(
+    const Loss *loss, real z, real y, real t, Py_ssize_t j, double total
 ) noexcept nogil:
-    cdef Py_ssize_t i, j, at
-    cdef real error, quantile
-    for i in range(shape.rows):
-        for j in range(shape.columns):
-            at = i * shape.row + j
-            error = y[at] - t[at]
-            quantile = <real>loss.quantiles[j]
-            # An error of 0 has the slope 0; one that is NaN stays NaN.
-            error = -quantile if error < 0 else (1 - quantile if error > 0 else error)
-            out[at] = error / samples
-    activation.backward(z, y, out, out, shape)
+    cdef double target = t
+    total = total + y
+    if target != 0:
+        total = multiply_add(-target, <double>z - log(target), total - target)
+    return total
 
 
-cdef void poisson(
-    const Loss *loss, const real *z, const real *y, const real *t, Shape shape, double *out
-) noexcept nogil:
-    cdef Py_ssize_t i, j, at
-    cdef double target, total
-    for i in range(shape.rows):
-        total = 0
-        for j in range(shape.columns):
-            at = i * shape.row + j
-            target = t[at]
-            total = total + y[at]
-            if target != 0:
-                total = multiply_add(-target, <double>z[at] - log(target), total - target)
-        out[i] = total
-
-
-cdef void plain_delta(
-    const Loss *loss, const Activation *activation, const real *z, const real *y, const real *t,
-    real samples, Shape shape, real *out,
-) noexcept nogil:
-    """Where loss and activation go together so that the activation's slope cancels out."""
-    error(y, t, samples, shape, out)
-
-
-cdef void binary_cross_entropy(
-    const Loss *loss, const real *z, const real *y, const real *t, Shape shape, double *out
+cdef inline double binary_cross_entropy(
+    const Loss *loss, real z, real y, real t, Py_ssize_t j, double total
 ) noexcept nogil:
     """From z, not y: log(1 + exp(-|z|)) loses nothing where y is all but 0 or 1."""
-    cdef Py_ssize_t i, j, at
-    cdef real value
-    cdef double total
-    for i in range(shape.rows):
-        total = 0
-        for j in range(shape.columns):
-            at = i * shape.row + j
-            value = z[at]
-            total = multiply_add(-<double>value, t[at], total + (0 if value < 0 else value))
-            total = total + log1p(exp_of_negative(value if value < 0 else -value))
-        out[i] = total
+    total = multiply_add(-<double>z, t, total + (0 if z < 0 else z))
+    return total + log1p(exp_of_negative(z if z < 0 else -z))
 
 
 cdef void cross_entropy(
-    const Loss *loss, const real *z, const real *y, const real *t, Shape shape, double *out
+    const real[::1] z, const real[::1] t, Shape shape, double[::1] losses, Py_ssize_t first
 ) noexcept nogil:
     """From z, not y; the largest z apart, so that a loss near 0 keeps its digits."""
-    cdef Py_ssize_t i, j, most
-    cdef const real *row
-    cdef const real *target
+    cdef Py_ssize_t i, j, at, end, most
     cdef double others, weight, total
     for i in range(shape.rows):
-        row = z + i * shape.row
-        target = t + i * shape.row
-        most = 0
-        for j in range(1, shape.columns):
-            most = j if row[j] > row[most] else most
+        at = shape.start + i * shape.row
+        end = at + shape.columns
+        most = at
+        for j in range(at + 1, end):
+            most = j if z[j] > z[most] else most
         others = 0
         weight = 0
         total = 0
-        for j in range(shape.columns):
-            others = others + (0 if j == most else exp_of_negative(row[j] - row[most]))
-            weight = weight + target[j]
-            total = multiply_add(target[j], <double>row[most] - <double>row[j], total)
-        out[i] = total + weight * log1p(others)
+        for j in range(at, end):
+            others = others + (0 if j == most else exp_of_negative(z[j] - z[most]))
+            weight = weight + t[j]
+            total = multiply_add(t[j], <double>z[most] - <double>z[j], total)
+        losses[first + i] = total + weight * log1p(others)
 
 
 cdef void cross_entropy_delta(
-    const Loss *loss, const Activation *activation, const real *z, const real *y, const real *t,
-    real samples, Shape shape, real *out,
+    const real[::1] y, const real[::1] t, real samples, Shape shape, real[::1] out
 ) noexcept nogil:
     """(y * sum of t - t) / samples: the targets of a sample may sum to any number."""
-    cdef Py_ssize_t i, j, at
+    cdef Py_ssize_t i, j, at, end
     cdef real weight
     for i in range(shape.rows):
+        at = shape.start + i * shape.row
+        end = at + shape.columns
         weight = 0
-        for j in range(shape.columns):
-            weight = weight + t[i * shape.row + j]
-        for j in range(shape.columns):
-            at = i * shape.row + j
-            out[at] = (y[at] * weight - t[at]) / samples
+        for j in range(at, end):
+            weight = weight + t[j]
+        for j in range(at, end):
+            out[j] = (y[j] * weight - t[j]) / samples

@@ -11,7 +11,9 @@ cdef struct Matrix:
 
 
 cdef struct Shape:
-    # Rows of `columns` values each, beginning `row` values apart.
+    # Some rows of a flat array: `rows` rows of `columns` values each, beginning `row` values apart
+    # from value `start` on.
+    Py_ssize_t start
     Py_ssize_t rows
     Py_ssize_t columns
     Py_ssize_t row
@@ -20,8 +22,23 @@ cdef struct Shape:
 cdef inline Shape runs(Shape shape) noexcept nogil:
     """The same values in as few rows as possible: one, if there are no gaps between them."""
     if shape.row == shape.columns:
-        return Shape(min(shape.rows, 1), shape.rows * shape.columns, shape.rows * shape.columns)
+        return Shape(
+            shape.start, min(shape.rows, 1), shape.rows * shape.columns, shape.rows * shape.columns
+        )
     return shape
+
+
+cdef struct Range:
+    # Some parameters: `rows` rows of `columns` values, `row` apart from value `start` of the flat
+    # arrays on; in an array of the gradient `gradient_row` apart from value `gradient` on.
+    Py_ssize_t start
+    Py_ssize_t rows
+    Py_ssize_t columns
+    Py_ssize_t row
+    Py_ssize_t gradient
+    Py_ssize_t gradient_row
+    # Whether the l2 term holds for them.
+    bint decays
 
 
 cdef inline Matrix rows_of(const real[:, ::1] array) noexcept nogil:
@@ -31,7 +48,3 @@ cdef inline Matrix rows_of(const real[:, ::1] array) noexcept nogil:
 cdef inline Matrix columns_of(const real[:, ::1] array) noexcept nogil:
     """The transpose."""
     return Matrix(&array[0, 0], 1, array.shape[1])
-
-
-cdef inline Shape shape_of(const real[:, ::1] array) noexcept nogil:
-    return Shape(array.shape[0], array.shape[1], array.shape[1])

@@ -1,32 +1,59 @@
 """Normalization of pre-activations over the samples of a batch, or over the units of a sample.
 
-All arrays of a call have one shape, the distance between rows included. Those of the units, `gain`,
-`bias`, `mean`, `variance`, have no gaps; `spread` has a value for each unit or for each sample.
+All arrays of samples of a call have one shape, the distance between rows included.
 """
 
+from .layer cimport Layer
 from .matrix cimport Shape
 from .scalar cimport real
+from .workspace cimport BatchSlice, LayerBuffers
 
 
+cdef struct Units:
+    # Where gain, bias, mean and variance of the units begin in the arrays that hold them.
+    Py_ssize_t gain
+    Py_ssize_t bias
+    Py_ssize_t mean
+    Py_ssize_t variance
+
+
+cdef class NormalizationLayer(Layer):
+    # Over the batch, or over the units of a sample.
+    cdef bint over_batch
+    cdef Units units
+
+    cdef Shape columns(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
+    ) noexcept nogil
+
+
+cdef NormalizationLayer normalization_layer(
+    str name, Py_ssize_t units, Py_ssize_t bias, Py_ssize_t mean
+)
 cdef void normalize_columns(
-    const real *u, const real *gain, const real *bias, Shape shape,
-    real *normal, real *spread, real *z, real *mean, real *variance,
+    const real[::1] u, const real[::1] parameters, Units units, Shape shape,
+    real[::1] normal, real[::1] spread, real[::1] z, real[::1] statistics,
 ) noexcept nogil
-cdef void move_averages(const real *found, real *averages, Py_ssize_t size) noexcept nogil
 cdef void normalize_rows(
-    const real *u, const real *gain, const real *bias, Shape shape,
-    real *normal, real *spread, real *z,
+    const real[::1] u, const real[::1] parameters, Units units, Shape shape, Py_ssize_t top,
+    real[::1] normal, real[::1] spread, real[::1] z,
 ) noexcept nogil
 cdef void normalize_by(
-    const real *mean, const real *variance, const real *gain, const real *bias,
-    const real *u, Shape shape, real *z,
+    const real[::1] statistics, const real[::1] parameters, Units units, const real[::1] u,
+    Shape shape, real[::1] z,
 ) noexcept nogil
 cdef void columns_backward(
-    const real *normal, const real *spread, const real *gain, const real *delta, Shape shape,
-    real *out,
+    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
+    const real[::1] delta, Shape shape, real[::1] out,
 ) noexcept nogil
 cdef void rows_backward(
-    const real *normal, const real *spread, const real *gain, const real *delta, Shape shape,
-    real *out,
+    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
+    const real[::1] delta, Shape shape, Py_ssize_t top, real[::1] out,
 ) noexcept nogil
-cdef void add_products(const real *a, const real *b, Shape shape, real *out) noexcept nogil
+# out[at + j] += the sum over the rows of a * b, or of a, in rising order.
+cdef void add_products(
+    const real[::1] a, const real[::1] b, Shape shape, real[::1] out, Py_ssize_t at
+) noexcept nogil
+cdef void add_rows(
+    const real[::1] a, Shape shape, real[::1] out, Py_ssize_t at
+) noexcept nogil

@@ -1,11 +1,16 @@
-"""Normalization: the formulas of `Kernels.normalize` and its fellows, as loops.
+"""Normalization: the formulas of `Kernels.normalize` and its fellows, as loops, and the layer.
 
 A sum over samples goes down a few columns at once, each in rising order. A sum over the units of a
 sample is made of LANES sums, in the same way at every level, so that a vector can hold them.
 """
 
-from .matrix cimport Shape
+cimport cython
+
+from .matrix cimport Range, Shape
+from .net cimport Net
 from .scalar cimport real, real_multiply_add
+from .update cimport apply_step
+from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
 
 cdef extern from "vector.h" nogil:
     real square_root(real x)
@@ -13,7 +18,7 @@ cdef extern from "vector.h" nogil:
 cdef enum:
     LANES = 16
     HALF = 8
-    # Columns that are summed at once.
+    # Columns that are normalized over the batch at once.
     ABREAST = 64
 
 # What `cnn_core.network` calls EPSILON and STATISTICS_MOMENTUM.
@@ -21,69 +26,191 @@ cdef double EPSILON = 1e-5
 cdef double STATISTICS_MOMENTUM = 0.1
 
 
-cdef inline Shape columns_from(Shape shape, Py_ssize_t first) noexcept nogil:
-    """The next few columns."""
-    return Shape(shape.rows, min(shape.columns - first, <Py_ssize_t>ABREAST), shape.row)
+@cython.final
+cdef class NormalizationLayer(Layer):
+    """The layer of a normalization, with its gain and bias. Over the batch all samples wait for it."""
+
+    cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
+        Layer.lay_out(self, workspace, buffers, training)
+        if training:
+            # The inputs become the normalized values, which the way back reads.
+            buffers.outputs = workspace.carve_rows(buffers.row)
+            buffers.delta = workspace.carve_rows(buffers.row)
+        buffers.spread = workspace.carve_reals(workspace.rows + self.fan_out)
+        buffers.statistics = workspace.carve_reals(2 * self.fan_out)
+        return 0
+
+    cdef void forward(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
+        ThreadBuffers thread,
+    ) noexcept nogil:
+        normalize_rows(
+            buffers.inputs, (<Net>batch.net).parameters, self.units,
+            Shape(top * buffers.row, rows, self.fan_out, buffers.row), top,
+            buffers.inputs, buffers.spread, buffers.outputs,
+        )
+
+    cdef void predict(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
+        ThreadBuffers thread,
+    ) noexcept nogil:
+        if self.over_batch:
+            normalize_by(
+                (<Net>batch.net).statistics, (<Net>batch.net).parameters, self.units,
+                buffers.inputs, Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+                buffers.outputs,
+            )
+        else:
+            self.forward(buffers, batch, top, rows, thread)
+
+    cdef void backward(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
+        ThreadBuffers thread,
+    ) noexcept nogil:
+        rows_backward(
+            buffers.inputs, buffers.spread, (<Net>batch.net).parameters, self.units, buffers.delta,
+            Shape(top * buffers.row, rows, self.fan_out, buffers.row), top, buffers.input_delta,
+        )
+
+    cdef void forward_all(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
+    ) noexcept nogil:
+        normalize_few(
+            buffers.inputs, (<Net>batch.net).parameters, self.units,
+            self.columns(buffers, batch, task), task * ABREAST, buffers.inputs, buffers.spread,
+            buffers.outputs, buffers.statistics,
+        )
+
+    cdef void backward_all(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
+    ) noexcept nogil:
+        few_backward(
+            buffers.inputs, buffers.spread, (<Net>batch.net).parameters, self.units, buffers.delta,
+            self.columns(buffers, batch, task), task * ABREAST, buffers.input_delta,
+        )
+
+    cdef Shape columns(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
+    ) noexcept nogil:
+        """All samples of the workspace, the columns of a task."""
+        return columns_from(Shape(0, batch.rows, self.fan_out, buffers.row), task * ABREAST)
+
+    cdef void end_forward(self, LayerBuffers buffers, const BatchSlice *batch) noexcept nogil:
+        # One sample has no variance to tell of.
+        if self.over_batch and batch.batch_rows > 1:
+            move_averages(
+                buffers.statistics, (<Net>batch.net).statistics, self.units.mean, 2 * self.fan_out
+            )
+
+    cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
+        return Range(
+            self.units.bias, 1, 2 * self.fan_out, 2 * self.fan_out, self.units.bias,
+            2 * self.fan_out, False,
+        )
+
+    cdef void update(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
+    ) noexcept nogil:
+        """The gradient of bias and gain, which stand one behind the other, and the step."""
+        cdef Shape shape = Shape(
+            batch.top * buffers.row, batch.rows, self.fan_out, buffers.row
+        )
+        cdef Range where = self.range_of(piece)
+        if not batch.adds:
+            (<Net>batch.net).gradient[where.start : where.start + where.columns] = 0
+        add_rows(buffers.delta, shape, (<Net>batch.net).gradient, self.units.bias)
+        add_products(
+            buffers.delta, buffers.inputs, shape, (<Net>batch.net).gradient, self.units.gain
+        )
+        if batch.steps:
+            apply_step(batch, (<Net>batch.net).gradient, &where)
+
+
+cdef NormalizationLayer normalization_layer(
+    str name, Py_ssize_t units, Py_ssize_t bias, Py_ssize_t mean
+):
+    """Over `units` units, the gain behind the bias, the variances behind the means."""
+    cdef NormalizationLayer layer = NormalizationLayer.__new__(NormalizationLayer)
+    if name not in ("batch", "layer"):
+        raise ValueError(f"normalization: expected batch or layer, found {name!r}")
+    layer.over_batch = name == "batch"
+    layer.fan_in = layer.fan_out = units
+    layer.pieces = 1
+    layer.barrier_tasks = (units + ABREAST - 1) // ABREAST if layer.over_batch else 0
+    layer.units = Units(bias + units, bias, mean, mean + units)
+    return layer
 
 
 cdef void normalize_columns(
-    const real *u, const real *gain, const real *bias, Shape shape,
-    real *normal, real *spread, real *z, real *mean, real *variance,
+    const real[::1] u, const real[::1] parameters, Units units, Shape shape,
+    real[::1] normal, real[::1] spread, real[::1] z, real[::1] statistics,
 ) noexcept nogil:
-    """normal = (u - mean) * spread, z = gain * normal + bias, by the mean and spread of each column.
-
-    What running averages should move towards is written to `mean` and `variance`, if they are given.
-    """
-    cdef Py_ssize_t j = 0
-    while j < shape.columns:
+    """All columns: see `normalize_few`."""
+    cdef Py_ssize_t first = 0
+    while first < shape.columns:
         normalize_few(
-            u + j, gain + j, bias + j, columns_from(shape, j), normal + j, spread + j, z + j,
-            mean + j if mean != NULL else NULL, variance + j if mean != NULL else NULL,
+            u, parameters, units, columns_from(shape, first), first, normal, spread, z, statistics
         )
-        j += ABREAST
+        first += ABREAST
+
+
+cdef inline Shape columns_from(Shape shape, Py_ssize_t first) noexcept nogil:
+    """Up to ABREAST columns from number `first` on."""
+    return Shape(
+        shape.start + first, shape.rows, min(shape.columns - first, <Py_ssize_t>ABREAST), shape.row
+    )
 
 
 cdef void normalize_few(
-    const real *u, const real *gain, const real *bias, Shape shape,
-    real *normal, real *spread, real *z, real *mean, real *variance,
+    const real[::1] u, const real[::1] parameters, Units units, Shape shape, Py_ssize_t first,
+    real[::1] normal, real[::1] spread, real[::1] z, real[::1] statistics,
 ) noexcept nogil:
+    """normal = (u - mean) * spread, z = gain * normal + bias, by the mean and spread of each column.
+
+    Up to ABREAST columns from number `first` on. What running averages should move towards is written
+    to `statistics`, the variances behind the means.
+    """
     cdef real means[ABREAST]
     cdef real squares[ABREAST]
     cdef real count = <real>shape.rows, rest, value
     cdef real others = <real>max(shape.rows - 1, <Py_ssize_t>1)
     cdef real epsilon = <real>EPSILON
-    cdef Py_ssize_t i, j, at
+    cdef Py_ssize_t i, j, at, gain = units.gain + first, bias = units.bias + first
     for j in range(shape.columns):
         means[j] = 0
         squares[j] = 0
     for i in range(shape.rows):
+        at = shape.start + i * shape.row
         for j in range(shape.columns):
-            means[j] = means[j] + u[i * shape.row + j]
+            means[j] = means[j] + u[at + j]
     for j in range(shape.columns):
         means[j] = means[j] / count
     for i in range(shape.rows):
+        at = shape.start + i * shape.row
         for j in range(shape.columns):
-            rest = u[i * shape.row + j] - means[j]
+            rest = u[at + j] - means[j]
             squares[j] = real_multiply_add(rest, rest, squares[j])
     for j in range(shape.columns):
-        spread[j] = 1 / square_root(squares[j] / count + epsilon)
-    if mean != NULL:
-        for j in range(shape.columns):
-            mean[j] = means[j]
-            variance[j] = squares[j] / others
+        spread[first + j] = 1 / square_root(squares[j] / count + epsilon)
+        statistics[first + j] = means[j]
+        statistics[units.variance - units.mean + first + j] = squares[j] / others
     for i in range(shape.rows):
+        at = shape.start + i * shape.row
         for j in range(shape.columns):
-            at = i * shape.row + j
-            value = (u[at] - means[j]) * spread[j]
-            normal[at] = value
-            z[at] = real_multiply_add(gain[j], value, bias[j])
+            value = (u[at + j] - means[j]) * spread[first + j]
+            normal[at + j] = value
+            z[at + j] = real_multiply_add(parameters[gain + j], value, parameters[bias + j])
 
 
-cdef void move_averages(const real *found, real *averages, Py_ssize_t size) noexcept nogil:
+cdef void move_averages(
+    const real[::1] found, real[::1] averages, Py_ssize_t start, Py_ssize_t size
+) noexcept nogil:
     cdef Py_ssize_t j
     cdef real pace = <real>STATISTICS_MOMENTUM
     for j in range(size):
-        averages[j] = real_multiply_add(pace, found[j] - averages[j], averages[j])
+        averages[start + j] = real_multiply_add(
+            pace, found[j] - averages[start + j], averages[start + j]
+        )
 
 
 cdef inline real sum_of_lanes(const real *lanes) noexcept nogil:
@@ -97,133 +224,159 @@ cdef inline real sum_of_lanes(const real *lanes) noexcept nogil:
     )
 
 
-cdef inline real sum_of(const real *values, Py_ssize_t size) noexcept nogil:
+cdef inline real sum_of(const real[::1] values, Py_ssize_t start, Py_ssize_t size) noexcept nogil:
     cdef real lanes[LANES]
-    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t j = start, end = start + size
     cdef int lane
     for lane in range(LANES):
         lanes[lane] = 0
-    while j + LANES <= size:
+    while j + LANES <= end:
         for lane in range(LANES):
             lanes[lane] = lanes[lane] + values[j + lane]
         j += LANES
-    for lane in range(<int>(size - j)):
+    for lane in range(<int>(end - j)):
         lanes[lane] = lanes[lane] + values[j + lane]
     return sum_of_lanes(lanes)
 
 
-cdef inline real sum_of_products(const real *a, const real *b, Py_ssize_t size) noexcept nogil:
+cdef inline real sum_of_products(
+    const real[::1] a, const real[::1] b, Py_ssize_t start, Py_ssize_t size
+) noexcept nogil:
     cdef real lanes[LANES]
-    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t j = start, end = start + size
     cdef int lane
     for lane in range(LANES):
         lanes[lane] = 0
-    while j + LANES <= size:
+    while j + LANES <= end:
         for lane in range(LANES):
             lanes[lane] = real_multiply_add(a[j + lane], b[j + lane], lanes[lane])
         j += LANES
-    for lane in range(<int>(size - j)):
+    for lane in range(<int>(end - j)):
         lanes[lane] = real_multiply_add(a[j + lane], b[j + lane], lanes[lane])
     return sum_of_lanes(lanes)
 
 
 cdef void normalize_rows(
-    const real *u, const real *gain, const real *bias, Shape shape,
-    real *normal, real *spread, real *z,
+    const real[::1] u, const real[::1] parameters, Units units, Shape shape, Py_ssize_t top,
+    real[::1] normal, real[::1] spread, real[::1] z,
 ) noexcept nogil:
-    """normal = (u - mean) * spread, z = gain * normal + bias, by the mean and spread of each row."""
+    """normal = (u - mean) * spread, z = gain * normal + bias, by the mean and spread of each row.
+
+    The spread of the first row is number `top`.
+    """
     cdef Py_ssize_t i, j, at
     cdef real mean, value, count = <real>shape.columns
     for i in range(shape.rows):
-        at = i * shape.row
-        mean = sum_of(u + at, shape.columns) / count
+        at = shape.start + i * shape.row
+        mean = sum_of(u, at, shape.columns) / count
+        for j in range(at, at + shape.columns):
+            normal[j] = u[j] - mean
+        value = sum_of_products(normal, normal, at, shape.columns) / count
+        spread[top + i] = 1 / square_root(value + <real>EPSILON)
         for j in range(shape.columns):
-            normal[at + j] = u[at + j] - mean
-        value = sum_of_products(normal + at, normal + at, shape.columns) / count
-        spread[i] = 1 / square_root(value + <real>EPSILON)
-        for j in range(shape.columns):
-            value = normal[at + j] * spread[i]
+            value = normal[at + j] * spread[top + i]
             normal[at + j] = value
-            z[at + j] = real_multiply_add(gain[j], value, bias[j])
+            z[at + j] = real_multiply_add(
+                parameters[units.gain + j], value, parameters[units.bias + j]
+            )
 
 
 cdef void normalize_by(
-    const real *mean, const real *variance, const real *gain, const real *bias,
-    const real *u, Shape shape, real *z,
+    const real[::1] statistics, const real[::1] parameters, Units units, const real[::1] u,
+    Shape shape, real[::1] z,
 ) noexcept nogil:
     """z = gain * (u - mean) / sqrt(variance + EPSILON) + bias."""
     cdef real spread[ABREAST]
-    cdef Py_ssize_t i, j, at, first = 0
+    cdef Py_ssize_t i, j, at, columns, first = 0
     cdef real epsilon = <real>EPSILON
-    cdef Shape few
     while first < shape.columns:
-        few = columns_from(shape, first)
-        for j in range(few.columns):
-            spread[j] = 1 / square_root(variance[first + j] + epsilon)
-        for i in range(few.rows):
-            for j in range(few.columns):
-                at = i * shape.row + first + j
-                z[at] = real_multiply_add(
-                    gain[first + j], (u[at] - mean[first + j]) * spread[j], bias[first + j]
+        columns = min(shape.columns - first, <Py_ssize_t>ABREAST)
+        for j in range(columns):
+            spread[j] = 1 / square_root(statistics[units.variance + first + j] + epsilon)
+        for i in range(shape.rows):
+            at = shape.start + i * shape.row + first
+            for j in range(columns):
+                z[at + j] = real_multiply_add(
+                    parameters[units.gain + first + j],
+                    (u[at + j] - statistics[units.mean + first + j]) * spread[j],
+                    parameters[units.bias + first + j],
                 )
         first += ABREAST
 
 
 cdef void columns_backward(
-    const real *normal, const real *spread, const real *gain, const real *delta, Shape shape,
-    real *out,
+    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
+    const real[::1] delta, Shape shape, real[::1] out,
+) noexcept nogil:
+    """All columns: see `few_backward`."""
+    cdef Py_ssize_t first = 0
+    while first < shape.columns:
+        few_backward(
+            normal, spread, parameters, units, delta, columns_from(shape, first), first, out
+        )
+        first += ABREAST
+
+
+cdef void few_backward(
+    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
+    const real[::1] delta, Shape shape, Py_ssize_t first, real[::1] out,
 ) noexcept nogil:
     """From dloss/dz, `delta`, to dloss/du, where each column had its own mean and spread."""
     cdef real sums[ABREAST]
     cdef real products[ABREAST]
     cdef real count = <real>shape.rows
-    cdef Py_ssize_t i, j, at, first = 0
-    cdef Shape few
-    while first < shape.columns:
-        few = columns_from(shape, first)
-        for j in range(few.columns):
-            sums[j] = 0
-            products[j] = 0
-        for i in range(shape.rows):
-            for j in range(few.columns):
-                at = i * shape.row + first + j
-                sums[j] = sums[j] + delta[at]
-                products[j] = real_multiply_add(delta[at], normal[at], products[j])
-        for j in range(few.columns):
-            sums[j] = sums[j] / count
-            products[j] = products[j] / count
-        for i in range(shape.rows):
-            for j in range(few.columns):
-                at = i * shape.row + first + j
-                out[at] = gain[first + j] * spread[first + j] * (
-                    real_multiply_add(-normal[at], products[j], delta[at] - sums[j])
-                )
-        first += ABREAST
+    cdef Py_ssize_t i, j, at, gain = units.gain + first
+    for j in range(shape.columns):
+        sums[j] = 0
+        products[j] = 0
+    for i in range(shape.rows):
+        at = shape.start + i * shape.row
+        for j in range(shape.columns):
+            sums[j] = sums[j] + delta[at + j]
+            products[j] = real_multiply_add(delta[at + j], normal[at + j], products[j])
+    for j in range(shape.columns):
+        sums[j] = sums[j] / count
+        products[j] = products[j] / count
+    for i in range(shape.rows):
+        at = shape.start + i * shape.row
+        for j in range(shape.columns):
+            out[at + j] = parameters[gain + j] * spread[first + j] * (
+                real_multiply_add(-normal[at + j], products[j], delta[at + j] - sums[j])
+            )
 
 
 cdef void rows_backward(
-    const real *normal, const real *spread, const real *gain, const real *delta, Shape shape,
-    real *out,
+    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
+    const real[::1] delta, Shape shape, Py_ssize_t top, real[::1] out,
 ) noexcept nogil:
     """From dloss/dz, `delta`, to dloss/du, where each row had its own mean and spread."""
     cdef Py_ssize_t i, j, at
     cdef real mean, product, count = <real>shape.columns
     for i in range(shape.rows):
-        at = i * shape.row
+        at = shape.start + i * shape.row
         for j in range(shape.columns):
-            out[at + j] = gain[j] * delta[at + j]
-        mean = sum_of(out + at, shape.columns) / count
-        product = sum_of_products(out + at, normal + at, shape.columns) / count
-        for j in range(shape.columns):
-            out[at + j] = spread[i] * real_multiply_add(
-                -normal[at + j], product, out[at + j] - mean
-            )
+            out[at + j] = parameters[units.gain + j] * delta[at + j]
+        mean = sum_of(out, at, shape.columns) / count
+        product = sum_of_products(out, normal, at, shape.columns) / count
+        for j in range(at, at + shape.columns):
+            out[j] = spread[top + i] * real_multiply_add(-normal[j], product, out[j] - mean)
 
 
-cdef void add_products(const real *a, const real *b, Shape shape, real *out) noexcept nogil:
-    """out += the sum over the rows of a * b, in rising order."""
-    cdef Py_ssize_t i, j, at
+cdef void add_products(
+    const real[::1] a, const real[::1] b, Shape shape, real[::1] out, Py_ssize_t at
+) noexcept nogil:
+    cdef Py_ssize_t i, j, start
     for i in range(shape.rows):
+        start = shape.start + i * shape.row
         for j in range(shape.columns):
-            at = i * shape.row + j
-            out[j] = real_multiply_add(a[at], b[at], out[j])
+            out[at + j] = real_multiply_add(a[start + j], b[start + j], out[at + j])
+
+
+cdef void add_rows(
+    const real[::1] a, Shape shape, real[::1] out, Py_ssize_t at
+) noexcept nogil:
+    cdef Py_ssize_t i, j, start
+    for i in range(shape.rows):
+        start = shape.start + i * shape.row
+        for j in range(shape.columns):
+            out[at + j] = out[at + j] + a[start + j]

@@ -1,5 +1,6 @@
 """Optimizers: what a step makes of a gradient."""
 
+from .matrix cimport Range
 from .scalar cimport real
 
 
@@ -25,10 +26,11 @@ cdef struct Step:
     bint first
 
 
-# parameters and gradient: `size` values; first and second: what the optimizer keeps of each, if so.
+# Flat arrays, of which some parameters are updated; first and second: what the optimizer keeps of each
+# parameter, empty if nothing.
 ctypedef void (*Update)(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil
 
 

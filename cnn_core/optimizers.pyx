@@ -6,6 +6,7 @@ A new optimizer is a function here and a branch in `Optimizer`.
 cimport cython
 from libc.math cimport pow, sqrt
 
+from .matrix cimport Range
 from .scalar cimport at_least, at_most, normal_or_zero, real, sign_of
 
 cdef extern from "vector.h" nogil:
@@ -101,134 +102,161 @@ cdef class Optimizer:
 
 
 cdef void gradient_descent(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t row, i, start, shift
     cdef real rate = step.rate
-    for i in range(size):
-        parameters[i] = parameters[i] - rate * gradient[i]
+    for row in range(where.rows):
+        start = where.start + row * where.row
+        shift = where.gradient + row * where.gradient_row - start
+        for i in range(start, start + where.columns):
+            parameters[i] = parameters[i] - rate * gradient[shift + i]
 
 
 cdef void momentum(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t row, i, start, shift
     cdef real rate = step.rate, kept = step.momentum, velocity
-    for i in range(size):
-        velocity = normal_or_zero(kept * first[i] + gradient[i])
-        first[i] = velocity
-        parameters[i] = parameters[i] - rate * velocity
+    for row in range(where.rows):
+        start = where.start + row * where.row
+        shift = where.gradient + row * where.gradient_row - start
+        for i in range(start, start + where.columns):
+            velocity = normal_or_zero(kept * first[i] + gradient[shift + i])
+            first[i] = velocity
+            parameters[i] = parameters[i] - rate * velocity
 
 
 cdef void nesterov(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t row, i, start, shift
     cdef real rate = step.rate, kept = step.momentum, velocity
-    for i in range(size):
-        velocity = normal_or_zero(kept * first[i] + gradient[i])
-        first[i] = velocity
-        parameters[i] = parameters[i] - rate * (gradient[i] + kept * velocity)
+    for row in range(where.rows):
+        start = where.start + row * where.row
+        shift = where.gradient + row * where.gradient_row - start
+        for i in range(start, start + where.columns):
+            velocity = normal_or_zero(kept * first[i] + gradient[shift + i])
+            first[i] = velocity
+            parameters[i] = parameters[i] - rate * (gradient[shift + i] + kept * velocity)
 
 
 cdef void adam(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t row, i, start, shift
     cdef Step s = step[0]
     cdef real slope, mean, square
-    for i in range(size):
-        slope = gradient[i]
-        mean = normal_or_zero(s.beta_1 * first[i] + s.rest_1 * slope)
-        square = normal_or_zero(s.beta_2 * second[i] + s.rest_2 * (slope * slope))
-        first[i] = mean
-        second[i] = square
-        parameters[i] = parameters[i] * s.decay - s.rate_of_mean * mean / (
-            square_root(square) * s.root + s.epsilon
-        )
+    for row in range(where.rows):
+        start = where.start + row * where.row
+        shift = where.gradient + row * where.gradient_row - start
+        for i in range(start, start + where.columns):
+            slope = gradient[shift + i]
+            mean = normal_or_zero(s.beta_1 * first[i] + s.rest_1 * slope)
+            square = normal_or_zero(s.beta_2 * second[i] + s.rest_2 * (slope * slope))
+            first[i] = mean
+            second[i] = square
+            parameters[i] = parameters[i] * s.decay - s.rate_of_mean * mean / (
+                square_root(square) * s.root + s.epsilon
+            )
 
 
 cdef void rmsprop(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t row, i, start, shift
     cdef Step s = step[0]
     cdef real slope, square
-    for i in range(size):
-        slope = gradient[i]
-        square = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * (slope * slope))
-        first[i] = square
-        parameters[i] = parameters[i] - s.rate * (slope / (square_root(square) + s.epsilon))
+    for row in range(where.rows):
+        start = where.start + row * where.row
+        shift = where.gradient + row * where.gradient_row - start
+        for i in range(start, start + where.columns):
+            slope = gradient[shift + i]
+            square = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * (slope * slope))
+            first[i] = square
+            parameters[i] = parameters[i] - s.rate * (slope / (square_root(square) + s.epsilon))
 
 
 cdef void rmsprop_with_momentum(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t row, i, start, shift
     cdef Step s = step[0]
     cdef real slope, square, velocity
-    for i in range(size):
-        slope = gradient[i]
-        square = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * (slope * slope))
-        slope = slope / (square_root(square) + s.epsilon)
-        velocity = normal_or_zero(s.momentum * second[i] + slope)
-        first[i] = square
-        second[i] = velocity
-        parameters[i] = parameters[i] - s.rate * velocity
+    for row in range(where.rows):
+        start = where.start + row * where.row
+        shift = where.gradient + row * where.gradient_row - start
+        for i in range(start, start + where.columns):
+            slope = gradient[shift + i]
+            square = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * (slope * slope))
+            slope = slope / (square_root(square) + s.epsilon)
+            velocity = normal_or_zero(s.momentum * second[i] + slope)
+            first[i] = square
+            second[i] = velocity
+            parameters[i] = parameters[i] - s.rate * velocity
 
 
 cdef void nadam(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t row, i, start, shift
     cdef Step s = step[0]
     cdef real slope, mean, square
-    for i in range(size):
-        slope = gradient[i]
-        mean = normal_or_zero(s.beta_1 * first[i] + s.rest_1 * slope)
-        square = normal_or_zero(s.beta_2 * second[i] + s.rest_2 * (slope * slope))
-        first[i] = mean
-        second[i] = square
-        parameters[i] = parameters[i] - (s.rate_of_mean * mean + s.rate_of_gradient * slope) / (
-            square_root(square) * s.root + s.epsilon
-        )
+    for row in range(where.rows):
+        start = where.start + row * where.row
+        shift = where.gradient + row * where.gradient_row - start
+        for i in range(start, start + where.columns):
+            slope = gradient[shift + i]
+            mean = normal_or_zero(s.beta_1 * first[i] + s.rest_1 * slope)
+            square = normal_or_zero(s.beta_2 * second[i] + s.rest_2 * (slope * slope))
+            first[i] = mean
+            second[i] = square
+            parameters[i] = parameters[i] - (s.rate_of_mean * mean + s.rate_of_gradient * slope) / (
+                square_root(square) * s.root + s.epsilon
+            )
 
 
 cdef void lion(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t row, i, start, shift
     cdef Step s = step[0]
     cdef real direction
-    for i in range(size):
-        direction = sign_of(s.beta_1 * first[i] + s.rest_1 * gradient[i])
-        parameters[i] = parameters[i] * s.decay - s.rate * direction
-        first[i] = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * gradient[i])
+    for row in range(where.rows):
+        start = where.start + row * where.row
+        shift = where.gradient + row * where.gradient_row - start
+        for i in range(start, start + where.columns):
+            direction = sign_of(s.beta_1 * first[i] + s.rest_1 * gradient[shift + i])
+            parameters[i] = parameters[i] * s.decay - s.rate * direction
+            first[i] = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * gradient[shift + i])
 
 
 cdef void rprop(
-    const Step *step, real *parameters, const real *gradient, real *first, real *second,
-    Py_ssize_t size,
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t row, i, start, shift
     cdef Step s = step[0]
     cdef real slope, kept, length
-    for i in range(size):
-        slope = gradient[i]
-        # 1 where the gradient has kept its sign, -1 where it has changed it.
-        kept = sign_of(slope) * sign_of(first[i])
-        length = s.rate if s.first else second[i]
-        length = length * (s.increase if kept > 0 else (s.decrease if kept < 0 else <real>1))
-        length = at_most(s.largest, at_least(s.least, length))
-        slope = normal_or_zero(<real>0 if kept < 0 else slope)
-        first[i] = slope
-        second[i] = length
-        parameters[i] = parameters[i] - sign_of(slope) * length
+    for row in range(where.rows):
+        start = where.start + row * where.row
+        shift = where.gradient + row * where.gradient_row - start
+        for i in range(start, start + where.columns):
+            slope = gradient[shift + i]
+            # 1 where the gradient has kept its sign, -1 where it has changed it.
+            kept = sign_of(slope) * sign_of(first[i])
+            length = s.rate if s.first else second[i]
+            length = length * (s.increase if kept > 0 else (s.decrease if kept < 0 else <real>1))
+            length = at_most(s.largest, at_least(s.least, length))
+            slope = normal_or_zero(<real>0 if kept < 0 else slope)
+            first[i] = slope
+            second[i] = length
+            parameters[i] = parameters[i] - sign_of(slope) * length

@@ -1,6 +1,7 @@
 """Threads that help with a job: one pool for the whole process. How it works: pool.pyx."""
 
-# Task number `task`; thread number `thread` from 0 to below as many as were asked for.
+# Task number `task`, by a thread whose number, from 0 to below as many as were asked for, no other has
+# meanwhile.
 ctypedef void (*Task)(void *context, Py_ssize_t task, int thread) noexcept nogil
 
 cdef enum:

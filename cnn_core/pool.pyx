@@ -71,12 +71,15 @@ cdef int64_t taken = 0
 # The job: it stays as it is until every task that was begun is finished.
 cdef Task job_task
 cdef void *job_context
+cdef int job_threads = 1
 # Workers that may take part in it; tasks that are not finished.
 cdef int64_t helpers = 0
 cdef int64_t unfinished = 0
 # Of each thread, the asker last: the tasks of its share that nobody has begun, the first one and, in
 # the upper half of the word, the one behind the last.
 cdef int64_t shares[(MOST_WORKERS + 1) * SHARE_WORDS]
+# 1 while a thread does a task by this number.
+cdef int64_t slots[(MOST_WORKERS + 1) * SHARE_WORDS]
 # Where the thread that asked was when it did.
 cdef int64_t askers_core = -1
 
@@ -138,17 +141,34 @@ cdef inline int64_t take(int number, bint is_own) noexcept nogil:
     return -1
 
 
+cdef inline int64_t *slot_of(int number) noexcept nogil:
+    return &slots[number * SHARE_WORDS]
+
+
+cdef inline int take_slot(int number) noexcept nogil:
+    """A number below `job_threads` that no other thread has meanwhile.
+
+    Not the thread's own number: a worker may be late, and come from a job that had more of them.
+    """
+    cdef int slot = number % job_threads
+    while not shared_replace(slot_of(slot), 0, 1):
+        slot = (slot + 1) % job_threads
+    return slot
+
+
 cdef void do_tasks(int number) noexcept nogil:
     """Do what nobody has begun, of the own share first."""
     cdef int parties = <int>shared_load(&helpers) + 1
     cdef int64_t task, done = 0
-    cdef int i
+    cdef int i, slot
     for i in range(parties):
         while True:
             task = take((number + i) % parties, i == 0)
             if task < 0:
                 break
-            job_task(job_context, <Py_ssize_t>task, number)
+            slot = take_slot(number)
+            job_task(job_context, <Py_ssize_t>task, slot)
+            shared_store(slot_of(slot), 0)
             done += 1
     if done > 0 and shared_subtract(&unfinished, done) == 0:
         wake(&asker)
@@ -206,7 +226,7 @@ cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept 
 
     Jobs whose tasks work on the same memory in the same order find it where they left it.
     """
-    global job_task, job_context
+    global job_task, job_context, job_threads
     cdef Py_ssize_t i
     cdef int64_t others = min(<int64_t>threads - 1, shared_load(&started))
     if others < 1 or tasks < 2 or not shared_replace(&taken, 0, 1):
@@ -215,6 +235,7 @@ cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept 
         return
     job_task = task
     job_context = context
+    job_threads = <int>others + 1
     shared_store(&askers_core, current_core())
     shared_store(&helpers, others)
     shared_store(&unfinished, tasks)
@@ -250,6 +271,7 @@ def forget_workers():
     shared_store(&unfinished, 0)
     for i in range(MOST_WORKERS + 1):
         shared_store(share_of(i), 0)
+        shared_store(slot_of(i), 0)
     shared_store(&taken, 0)
 
 

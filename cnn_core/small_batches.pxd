@@ -1,9 +1,11 @@
 """Small steps, several at once as far as the first layer goes. How: small_batches.pyx."""
 
-from .workspace cimport BatchSlice, Net
+from .net cimport Net
+from .workspace cimport BatchSlice
 
 
-cdef Py_ssize_t group_of(const Net *net, Py_ssize_t batch) noexcept nogil
+cdef bint can_group(Net net)
+cdef Py_ssize_t group_of(Net net, Py_ssize_t batch)
 cdef Py_ssize_t take_steps(
-    BatchSlice *batch, Py_ssize_t rows, Py_ssize_t batch, double *total
+    BatchSlice *batch, Py_ssize_t rows, Py_ssize_t batch_size, double *total
 ) noexcept nogil

@@ -15,12 +15,15 @@ from libc.math cimport isfinite
 
 from .backward cimport backward_layers, loss_and_output_delta
 from .dense cimport Target, product
-from .forward cimport affine, forward_layers
+from .dense_layer cimport DenseLayer
+from .forward cimport forward_layers
 from .gather cimport ask_for_quarter, gather_slice, total_of
+from .layer cimport Layer
 from .matrix cimport Matrix
+from .net cimport Net
 from .scalar cimport real
 from .update cimport update_layer
-from .workspace cimport BatchSlice, Buffers, Layer, Net
+from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
 
 cdef enum:
     # Samples of a group: enough for a full tile of the product, and few enough that the square of
@@ -30,15 +33,18 @@ cdef enum:
     LEAST_WEIGHTS = 4096
 
 
-cdef Py_ssize_t group_of(const Net *net, Py_ssize_t batch) noexcept nogil:
+cdef bint can_group(Net net):
+    """Whether the steps of a network can be taken in groups."""
+    cdef Layer first = net.layers[0]
+    return (
+        net.plain and type(first) is DenseLayer and (<DenseLayer>first).has_bias and not net.waits
+        and not net.normalizes and first.weights_size >= LEAST_WEIGHTS
+    )
+
+
+cdef Py_ssize_t group_of(Net net, Py_ssize_t batch):
     """Samples of as many whole batches as a group takes; 0 if it would be one, or does not apply."""
-    cdef const Layer *layer = &net.layers[0]
-    if (
-        not net.plain or net.article or net.normalizes or 2 * batch > GROUP_ROWS
-        or layer.fan_in * layer.fan_out < LEAST_WEIGHTS
-    ):
-        return 0
-    return GROUP_ROWS // batch * batch
+    return GROUP_ROWS // batch * batch if net.groups and 2 * batch <= GROUP_ROWS else 0
 
 
 cdef inline void ask_ahead(const BatchSlice *batch, Py_ssize_t group, int quarter) noexcept nogil:
@@ -48,7 +54,35 @@ cdef inline void ask_ahead(const BatchSlice *batch, Py_ssize_t group, int quarte
     """
     cdef Py_ssize_t i
     for i in range(batch.first + batch.top, batch.first + batch.top + batch.rows):
-        ask_for_quarter(batch.net, &batch.samples, i + group, quarter)
+        ask_for_quarter(&batch.samples, (<Net>batch.net).inputs, i + group, quarter)
+
+
+cdef void add_earlier_steps(
+    LayerBuffers buffers, ThreadBuffers thread, const BatchSlice *batch, Py_ssize_t units,
+    const real *gram,
+) noexcept nogil:
+    """Add to what the group's weights make of the samples what the steps before would have changed."""
+    cdef real *z = &buffers.outputs[batch.top * buffers.row]
+    product(
+        Matrix(gram + batch.top * GROUP_ROWS, GROUP_ROWS, 1),
+        Matrix(&buffers.delta[0], buffers.row, 1), batch.rows, units, batch.top,
+        Target(z, buffers.row, -batch.step.rate, z, buffers.row, False), NULL, thread.product,
+    )
+
+
+cdef void products_between(
+    LayerBuffers buffers, ThreadBuffers thread, Py_ssize_t inputs, Py_ssize_t rows, real *gram
+) noexcept nogil:
+    """x @ x.T + 1, the one for the bias."""
+    cdef real one[GROUP_ROWS]
+    cdef Py_ssize_t i
+    for i in range(GROUP_ROWS):
+        one[i] = 1
+    product(
+        Matrix(&buffers.inputs[0], buffers.input_row, 1),
+        Matrix(&buffers.inputs[0], 1, buffers.input_row), rows, rows, inputs,
+        Target(&one[0], 0, 1, gram, GROUP_ROWS, False), NULL, thread.product,
+    )
 
 
 cdef Py_ssize_t take_steps(
@@ -59,24 +93,18 @@ cdef Py_ssize_t take_steps(
     The slice says where the group begins and what its first step is. No step is taken from one on
     whose loss is not finite; how many samples were judged is returned, and what they count in `total`.
     """
-    cdef const Net *net = batch.net
-    cdef const Buffers *workspace = batch.workspace
-    cdef const Layer *layer = &net.layers[0]
-    cdef real *z = workspace.layers[0].z
+    cdef void *first = (<Workspace>batch.workspace).layer_at[0]
+    cdef void *own = (<Workspace>batch.workspace).thread_at[0]
+    cdef Py_ssize_t size = (<Net>batch.net).size, units = (<Net>batch.net).first_units
     cdef real gram[GROUP_ROWS * GROUP_ROWS]
-    cdef real one[GROUP_ROWS]
     cdef Py_ssize_t start = 0, judged = 0, i, l
     cdef double loss = 0
-    for i in range(GROUP_ROWS):
-        one[i] = 1
     gather_slice(batch, 0, rows)
-    affine(
-        net, workspace, 0, workspace.x, workspace.input_row, batch.first, 0, rows, batch.samples.are_sparse, 0
+    (<Layer>(<Net>batch.net).layer_at[0]).forward(
+        <LayerBuffers>first, batch, 0, rows, <ThreadBuffers>own
     )
-    product(
-        Matrix(workspace.x, workspace.input_row, 1), Matrix(workspace.x, 1, workspace.input_row),
-        rows, rows, layer.fan_in, Target(&one[0], 0, 1, &gram[0], GROUP_ROWS, False), NULL,
-        &workspace.threads[0].product,
+    products_between(
+        <LayerBuffers>first, <ThreadBuffers>own, (<Net>batch.net).inputs, rows, &gram[0]
     )
     total[0] = 0
     while start < rows:
@@ -84,33 +112,26 @@ cdef Py_ssize_t take_steps(
         batch.rows = batch.batch_rows = min(batch_size, rows - start)
         batch.total = total_of(batch)
         if start > 0:
-            product(
-                Matrix(&gram[start * GROUP_ROWS], GROUP_ROWS, 1),
-                Matrix(workspace.layers[0].delta, layer.row, 1),
-                batch.rows, layer.fan_out, start,
-                Target(z + start * layer.row, layer.row, -batch.step.rate, z + start * layer.row,
-                       layer.row, False),
-                NULL, &workspace.threads[0].product,
-            )
+            add_earlier_steps(<LayerBuffers>first, <ThreadBuffers>own, batch, units, &gram[0])
         ask_ahead(batch, rows, 0)
-        forward_layers(batch, 0, start, batch.rows, 0)
+        forward_layers(batch, 1, start, batch.rows, 0)
         ask_ahead(batch, rows, 1)
         loss_and_output_delta(batch, start, batch.rows)
         judged = start + batch.rows
         total[0] += batch.total
         for i in range(start, judged):
-            loss += workspace.losses[i]
+            loss += (<Workspace>batch.workspace).losses[i]
         if not isfinite(loss):
             break
         ask_ahead(batch, rows, 2)
-        backward_layers(batch, net.size - 1, start, batch.rows, 0)
+        backward_layers(batch, size - 2, start, batch.rows, 0)
         ask_ahead(batch, rows, 3)
-        for l in range(1, net.size):
-            update_layer(batch, l, 0)
+        for l in range(1, size):
+            update_layer(batch, l)
         batch.number += 1
         start += batch.rows
     batch.top = 0
     batch.rows = start
     if start > 0:
-        update_layer(batch, 0, 0)
+        update_layer(batch, 0)
     return judged

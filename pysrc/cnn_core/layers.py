@@ -107,6 +107,11 @@ class Dense:
         gain_rows = 1 if self.normalization is not None else 0
         return self.fan_out * (self.fan_in + bias_rows + gain_rows)
 
+    @property
+    def n_statistics(self) -> int:
+        """Number of running averages of batch normalization."""
+        return 2 * self.fan_out if self.normalization == "batch" else 0
+
 
 class LayerArrays(NamedTuple):
     """What a layer has in a flat array of parameters, or of gradients: views.

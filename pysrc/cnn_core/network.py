@@ -252,7 +252,7 @@ class Network:
     @property
     def n_statistics(self) -> int:
         """Length of the flat array of batch normalization's running averages."""
-        return sum(2 * layer.fan_out for layer in self.layers if layer.normalization == "batch")
+        return sum(layer.n_statistics for layer in self.layers)
 
     def bias_rows(self, n_parameters: int) -> int:
         """Rows of each bias in a flat array of `n_parameters` values.

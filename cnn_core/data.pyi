@@ -1,0 +1,14 @@
+# Loops for the other compiled modules: nothing that Python could call.
+from typing import Any, final
+
+__pyx_capi__: dict[str, Any]
+
+import numpy as np
+import numpy.typing as npt
+
+@final
+class Data: ...
+
+@final
+class LearningRates:
+    def __new__(cls, rates: float | npt.NDArray[np.float64], steps: int) -> LearningRates: ...

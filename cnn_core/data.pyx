@@ -1,0 +1,187 @@
+"""The caller's arrays: checked here, once for a call, and read by the loops without the GIL."""
+
+cimport cython
+from libc.string cimport memset
+
+import numpy as np
+
+from cnn_core.class_targets import ClassTargets
+from cnn_core.sparse import SparseRows
+
+from .gather cimport are_sparse
+from .net cimport Net
+from .scalar cimport real
+from .workspace cimport Samples
+
+cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
+cdef object BYTES = np.dtype(np.uint8)
+
+
+cdef int require_rows(
+    str argument, const real[:, ::1] array, Py_ssize_t rows, Py_ssize_t columns
+) except -1:
+    if array is None:
+        raise TypeError(f"{argument}: expected an array, found None")
+    if array.shape[0] != rows or array.shape[1] != columns:
+        raise ValueError(
+            f"{argument}: expected {(rows, columns)}, found {(array.shape[0], array.shape[1])}"
+        )
+    return 0
+
+
+@cython.final
+cdef class Data:
+    """The caller's samples, which stay in place while it lives."""
+
+    cdef int bind(self, x, Net net) except -1:
+        """Bind samples of either dtype, or sparse ones."""
+        memset(&self.samples, 0, sizeof(Samples))
+        if isinstance(x, SparseRows):
+            self.bind_sparse(x, net)
+        else:
+            self.bind_dense(x, net)
+        if net.article_samples and self.rows != net.article_samples:
+            raise ValueError(
+                f"x: expected the {net.article_samples} samples of the biases, found {self.rows}"
+            )
+        self.samples.count = self.rows
+        return 0
+
+    cdef int bind_sparse(self, x, Net net) except -1:
+        # The caller's values and columns, and a copy of where the rows begin.
+        cdef const Py_ssize_t[::1] given = x.indptr
+        cdef Py_ssize_t i, k
+        self.values, self.columns = x.data, x.indices
+        if given is None or self.values is None or self.columns is None:
+            raise TypeError("x: expected arrays of values, columns and row positions, found None")
+        self.row_starts = np.array(given)
+        self.rows = self.row_starts.shape[0] - 1
+        if x.n_features != net.inputs:
+            raise ValueError(f"x: expected {net.inputs} features, found {x.n_features}")
+        if (
+            self.rows < 0 or self.row_starts[0] < 0
+            or self.row_starts[self.rows] > self.values.shape[0]
+            or self.columns.shape[0] != self.values.shape[0]
+        ):
+            raise ValueError(
+                f"x: expected the positions of {self.values.shape[0]} values and as many columns"
+            )
+        for i in range(self.rows):
+            if self.row_starts[i] > self.row_starts[i + 1]:
+                raise ValueError(f"x: expected row positions that rise, found a fall at row {i}")
+        for i in range(self.rows):
+            for k in range(self.row_starts[i], self.row_starts[i + 1]):
+                if not 0 <= self.columns[k] < net.inputs or (
+                    k > self.row_starts[i] and self.columns[k] <= self.columns[k - 1]
+                ):
+                    raise ValueError(
+                        f"x: expected columns from 0 to {net.inputs - 1} that rise within a row, "
+                        f"found {self.columns[k]} in row {i}"
+                    )
+        self.samples.row_starts = &self.row_starts[0]
+        if self.values.shape[0] > 0:
+            self.samples.values = &self.values[0]
+            self.samples.columns = &self.columns[0]
+        self.samples.are_sparse = True
+        return 0
+
+    cdef int bind_dense(self, x, Net net) except -1:
+        cdef Py_ssize_t columns
+        cdef object dtype = getattr(x, "dtype", None)
+        cdef bint are_bytes = dtype is BYTES or dtype == BYTES
+        if dtype is None:
+            raise TypeError(f"x: expected a NumPy array, found {type(x).__name__}")
+        if not are_bytes and dtype is not REALS and dtype != REALS:
+            raise ValueError(f"x: expected the dtype {REALS} or uint8, found {dtype}")
+        if are_bytes:
+            self.bytes = x
+            self.rows, columns = self.bytes.shape[0], self.bytes.shape[1]
+        else:
+            self.reals = x
+            self.rows, columns = self.reals.shape[0], self.reals.shape[1]
+        if columns != net.inputs:
+            raise ValueError(f"x: expected (n, {net.inputs}), found {(self.rows, columns)}")
+        if self.rows == 0:
+            return 0
+        if are_bytes:
+            self.samples.bytes = &self.bytes[0, 0]
+        else:
+            self.samples.reals = &self.reals[0, 0]
+        self.samples.count = self.rows
+        self.samples.are_sparse = are_sparse(&self.samples, net.inputs)
+        return 0
+
+    cdef int bind_targets(self, targets, Net net) except -1:
+        """Bind rows of targets, or labels."""
+        if isinstance(targets, ClassTargets):
+            return self.bind_labels(targets, net)
+        self.targets = targets
+        require_rows("targets", self.targets, self.rows, net.outputs)
+        if self.rows > 0:
+            self.samples.targets = &self.targets[0, 0]
+        return 0
+
+    cdef int bind_labels(self, targets, Net net) except -1:
+        # A copy, which nobody can change between this check and its use.
+        cdef const Py_ssize_t[::1] given = targets.labels
+        cdef const Py_ssize_t[::1] own
+        cdef Py_ssize_t i
+        if given is None:
+            raise TypeError("labels: expected an array, found None")
+        own = np.array(given)
+        if targets.shape != (self.rows, net.outputs):
+            raise ValueError(
+                f"targets: expected the shape {(self.rows, net.outputs)}, found {targets.shape}"
+            )
+        for i in range(own.shape[0]):
+            if own[i] < 0 or own[i] >= net.outputs:
+                raise ValueError(f"labels: expected labels from 0 to {net.outputs - 1}")
+        self.labels = own
+        if self.rows > 0:
+            self.samples.labels = &own[0]
+        self.samples.own_target, self.samples.other_target = targets.values(REALS)
+        return 0
+
+    cdef int bind_weights(self, const real[::1] weights, Net net) except -1:
+        if weights is None:
+            return 0
+        if net.article_samples:
+            raise ValueError("weights: the article's rule knows none")
+        if weights.shape[0] != self.rows:
+            raise ValueError(f"weights: expected {self.rows} values, found {weights.shape[0]}")
+        self.weights = weights
+        if self.rows > 0:
+            self.samples.weights = &weights[0]
+        return 0
+
+    cdef int bind_order(self, const Py_ssize_t[::1] order) except -1:
+        # A copy, which nobody can change between this check and its use.
+        cdef const Py_ssize_t[::1] own = np.array(order)
+        cdef Py_ssize_t i
+        for i in range(own.shape[0]):
+            if own[i] < 0 or own[i] >= self.rows:
+                raise ValueError(f"order: expected indices from 0 to {self.rows - 1}")
+        self.order = own
+        self.rows = self.samples.count = own.shape[0]
+        if self.rows > 0:
+            self.samples.order = &own[0]
+        return 0
+
+
+@cython.final
+cdef class LearningRates:
+    """One for all steps of an epoch, or one for each."""
+
+    def __cinit__(self, rates, Py_ssize_t steps):
+        if not isinstance(rates, np.ndarray):
+            self.same = rates
+            return
+        self.vary = True
+        self.each = rates
+        if self.each.shape[0] != steps:
+            raise ValueError(
+                f"learning_rate: expected {steps}, one for each step, found {self.each.shape[0]}"
+            )
+
+    cdef double of(self, Py_ssize_t step) noexcept nogil:
+        return self.each[step] if self.vary else self.same

@@ -1,0 +1,11 @@
+# Loops for the other compiled modules: nothing that Python could call.
+from typing import Any, final
+
+__pyx_capi__: dict[str, Any]
+
+from .layer import Layer
+
+class DenseLayer(Layer): ...
+
+@final
+class ArticleLayer(DenseLayer): ...

@@ -1,0 +1,64 @@
+"""A network for the loops, from its description: each kind of layer becomes its layers here.
+
+A new kind of layer is a subclass of `Layer` in a file of its own, and a branch in `layers_of`.
+"""
+
+from .activations cimport activation_layer
+from .dense_layer cimport dense_layer
+from .dropout cimport dropout_layer
+from .embedding cimport embedding_layer
+from .layer cimport Layer
+from .net cimport Net
+from .normalization cimport normalization_layer
+
+
+cdef Net net_of(network, Py_ssize_t n_parameters):
+    """The layers of a network whose flat array has so many parameters."""
+    cdef Net net = Net.__new__(Net)
+    cdef Layer layer
+    cdef Py_ssize_t number, start = 0, statistics = 0
+    cdef list layers = []
+    cdef Py_ssize_t bias_rows = network.bias_rows(n_parameters)
+    net.article_samples = bias_rows if network.rule == "article" else 0
+    for number, description in enumerate(network.layers):
+        for layer in layers_of(network, number, start, statistics, net.article_samples):
+            layer.number = number
+            layers.append(layer)
+        start += description.n_parameters(bias_rows)
+        statistics += description.n_statistics
+        net.normalizes = net.normalizes or getattr(description, "normalization", None) is not None
+    net.inputs, net.outputs = network.n_inputs, network.n_outputs
+    net.chain(layers)
+    # The first of the article's layers has biases to learn, any other nothing but an input.
+    net.lowest_backward = -1 if net.article_samples else 1
+    net.takes_any_rows = type(network.layers[0]).__name__ == "Dense"
+    net.first_units = (<Layer>layers[0]).fan_out
+    return net
+
+
+cdef list layers_of(
+    network, Py_ssize_t number, Py_ssize_t start, Py_ssize_t statistics, Py_ssize_t article_samples
+):
+    """The layers of one description, whose parameters and running averages begin there."""
+    cdef object description = network.layers[number]
+    cdef Py_ssize_t units = description.fan_out
+    cdef bint is_last = number == len(network.layers) - 1
+    if type(description).__name__ == "Embedding":
+        return [embedding_layer(description, start)]
+    cdef list layers = [
+        dense_layer(
+            description.fan_in, units, start, description.normalization is None, article_samples
+        )
+    ]
+    if description.normalization is not None:
+        layers.append(
+            normalization_layer(
+                description.normalization, units, start + description.fan_in * units, statistics
+            )
+        )
+    layers.append(
+        activation_layer(description.activation, units, is_last, article_samples > 0)
+    )
+    if description.dropout > 0:
+        layers.append(dropout_layer(description.dropout, units))
+    return layers

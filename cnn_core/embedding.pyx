@@ -1,0 +1,146 @@
+"""The embedding layer: a vector for each code of some columns; the other columns pass through.
+
+The outputs are the vectors, column by column, and behind them the numbers that pass through. Going
+forward a code picks a row of its table; on the way back the rows' gradients are added up in the order
+of the samples. A piece is up to PIECE_VALUES values of a table, whose thread looks through all samples:
+so nothing is locked, and no sum depends on who computed it.
+"""
+
+cimport cython
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+
+import numpy as np
+
+from .matrix cimport Range
+from .net cimport Net
+from .scalar cimport real
+from .update cimport add_decay, apply_step
+from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace, padded_stride
+
+cdef enum:
+    PIECE_VALUES = 16384
+
+
+cdef inline Py_ssize_t code_of(real value, Py_ssize_t codes) noexcept nogil:
+    """The code, kept within the table whatever is in the caller's array by now."""
+    return min(<Py_ssize_t>value, codes - 1) if value > 0 else 0
+
+
+cdef inline Py_ssize_t codes_of_piece(const Table *table) noexcept nogil:
+    return max(PIECE_VALUES // table.dimension, 1)
+
+
+@cython.final
+cdef class EmbeddingLayer(Layer):
+    """Vectors for codes; the first layer of a network."""
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.table_at)
+
+    cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
+        buffers.row = padded_stride(self.fan_out)
+        buffers.outputs = workspace.carve_rows(buffers.row)
+        if training:
+            buffers.delta = workspace.carve_rows(buffers.row)
+        return 0
+
+    cdef void predict(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
+        ThreadBuffers thread,
+    ) noexcept nogil:
+        self.look_up(
+            buffers.inputs, buffers.input_row, (<Net>batch.net).parameters, buffers.outputs,
+            buffers.row, top, rows,
+        )
+
+    cdef void look_up(
+        self, const real[::1] inputs, Py_ssize_t input_row, const real[::1] parameters,
+        real[::1] outputs, Py_ssize_t row, Py_ssize_t top, Py_ssize_t rows,
+    ) noexcept nogil:
+        cdef Py_ssize_t i, j, n, at, source, out
+        cdef const Table *table
+        for i in range(top, top + rows):
+            at, out = i * input_row, i * row
+            for n in range(self.n_tables):
+                table = &self.table_at[n]
+                source = table.start + table.dimension * code_of(
+                    inputs[at + table.column], table.codes
+                )
+                for j in range(table.dimension):
+                    outputs[out + table.output + j] = parameters[source + j]
+            out += self.fan_out - self.numbers.shape[0]
+            for j in range(self.numbers.shape[0]):
+                outputs[out + j] = inputs[at + self.numbers[j]]
+
+    cdef Py_ssize_t table_of(self, Py_ssize_t *piece) noexcept nogil:
+        """The table that a piece belongs to; the piece becomes its first code."""
+        cdef Py_ssize_t n = 0, pieces
+        while True:
+            pieces = pieces_of(&self.table_at[n])
+            if piece[0] < pieces:
+                piece[0] *= codes_of_piece(&self.table_at[n])
+                return n
+            piece[0] -= pieces
+            n += 1
+
+    cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
+        cdef const Table *table = &self.table_at[self.table_of(&piece)]
+        cdef Py_ssize_t size = table.dimension * min(codes_of_piece(table), table.codes - piece)
+        cdef Py_ssize_t start = table.start + piece * table.dimension
+        return Range(start, 1, size, size, start, size, True)
+
+    cdef void update(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
+    ) noexcept nogil:
+        cdef Range where = self.range_of(piece)
+        cdef const Table *table = &self.table_at[self.table_of(&piece)]
+        if not batch.adds:
+            (<Net>batch.net).gradient[where.start : where.start + where.columns] = 0
+        self.add_up(
+            buffers, batch, table, (<Net>batch.net).gradient, piece,
+            piece + where.columns // table.dimension,
+        )
+        if batch.steps:
+            add_decay(batch, (<Net>batch.net).gradient, &where)
+            apply_step(batch, (<Net>batch.net).gradient, &where)
+
+    cdef void add_up(
+        self, LayerBuffers buffers, const BatchSlice *batch, const Table *table, real[::1] gradient,
+        Py_ssize_t first, Py_ssize_t end,
+    ) noexcept nogil:
+        """Add the delta of each sample to the row of its code, for the codes from `first` to `end`."""
+        cdef Py_ssize_t i, j, code, to, source
+        for i in range(batch.top, batch.top + batch.rows):
+            code = code_of(buffers.inputs[i * buffers.input_row + table.column], table.codes)
+            if first <= code < end:
+                to = table.start + code * table.dimension
+                source = i * buffers.row + table.output
+                for j in range(table.dimension):
+                    gradient[to + j] = gradient[to + j] + buffers.delta[source + j]
+
+
+cdef inline Py_ssize_t pieces_of(const Table *table) noexcept nogil:
+    return (table.codes + codes_of_piece(table) - 1) // codes_of_piece(table)
+
+
+cdef EmbeddingLayer embedding_layer(description, Py_ssize_t start):
+    """The layer of a description, its tables from number `start` of the parameters on."""
+    cdef EmbeddingLayer layer = EmbeddingLayer.__new__(EmbeddingLayer)
+    cdef Py_ssize_t n, output = 0
+    columns = {column.column: column for column in description.columns}
+    layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
+    layer.n_tables = len(columns)
+    layer.table_at = <Table *>PyMem_RawCalloc(max(layer.n_tables, 1), sizeof(Table))
+    if layer.table_at == NULL:
+        raise MemoryError(f"no memory for {layer.n_tables} tables")
+    for n, column in enumerate(description.columns):
+        layer.table_at[n] = Table(
+            column.column, column.codes, column.dimension, start, output
+        )
+        start += column.codes * column.dimension
+        output += column.dimension
+        layer.pieces += pieces_of(&layer.table_at[n])
+    layer.numbers = np.array(
+        [number for number in range(layer.fan_in) if number not in columns], np.intp
+    )
+    return layer

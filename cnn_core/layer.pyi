@@ -1,0 +1,3 @@
+# The contract of a layer: nothing that Python could call.
+
+class Layer: ...

@@ -1,0 +1,61 @@
+"""A network as the loops see it: its layers, and the arrays that they share."""
+
+from libc.stdint cimport uint64_t
+
+from .losses cimport Loss
+from .optimizers cimport Update
+from .scalar cimport real
+from .workspace cimport Workspace
+
+
+cdef class Net:
+    cdef list layers
+    # The same, borrowed: walked by the loops without the GIL.
+    cdef void **layer_at
+    cdef Py_ssize_t size
+    cdef Py_ssize_t inputs
+    cdef Py_ssize_t outputs
+    # Pieces of parameters in all layers.
+    cdef Py_ssize_t pieces
+    # Whether the first layer takes the caller's own rows; below which layer nothing is left to do on
+    # the way back.
+    cdef bint takes_any_rows
+    cdef Py_ssize_t lowest_backward
+    # Units of the first layer.
+    cdef Py_ssize_t first_units
+    # Whether some layer takes all samples of a batch together; whether there is normalization.
+    cdef bint waits
+    cdef bint normalizes
+    # Whether several steps can be taken at once: see small_batches.pyx.
+    cdef bint groups
+    # Most samples of a block.
+    cdef Py_ssize_t block_size
+    # Flat arrays, laid out alike; the moments are empty where the optimizer keeps none, the average
+    # where it is not kept; the running averages of batch normalization.
+    cdef real[::1] parameters
+    cdef real[::1] gradient
+    cdef real[::1] first_moment
+    cdef real[::1] second_moment
+    cdef real[::1] average
+    cdef real[::1] statistics
+    cdef bint averages
+    cdef double input_scale
+    cdef double l2
+    # 0: no limit.
+    cdef double clip_value
+    cdef double clip_norm
+    cdef double averaging
+    cdef Loss loss
+    cdef Update optimizer
+    # Whether a step is parameters - rate * gradient and no more.
+    cdef bint plain
+    cdef uint64_t key
+    # Samples of the article's rule, which has a bias for each of them; 0 by the exact rule.
+    cdef Py_ssize_t article_samples
+
+    cdef int chain(self, list layers) except -1
+    cdef Py_ssize_t blocks_of(self, Py_ssize_t rows, int threads) noexcept nogil
+    cdef Py_ssize_t next_barrier(self, Py_ssize_t l) noexcept nogil
+    cdef Py_ssize_t barrier_below(self, Py_ssize_t l) noexcept nogil
+    cdef Workspace workspace(self, Py_ssize_t rows, Py_ssize_t threads, bint training)
+    cdef int lay_out(self, Workspace workspace, Py_ssize_t threads, bint training) except -1

@@ -1,0 +1,3 @@
+# A network for the other compiled modules: nothing that Python could call.
+
+class Net: ...
