@@ -14,7 +14,7 @@ def test_an_import_that_goes_up_is_named():
 
 def test_an_import_on_one_floor_is_named():
     imports = {
-        "cnn_core.data.csv_file": {"cnn_core.training.loop"},
+        "cnn_core.data.idx": {"cnn_core.training.loop"},
         "cnn_core.training.loop": set(),
     }
     assert floors.upward(imports) == [
