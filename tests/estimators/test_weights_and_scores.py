@@ -235,3 +235,20 @@ def test_numbers_that_the_outputs_cannot_reach_are_told(
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitting.fit(X[:2], numbers[:2])
         regressor().fit(X[:3], numbers)
+
+
+def test_warnings_point_at_the_line_that_calls_fit() -> None:
+    images = np.zeros((300, 20), np.uint8)
+    images[::2] = 255
+    fits = {
+        "scoring": lambda: classifier(scoring="accuracy").fit(X, Y),
+        "class_weight": lambda: classifier(class_weight={9: 1.0}).fit(X, Y),
+        "y: expected": lambda: regressor(out_activation="logistic").fit(X, 2 + NUMBERS),
+        "preset": lambda: MLPClassifier.preset("fast").fit(images, images[:, 0]),
+    }
+    for start, fit in fits.items():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit()
+        found = [warning for warning in caught if str(warning.message).startswith(start)]
+        assert [warning.filename for warning in found] == [__file__], start

@@ -129,18 +129,7 @@ class BaseMLP(FittedMLP):
         if train.weights is not None:
             from_classes = sample_weight is None
             require_weight(train.weights, "class_weight" if from_classes else "sample_weight")
-        if self.scoring is not None and not sets:
-            warnings.warn(
-                "scoring: found no samples to score, so that it has no effect; pass eval_set, or "
-                "set early_stopping=True",
-                UserWarning,
-                stacklevel=5,
-            )
-        if sets and self._stops_early and sets[-1].n_counted < 2 and self._scores_by_r2:
-            raise ValueError(
-                "eval_set: expected at least 2 samples that count to stop early by R2, found "
-                f"{sets[-1].n_counted}; pass more, or set scoring='loss'"
-            )
+        self._require_samples_to_score(sets)
         self._hint_at_few_steps(len(train.y))
         before = dict(vars(self))
         self._take_over(read, sets=len(sets), incremental=incremental)
@@ -169,6 +158,21 @@ class BaseMLP(FittedMLP):
             with self.model_.exclusively():
                 pass
 
+    def _require_samples_to_score(self, sets: list[EvaluationSet]) -> None:
+        """Refuse what early stopping could not go by; warn of a scoring without samples."""
+        if self.scoring is not None and not sets:
+            warnings.warn(
+                "scoring: found no samples to score, so that it has no effect; pass eval_set, or "
+                "set early_stopping=True",
+                UserWarning,
+                stacklevel=6,
+            )
+        if sets and self._stops_early and self._scores_by_r2 and sets[-1].n_counted < 2:
+            raise ValueError(
+                "eval_set: expected at least 2 samples that count to stop early by R2, found "
+                f"{sets[-1].n_counted}; pass more, or set scoring='loss'"
+            )
+
     def _hint_at_few_steps(self, n_samples: int) -> None:
         """Warn if a preset, made for many samples, is going to learn too little from these."""
         preset = vars(self).get("_preset")
@@ -181,7 +185,7 @@ class BaseMLP(FittedMLP):
                 f"preset {preset!r}: {self.max_iter} epochs of {n_samples} samples are only "
                 f"{self.max_iter * batches} steps: pass max_iter={enough} or more",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def _require_for_partial_fit(self) -> None:
@@ -232,12 +236,8 @@ class BaseMLP(FittedMLP):
 
     def _take_over(self, read: FitData, *, sets: int, incremental: bool) -> None:
         """Become an estimator that knows its task and has a model, and whose curves can begin."""
-        if read.first:
-            best_loss = None if self._stops_early else math.inf
-            progress = FitProgress(best_loss=best_loss)
-        else:
-            progress = self._progress
-        progress = progress.going_on(
+        first = FitProgress(best_loss=None if self._stops_early else math.inf)
+        progress = (first if read.first else self._progress).going_on(
             anew=read.first or not incremental,
             stops_early=self._stops_early,
             sets=sets,

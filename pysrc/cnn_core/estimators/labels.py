@@ -419,6 +419,6 @@ def _weights_by_class(wish: Mapping[Any, float], classes: Labels) -> FloatArray:
             f"class_weight: found {unknown}, which the samples of this fit do not have; "
             "classes that it leaves out weigh 1",
             UserWarning,
-            stacklevel=2,
+            stacklevel=9,
         )
     return weights

@@ -159,7 +159,7 @@ def warn_of_unreachable(y: FloatArray, activation: Activation, name: str = "y") 
         f"{y.flat[position]:g} at {place_of(y.shape, position)}; scale {name}, or choose another "
         "out_activation",
         UserWarning,
-        stacklevel=7,
+        stacklevel=8,
     )
 
 
