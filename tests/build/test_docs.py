@@ -114,6 +114,7 @@ def test_the_python_in_the_readme(source_tree, tmp_path, backend_name):
     assert low < median < high
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_the_four_lines_of_installing(source_tree, tmp_path):
     section = (source_tree / "README.md").read_text().split("\n## Install\n")[1]

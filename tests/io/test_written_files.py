@@ -160,7 +160,11 @@ def test_a_log_grows_by_whole_lines_under_its_own_name(calls_and_log):
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [*(slow_beside(name, "EROFS") for name in WRITING), ("train", "EACCES")]
+    ("name", "error"),
+    [
+        *(slow_beside(name, "EROFS") for name in WRITING),
+        pytest.param("train", "EACCES", marks=pytest.mark.slow),
+    ],
 )
 def test_a_command_on_a_disk_that_takes_nothing_says_where_and_leaves_nothing(folder, name, error):
     before = files_in(folder)

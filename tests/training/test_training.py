@@ -523,7 +523,7 @@ class TestTimeBudget:
         )
         return state, clock.now - 100.0, np.array(engine.rates)
 
-    @pytest.mark.parametrize("step", [0.0001, 0.001, 0.02])
+    @pytest.mark.parametrize("step", [pytest.param(0.0001, marks=pytest.mark.slow), 0.001, 0.02])
     @pytest.mark.parametrize("epoch", [0.0, 0.05])
     def test_is_kept_to_two_percent_or_to_what_an_epochs_end_takes(self, name, data, step, epoch):
         state, seconds, _ = self.train(name, data, step=step, epoch=epoch)
