@@ -109,8 +109,8 @@ class TestTrainOnFashionMnist:
         net = cnn_core.load(folder / "model.safetensors")
         weights = b"".join(
             np.asarray(array, "<f4").tobytes()
-            for coefs, intercepts in zip(net.coefs_, net.intercepts_, strict=True)
-            for array in (coefs.T, intercepts)
+            for values in net.model_.predicting_layers
+            for array in (values[0].T, values[1])
         )
         assert record["result"]["weights_sha256"] == hashlib.sha256(weights).hexdigest()
 

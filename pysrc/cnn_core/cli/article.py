@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core import NN, backend_info, backends
-from cnn_core.cli import arguments as args
-from cnn_core.cli import records, run_folder
+from cnn_core.cli import arguments, records, run_folder
 from cnn_core.cli.console import note, require, short_path, show_result
 from cnn_core.cli.plots import plot_gallery
 from cnn_core.cli.progress import epochs_shown
@@ -97,9 +96,9 @@ class _Result:
         }
 
 
-def add_parser(commands: args.Subcommands) -> None:
+def add_parser(commands: arguments.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = args.add_command(
+    parser = arguments.add_command(
         commands,
         "article",
         description=DESCRIPTION,
@@ -107,7 +106,7 @@ def add_parser(commands: args.Subcommands) -> None:
     parser.add_argument(
         "--epochs",
         metavar="N",
-        type=args.Whole(1),
+        type=arguments.Whole(1),
         default=EPOCHS,
         help=f"epochs of the published rule (default: {EPOCHS}); the exact gradient gets three "
         "tenths of them",
@@ -118,38 +117,38 @@ def add_parser(commands: args.Subcommands) -> None:
         default="both",
         help="what computes (default: both backends, one after the other)",
     )
-    args.add_seed(parser)
+    arguments.add_seed(parser)
     parser.add_argument(
         "--data-folder",
         metavar="DIR",
-        type=args.path,
+        type=arguments.path,
         help="where the files of Fashion-MNIST are (default: wherever they are found)",
     )
-    args.add_out(parser, "article")
-    args.add_quiet(parser, "no progress and no explanation")
+    arguments.add_out(parser, "article")
+    arguments.add_quiet(parser, "no progress and no explanation")
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
     require("article", "rich", "sklearn", "matplotlib")
-    names = _backends(arguments.backend)
-    dataset = find_fashion_mnist(arguments.data_folder, None if arguments.quiet else note)
+    names = _backends(args.backend)
+    dataset = find_fashion_mnist(args.data_folder, None if args.quiet else note)
     images = dataset.x_test[:IMAGES]
     x, y = _rows(dataset.x_train[:IMAGES]), dataset.y_train[:IMAGES]
     x_test, y_test = _rows(images), dataset.y_test[:IMAGES].astype(np.intp)
-    with run_folder.new_folder(arguments.out, "article") as folder:
+    with run_folder.new_folder(args.out, "article") as folder:
         results = []
         for experiment in _EXPERIMENTS:
             for name in names:
-                net = _trained(experiment, name, x, y, arguments)
+                net = _trained(experiment, name, x, y, args)
                 outcome = evaluate(Trained.of(net), x_test, y_test, dataset.class_names)
                 results.append(_Result(experiment, net, backend_info(net.backend), outcome))
         table = _table([result.row() for result in results])
-        _write(folder.path, table, results, arguments)
+        _write(folder.path, table, results, args)
         _draw(folder.path / "gallery.png", images, y_test, dataset.class_names, results[0])
         files = sorted(path.name for path in folder.path.iterdir())
-    text = table if arguments.quiet else f"\n{table}\n\n{EXPLANATION}"
+    text = table if args.quiet else f"\n{table}\n\n{EXPLANATION}"
     place = f"run folder  {short_path(folder.final)}\n            {'  '.join(files)}"
     show_result(f"{text}\n\n{place}", folder.final)
     return 0
@@ -173,22 +172,22 @@ def _trained(
     backend: str,
     x: npt.NDArray[np.float64],
     y: npt.NDArray[Any],
-    arguments: argparse.Namespace,
+    args: argparse.Namespace,
 ) -> NN:
     net = NN(
         x.shape[1],
         HIDDEN,
         10,
         learning_rate=experiment.learning_rate,
-        epochs=experiment.epochs(arguments.epochs),
+        epochs=experiment.epochs(args.epochs),
         batch_size=experiment.batch_size,
         rule=experiment.rule,
         dtype=experiment.dtype,
-        seed=arguments.seed,
+        seed=args.seed,
         backend=backend,
     )
     label = f"{experiment.title}, {backend}"
-    with epochs_shown(label, net.epochs, quiet=arguments.quiet) as on_epoch:
+    with epochs_shown(label, net.epochs, quiet=args.quiet) as on_epoch:
         return net.fit(x, y, on_epoch=on_epoch)
 
 
@@ -218,7 +217,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return "\n".join([line(list(heads)), rule, *(line(values) for values in cells)])
 
 
-def _write(folder: Path, table: str, results: list[_Result], arguments: argparse.Namespace) -> None:
+def _write(folder: Path, table: str, results: list[_Result], args: argparse.Namespace) -> None:
     rows = [result.row() for result in results]
     write_text(folder / "table.txt", f"{table}\n\n{EXPLANATION}\n")
     write_table(folder / "table.csv", [list(rows[0]), *(row.values() for row in rows)])
@@ -229,9 +228,9 @@ def _write(folder: Path, table: str, results: list[_Result], arguments: argparse
     ]
     write_text(folder / "report.txt", "\n\n".join(reports))
     record = {
-        **records.record_head("cnn-core article", 1, arguments.argv),
+        **records.record_head("cnn-core article", 1, args.argv),
         "images": {"training": IMAGES, "test": IMAGES},
-        "seed": arguments.seed,
+        "seed": args.seed,
         "published_accuracy": PUBLISHED_ACCURACY,
         "results": [
             {

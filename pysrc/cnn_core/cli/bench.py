@@ -11,7 +11,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from cnn_core.cli import arguments as args
+from cnn_core.cli import arguments
 from cnn_core.cli.console import CommandError
 
 __all__ = ["add_parser", "run"]
@@ -26,9 +26,9 @@ loss. It has to be run from a checkout of the sources, which hold the drivers.
 """
 
 
-def add_parser(commands: args.Subcommands) -> None:
+def add_parser(commands: arguments.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = args.add_command(
+    parser = arguments.add_command(
         commands,
         "bench",
         description=DESCRIPTION,
@@ -41,19 +41,22 @@ def add_parser(commands: args.Subcommands) -> None:
         "hardly depends on it",
     )
     parser.add_argument(
-        "--data-folder", metavar="DIR", type=args.path, help="where the files of Fashion-MNIST are"
+        "--data-folder",
+        metavar="DIR",
+        type=arguments.path,
+        help="where the files of Fashion-MNIST are",
     )
     parser.add_argument(
         "--samples",
         metavar="N",
-        type=args.Whole(1, 60_000),
+        type=arguments.Whole(1, 60_000),
         default=6_000,
         help="samples of an epoch (default: 6000)",
     )
     parser.add_argument(
         "--batch-size",
         metavar="N",
-        type=args.Whole(1),
+        type=arguments.Whole(1),
         nargs="+",
         default=list(BATCH_SIZES),
         help=f"samples of a step (default: {' '.join(map(str, BATCH_SIZES))})",
@@ -61,20 +64,20 @@ def add_parser(commands: args.Subcommands) -> None:
     parser.add_argument(
         "--threads",
         metavar="N",
-        type=args.Whole(1),
+        type=arguments.Whole(1),
         help="cores that everyone may use (default: all that this process may use)",
     )
     parser.add_argument(
         "--rounds",
         metavar="N",
-        type=args.Whole(1),
+        type=arguments.Whole(1),
         default=2,
         help="turns that everyone takes, of which the best counts (default: 2)",
     )
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Carry the command out.
 
     Returns
@@ -87,12 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
     CommandError
         If this is no checkout of the sources.
     """
-    if arguments.data_folder is not None and arguments.data != "fashion-mnist":
+    if args.data_folder is not None and args.data != "fashion-mnist":
         raise CommandError("--data-folder belongs to --data fashion-mnist")
     folder = str(_folder_of_races())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    ended: int = importlib.import_module("short_race").run(arguments)
+    ended: int = importlib.import_module("short_race").run(args)
     return ended
 
 

@@ -6,7 +6,7 @@ import argparse
 
 import numpy as np
 
-from cnn_core.cli import arguments as args
+from cnn_core.cli import arguments
 from cnn_core.cli.console import note, one_line, show
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import Samples, read_samples
@@ -14,9 +14,9 @@ from cnn_core.cli.sources import Samples, read_samples
 __all__ = ["add_parser", "run"]
 
 
-def add_parser(commands: args.Subcommands) -> None:
+def add_parser(commands: arguments.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = args.add_command(
+    parser = arguments.add_command(
         commands,
         "data",
         description="Shows where a data set is, its shapes, SHA-256 and classes. Fashion-MNIST is "
@@ -35,14 +35,14 @@ def add_parser(commands: args.Subcommands) -> None:
     parser.add_argument(
         "--target", metavar="NAME", help="target column of a .csv file (default: its last one)"
     )
-    args.add_table_layout(parser)
+    arguments.add_table_layout(parser)
     parser.add_argument("--data-folder", metavar="DIR", help="where the files of Fashion-MNIST are")
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
-    show(_text(read_samples(Source.from_arguments(arguments), note)))
+    show(_text(read_samples(Source.from_arguments(args), note)))
     return 0
 
 

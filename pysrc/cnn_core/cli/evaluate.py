@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from cnn_core.cli import arguments as args
+from cnn_core.cli import arguments
 from cnn_core.cli.console import note, require, show
 from cnn_core.cli.report import evaluate
 from cnn_core.cli.run_folder import Run, read_run
@@ -17,37 +17,37 @@ from cnn_core.cli.trained_model import describe_network
 __all__ = ["add_parser", "run"]
 
 
-def add_parser(commands: args.Subcommands) -> None:
+def add_parser(commands: arguments.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = args.add_command(
+    parser = arguments.add_command(
         commands,
         "evaluate",
         description="Evaluates the model of a run folder on the test part of the data that it was "
         "trained on, or of other data of the same classes; all of a file that has no test part.",
     )
-    args.add_run(parser)
-    args.add_data(
+    arguments.add_run(parser)
+    arguments.add_data(
         parser,
         default=None,
         help="fashion-mnist, digits or a file as cnn-core train takes it (default: what was "
         "trained on)",
     )
-    args.add_backend(parser)
+    arguments.add_backend(parser)
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
     require("evaluate", "sklearn")
-    trained = read_run(arguments.folder, arguments.backend)
-    source = _source(trained, arguments)
+    trained = read_run(args.folder, args.backend)
+    source = _source(trained, args)
     part = read_test_part(
         source,
         trained.class_names,
         trained.columns,
         trained.hashes,
         note,
-        asked_for=arguments.data is not None,
+        asked_for=args.data is not None,
     )
     result = evaluate(
         trained.trained, trained.scaled(part.x, source.data), part.y, trained.class_names
@@ -63,16 +63,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _source(run: Run, arguments: argparse.Namespace) -> Source:
+def _source(run: Run, args: argparse.Namespace) -> Source:
     """Return the data that were asked for: other ones, or those of the run."""
-    if arguments.data is not None:
-        asked_for = Source.from_arguments(arguments)
+    if args.data is not None:
+        asked_for = Source.from_arguments(args)
         if Path(asked_for.data).suffix.lower() != ".csv":
             return asked_for
         return _laid_out_alike(asked_for, run.source)
-    given = Source.from_arguments(
-        argparse.Namespace(**{**vars(arguments), "data": run.source.data})
-    )
+    given = Source.from_arguments(argparse.Namespace(**{**vars(args), "data": run.source.data}))
     changes = {key: value for key, value in vars(given).items() if value is not None}
     return replace(run.source, **changes)
 

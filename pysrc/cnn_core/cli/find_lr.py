@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cnn_core.cli import arguments as args
-from cnn_core.cli import options, run_folder
+from cnn_core.cli import arguments, options, run_folder
 from cnn_core.cli.console import note, require, short_path, show_result
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_samples
@@ -26,57 +25,57 @@ table and as a picture. The test part is not looked at.
 """
 
 
-def add_parser(commands: args.Subcommands) -> None:
+def add_parser(commands: arguments.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = args.add_command(
+    parser = arguments.add_command(
         commands,
         "find-lr",
         description=DESCRIPTION,
         late_epilog=options.presets,
     )
-    args.add_data(parser, default="fashion-mnist", help=args.TRAINING_DATA_HELP)
+    arguments.add_data(parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP)
     network = parser.add_argument_group("network")
     options.add_network(network)
-    args.add_seed(network)
-    args.add_arithmetic(parser.add_argument_group("arithmetic"))
+    arguments.add_seed(network)
+    arguments.add_arithmetic(parser.add_argument_group("arithmetic"))
     output = parser.add_argument_group("output")
-    args.add_out(output, "DATA-rates")
+    arguments.add_out(output, "DATA-rates")
     output.add_argument("--no-plots", action="store_true", help="draw no picture")
-    args.add_quiet(output, "one line with the suggestion")
+    arguments.add_quiet(output, "one line with the suggestion")
     # What settles how long a network is trained is nothing that could be typed here.
     nothing = ("epochs", "learning_rate", "schedule", "time_budget", "patience", "validation_share")
     parser.set_defaults(run=run, **dict.fromkeys(nothing))
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
-    require("find-lr", *(() if arguments.no_plots else ("matplotlib",)))
-    options.check(arguments)
-    samples = read_samples(Source.from_arguments(arguments), None if arguments.quiet else note)
-    wanted, parts = plan_and_parts(arguments, samples)
-    with run_folder.new_folder(arguments.out, f"{samples.name}-rates") as folder:
+    require("find-lr", *(() if args.no_plots else ("matplotlib",)))
+    options.check(args)
+    samples = read_samples(Source.from_arguments(args), None if args.quiet else note)
+    plan, parts = plan_and_parts(args, samples)
+    with run_folder.new_folder(args.out, f"{samples.name}-rates") as folder:
         found = find_learning_rate(
-            wanted.face,
+            plan.face,
             *parts.train,
-            least=wanted.least_rate,
-            most=wanted.largest_rate,
+            least=plan.least_rate,
+            most=plan.largest_rate,
             steps=STEPS,
-            batch_size=wanted.batch_size,
+            batch_size=plan.batch_size,
         )
         _write_table(folder.path / "rates.csv", found)
-        if not arguments.no_plots:
+        if not args.no_plots:
             found.plot(folder.path / "rates.png")
         files = sorted(path.name for path in folder.path.iterdir())
-    if arguments.quiet:
+    if args.quiet:
         text = f"learning rate {found.suggestion:.2g}  {short_path(folder.final)}"
     else:
         text = (
-            f"network     {describe_network(wanted.network)} (preset {wanted.preset})\n"
+            f"network     {describe_network(plan.network)} (preset {plan.preset})\n"
             f"tried       {len(found.rates)} learning rates from {found.rates[0]:.2g} to "
-            f"{found.rates[-1]:.2g} on {samples.name}, in batches of {wanted.batch_size}\n"
+            f"{found.rates[-1]:.2g} on {samples.name}, in batches of {plan.batch_size}\n"
             f"suggestion  --learning-rate {found.suggestion:.2g}, where the loss falls fastest; a "
             "schedule may rise to several times that\n"
-            f"preset      {wanted.learning_rate:g}\n"
+            f"preset      {plan.learning_rate:g}\n"
             f"folder      {short_path(folder.final)}\n"
             f"            {'  '.join(files)}"
         )

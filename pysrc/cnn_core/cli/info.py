@@ -18,26 +18,26 @@ import numpy as np
 
 import cnn_core
 from cnn_core import backend_info
-from cnn_core.cli import arguments as args
+from cnn_core.cli import arguments
 from cnn_core.cli.console import error_text, one_line, show
 
 __all__ = ["add_parser", "run"]
 
 
-def add_parser(commands: args.Subcommands) -> None:
+def add_parser(commands: arguments.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = args.add_command(
+    parser = arguments.add_command(
         commands,
         "info",
         description="Shows what computes on this machine, and which files it was loaded from. If "
         "it cannot be loaded, shows why; the exit code is 1 then.",
     )
-    args.add_backend(parser)
+    arguments.add_backend(parser)
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Carry the command out.
 
     Returns
@@ -46,14 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
         0, or 1 if the backend cannot be loaded.
     """
     try:
-        _require_that_loading_ends(arguments.backend)
-        info = backend_info(arguments.backend)
+        _require_that_loading_ends(args.backend)
+        info = backend_info(args.backend)
     # A damaged or foreign binary may fail in any way when it is loaded.
     except Exception as error:
-        failure = _failure(arguments.backend, error)
-        show(json.dumps(failure, indent=2) if arguments.json else _failure_text(failure))
+        failure = _failure(args.backend, error)
+        show(json.dumps(failure, indent=2) if args.json else _failure_text(failure))
         return 1
-    show(json.dumps(info, indent=2) if arguments.json else _text(info))
+    show(json.dumps(info, indent=2) if args.json else _text(info))
     return 0
 
 

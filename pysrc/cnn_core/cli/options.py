@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cnn_core.cli import arguments as args
-from cnn_core.cli import plan_nn
+from cnn_core.cli import arguments, plan_nn
 from cnn_core.cli.console import CommandError
 from cnn_core.network import HIDDEN_ACTIVATIONS, NORMALIZATIONS
 from cnn_core.optimizers import SOLVERS, WITH_DECAY
@@ -55,7 +54,7 @@ def add_network(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--hidden",
         metavar="N,N,...",
-        type=args.widths,
+        type=arguments.widths,
         help="units of each hidden layer, such as 512,256",
     )
     group.add_argument(
@@ -67,7 +66,7 @@ def add_network(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--dropout",
         metavar="X",
-        type=args.below_1,
+        type=arguments.below_1,
         help="share of the hidden units that each step leaves out",
     )
     group.add_argument(
@@ -84,23 +83,25 @@ def add_network(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--weight-decay",
         metavar="X",
-        type=args.at_least_0,
+        type=arguments.at_least_0,
         help="share of the weights, times the learning rate, that each step of "
         f"{' and '.join(_WITH_DECAY)} takes from them",
     )
     group.add_argument(
         "--clip-norm",
         metavar="X",
-        type=args.positive,
+        type=arguments.positive,
         help="longest gradient; longer ones are shortened to it",
     )
     group.add_argument(
         "--label-smoothing",
         metavar="X",
-        type=args.below_1,
+        type=arguments.below_1,
         help="share of each label that is spread over all classes",
     )
-    group.add_argument("--batch-size", metavar="N", type=args.Whole(1), help="samples of one step")
+    group.add_argument(
+        "--batch-size", metavar="N", type=arguments.Whole(1), help="samples of one step"
+    )
 
 
 def add_training(group: argparse._ActionsContainer) -> None:
@@ -108,14 +109,14 @@ def add_training(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--epochs",
         metavar="N",
-        type=args.Whole(1),
+        type=arguments.Whole(1),
         help="passes over the data (default: the preset's, more for small data; with a time "
         "budget as many as fit)",
     )
     group.add_argument(
         "--learning-rate",
         metavar="X",
-        type=args.positive,
+        type=arguments.positive,
         help="length of a step, of the longest one if it has a schedule (default: the preset's, "
         "adapted to the optimizer)",
     )
@@ -128,26 +129,26 @@ def add_training(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--time-budget",
         metavar="SECONDS",
-        type=args.positive,
+        type=arguments.positive,
         help="end after so many seconds, the measuring after each epoch included, and the schedule "
         "with them; what is learned then depends on the machine's speed",
     )
     group.add_argument(
         "--patience",
         metavar="N",
-        type=args.Whole(1),
+        type=arguments.Whole(1),
         help="end after more than N epochs without a better accuracy on validation samples, and "
         "keep the weights of the best epoch; holds a tenth of the training samples out, or "
         "--validation-share",
     )
 
 
-def check(wanted: argparse.Namespace) -> None:
+def check(args: argparse.Namespace) -> None:
     """Refuse what would have no effect, before anything is read.
 
     Parameters
     ----------
-    wanted : argparse.Namespace
+    args : argparse.Namespace
         With the arguments of `add_network` and `add_training`.
 
     Raises
@@ -155,26 +156,26 @@ def check(wanted: argparse.Namespace) -> None:
     CommandError
         If something was typed that the preset has no use for.
     """
-    if wanted.preset == NN_PRESET:
-        _check_nn(wanted)
-    elif wanted.weight_decay is not None and wanted.optimizer not in (None, *_WITH_DECAY):
+    if args.preset == NN_PRESET:
+        _check_nn(args)
+    elif args.weight_decay is not None and args.optimizer not in (None, *_WITH_DECAY):
         raise CommandError(
-            f"--weight-decay has no effect on {wanted.optimizer}; leave it out, or choose the "
+            f"--weight-decay has no effect on {args.optimizer}; leave it out, or choose the "
             f"--optimizer {' or '.join(_WITH_DECAY)}"
         )
 
 
-def _check_nn(wanted: argparse.Namespace) -> None:
+def _check_nn(args: argparse.Namespace) -> None:
     for name in _NOT_OF_NN:
-        if getattr(wanted, name) is not None:
+        if getattr(args, name) is not None:
             raise CommandError(
                 f"--{name.replace('_', '-')} has no effect on the preset {NN_PRESET}, which is a "
                 "network of sigmoid units and plain gradient descent; choose another --preset"
             )
-    if wanted.hidden is not None and len(wanted.hidden) > 1:
+    if args.hidden is not None and len(args.hidden) > 1:
         raise CommandError(
             f"--hidden: expected one number for the preset {NN_PRESET}, which has one hidden "
-            f"layer, found {len(wanted.hidden)}; choose another --preset"
+            f"layer, found {len(args.hidden)}; choose another --preset"
         )
 
 

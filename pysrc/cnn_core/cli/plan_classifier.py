@@ -27,31 +27,31 @@ class ClassifierPlan(Plan):
 
     face: MLPClassifier
 
-    def __init__(self, wanted: argparse.Namespace, data: Data) -> None:
+    def __init__(self, args: argparse.Namespace, data: Data) -> None:
         from cnn_core.estimators import MLPClassifier
         from cnn_core.estimators.presets import settings_of
 
-        self.preset = wanted.preset
-        usual = settings_of(wanted.preset)
-        self.time_budget = wanted.time_budget
-        self.patience = wanted.patience
-        self.epochs = wanted.epochs or (
+        self.preset = args.preset
+        usual = settings_of(args.preset)
+        self.time_budget = args.time_budget
+        self.patience = args.patience
+        self.epochs = args.epochs or (
             data.epochs(usual["max_iter"]) if self.time_budget is None else ENDLESS
         )
-        self.batch_size = min(wanted.batch_size or usual["batch_size"], data.n_samples)
-        self.learning_rate = wanted.learning_rate or _default_rate(usual, wanted.optimizer)
+        self.batch_size = min(args.batch_size or usual["batch_size"], data.n_samples)
+        self.learning_rate = args.learning_rate or _default_rate(usual, args.optimizer)
         self.face = MLPClassifier.preset(
-            wanted.preset,
-            **_network_overrides(wanted),
-            **_training_overrides(wanted),
+            args.preset,
+            **_network_overrides(args),
+            **_training_overrides(args),
             max_iter=self.epochs,
             batch_size=self.batch_size,
             learning_rate_init=self.learning_rate,
             input_scale=data.input_scale,
-            random_state=wanted.seed,
-            dtype=wanted.dtype,
-            backend=wanted.backend,
-            n_threads=wanted.threads,
+            random_state=args.seed,
+            dtype=args.dtype,
+            backend=args.backend,
+            n_threads=args.threads,
         )
         self.network = _network_of(self.face, data)
         self.smoothing = self.face.label_smoothing
@@ -117,31 +117,31 @@ def _default_rate(usual: dict[str, Any], optimizer: str | None) -> float:
     return rate * OPTIMIZER_RATES[optimizer] / OPTIMIZER_RATES[usual["solver"]]
 
 
-def _network_overrides(wanted: argparse.Namespace) -> dict[str, Any]:
+def _network_overrides(args: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "hidden_layer_sizes": wanted.hidden,
-        "activation": wanted.activation,
-        "dropout": wanted.dropout,
-        "solver": wanted.optimizer,
-        "label_smoothing": wanted.label_smoothing,
-        "clip_norm": wanted.clip_norm,
+        "hidden_layer_sizes": args.hidden,
+        "activation": args.activation,
+        "dropout": args.dropout,
+        "solver": args.optimizer,
+        "label_smoothing": args.label_smoothing,
+        "clip_norm": args.clip_norm,
     }
     overrides = {name: value for name, value in found.items() if value is not None}
-    if wanted.normalization is not None:
-        none = wanted.normalization == "none"
-        overrides["normalization"] = None if none else wanted.normalization
-    if wanted.weight_decay is not None or wanted.optimizer not in (None, "adamw"):
+    if args.normalization is not None:
+        none = args.normalization == "none"
+        overrides["normalization"] = None if none else args.normalization
+    if args.weight_decay is not None or args.optimizer not in (None, "adamw"):
         # The preset's is that of "adamw"; the others have none, or another one.
-        overrides["weight_decay"] = wanted.weight_decay
+        overrides["weight_decay"] = args.weight_decay
     return overrides
 
 
-def _training_overrides(wanted: argparse.Namespace) -> dict[str, Any]:
-    overrides: dict[str, Any] = {"time_budget": wanted.time_budget}
-    if wanted.schedule is not None:
-        overrides["schedule"] = wanted.schedule
-    if wanted.patience is not None:
-        overrides |= {"early_stopping": True, "n_iter_no_change": wanted.patience, "tol": 0.0}
+def _training_overrides(args: argparse.Namespace) -> dict[str, Any]:
+    overrides: dict[str, Any] = {"time_budget": args.time_budget}
+    if args.schedule is not None:
+        overrides["schedule"] = args.schedule
+    if args.patience is not None:
+        overrides |= {"early_stopping": True, "n_iter_no_change": args.patience, "tol": 0.0}
     return overrides
 
 

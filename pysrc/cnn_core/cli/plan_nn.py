@@ -39,12 +39,12 @@ class NNPlan(Plan):
     least_rate = 1e-3
     largest_rate = 1e3
 
-    def __init__(self, wanted: argparse.Namespace, data: Data) -> None:
-        self.preset = wanted.preset
-        hidden = HIDDEN if wanted.hidden is None else wanted.hidden[0]
-        self.epochs = wanted.epochs or data.epochs(EPOCHS)
-        self.batch_size = wanted.batch_size or _BATCH_SIZE
-        self.learning_rate = wanted.learning_rate or default_learning_rate(hidden)
+    def __init__(self, args: argparse.Namespace, data: Data) -> None:
+        self.preset = args.preset
+        hidden = HIDDEN if args.hidden is None else args.hidden[0]
+        self.epochs = args.epochs or data.epochs(EPOCHS)
+        self.batch_size = args.batch_size or _BATCH_SIZE
+        self.learning_rate = args.learning_rate or default_learning_rate(hidden)
         self.face = NN(
             data.n_features,
             hidden,
@@ -52,11 +52,11 @@ class NNPlan(Plan):
             learning_rate=self.learning_rate,
             epochs=self.epochs,
             batch_size=self.batch_size,
-            dtype=wanted.dtype,
-            seed=wanted.seed,
-            backend=wanted.backend,
+            dtype=args.dtype,
+            seed=args.seed,
+            backend=args.backend,
             input_scale=data.input_scale,
-            n_threads=wanted.threads,
+            n_threads=args.threads,
         )
         self.network = self.face.model.network
 

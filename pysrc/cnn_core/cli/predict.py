@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnn_core.cli import arguments as args
+from cnn_core.cli import arguments
 from cnn_core.cli.console import CommandError, note, show
 from cnn_core.cli.run_folder import Run, read_run
 from cnn_core.cli.tables import read_features
@@ -17,23 +17,23 @@ from cnn_core.network import FloatArray, IndexArray
 __all__ = ["add_parser", "run"]
 
 
-def add_parser(commands: args.Subcommands) -> None:
+def add_parser(commands: arguments.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = args.add_command(
+    parser = arguments.add_command(
         commands,
         "predict",
         description="Writes the predicted class of each sample of a file as comma-separated text. "
         "A name that a spreadsheet would run as a formula gets an apostrophe before it.",
     )
-    args.add_run(parser)
+    arguments.add_run(parser)
     parser.add_argument(
         "file",
         metavar="FILE",
-        type=args.path,
+        type=arguments.path,
         help="samples: an IDX file, .npz (its test part, if it has one), .npy or .csv (with a "
         "header, its columns are found by name and others are left out)",
     )
-    args.add_table_layout(parser)
+    arguments.add_table_layout(parser)
     parser.add_argument(
         "--outputs",
         action="store_true",
@@ -41,24 +41,27 @@ def add_parser(commands: args.Subcommands) -> None:
         "number from 0 to 1, and they need not add up to 1",
     )
     parser.add_argument(
-        "--out", metavar="FILE", type=args.new_file, help="file to write (default: standard output)"
+        "--out",
+        metavar="FILE",
+        type=arguments.new_file,
+        help="file to write (default: standard output)",
     )
-    args.add_backend(parser)
+    arguments.add_backend(parser)
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
-    trained = read_run(arguments.folder, arguments.backend)
-    out: Path | None = arguments.out
-    if out is not None and out.exists() and os.path.samefile(out, arguments.file):
+    trained = read_run(args.folder, args.backend)
+    out: Path | None = args.out
+    if out is not None and out.exists() and os.path.samefile(out, args.file):
         raise CommandError(f"--out: {out} is the file to be predicted; choose another name")
-    header = arguments.header
-    if header is None and arguments.file.suffix.lower() == ".csv":
+    header = args.header
+    if header is None and args.file.suffix.lower() == ".csv":
         header = trained.source.header
-    x = read_features(arguments.file, trained.columns, header, note)
-    samples = trained.scaled(x, arguments.file)
-    if arguments.outputs:
+    x = read_features(args.file, trained.columns, header, note)
+    samples = trained.scaled(x, args.file)
+    if args.outputs:
         outputs = trained.trained.outputs(samples)
         text = _table(trained, outputs.argmax(axis=1), outputs)
     else:

@@ -22,7 +22,7 @@ _NOT_COMPARED = {"backend", "threads"}
 
 
 def training_again(
-    wanted: argparse.Namespace,
+    args: argparse.Namespace,
     source: Source,
     hashes: dict[str, str],
     settings: dict[str, Any],
@@ -33,7 +33,7 @@ def training_again(
 
     Parameters
     ----------
-    wanted : argparse.Namespace
+    args : argparse.Namespace
         The recorded command, parsed.
     source : Source
     hashes : dict of str to str
@@ -65,7 +65,7 @@ def training_again(
                 f"{samples.n_features}; train again"
             )
         samples = replace(samples, scaling=scaling)
-    training = Training(wanted, source, samples)
+    training = Training(args, source, samples)
     now = json.loads(json.dumps(training.settings()))
     differing = [
         f"{name} {in_message(settings.get(name, 'not recorded'), 80)} then, {value} now"

@@ -22,7 +22,7 @@ GALLERY_ROWS, GALLERY_COLUMNS = 4, 8
 
 def introduction(training: Training) -> str:
     """Return what is about to be done."""
-    samples, parts, plan, wanted = training.samples, training.parts, training.plan, training.wanted
+    samples, parts, plan, args = training.samples, training.parts, training.plan, training.args
     shape = samples.image_shape
     kind = f"images of {shape[0]} x {shape[1]}" if shape else f"rows of {samples.n_features}"
     counts = f"{len(parts.train.y):,} training"
@@ -35,9 +35,9 @@ def introduction(training: Training) -> str:
         f"          {counts} and {len(samples.x_test):,} test "
         f"{kind}, {len(samples.class_names)} classes\n"
         f"scaling   {samples.scaling.description}\n"
-        f"network   {describe_network(plan.network)}, {wanted.dtype}, on "
+        f"network   {describe_network(plan.network)}, {args.dtype}, on "
         f"{describe_backend(training.backend)}\n"
-        f"training  {plan.description}, seed {wanted.seed}\n"
+        f"training  {plan.description}, seed {args.seed}\n"
         f"measured  {watching}"
     )
 
@@ -68,7 +68,7 @@ def summary(training: Training, final: Path, files: list[str]) -> str:
         f"run folder     {short_path(final)}",
         f"               {'  '.join(files)}",
     ]
-    if not training.wanted.no_plots and not image_shape(training.samples.x_test):
+    if not training.args.no_plots and not image_shape(training.samples.x_test):
         lines.append("               (no gallery: the samples are no images)")
     return "\n".join(lines)
 
@@ -135,13 +135,13 @@ def _draw(training: Training, folder: Path) -> None:
 
 def record(training: Training) -> dict[str, Any]:
     """Return what ``run.json`` holds."""
-    samples, parts, wanted = training.samples, training.parts, training.wanted
+    samples, parts, args = training.samples, training.parts, training.args
     result, trained = training.result, training.trained
     shape = samples.image_shape
     names = samples.feature_names
     validation = len(parts.watched.y) if parts.measured == "validation" else 0
     return {
-        **records.record_head(run_folder.FORMAT, run_folder.FORMAT_VERSION, wanted.argv),
+        **records.record_head(run_folder.FORMAT, run_folder.FORMAT_VERSION, args.argv),
         "interrupted": training.interrupted,
         "data": {
             "name": samples.name,

@@ -6,8 +6,7 @@ import argparse
 from contextlib import suppress
 from typing import Any
 
-from cnn_core.cli import arguments as args
-from cnn_core.cli import options, records, resume, run_folder, run_report
+from cnn_core.cli import arguments, options, records, resume, run_folder, run_report
 from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
 from cnn_core.cli.reproduce import training_again
 from cnn_core.cli.scaling import Scaling
@@ -30,33 +29,33 @@ selected on it. To choose settings, hold a part of the training samples out with
 """
 
 
-def add_parser(commands: args.Subcommands) -> None:
+def add_parser(commands: arguments.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = args.add_command(
+    parser = arguments.add_command(
         commands,
         "train",
         description=DESCRIPTION,
         late_epilog=options.presets,
     )
-    args.add_data(parser, default="fashion-mnist", help=args.TRAINING_DATA_HELP)
+    arguments.add_data(parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP)
     options.add_network(parser.add_argument_group("network"))
     training = parser.add_argument_group("training")
     options.add_training(training)
     training.add_argument(
         "--validation-share",
         metavar="X",
-        type=args.share,
+        type=arguments.share,
         help="hold this share of the training samples out, and measure on them instead of on the "
         "test part after every epoch",
     )
-    args.add_seed(training)
-    args.add_arithmetic(parser.add_argument_group("arithmetic"))
+    arguments.add_seed(training)
+    arguments.add_arithmetic(parser.add_argument_group("arithmetic"))
     output = parser.add_argument_group("output")
-    args.add_out(output, "DATA")
+    arguments.add_out(output, "DATA")
     output.add_argument(
         "--checkpoint-every",
         metavar="N",
-        type=args.checkpoint_every,
+        type=arguments.checkpoint_every,
         default={},
         help="write a checkpoint after every N epochs, or Ns seconds, or never (default: as often "
         "as takes 2%% of the time at most)",
@@ -64,13 +63,13 @@ def add_parser(commands: args.Subcommands) -> None:
     output.add_argument(
         "--resume",
         metavar="RUN",
-        type=args.path,
+        type=arguments.path,
         help="go on with a training that was killed or interrupted, to the same weights as if it "
         "had not been; "
         "beside it only --quiet and --no-plots",
     )
     output.add_argument("--no-plots", action="store_true", help="draw no pictures")
-    args.add_quiet(output, "no progress and no report, one line at the end")
+    arguments.add_quiet(output, "no progress and no report, one line at the end")
     parser.set_defaults(run=run)
 
 
@@ -84,17 +83,17 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """
     if argv[:1] != ["train"]:
         raise CommandError(f"expected the command train, found {' '.join(argv[:1]) or 'nothing'}")
-    parser = args.Parser(prog="cnn-core", allow_abbrev=False)
+    parser = arguments.Parser(prog="cnn-core", allow_abbrev=False)
     add_parser(parser.add_subparsers(dest="command"))
     try:
-        arguments = parser.parse_args(argv, argparse.Namespace(argv=argv))
+        args = parser.parse_args(argv, argparse.Namespace(argv=argv))
     except SystemExit as end:
         raise CommandError("expected a training, found the wish for help") from end
-    options.check(arguments)
-    return arguments
+    options.check(args)
+    return args
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Carry the command out.
 
     Returns
@@ -103,35 +102,35 @@ def run(arguments: argparse.Namespace) -> int:
         0, or 130 if training was interrupted after its first epoch; the run folder is written in
         both cases.
     """
-    require("train", "rich", "sklearn", *(() if arguments.no_plots else ("matplotlib",)))
-    if arguments.resume is not None:
-        return _resume(arguments)
-    options.check(arguments)
-    source = Source.from_arguments(arguments)
-    samples = read_samples(source, None if arguments.quiet else note)
-    training = Training(arguments, source, samples)
-    with resume.begin(arguments.out, samples.name, _beginning(training)) as folder:
+    require("train", "rich", "sklearn", *(() if args.no_plots else ("matplotlib",)))
+    if args.resume is not None:
+        return _resume(args)
+    options.check(args)
+    source = Source.from_arguments(args)
+    samples = read_samples(source, None if args.quiet else note)
+    training = Training(args, source, samples)
+    with resume.begin(args.out, samples.name, _beginning(training)) as folder:
         files = _learn(training, folder)
     return _show(training, folder, files)
 
 
-def _resume(arguments: argparse.Namespace) -> int:
+def _resume(args: argparse.Namespace) -> int:
     """Go on with an unfinished training."""
-    _refuse_other_options(arguments.argv)
-    begun = resume.find(arguments.resume)
+    _refuse_other_options(args.argv)
+    begun = resume.find(args.resume)
     if begun is None:
-        text = f"{arguments.resume} is complete already: there is nothing to go on with"
+        text = f"{args.resume} is complete already: there is nothing to go on with"
         show(text)
         return 0
     with resume.go_on(begun) as record:
-        training = _begun(record, arguments)
+        training = _begun(record, args)
         with resume.reopen(begun, record) as folder:
             files = _learn(training, folder)
     return _show(training, folder, files)
 
 
 def _refuse_other_options(argv: list[str]) -> None:
-    parser = args.Parser(prog="cnn-core train", allow_abbrev=False, add_help=False)
+    parser = arguments.Parser(prog="cnn-core train", allow_abbrev=False, add_help=False)
     parser.add_argument("command")
     parser.add_argument("--resume")
     for name in ("--quiet", "--no-plots"):
@@ -147,7 +146,7 @@ def _refuse_other_options(argv: list[str]) -> None:
 def _beginning(training: Training) -> dict[str, Any]:
     """Return what has to be known to go on with a training."""
     return {
-        **records.record_head(resume.FORMAT, resume.FORMAT_VERSION, training.wanted.argv),
+        **records.record_head(resume.FORMAT, resume.FORMAT_VERSION, training.args.argv),
         "data": {
             "asked_for": records.source_to_json(training.source),
             "sha256": training.samples.hashes,
@@ -158,12 +157,12 @@ def _beginning(training: Training) -> dict[str, Any]:
     }
 
 
-def _begun(record: Fields, arguments: argparse.Namespace) -> Training:
+def _begun(record: Fields, args: argparse.Namespace) -> Training:
     """Return the training that was begun, if it is the same here and now."""
-    refusal = f"{arguments.resume} cannot be gone on with"
+    refusal = f"{args.resume} cannot be gone on with"
     try:
         _, *words = record.texts("command")
-        wanted = parse(words)
+        recorded = parse(words)
         source = records.source_from_json(record.fields("data").fields("asked_for"))
         hashes = record.fields("data").text_by_text("sha256")
         settings, backend = record.fields("settings").values, record.text("backend")
@@ -172,9 +171,9 @@ def _begun(record: Fields, arguments: argparse.Namespace) -> Training:
             scaling = Scaling.from_json(record.fields("preprocessing"))
     except (OverflowError, TypeError, ValueError) as error:
         raise CommandError(f"{refusal}: its record is damaged ({error}); train again") from error
-    wanted.quiet |= arguments.quiet
-    wanted.no_plots |= arguments.no_plots
-    training = training_again(wanted, source, hashes, settings, scaling, refusal)
+    recorded.quiet |= args.quiet
+    recorded.no_plots |= args.no_plots
+    training = training_again(recorded, source, hashes, settings, scaling, refusal)
     if training.backend["backend"] != backend:
         raise CommandError(
             f"{refusal}: it was begun on the backend {backend}, found "
@@ -185,12 +184,12 @@ def _begun(record: Fields, arguments: argparse.Namespace) -> Training:
 
 def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
     """Train, and return the names of the files that were written."""
-    wanted = training.wanted
-    if not wanted.quiet:
+    args = training.args
+    if not args.quiet:
         # Whoever does not listen to the introduction still gets the run folder.
         with suppress(OSError):
             show(run_report.introduction(training))
-    every = wanted.checkpoint_every
+    every = args.checkpoint_every
     path = folder.path / resume.CHECKPOINT
     try:
         training.learn(None if every is None else Checkpoint(path, **every))
@@ -200,11 +199,11 @@ def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
             "begins anew"
         ) from error
     folder.was_interrupted = training.interrupted
-    return run_report.write(training, folder.path, plots=not wanted.no_plots)
+    return run_report.write(training, folder.path, plots=not args.no_plots)
 
 
 def _show(training: Training, folder: run_folder.NewFolder, files: list[str]) -> int:
-    if training.wanted.quiet:
+    if training.args.quiet:
         text = f"test accuracy {training.result.accuracy:.4f}  {short_path(folder.final)}"
     else:
         told = run_report.summary(training, folder.final, files)

@@ -64,13 +64,13 @@ class Parts:
         )
 
 
-def _validation_share(wanted: argparse.Namespace) -> float | None:
+def _validation_share(args: argparse.Namespace) -> float | None:
     """Return the share of the training samples to hold out: what was typed, or what is needed."""
-    share: float | None = wanted.validation_share
-    return _VALIDATION_SHARE if share is None and wanted.patience is not None else share
+    share: float | None = args.validation_share
+    return _VALIDATION_SHARE if share is None and args.patience is not None else share
 
 
-def plan_and_parts(wanted: argparse.Namespace, samples: Samples) -> tuple[Plan, Parts]:
+def plan_and_parts(args: argparse.Namespace, samples: Samples) -> tuple[Plan, Parts]:
     """Return what was asked for, made for these samples.
 
     Raises
@@ -78,14 +78,14 @@ def plan_and_parts(wanted: argparse.Namespace, samples: Samples) -> tuple[Plan, 
     CommandError
         If nothing can be held out.
     """
-    parts = Parts.of(samples, wanted.dtype, _validation_share(wanted))
+    parts = Parts.of(samples, args.dtype, _validation_share(args))
     data = Data(
         n_features=samples.n_features,
         n_classes=len(samples.class_names),
         input_scale=samples.scaling.input_scale,
         n_samples=len(parts.train.y),
     )
-    plan = (NNPlan if wanted.preset == NN_PRESET else ClassifierPlan)(wanted, data)
+    plan = (NNPlan if args.preset == NN_PRESET else ClassifierPlan)(args, data)
     return plan, parts
 
 
@@ -95,7 +95,7 @@ class Training:
 
     Attributes
     ----------
-    wanted : argparse.Namespace
+    args : argparse.Namespace
         What was typed.
     source : Source
     samples : Samples
@@ -114,7 +114,7 @@ class Training:
         What was kept, on the test part, and on what was measured after every epoch.
     """
 
-    wanted: argparse.Namespace
+    args: argparse.Namespace
     source: Source
     samples: Samples
     plan: Plan = field(init=False)
@@ -127,9 +127,9 @@ class Training:
     watched: Evaluation = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plan, self.parts = plan_and_parts(self.wanted, self.samples)
-        self.backend = what_computes(self.wanted.backend, self.wanted.threads)
-        if self.wanted.threads and self.backend["threads"] is None:
+        self.plan, self.parts = plan_and_parts(self.args, self.samples)
+        self.backend = what_computes(self.args.backend, self.args.threads)
+        if self.args.threads and self.backend["threads"] is None:
             note("--threads has no effect: the NumPy backend leaves threads to NumPy's BLAS")
 
     def learn(self, checkpoint: Checkpoint | None = None) -> None:
@@ -160,7 +160,7 @@ class Training:
         with epochs_shown(
             "training",
             plan.epochs,
-            quiet=self.wanted.quiet,
+            quiet=self.args.quiet,
             measured=parts.measured,
             seconds=plan.time_budget,
         ) as on_epoch:
@@ -173,11 +173,11 @@ class Training:
         """Return the settings as the record keeps them."""
         return {
             **self.plan.settings(),
-            "seed": self.wanted.seed,
-            "dtype": self.wanted.dtype,
-            "backend": self.wanted.backend,
-            "threads": self.wanted.threads,
-            "validation_share": _validation_share(self.wanted),
+            "seed": self.args.seed,
+            "dtype": self.args.dtype,
+            "backend": self.args.backend,
+            "threads": self.args.threads,
+            "validation_share": _validation_share(self.args),
         }
 
     @property

@@ -9,8 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cnn_core.cli import arguments as args
-from cnn_core.cli import run_folder, train
+from cnn_core.cli import arguments, run_folder, train
 from cnn_core.cli.console import CommandError, note, require, show
 from cnn_core.cli.plan import counted
 from cnn_core.cli.reproduce import training_again
@@ -43,21 +42,21 @@ _ENVIRONMENT = {
 }
 
 
-def add_parser(commands: args.Subcommands) -> None:
+def add_parser(commands: arguments.Subcommands) -> None:
     """Add the command to the parser."""
-    parser = args.add_command(
+    parser = arguments.add_command(
         commands,
         "verify",
         description=DESCRIPTION,
     )
-    args.add_run(parser)
-    args.add_backend(parser)
-    args.add_threads(parser)
+    arguments.add_run(parser)
+    arguments.add_backend(parser)
+    arguments.add_threads(parser)
     parser.set_defaults(backend=None, run=run)
-    args.add_quiet(parser, "no progress, one line at the end")
+    arguments.add_quiet(parser, "no progress, one line at the end")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Carry the command out.
 
     Returns
@@ -70,18 +69,18 @@ def run(arguments: argparse.Namespace) -> int:
     CommandError
         If that cannot be told.
     """
-    if not arguments.quiet:
+    if not args.quiet:
         require("verify", "rich")
-    recorded = _Recorded.of(arguments.folder)
-    training = _training_again(recorded, arguments)
-    if not arguments.quiet:
+    recorded = _Recorded.of(args.folder)
+    training = _training_again(recorded, args)
+    if not args.quiet:
         note(f"training again, {training.plan.length} on {describe_backend(training.backend)}")
     training.fit()
     if training.interrupted:
         raise KeyboardInterrupt("nothing can be said of the run")
     now = weights_sha256(training.trained.model)
     is_same = now == recorded.weights
-    if arguments.quiet:
+    if args.quiet:
         digests = now if is_same else f"{recorded.weights} then, {now} now"
         show(f"{_verdict(is_same)}  {digests}")
     else:
@@ -94,7 +93,7 @@ class _Recorded:
     """What a run folder holds of a training that can be done again."""
 
     run: Run
-    wanted: argparse.Namespace
+    args: argparse.Namespace
     settings: dict[str, Any]
     backend: dict[str, Any]
     weights: str
@@ -125,12 +124,10 @@ class _Recorded:
                 folder, f"{run_folder.MODEL} does not hold the weights that {path.name} records"
             )
         try:
-            wanted = train.parse(argv)
+            args = train.parse(argv)
         except ValueError as error:
             _cannot(folder, f"this version has no such command as the recorded one: {error}", error)
-        return cls(
-            run, wanted, settings, backend.values, weights, date, folder / run_folder.HISTORY
-        )
+        return cls(run, args, settings, backend.values, weights, date, folder / run_folder.HISTORY)
 
 
 def _check_backend(fields: Fields) -> None:
@@ -151,20 +148,19 @@ def _check_backend(fields: Fields) -> None:
         versions.optional(versions.text, name)
 
 
-def _training_again(recorded: _Recorded, arguments: argparse.Namespace) -> Training:
+def _training_again(recorded: _Recorded, args: argparse.Namespace) -> Training:
     """Return the recorded training, to be done once more, after all that can be checked before."""
-    folder, wanted = arguments.folder, recorded.wanted
-    wanted.quiet = arguments.quiet
-    wanted.backend = arguments.backend or recorded.backend["backend"]
-    wanted.threads = arguments.threads or wanted.threads
-    run = recorded.run
+    run, again = recorded.run, recorded.args
+    again.quiet = args.quiet
+    again.backend = args.backend or recorded.backend["backend"]
+    again.threads = args.threads or again.threads
     return training_again(
-        wanted,
+        again,
         run.source,
         run.hashes,
         recorded.settings,
         run.scaling,
-        f"{folder} cannot be verified",
+        f"{args.folder} cannot be verified",
     )
 
 
