@@ -60,7 +60,8 @@ def in_a_new_process(code: str) -> str:
 
 
 def test_importing_the_library_imports_no_scikit_learn() -> None:
-    loaded = in_a_new_process("import cnn_core, sys; print(*sys.modules)").split()
+    code = "import cnn_core, sys; cnn_core.NN; print(*sys.modules)"
+    loaded = in_a_new_process(code).split()
     assert not {"sklearn", "scipy", "pandas", "joblib", "matplotlib"} & set(loaded)
     assert "cnn_core.model" in loaded
     assert {"MLPClassifier", "MLPRegressor"} <= set(dir(cnn_core))
