@@ -205,7 +205,7 @@ class NN(NNAttributes):
             If a checkpoint cannot be written; the one before it is still there then.
         DivergenceError
             A `FloatingPointError`: the loss of an epoch exploded or is not finite. The last good
-            weights are put back.
+            weights are restored.
         RuntimeError
             If this network is being trained already, by another thread or by the caller of
             `on_epoch`.

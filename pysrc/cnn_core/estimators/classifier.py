@@ -201,7 +201,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The optimizer, the running averages and the order of the samples go on as well: n calls with
         the same samples learn what one `fit` of n epochs does. With `early_stopping` the score is
         measured on `eval_set`, or on the same part of the samples in each call; once it has not
-        improved for too long, `stopped_because_` says so and the best weights are put back.
+        improved for too long, `stopped_because_` says so and the best weights are restored.
 
         Parameters
         ----------

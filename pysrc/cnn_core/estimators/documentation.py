@@ -64,7 +64,7 @@ nesterovs_momentum : bool, default=True
     For "sgd" with momentum: whether it is Nesterov's.
 early_stopping : bool, default=False
     Whether samples are set aside, and the training ends once their score has not improved for
-    `n_iter_no_change` epochs; the best weights are put back in any case. Classes give their share
+    `n_iter_no_change` epochs; the best weights are restored in any case. Classes give their share
     each. Not for "lbfgs".
 validation_fraction : float, default=0.1
     Share of the samples to set aside.
