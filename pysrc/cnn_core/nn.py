@@ -278,7 +278,7 @@ class NN(NNAttributes):
 
         See Also
         --------
-        predictor : for small numbers of samples at a time, with less ado.
+        predictor : for small numbers of samples at a time, with less overhead.
         """
         model = self._model
         network = model.network

@@ -359,7 +359,7 @@ class BaseMLP(FittedMLP):
         return size
 
     def _ended(self, state: TrainingState, monitor: Monitor, incremental: bool) -> None:
-        """Put down how a training has ended; warn if it might have gone on."""
+        """Record how a training has ended; warn if it might have gone on."""
         self._progress.stopped_because = state.stopped_because
         if self._stops_early and self._progress.has_no_score and self.loss_curve_:
             warnings.warn(
@@ -427,7 +427,7 @@ class BaseMLP(FittedMLP):
 
 
 def _take_seed(model: Model, checkpoint: Checkpoint | str | os.PathLike[str]) -> None:
-    """Give a model whose seed nobody chose that of its checkpoint, if there is one already."""
+    """Give a model without a chosen seed that of its checkpoint, if there is one already."""
     seed = seed_in(checkpoint)
     if seed is not None:
         model.take_seed(seed)

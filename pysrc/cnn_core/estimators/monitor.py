@@ -143,7 +143,7 @@ class Monitor(Callback):
         return record.loss / parts + l2 / 2 * squares / max(weight, 1e-300)
 
     def _sum_of_squares(self, state: TrainingState) -> float:
-        """Return that of all weights, 0 where nobody asks for it."""
+        """Return that of all weights; 0 without an L2 term, which needs it."""
         if not state.model.network.l2:
             return 0.0
         return float(sum(np.vdot(weights, weights) for weights in self._weights))
