@@ -437,3 +437,12 @@ def test_an_ending_in_capitals_is_the_same_ending(tmp_path):
     table = load_file(path)
     assert isinstance(table, Table)
     assert "X (1, 1) float64" in repr(table)
+
+
+def test_a_number_beyond_64_bits_is_not_finite(tmp_path):
+    if np.finfo(np.longdouble).max == np.finfo(np.float64).max:
+        pytest.skip("this machine has no type beyond 64 bits")
+    x = X.astype(np.longdouble)
+    x[2, 1] = np.longdouble("1e4000")
+    with pytest.raises(DataError, match=r"finite numbers, found 1e\+4000 in X at index \(2, 1\)"):
+        load_file(saved_npz(tmp_path, X=x, y=Y))

@@ -252,10 +252,12 @@ def _checked_targets(file: Path, name: str, array: Array | None, count: int) -> 
 def _check_finite(file: Path, name: str, array: Array) -> None:
     if array.dtype.kind != "f":
         return
-    finite = np.isfinite(array)
+    # An extended type holds numbers that nothing here can compute with.
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(array.astype(np.float64) if array.dtype.itemsize > 8 else array)
     if not finite.all():
         index = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), array.shape))
-        raise DataError(file, "finite numbers", f"{array[index]} in {name} at index {index}")
+        raise DataError(file, "finite numbers", f"{array[index]!s} in {name} at index {index}")
 
 
 def _plain(array: Array) -> Array:
