@@ -23,7 +23,7 @@ cdef enum:
 
 cdef inline Py_ssize_t code_of(real value, Py_ssize_t codes) noexcept nogil:
     """The code, kept within the table whatever is in the caller's array by now."""
-    return min(<Py_ssize_t>value, codes - 1) if value > 0 else 0
+    return <Py_ssize_t>value if 0 < value < codes else 0
 
 
 cdef inline Py_ssize_t codes_of_piece(const Table *table) noexcept nogil:
@@ -127,20 +127,16 @@ cdef EmbeddingLayer embedding_layer(description, Py_ssize_t start):
     """The layer of a description, its tables from number `start` of the parameters on."""
     cdef EmbeddingLayer layer = EmbeddingLayer.__new__(EmbeddingLayer)
     cdef Py_ssize_t n, output = 0
-    columns = {column.column: column for column in description.columns}
     layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
-    layer.n_tables = len(columns)
-    layer.table_at = <Table *>PyMem_RawCalloc(max(layer.n_tables, 1), sizeof(Table))
+    layer.n_tables = len(description.columns)
+    layer.table_at = <Table *>PyMem_RawCalloc(layer.n_tables, sizeof(Table))
     if layer.table_at == NULL:
         raise MemoryError(f"no memory for {layer.n_tables} tables")
-    for n, column in enumerate(description.columns):
-        layer.table_at[n] = Table(
-            column.column, column.codes, column.dimension, start, output
-        )
-        start += column.codes * column.dimension
-        output += column.dimension
+    for n in range(layer.n_tables):
+        codes, dimension = description.codes[n], description.dimensions[n]
+        layer.table_at[n] = Table(description.columns[n], codes, dimension, start, output)
+        start += codes * dimension
+        output += dimension
         layer.pieces += pieces_of(&layer.table_at[n])
-    layer.numbers = np.array(
-        [number for number in range(layer.fan_in) if number not in columns], np.intp
-    )
+    layer.numbers = np.array(description.numbers, np.intp)
     return layer

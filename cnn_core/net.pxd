@@ -10,6 +10,8 @@ from .workspace cimport Workspace
 
 cdef class Net:
     cdef list layers
+    # What some columns of codes are checked by; None without such.
+    cdef object embedding
     # The same, borrowed: walked by the loops without the GIL.
     cdef void **layer_at
     cdef Py_ssize_t size

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cnn_core.io.container import ModelFileError
     from cnn_core.loading import load
     from cnn_core.model import Model
-    from cnn_core.network import Dense, Huber, Network, Pinball
+    from cnn_core.network import Dense, Embedding, Huber, Network, Pinball
     from cnn_core.nn import NN
     from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
     from cnn_core.targets import one_hot
@@ -43,6 +43,7 @@ __all__ = [
     "DataNotFoundError",
     "Dense",
     "DivergenceError",
+    "Embedding",
     "EpochRecord",
     "Huber",
     "LearningRates",
@@ -79,6 +80,7 @@ _NAMES = {
     "DataError": "data",
     "DataNotFoundError": "data",
     "Dense": "network",
+    "Embedding": "network",
     "DivergenceError": "training",
     "EpochRecord": "training",
     "Huber": "network",

@@ -42,8 +42,9 @@ def initialize(
 ) -> None:
     """Fill `parameters` with first values, layer by layer, the weights of each before its bias.
 
-    Biases and gains are 0 and 1 but for ``"auto"``. With ``bound`` the largest absolute value of
-    a uniform distribution and ``deviation`` that of a normal one, not cut off, around 0::
+    Vectors of an `Embedding` are drawn from a normal distribution with deviation 1, whatever the
+    name. Biases and gains are 0 and 1 but for ``"auto"``. With ``bound`` the largest absolute
+    value of a uniform distribution and ``deviation`` that of a normal one, not cut off, around 0::
 
         auto             bound      sqrt(6 / (fan_in + fan_out)), with 2 in place of 6 for sigmoid
                                     units, biases included: scikit-learn's
@@ -121,6 +122,10 @@ def _feed_sigmoid(network: Network) -> list[bool]:
 
 def _draw(name: Initializer, sigmoid: bool, layer: LayerArrays, random: Random) -> None:
     weights, bias, gain = layer
+    if weights.ndim == 1:
+        # The vectors of an Embedding.
+        weights[...] = random.normal(0.0, 1.0, weights.shape)
+        return
     fan_in, fan_out = weights.shape
     bias[...] = 0
     if gain is not None:

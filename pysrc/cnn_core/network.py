@@ -18,7 +18,9 @@ from cnn_core.layers import (
     STATISTICS_MOMENTUM,
     Activation,
     Dense,
+    Embedding,
     LayerArrays,
+    LayerDescription,
     Normalization,
 )
 from cnn_core.losses import LOSSES, NEEDED_ACTIVATION, Huber, Loss, LossName, Pinball
@@ -48,6 +50,7 @@ __all__ = [
     "Activation",
     "ByteArray",
     "Dense",
+    "Embedding",
     "FloatArray",
     "Huber",
     "IndexArray",
@@ -84,7 +87,7 @@ class Network:
 
     Attributes
     ----------
-    layers : tuple of Dense
+    layers : tuple of Dense, the first may be an Embedding
         From 1 to `MOST_LAYERS`; each layer's ``fan_in`` is the ``fan_out`` of the one before it.
     loss : str, Huber or Pinball
         Summed over the outputs, averaged over the samples of a batch; `Kernels.loss` has the
@@ -136,7 +139,7 @@ class Network:
     array([0., 1., 1., 1.])
     """
 
-    layers: tuple[Dense, ...]
+    layers: tuple[LayerDescription, ...]
     loss: Loss = "squared_error"
     optimizer: Optimizer = field(default_factory=SGD)
     rule: Rule = "exact"
@@ -167,10 +170,22 @@ class Network:
                 raise ValueError(
                     f"layer {number}: {below.activation} belongs in the last layer alone"
                 )
+        self._check_embedding()
         self._check_loss()
         self._check_last_layer()
         self._check_step()
         self._check_rule()
+
+    def _check_embedding(self) -> None:
+        for number, layer in enumerate(self.layers):
+            if isinstance(layer, Embedding) and (number > 0 or len(self.layers) == 1):
+                raise ValueError(
+                    f"layer {number}: an Embedding is the first layer, below a Dense one"
+                )
+        if isinstance(self.layers[0], Embedding) and self.input_scale != 1:
+            raise ValueError(
+                f"input_scale: expected 1, since some columns are codes, found {self.input_scale!r}"
+            )
 
     def _check_loss(self) -> None:
         if isinstance(self.loss, Pinball):
@@ -262,7 +277,7 @@ class Network:
         ValueError
             If no whole number of rows fits, or if the exact rule finds another number than 1.
         """
-        units = sum(layer.fan_out for layer in self.layers)
+        units = self.n_parameters(1) - self.n_parameters(0)
         rows, rest = divmod(n_parameters - self.n_parameters(0), units)
         if rest or rows < 0 or (self.rule == "exact" and rows != 1):
             raise ValueError(
@@ -283,6 +298,11 @@ class Network:
         views = []
         start = 0
         for layer in self.layers:
+            if isinstance(layer, Embedding):
+                end = start + layer.n_parameters()
+                views.append(LayerArrays(parameters[start:end], parameters[end:end], None))
+                start = end
+                continue
             middle = start + layer.fan_in * layer.fan_out
             end = middle + rows * layer.fan_out
             bias = parameters[middle:end]

@@ -231,7 +231,9 @@ def _tensors(network: Network, arrays: Mapping[str, FloatArray]) -> dict[str, Fl
         named = layer._asdict()
         if pair is not None:
             named["mean"], named["variance"] = pair
-        tensors |= {f"layers.{number}.{key}": a for key, a in named.items() if a is not None}
+        tensors |= {
+            f"layers.{number}.{key}": a for key, a in named.items() if a is not None and a.size
+        }
     flat = {name: arrays.get(name) for name in ("moments", "average")}
     return tensors | {name: a for name, a in flat.items() if a is not None and a.size}
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import fields
 from typing import Any
 
-from cnn_core.network import Dense, Huber, Loss, Network, Pinball
+from cnn_core.network import Dense, Embedding, Huber, Loss, Network, Pinball
 from cnn_core.optimizers import OPTIMIZERS
 
 # Descriptions that stand where several kinds may: each is written with its name.
@@ -22,11 +22,15 @@ def network_to_json(network: Network) -> dict[str, Any]:
     {'kind': 'SGD', 'momentum': 0.0, 'nesterov': False}
     """
     values = _fields_of(network)
-    values["layers"] = [_fields_of(layer) for layer in network.layers]
+    # A dense layer goes without its name, as it did when there was no other.
+    values["layers"] = [
+        _fields_of(layer) if isinstance(layer, Dense) else _with_kind(layer)
+        for layer in network.layers
+    ]
     for name in ("loss", "optimizer"):
         value = values[name]
         if not isinstance(value, str):
-            values[name] = {"kind": type(value).__name__, **_fields_of(value)}
+            values[name] = _with_kind(value)
     return values
 
 
@@ -38,13 +42,25 @@ def network_from_json(values: Any) -> Network:
     KeyError, TypeError, ValueError
         For anything else.
     """
-    known = {**values, "layers": tuple(_made(Dense, layer) for layer in values["layers"])}
+    known = {**values, "layers": tuple(_made_layer(layer) for layer in values["layers"])}
     known["optimizer"] = _made_by_kind(values["optimizer"])
     loss: Loss | dict[str, Any] = values["loss"]
     if not isinstance(loss, str):
         known["loss"] = _made_by_kind(loss)
     network: Network = _made(Network, known)
     return network
+
+
+def _made_layer(values: Any) -> Any:
+    if "kind" not in values:
+        return _made(Dense, values)
+    if values["kind"] != Embedding.__name__:
+        raise ValueError(f"kind: expected {Embedding.__name__!r}, found {values['kind']!r}")
+    return _made(Embedding, {name: value for name, value in values.items() if name != "kind"})
+
+
+def _with_kind(description: Any) -> dict[str, Any]:
+    return {"kind": type(description).__name__, **_fields_of(description)}
 
 
 def _fields_of(description: Any) -> dict[str, Any]:

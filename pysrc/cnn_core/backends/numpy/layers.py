@@ -10,14 +10,25 @@ import numpy as np
 
 from cnn_core.backends.numpy import kernels
 from cnn_core.backends.numpy.normalization import AXIS
-from cnn_core.network import STATISTICS_MOMENTUM, Dense, FloatArray, LayerArrays, Network
+from cnn_core.network import (
+    STATISTICS_MOMENTUM,
+    Dense,
+    Embedding,
+    FloatArray,
+    LayerArrays,
+    Network,
+)
 
 
 class Layer:
     """A dense layer: its parameters, their gradients, and its forward and backward pass."""
 
     def __init__(
-        self, number: int, description: Dense, parameters: LayerArrays, gradients: LayerArrays
+        self,
+        number: int,
+        description: Dense | Embedding,
+        parameters: LayerArrays,
+        gradients: LayerArrays,
     ) -> None:
         self.number = number
         self.activation = description.activation
@@ -163,6 +174,37 @@ class ArticleLayer(Layer):
         kernels.dense_backward(x, self.weights, signal, grad_x=grad_x)
 
 
+class EmbeddingLayer(Layer):
+    """Vectors for codes, and the numbers behind them; the first layer."""
+
+    def __init__(
+        self, description: Embedding, parameters: LayerArrays, gradients: LayerArrays
+    ) -> None:
+        super().__init__(0, description, parameters, gradients)
+        self._description = description
+        self._tables = description.tables(self.weights)
+        self._grad_tables = description.tables(self.grad_weights)
+
+    def affine_for_prediction(self, x: FloatArray) -> FloatArray:
+        """Return the vectors of the codes of `x`, and its numbers."""
+        vectors = [
+            table[x[:, column].astype(np.intp)]
+            for column, table in zip(self._description.columns, self._tables, strict=True)
+        ]
+        return np.concatenate([*vectors, x[:, self._description.numbers]], axis=1)
+
+    def backward(
+        self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
+    ) -> None:
+        """Add up what each code's vector learns, sample after sample."""
+        start = 0
+        for column, gradient in zip(self._description.columns, self._grad_tables, strict=True):
+            end = start + gradient.shape[1]
+            gradient[...] = 0
+            np.add.at(gradient, x[:, column].astype(np.intp), signal[:, start:end])
+            start = end
+
+
 def layers_of(
     network: Network, parameters: FloatArray, gradient: FloatArray, statistics: FloatArray
 ) -> list[Layer]:
@@ -176,7 +218,9 @@ def layers_of(
     )
     layers: list[Layer] = []
     for number, (description, arrays, gradients, averages) in enumerate(parts):
-        if network.rule == "article":
+        if isinstance(description, Embedding):
+            layers.append(EmbeddingLayer(description, arrays, gradients))
+        elif network.rule == "article":
             layers.append(ArticleLayer(number, description, arrays, gradients))
         elif description.normalization is not None:
             layers.append(NormalizedLayer(number, description, arrays, gradients, averages))
