@@ -78,12 +78,12 @@ def test_a_line_comes_at_least_every_few_seconds(printed):
     assert max(b - a for a, b in itertools.pairwise(found)) * 0.005 <= 5.01
 
 
-def test_the_last_epoch_is_printed_when_nobody_knew_that_it_would_be(printed):
+def test_the_last_epoch_is_printed_when_it_was_not_planned(printed):
     run(1000, 1e-6, ended_after=57)
     assert numbers(printed) == [1, 57]
 
 
-def test_an_epoch_that_takes_long_is_said_to_go_on(printed):
+def test_an_epoch_that_takes_long_shows_progress(printed):
     clock = Clock(0.0)
     lines = progress._Lines("training", progress._ByEpochs(3), "test", clock)
     for second in range(1, 18):

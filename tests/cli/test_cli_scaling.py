@@ -151,7 +151,7 @@ def test_a_run_whose_features_were_left_as_they_are_is_used_as_it_was_meant(tmp_
     assert main(["verify", str(folder), "--quiet"]) == 1
 
 
-def test_a_training_goes_on_with_the_scaling_that_it_was_begun_with(tmp_path, capsys, monkeypatch):
+def test_a_training_resumes_with_the_scaling_that_it_was_begun_with(tmp_path, capsys, monkeypatch):
     data, folder = table(tmp_path / "table.csv", rows_of_two_classes()), tmp_path / "run"
     command = ("train", "--data", data, "--out", folder, *QUIET, "--epochs", 3)
     with monkeypatch.context() as patched:
@@ -173,6 +173,6 @@ def test_a_training_goes_on_with_the_scaling_that_it_was_begun_with(tmp_path, ca
     assert record_of(folder)["preprocessing"]["scale"] == 2.0
 
 
-def test_features_without_a_name_are_told_by_their_number():
+def test_features_without_a_name_are_named_by_their_number():
     with pytest.raises(DataError, match="in feature 1 of sample 0, counted from 0"):
         Scaling.fixed_on(np.eye(3)).require_near(np.array([[0, 1e30, 0]]), None, "here")

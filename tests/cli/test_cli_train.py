@@ -407,7 +407,7 @@ class TestPresets:
         assert settings["hidden"] == [20, 10]
         assert (settings["optimizer"], settings["schedule"]) == ("lion", "cosine")
 
-    def test_what_the_optimizer_and_the_loss_are_told(self, tmp_path):
+    def test_settings_of_the_optimizer_and_the_loss(self, tmp_path):
         arguments = ("--weight-decay", 0.02, "--clip-norm", 1.5, "--label-smoothing", 0.2)
         arguments = (*arguments, "--optimizer", "lion", "--epochs", 1, "--out", tmp_path / "run")
         succeed(*self.QUICK, *arguments)
@@ -489,7 +489,7 @@ class TestPresets:
         assert record["interrupted"] is False
         assert "the best weights before were kept" in capsys.readouterr().err
 
-    def test_the_loss_that_is_told_is_that_of_the_labels_as_they_are(self, tmp_path):
+    def test_the_reported_loss_is_that_of_the_labels_as_they_are(self, tmp_path):
         folder = tmp_path / "run"
         succeed(*self.QUICK, "--preset", "best", "--hidden", 20, "--epochs", 5, "--out", folder)
         data = load_digits()

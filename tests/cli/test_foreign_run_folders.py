@@ -59,7 +59,7 @@ def contents(folder):
     }
 
 
-def test_it_goes_on_from_where_it_was_copied_to(place):
+def test_it_resumes_from_a_copied_folder(place):
     succeed("train", "--resume", place / "given" / "run", "--quiet")
     assert set(os.listdir(place / "given" / "run")) == set(FILES) - {"gallery.png"}
 

@@ -97,7 +97,7 @@ class TestFit:
         ]
         assert ways[0] == ways[1]
 
-    def test_goes_on_from_its_checkpoint(self, name, data, tmp_path):
+    def test_resumes_from_its_checkpoint(self, name, data, tmp_path):
         dense, y = data
         x = sparse.csr_matrix(dense)
         for one in (x, dense):

@@ -71,7 +71,7 @@ def late_number(estimator: Any, X: Any, y: Any) -> float:
     return float("nan") if estimator.n_iter_ < 8 else 1.0
 
 
-def test_scores_that_are_no_numbers_stop_nothing_and_are_told() -> None:
+def test_scores_that_are_no_numbers_stop_nothing_and_are_reported() -> None:
     fitting = classifier(early_stopping=True, scoring=no_number, n_iter_no_change=2)
     with pytest.warns(UserWarning, match="scoring: found nan after every epoch"):
         fitted = fitting.fit(X, Y)
@@ -86,7 +86,7 @@ def test_a_training_that_no_class_has_weight_in_is_refused() -> None:
         classifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, Y)
 
 
-def test_scoring_without_samples_to_score_is_told() -> None:
+def test_scoring_without_samples_to_score_is_reported() -> None:
     with pytest.warns(UserWarning, match="scoring: found no samples to score.*pass eval_set"):
         classifier(scoring="accuracy").fit(X, Y)
     with warnings.catch_warnings():
@@ -106,7 +106,7 @@ def test_weights_of_classes_that_a_fold_lacks_are_left_out() -> None:
     assert len(scores) == 3
 
 
-def test_a_weight_of_a_class_that_is_not_there_is_told_unless_all_are_named() -> None:
+def test_a_weight_of_a_missing_class_gives_a_warning_unless_all_are_named() -> None:
     with pytest.warns(UserWarning, match=r"class_weight: found \[7\], which the samples"):
         classifier(class_weight={0: 2.0, 7: 3.0}).fit(X, Y)
 
@@ -224,7 +224,7 @@ def test_there_are_presets_for_numbers(name: str) -> None:
         ("gelu", [-0.1, 5.0, -1.0]),
     ],
 )
-def test_numbers_that_the_outputs_cannot_reach_are_told(
+def test_numbers_that_the_outputs_cannot_reach_give_a_warning(
     activation: str, numbers: list[float]
 ) -> None:
     fitting = regressor(out_activation=activation)

@@ -34,7 +34,7 @@ def check(name, path, tensors, tree, place, value):
 
 
 @pytest.mark.parametrize("name", checkpoints())
-def test_a_changed_field_is_refused_or_gone_on_with(tmp_path, name):
+def test_a_changed_field_is_refused_or_resumed(tmp_path, name):
     path = tmp_path / "file"
     tensors, tree = contents(path, name)
     for place, value in zip(places_in(tree), itertools.cycle(VALUES.values()), strict=False):
@@ -70,7 +70,7 @@ def test_what_a_fit_measures_is_there_and_nothing_else(tmp_path, missing):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", checkpoints())
 @pytest.mark.parametrize("kind", VALUES)
-def test_each_field_with_each_value_is_refused_or_gone_on_with(tmp_path, name, kind):
+def test_each_field_with_each_value_is_refused_or_resumed(tmp_path, name, kind):
     path = tmp_path / "file"
     tensors, tree = contents(path, name)
     for place in places_in(tree):

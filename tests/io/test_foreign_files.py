@@ -124,7 +124,7 @@ def test_it_is_named_with_what_to_do(tmp_path, kind):
     assert len(message) < 500
 
 
-def test_a_folder_of_a_run_is_told_its_model(tmp_path):
+def test_a_folder_of_a_run_is_refused_with_its_model(tmp_path):
     with pytest.raises(ModelFileError, match=r"expected a model file, found a folder$"):
         cnn_core.load(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(MODEL)
@@ -132,7 +132,7 @@ def test_a_folder_of_a_run_is_told_its_model(tmp_path):
         cnn_core.load(tmp_path)
 
 
-def test_safetensors_with_a_header_longer_than_ours_are_told_so(tmp_path):
+def test_safetensors_with_a_header_longer_than_ours_are_refused_for_that(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(safetensors({"__metadata__": {"license": "x" * MAX_HEADER_BYTES}}))
     with pytest.raises(ModelFileError, match="a header of 2 to 1048576 bytes was expected"):

@@ -58,7 +58,7 @@ def test_it_is_saved_loaded_copied_and_restored(name, steps, tmp_path):
 
 
 @steps
-def test_it_goes_on_from_a_file_as_if_there_had_been_none(name, steps, tmp_path):
+def test_it_continues_from_a_file_without_a_difference(name, steps, tmp_path):
     model = model_at(steps, name)
     model.train(X, T, RECIPE)
     model.save(tmp_path / "file")
@@ -92,7 +92,7 @@ def test_it_is_resumed_from_its_checkpoint(name, steps, tmp_path):
     assert best.steps in (steps + 3, steps + 6)
 
 
-def test_an_estimator_of_so_many_steps_is_saved_and_goes_on(name, tmp_path):
+def test_an_estimator_of_so_many_steps_is_saved_and_trains_on(name, tmp_path):
     labels = np.array([0, 1, 0, 1, 1, 0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -149,7 +149,7 @@ class TestOnEpoch:
 
 
 class TestEarlyStopping:
-    def test_watches_what_it_is_told_to_beside_the_recipe(self, name, data):
+    def test_monitors_what_it_is_given_beside_the_recipe(self, name, data):
         model = model_of(name)
         state = train(
             model, data, EarlyStopping("validation_accuracy", patience=1, tol=2.0), epochs=9

@@ -36,7 +36,7 @@ def test_labels_of_other_classes_than_0_and_1_are_no_targets_of_one_output(label
         nn(1).fit(X, good, validation=(X, labels))
 
 
-def test_targets_out_of_reach_are_told() -> None:
+def test_targets_out_of_reach_are_reported() -> None:
     targets = np.linspace(0, 1.5, 12).reshape(6, 2)
     with pytest.warns(UserWarning, match="T: expected targets from 0 to 1, .* at row 4, column 0"):
         nn(2).fit(X, targets)

@@ -136,7 +136,7 @@ def test_a_description_that_makes_no_sense_is_refused(arguments, match):
         Embedding(*arguments)
 
 
-def test_a_saved_model_goes_on_with_the_same_bits(name, rng, tmp_path):
+def test_a_saved_model_trains_on_with_the_same_bits(name, rng, tmp_path):
     network = Network(LAYERS, optimizer=Adam())
     x, t = samples(rng, 80, np.float32)
     model = cnn_core.Model(network, backend=name).initialize("auto", np.random.RandomState(1))
