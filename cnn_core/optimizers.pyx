@@ -87,11 +87,15 @@ cdef class Optimizer:
         return self.beta_1 * (1 - pow(0.96, number * self.momentum_decay) / 2)
 
     cdef double product_of_momenta(self, Py_ssize_t number) noexcept nogil:
-        """mu(1) * ... * mu(number), or so much of it that the rest changes nothing."""
-        cdef double product = 1
+        """mu(1) * ... * mu(number), or any number below 2**-54 if it is below that."""
+        cdef double product = 1, factor
         cdef Py_ssize_t i
         for i in range(1, number + 1):
-            product = product * self.momentum_at(i)
+            factor = self.momentum_at(i)
+            if factor == self.beta_1:
+                # So are all after it: a loop over them need not end.
+                return product * pow(factor, <double>(number - i + 1))
+            product = product * factor
             if product < 2.**-54:
                 # 1 - product is 1 from here on.
                 break

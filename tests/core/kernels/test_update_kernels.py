@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -126,6 +127,22 @@ class TestUpdate:
         m = 1 - optimizer.beta_1
         expected = then * m / (1 - products[1]) + (1 - now) / (1 - products[0])
         assert -p[0] == pytest.approx(expected / 2, rel=8 * float(np.finfo(dtype).eps))
+
+    @pytest.mark.parametrize("momentum_decay", [0.5, 1e3, 1e308])
+    @pytest.mark.parametrize("step", [2**40, 2**62])
+    def test_nadams_product_of_momenta_takes_no_time_however_slowly_it_falls(
+        self, kernels, dtype, step, momentum_decay
+    ):
+        # The largest number below 1: a product of 2**62 of it is exp(-512), of 2**40 exp(-2**-13).
+        beta_1 = 1 - 2.0**-53
+        optimizer = Nadam(beta_1, 0.0, epsilon=1.0, momentum_decay=momentum_decay)
+        p, moments = np.zeros(1, dtype), np.zeros((2, 1), dtype)
+        kernels.update(optimizer, p, np.ones(1, dtype), moments, 1.0, step)
+        first = math.prod(1 - 0.96 ** (t * momentum_decay) / 2 for t in range(1, 2000))
+        product = first * math.exp(-(2.0**-53) * step)
+        # All momenta from here on are beta_1; m is 1 - beta_1.
+        expected = 2.0**-53 * (1 + 1) / (1 - product)
+        assert -p[0] == pytest.approx(expected / 2, rel=1e-6, abs=0)
 
     def test_lion_by_hand(self, kernels, dtype):
         # The sign of m / 2 + g / 2, where m and g disagree or one of them is 0.

@@ -75,9 +75,14 @@ def _momentum(optimizer: Nadam, step: int) -> float:
 
 
 def _product_of_momenta(optimizer: Nadam, step: int) -> float:
+    """Return mu(1) * ... * mu(step), or any number below 2**-54 if it is below that."""
     product = 1.0
     for number in range(1, step + 1):
-        product *= _momentum(optimizer, number)
+        momentum = _momentum(optimizer, number)
+        if momentum == optimizer.beta_1:
+            # So are all after it: a loop over them need not end.
+            return product * momentum ** (step - number + 1)
+        product *= momentum
         if product < 2.0**-54:
             # 1 - product is 1 from here on.
             break
