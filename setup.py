@@ -47,6 +47,7 @@ MODULES = (
     "backward",
     "small_batches",
     "data",
+    "tally",
     "kernels",
     "engine",
 )

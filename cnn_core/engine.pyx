@@ -1,8 +1,7 @@
 """The engine: whole epochs over a network, without Python inside.
 
-It binds the arrays and goes through the batches; what happens to a batch stands in forward.pyx,
-backward.pyx and update.pyx. What each method does, with shapes and errors:
-`cnn_core.backends.interface.Engine`.
+What happens to a batch stands in forward.pyx, backward.pyx and update.pyx; what each method does, with
+shapes and errors, in `cnn_core.backends.interface.Engine`.
 """
 
 cimport cython
@@ -30,37 +29,18 @@ from .net cimport Net
 from .optimizers cimport Optimizer
 from .scalar cimport real
 from .small_batches cimport can_group, group_of, take_steps
+from .tally cimport Tally, check_signals, count
 from .update cimport apply_clipped_step, finish_gradient, squared_weights, update_piece
 from .workspace cimport SLICE_ROWS, BatchSlice, LayerBuffers, Prediction, Samples, Workspace
-
-cdef extern from "Python.h" nogil:
-    ctypedef struct PyThreadState
-    PyThreadState *PyGILState_GetThisThreadState()
-    void PyEval_RestoreThread(PyThreadState *thread)
-    PyThreadState *PyEval_SaveThread()
-    int PyErr_CheckSignals()
 
 cdef extern from "threads.h" nogil:
     int64_t nanoseconds()
 
-# Multiply-adds between two looks at the signals: some milliseconds, so that Ctrl-C is prompt.
-cdef double WORK_BETWEEN_SIGNALS = 2e8
-# What a step costs beside its multiply-adds, in as many of them as would take as long.
-cdef double WORK_OF_A_STEP = 1e5
 # Multiply-adds between two meetings of threads below which the others would not pay.
 cdef double LEAST_SHARED_WORK = 1e6
 
 
 cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
-
-
-cdef struct Tally:
-    # Of an epoch: the sum of the losses and what the samples count, the hits, and the work since the
-    # last look at the signals.
-    double loss
-    double total
-    Py_ssize_t hits
-    double work
 
 
 @cython.final
@@ -74,7 +54,6 @@ cdef class Engine:
     cdef readonly object statistics
     cdef readonly object average
     cdef Workspace workspace
-    # For the next prediction.
     cdef Workspace spare
     cdef int threads
     cdef ThreadCountTuner tuner
@@ -122,9 +101,7 @@ cdef class Engine:
         self.statistics = network.first_statistics(REALS) if statistics is None else statistics
         self.net.statistics = self.statistics
         if self.net.statistics.shape[0] != wanted:
-            raise ValueError(
-                f"statistics: expected the shape ({wanted},), found {statistics.shape}"
-            )
+            raise ValueError(f"statistics: expected the shape ({wanted},), found {statistics.shape}")
         return 0
 
     cdef int bind_average(self, network, average) except -1:
@@ -137,9 +114,7 @@ cdef class Engine:
         self.net.average = self.average
         self.net.averages = True
         if self.net.average.shape[0] != wanted:
-            raise ValueError(
-                f"average: expected the shape ({wanted},), found {average.shape}"
-            )
+            raise ValueError(f"average: expected the shape ({wanted},), found {average.shape}")
         return 0
 
     cdef int bind_step(self, network) except -1:
@@ -185,6 +160,7 @@ cdef class Engine:
         cdef Data data = Data.__new__(Data)
         cdef LearningRates rates
         cdef Py_ssize_t start = 0, step = 0, batch, group = 0
+        cdef double rate
         cdef Tally tally = Tally(0, 0, 0, 0)
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
@@ -209,18 +185,15 @@ cdef class Engine:
                         )
                     else:
                         batch = min(batch_size, data.rows - start)
-                        self.step(
-                            workspace, &data.samples, start, batch, rates.of(step), True, &tally
-                        )
+                        rate = rates.of(step)
+                        self.step(workspace, &data.samples, start, batch, rate, True, &tally)
                     start += batch
                     step += 1
         finally:
             self.training = 0
         return (tally.loss / tally.total if tally.total > 0 else tally.loss), tally.hits
 
-    def gradient(
-        self, x, t, real[::1] out not None, const real[::1] weights=None
-    ):
+    def gradient(self, x, t, real[::1] out not None, const real[::1] weights=None):
         """Write the next step's direction for all of `x` into `out`; return the loss."""
         cdef Data data = Data.__new__(Data)
         cdef Tally tally = Tally(0, 0, 0, 0)
@@ -228,9 +201,7 @@ cdef class Engine:
         data.bind_targets(t, self.net)
         data.bind_weights(weights, self.net)
         if out.shape[0] != self.net.parameters.shape[0]:
-            raise ValueError(
-                f"out: expected {self.net.parameters.shape[0]} values, found {out.shape[0]}"
-            )
+            raise ValueError(f"out: expected {self.net.parameters.shape[0]} values, found {out.shape[0]}")
         cdef Workspace workspace = self.begin(data.rows)
         try:
             with nogil:
@@ -252,13 +223,11 @@ cdef class Engine:
         require_rows("outputs", out, data.rows, self.net.outputs)
         if data.rows == 0:
             return True
-        # One of its own, so that several threads can predict at once; kept, since making it takes time.
+        # One of its own, so that several threads can predict at once; kept for the next prediction.
         cdef Workspace workspace = self.spare
         self.spare = None
         if workspace is None or workspace.rows < min(data.rows, <Py_ssize_t>SLICE_ROWS):
-            workspace = self.net.workspace(
-                min(data.rows, <Py_ssize_t>SLICE_ROWS), self.threads, False
-            )
+            workspace = self.workspace_to_predict(data.rows)
         cdef bint is_finite = self.predict_slices(data, workspace, &out[0, 0])
         self.spare = workspace
         return is_finite
@@ -271,12 +240,13 @@ cdef class Engine:
             raise ValueError("the article's rule predicts the samples that it was fitted to alone")
         cdef Predictor predictor = Predictor.__new__(Predictor)
         predictor.engine = self
-        predictor.workspace = self.net.workspace(
-            min(rows, <Py_ssize_t>SLICE_ROWS), self.threads, False
-        )
+        predictor.workspace = self.workspace_to_predict(rows)
         predictor.out = np.zeros((rows, self.net.outputs), REALS)
         predictor.values = predictor.out
         return predictor
+
+    cdef Workspace workspace_to_predict(self, Py_ssize_t rows):
+        return self.net.workspace(min(rows, <Py_ssize_t>SLICE_ROWS), self.threads, False)
 
     cdef bint predict_slices(self, Data data, Workspace workspace, real *out) except -1:
         cdef Prediction asked
@@ -360,11 +330,10 @@ cdef class Engine:
     ) except -1 nogil:
         """One step on a batch, unless its loss is not finite, or its gradient alone."""
         cdef BatchSlice batch = self.slice_of(workspace, samples, first, learning_rate)
-        cdef Py_ssize_t parts = 1
-        cdef Py_ssize_t each
+        cdef Py_ssize_t parts = 1, each
         cdef bint whole = not steps or self.net.clip_norm > 0
-        cdef int threads
         cdef bint are_shared
+        cdef int threads
         if not self.net.waits:
             parts = (batch_rows + SLICE_ROWS - 1) // SLICE_ROWS
         each = (batch_rows + parts - 1) // parts
@@ -400,23 +369,23 @@ cdef class Engine:
 
     cdef void forward_backward(self, BatchSlice *batch, int threads) noexcept nogil:
         """All samples up to the last layer and down again, together where they have to wait."""
+        cdef Py_ssize_t tasks
         batch.layer = -1
         while True:
             run(forward_backward_block, batch, batch.blocks, threads)
             batch.layer = self.net.next_barrier(batch.layer)
             if batch.layer == self.net.size:
                 break
-            run(forward_all_task, batch, self.barrier_tasks(batch), threads)
+            tasks = (<Layer>self.net.layer_at[batch.layer]).barrier_tasks
+            run(forward_all_task, batch, tasks, threads)
         while True:
             batch.layer = self.net.barrier_below(batch.layer)
             if batch.layer < 0:
                 break
-            run(backward_all_task, batch, self.barrier_tasks(batch), threads)
+            tasks = (<Layer>self.net.layer_at[batch.layer]).barrier_tasks
+            run(backward_all_task, batch, tasks, threads)
             if batch.layer > self.net.lowest_backward:
                 run(backward_block, batch, batch.blocks, threads)
-
-    cdef Py_ssize_t barrier_tasks(self, const BatchSlice *batch) noexcept nogil:
-        return (<Layer>self.net.layer_at[batch.layer]).barrier_tasks
 
     cdef void update_parameters(self, const BatchSlice *batch, int threads) noexcept nogil:
         """The gradient over the samples of a slice, and the step if this is the last one."""
@@ -458,14 +427,6 @@ cdef class Engine:
         return 0
 
 
-cdef void count(Tally *tally, Workspace workspace, Py_ssize_t rows) noexcept nogil:
-    """Add the losses, in the order of the samples whoever computed them, and the hits."""
-    cdef Py_ssize_t i
-    for i in range(rows):
-        tally.loss += workspace.losses[i]
-        tally.hits += workspace.hits[i]
-
-
 @cython.final
 cdef class Predictor:
     """See `cnn_core.backends.interface.Predictor`."""
@@ -487,21 +448,3 @@ cdef class Predictor:
             raise ValueError(f"x: expected {self.values.shape[0]} rows, found {data.rows}")
         self.engine.predict_slices(data, self.workspace, &self.values[0, 0])
         return self.out
-
-
-cdef int check_signals(Tally *tally, double work) except -1 nogil:
-    """Now and then let Python handle what has come in, Ctrl-C above all."""
-    cdef PyThreadState *thread
-    cdef int found
-    tally.work += work + WORK_OF_A_STEP
-    if tally.work <= WORK_BETWEEN_SIGNALS:
-        return 0
-    tally.work = 0
-    # Not `with gil`, which crashes in a daemon thread that outlives Python by the rest of a step.
-    thread = PyGILState_GetThisThreadState()
-    if thread == NULL:
-        return 0
-    PyEval_RestoreThread(thread)
-    found = PyErr_CheckSignals()
-    PyEval_SaveThread()
-    return found

@@ -48,6 +48,7 @@ MODULES = (
     "backward",
     "small_batches",
     "data",
+    "tally",
     "kernels",
     "engine",
 )
