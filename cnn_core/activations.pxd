@@ -5,23 +5,8 @@ from .matrix cimport Shape
 from .scalar cimport real
 
 
-cdef enum ActivationName:
-    IDENTITY
-    SIGMOID
-    TANH
-    RELU
-    LEAKY_RELU
-    ELU
-    SELU
-    GELU
-    SILU
-    SOFTPLUS
-    EXP
-    SOFTMAX
-
-
 cdef struct Activation:
-    ActivationName name
+    int name
     # Whether the way back reads z; the others take any array for it.
     bint needs_z
 

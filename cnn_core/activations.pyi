@@ -5,7 +5,8 @@ __pyx_capi__: dict[str, Any]
 
 from .layer import Layer
 
-NAMES: tuple[str, ...]
+NAMES: dict[str, int]
+NEED_Z: tuple[str, ...]
 
 @final
 class ActivationLayer(Layer): ...

@@ -1,8 +1,8 @@
 """Activations: the formulas for one value, and loops over all of them.
 
 Rows without gaps between them are one run of values, which the compiler turns into vectors. A new
-activation is its two formulas without branches, a name and a line in `activate` and in
-`activation_backward`; what its formulas are made of stands in scalar.pxd.
+activation is its two formulas without branches, a name, and a line in `activate` and in
+`activation_backward`. What its formulas are made of stands in scalar.pxd.
 """
 
 cimport cython
@@ -26,17 +26,42 @@ from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
 
 ctypedef real (*Formula)(real) noexcept nogil
 
-# In the order of `ActivationName`.
-NAMES = (
-    "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus",
-    "exp", "softmax",
-)
+cdef enum:
+    IDENTITY
+    SIGMOID
+    TANH
+    RELU
+    LEAKY_RELU
+    ELU
+    SELU
+    GELU
+    SILU
+    SOFTPLUS
+    EXP
+    SOFTMAX
+
+NAMES = {
+    "identity": IDENTITY,
+    "sigmoid": SIGMOID,
+    "tanh": TANH,
+    "relu": RELU,
+    "leaky_relu": LEAKY_RELU,
+    "elu": ELU,
+    "selu": SELU,
+    "gelu": GELU,
+    "silu": SILU,
+    "softplus": SOFTPLUS,
+    "exp": EXP,
+    "softmax": SOFTMAX,
+}
+# Those whose way back reads z, not only the activation.
+NEED_Z = ("gelu", "silu")
 
 
 cdef Activation activation_named(str name) except *:
     if name not in NAMES:
         raise ValueError(f"activation: expected one of {', '.join(NAMES)}, found {name!r}")
-    return Activation(<ActivationName><int>NAMES.index(name), name in ("gelu", "silu"))
+    return Activation(NAMES[name], name in NEED_Z)
 
 
 @cython.final
