@@ -7,7 +7,7 @@ activation is its two formulas without branches, a name, and a line in `activate
 
 cimport cython
 
-from .matrix cimport Shape, runs
+from .matrix cimport SUMS, Shape, first_largest, runs, sum_rows
 from .scalar cimport (
     at_least,
     at_most,
@@ -299,21 +299,23 @@ cdef inline real exp_slope(real a) noexcept nogil:
 
 cdef void softmax(const real[::1] z, real[::1] out, Shape shape) noexcept nogil:
     """exp(z - largest) over its sum: no term exceeds 1, and one of them is 1."""
-    cdef Py_ssize_t i, j, at, end
+    cdef Py_ssize_t i, j, at, rows, top = 0
     cdef real largest, total
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        end = at + shape.columns
-        largest = z[at]
-        for j in range(at + 1, end):
-            largest = z[j] if z[j] > largest else largest
-        for j in range(at, end):
-            out[j] = exp_of_negative(z[j] - largest)
-        total = 0
-        for j in range(at, end):
-            total = total + out[j]
-        for j in range(at, end):
-            out[j] = out[j] / total
+    cdef real totals[SUMS]
+    while top < shape.rows:
+        rows = min(shape.rows - top, <Py_ssize_t>SUMS)
+        for i in range(rows):
+            at = shape.start + (top + i) * shape.row
+            largest = z[first_largest(z, at, shape.columns)]
+            for j in range(at, at + shape.columns):
+                out[j] = exp_of_negative(z[j] - largest)
+        at = shape.start + top * shape.row
+        sum_rows(out, Shape(at, rows, shape.columns, shape.row), totals)
+        for i in range(rows):
+            total = totals[i]
+            for j in range(at + i * shape.row, at + i * shape.row + shape.columns):
+                out[j] = out[j] / total
+        top += rows
 
 
 cdef void softmax_backward(

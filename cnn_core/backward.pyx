@@ -10,7 +10,7 @@ from .forward cimport forward_layers
 from .gather cimport gather_slice, number_of
 from .layer cimport Layer
 from .losses cimport output_delta, row_losses
-from .matrix cimport Shape
+from .matrix cimport Shape, first_largest
 from .net cimport Net
 from .scalar cimport real
 from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace, block_rows
@@ -95,18 +95,8 @@ cdef void count_hits(
     cdef Py_ssize_t i, at
     for i in range(shape.rows):
         at = shape.start + i * shape.row
-        hits[top + i] = largest(y, at, shape.columns) == largest(t, at, shape.columns)
+        hits[top + i] = first_largest(y, at, shape.columns) == first_largest(t, at, shape.columns)
 
-
-cdef inline Py_ssize_t largest(
-    const real[::1] values, Py_ssize_t start, Py_ssize_t size
-) noexcept nogil:
-    """Where the largest value stands, the first one if there are more."""
-    cdef Py_ssize_t j, found = 0
-    for j in range(1, size):
-        if values[start + j] > values[start + found]:
-            found = j
-    return found
 
 
 cdef void weight_samples(

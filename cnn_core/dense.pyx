@@ -350,11 +350,12 @@ cdef void pack_transposed(
 
 
 cdef inline bint is_spread(Matrix right, Py_ssize_t rows) noexcept nogil:
-    """Whether the rows of the right-hand side lie so far apart that they are worth bringing together.
+    """Whether the rows of the right-hand side are worth bringing together.
 
-    At such distances each is on a page of its own and falls into the same few sets of the caches.
+    At such distances they fall into the same few sets of the caches.
     """
-    return right.row * <Py_ssize_t>sizeof(real) >= FAR and rows >= 4 * TILE_ROWS
+    cdef Py_ssize_t distance = right.row * <Py_ssize_t>sizeof(real)
+    return distance >= FAR and distance % (FAR // 4) == 0 and rows >= 4 * TILE_ROWS
 
 
 cdef void pack(Matrix right, Py_ssize_t depth, Py_ssize_t columns, real *packed) noexcept nogil:

@@ -9,7 +9,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport fabs, log, log1p
 
 from .activations cimport Activation, activation_backward
-from .matrix cimport Shape, runs
+from .matrix cimport SUMS, Shape, first_largest, runs, sum_rows
 from .scalar cimport at_least, at_most, exp_of_negative, multiply_add, real, sign_of
 
 # The loss of output j, added to that of the outputs before it; and its derivative.
@@ -205,39 +205,75 @@ cdef inline double binary_cross_entropy(
     return total + log1p(exp_of_negative(z if z < 0 else -z))
 
 
+cdef enum:
+    # Rows whose three sums are taken together, since each addition waits for the one before it.
+    ROWS = 4
+    # Columns whose exponentials are taken at a time.
+    CHUNK = 64
+
+
 cdef void cross_entropy(
     const real[::1] z, const real[::1] t, Shape shape, double[::1] losses, Py_ssize_t first
 ) noexcept nogil:
     """From z, not y; the largest z apart, so that a loss near 0 keeps its digits."""
-    cdef Py_ssize_t i, j, at, end, most
-    cdef double others, weight, total
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        end = at + shape.columns
-        most = at
-        for j in range(at + 1, end):
-            most = j if z[j] > z[most] else most
-        others = 0
-        weight = 0
-        total = 0
-        for j in range(at, end):
-            others = others + (0 if j == most else exp_of_negative(z[j] - z[most]))
-            weight = weight + t[j]
-            total = multiply_add(t[j], <double>z[most] - <double>z[j], total)
-        losses[first + i] = total + weight * log1p(others)
+    cdef Py_ssize_t i = 0
+    while i + ROWS <= shape.rows:
+        cross_entropy_of(ROWS, z, t, shape, i, losses, first + i)
+        i += ROWS
+    while i < shape.rows:
+        cross_entropy_of(1, z, t, shape, i, losses, first + i)
+        i += 1
+
+
+cdef inline void cross_entropy_of(
+    const int rows, const real[::1] z, const real[::1] t, Shape shape, Py_ssize_t top,
+    double[::1] losses, Py_ssize_t first,
+) noexcept nogil:
+    """The losses of `rows` rows from `top` on, each sum in rising order of the columns."""
+    cdef double others[ROWS]
+    cdef double weights[ROWS]
+    cdef double totals[ROWS]
+    cdef real largest[ROWS]
+    cdef Py_ssize_t starts[ROWS]
+    cdef Py_ssize_t most[ROWS]
+    cdef real terms[ROWS][CHUNK]
+    cdef Py_ssize_t i, j, at, done = 0, columns
+    for i in range(rows):
+        starts[i] = shape.start + (top + i) * shape.row
+        most[i] = first_largest(z, starts[i], shape.columns)
+        largest[i] = z[most[i]]
+        others[i] = weights[i] = totals[i] = 0
+    while done < shape.columns:
+        columns = min(shape.columns - done, <Py_ssize_t>CHUNK)
+        for i in range(rows):
+            at = starts[i] + done
+            for j in range(columns):
+                terms[i][j] = exp_of_negative(z[at + j] - largest[i])
+            if at <= most[i] < at + columns:
+                terms[i][most[i] - at] = 0
+        for j in range(columns):
+            for i in range(rows):
+                at = starts[i] + done + j
+                others[i] = others[i] + terms[i][j]
+                weights[i] = weights[i] + t[at]
+                totals[i] = multiply_add(t[at], <double>largest[i] - <double>z[at], totals[i])
+        done += columns
+    for i in range(rows):
+        losses[first + i] = totals[i] + weights[i] * log1p(others[i])
 
 
 cdef void cross_entropy_delta(
     const real[::1] y, const real[::1] t, real samples, Shape shape, real[::1] out
 ) noexcept nogil:
     """(y * sum of t - t) / samples: the targets of a sample may sum to any number."""
-    cdef Py_ssize_t i, j, at, end
-    cdef real weight
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        end = at + shape.columns
-        weight = 0
-        for j in range(at, end):
-            weight = weight + t[j]
-        for j in range(at, end):
-            out[j] = (y[j] * weight - t[j]) / samples
+    cdef Py_ssize_t i, j, at, rows, top = 0
+    cdef real weights[SUMS]
+    while top < shape.rows:
+        rows = min(shape.rows - top, <Py_ssize_t>SUMS)
+        at = shape.start + top * shape.row
+        sum_rows(t, Shape(at, rows, shape.columns, shape.row), weights)
+        for i in range(rows):
+            at = shape.start + (top + i) * shape.row
+            for j in range(at, at + shape.columns):
+                out[j] = (y[j] * weights[i] - t[j]) / samples
+        top += rows

@@ -48,3 +48,66 @@ cdef inline Matrix rows_of(const real[:, ::1] array) noexcept nogil:
 cdef inline Matrix columns_of(const real[:, ::1] array) noexcept nogil:
     """The transpose."""
     return Matrix(&array[0, 0], 1, array.shape[1])
+
+
+cdef enum:
+    # Values that are compared at a time, as many as a vector holds at most.
+    LANES = 16
+    # Rows whose sums are taken together, since each addition waits for the one before it.
+    SUMS = 8
+
+
+cdef inline Py_ssize_t first_largest(
+    const real[::1] values, Py_ssize_t start, Py_ssize_t size
+) noexcept nogil:
+    """Where the largest of `size` values stands, from `start` on, the first of several.
+
+    NaN is passed over, unless it is the first.
+    """
+    cdef real lanes[LANES]
+    cdef real most = values[start]
+    cdef Py_ssize_t j = start, end = start + size, lane
+    cdef bint found
+    if size >= 2 * LANES:
+        for lane in range(LANES):
+            lanes[lane] = most
+        while j + LANES <= end:
+            for lane in range(LANES):
+                lanes[lane] = values[j + lane] if values[j + lane] > lanes[lane] else lanes[lane]
+            j += LANES
+        for lane in range(LANES):
+            most = lanes[lane] if lanes[lane] > most else most
+    while j < end:
+        most = values[j] if values[j] > most else most
+        j += 1
+    j = start
+    while j + LANES <= end:
+        found = False
+        for lane in range(LANES):
+            found |= values[j + lane] == most
+        if found:
+            break
+        j += LANES
+    while j < end:
+        if values[j] == most:
+            return j
+        j += 1
+    return start
+
+
+cdef inline void sum_rows(const real[::1] values, Shape shape, real *totals) noexcept nogil:
+    """The sum of each of up to SUMS rows, in rising order of the columns."""
+    cdef Py_ssize_t i, j, at = shape.start, row = shape.row
+    cdef real sums[SUMS]
+    for i in range(SUMS):
+        sums[i] = 0
+    if shape.rows == SUMS:
+        for j in range(shape.columns):
+            for i in range(SUMS):
+                sums[i] = sums[i] + values[at + i * row + j]
+    else:
+        for i in range(shape.rows):
+            for j in range(shape.columns):
+                sums[i] = sums[i] + values[at + i * row + j]
+    for i in range(shape.rows):
+        totals[i] = sums[i]
