@@ -15,10 +15,15 @@ CNN_CORE_COVERAGE=1
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
+import shlex
 import shutil
+import subprocess
 import sys
+import sysconfig
+import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -88,6 +93,26 @@ DIRECTIVES = {
     "cdivision": True,
 }
 
+# What a compiler or linker may not know, and can do without.
+OPTIONAL = {
+    "-fno-ipa-cp",
+    "-mprefer-vector-width=512",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-Wno-unreachable-code",
+    "-Wl,-s",
+    "-Wl,-z,noseparate-code",
+}
+
+# What each x86-64 level adds to the one before it, for compilers that do not know its name.
+FEATURES = {
+    "x86-64": "",
+    "x86-64-v2": "-msse3 -mssse3 -msse4.1 -msse4.2 -mpopcnt -mcx16 -msahf",
+    "x86-64-v3": "-mavx -mavx2 -mbmi -mbmi2 -mf16c -mfma -mlzcnt -mmovbe",
+    "x86-64-v4": "-mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl",
+}
+
 SANITIZED = [
     "-O1",
     "-g",
@@ -114,6 +139,12 @@ def isa_levels() -> dict[str, list[str]]:
             "x86-64-v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
         }
     return {"neon" if machine in ("aarch64", "arm64") else "generic": []}
+
+
+def base_flags() -> list[str]:
+    """Return the flags of what runs on every machine; some compilers assume the one at hand."""
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
+    return ["-march=x86-64"] if is_x86 else []
 
 
 def compile_flags(level_flags: list[str], module: str = "") -> list[str]:
@@ -145,6 +176,42 @@ def link_flags() -> list[str]:
     if COVERAGE:
         return ["--coverage"]
     return ["-Wl,-s", "-Wl,-z,noseparate-code"] if sys.platform.startswith("linux") else []
+
+
+@functools.cache
+def is_accepted(flag: str) -> bool:
+    """Return whether the compiler takes a flag without even a warning."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("int probe;\n")
+        kind = ["-shared", "-fPIC"] if flag.startswith("-Wl,") else ["-c"]
+        command = [*compiler, *kind, "-Werror", flag, str(source), "-o", str(Path(folder, "out"))]
+        try:
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError:
+            return False
+
+
+def accepted(flags: list[str]) -> list[str]:
+    """Return the flags as this compiler takes them, without the optional ones that it does not."""
+    found = []
+    for flag in flags:
+        if flag.startswith("-march=x86-64"):
+            found += level_flags_accepted(flag)
+        elif flag not in OPTIONAL or is_accepted(flag):
+            found.append(flag)
+    return found
+
+
+def level_flags_accepted(flag: str) -> list[str]:
+    """Return an x86-64 level as this compiler takes it: by its name, or feature by feature."""
+    name = flag.partition("=")[2]
+    for spelled in (flag, "-march=" + name.replace("-", "_")):
+        if is_accepted(spelled):
+            return [spelled]
+    levels = list(FEATURES)[: list(FEATURES).index(name) + 1]
+    return ["-march=x86-64", *" ".join(FEATURES[level] for level in levels).split()]
 
 
 def staged_copy(package: str) -> Path:
@@ -185,7 +252,7 @@ def extensions() -> list[Extension]:
             ],
             include_dirs=[str(SOURCES)],
             depends=depends,
-            extra_compile_args=compile_flags([]),
+            extra_compile_args=compile_flags(base_flags()),
             extra_link_args=link_flags(),
         ),
         *(
@@ -194,7 +261,7 @@ def extensions() -> list[Extension]:
                 [str(staged_copy("cnn_core._native") / f"{module}.pyx")],
                 include_dirs=[str(SOURCES)],
                 depends=depends,
-                extra_compile_args=compile_flags([]),
+                extra_compile_args=compile_flags(base_flags()),
                 extra_link_args=link_flags(),
             )
             for module in COMMON_MODULES
@@ -204,7 +271,7 @@ def extensions() -> list[Extension]:
             SHARED,
             [],
             depends=depends,
-            extra_compile_args=compile_flags([]),
+            extra_compile_args=compile_flags(base_flags()),
             extra_link_args=link_flags(),
         ),
     ]
@@ -260,6 +327,13 @@ class BuildExtensions(build_ext):
         super().finalize_options()
         if self.parallel is None:
             self.parallel = os.cpu_count()
+
+    def build_extensions(self) -> None:
+        """Leave out the flags that this compiler does not take, then build."""
+        for extension in self.extensions:
+            extension.extra_compile_args = accepted(extension.extra_compile_args)
+            extension.extra_link_args = accepted(extension.extra_link_args)
+        super().build_extensions()
 
     def run(self) -> None:
         """Build; on failure say what is missing and what the alternative is."""

@@ -2,10 +2,6 @@
 #ifndef CNN_CORE_CPU_H
 #define CNN_CORE_CPU_H
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <cpuid.h>
-#endif
-
 /* CNN_CORE_BUILT_LEVELS, CNN_CORE_BUILT_MODULES and CNN_CORE_CYTHON are given by setup.py. */
 
 #if defined(__clang__)
@@ -19,36 +15,56 @@
 #endif
 
 #if defined(__x86_64__) && defined(__GNUC__)
-/* Part of x86-64-v3, but not known to __builtin_cpu_supports of every compiler. */
-static int has_movbe_f16c_and_lzcnt(void) {
-    unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_MOVBE) || !(c & bit_F16C))
-        return 0;
-    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & bit_LZCNT);
-}
-#endif
+#include <cpuid.h>
 
-/* The highest x86-64 microarchitecture level, 0 for none; the features are those that the compiler
- * may use there and that the levels do not share (System V psABI, x86-64 supplement, 3.1.1). */
+/* The instructions themselves: __builtin_cpu_supports knows nothing in some compilers' libraries. */
+typedef struct {
+    unsigned eax, ebx, ecx, edx;
+} registers;
+
+/* What CPUID says of a leaf; zeros where the processor has no such leaf. */
+static registers cpuid(unsigned leaf) {
+    registers r = {0, 0, 0, 0};
+    if (leaf <= __get_cpuid_max(leaf & 0x80000000u, 0))
+        __cpuid_count(leaf, 0, r.eax, r.ebx, r.ecx, r.edx);
+    return r;
+}
+
+/* Which registers the operating system saves (XCR0); it must be known that XGETBV exists. */
+static unsigned saved_state(void) {
+    unsigned low, high;
+    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+static int has(unsigned bits, unsigned wanted) { return (bits & wanted) == wanted; }
+
+/* The highest x86-64 microarchitecture level, 0 for none: the features of the System V psABI (x86-64
+ * supplement, 3.1.1), by the bits of Intel's manual (volume 2, CPUID). */
 static int x86_64_level(void) {
-#if defined(__x86_64__) && defined(__GNUC__)
-    __builtin_cpu_init();
-    if (!(__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")
-          && __builtin_cpu_supports("ssse3")))
+    const unsigned sse3 = 1u << 0, ssse3 = 1u << 9, fma = 1u << 12, cx16 = 1u << 13;
+    const unsigned sse4_1 = 1u << 19, sse4_2 = 1u << 20, movbe = 1u << 22, popcnt = 1u << 23;
+    const unsigned osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
+    const unsigned lahf = 1u << 0, lzcnt = 1u << 5;
+    const unsigned bmi1 = 1u << 3, avx2 = 1u << 5, bmi2 = 1u << 8;
+    const unsigned avx512f = 1u << 16, avx512dq = 1u << 17, avx512cd = 1u << 28;
+    const unsigned avx512bw = 1u << 30, avx512vl = 1u << 31;
+    const unsigned xmm_and_ymm = 0x06, zmm_and_masks = 0xE0;
+    unsigned basic = cpuid(1).ecx, later = cpuid(7).ebx, extended = cpuid(0x80000001u).ecx;
+    unsigned saved = has(basic, osxsave) ? saved_state() : 0;
+    if (!has(basic, sse3 | ssse3 | cx16 | sse4_1 | sse4_2 | popcnt) || !has(extended, lahf))
         return 0;
-    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
-          && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")
-          && has_movbe_f16c_and_lzcnt()))
+    if (!has(basic, fma | movbe | avx | f16c) || !has(later, bmi1 | avx2 | bmi2)
+        || !has(extended, lzcnt) || !has(saved, xmm_and_ymm))
         return 2;
-    if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-          && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
-          && __builtin_cpu_supports("avx512vl")))
+    if (!has(later, avx512f | avx512dq | avx512cd | avx512bw | avx512vl)
+        || !has(saved, zmm_and_masks))
         return 3;
     return 4;
-#else
-    return 0;
-#endif
 }
+#else
+static int x86_64_level(void) { return 0; }
+#endif
 
 /* What the compiler did, not what it was asked for: gcc has a macro for it, clang a feature. */
 #ifndef __has_feature

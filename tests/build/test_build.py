@@ -463,7 +463,7 @@ while [ "$1" != -o ]; do shift; done
     )
     compiler.chmod(0o755)
     build_wheel(tree, tmp_path / "wheel", CC=str(compiler), CNN_CORE_SANITIZE="1")
-    calls = said.read_text().splitlines()
+    calls = [call for call in said.read_text().splitlines() if "probe.c" not in call]
     modules = len(COMMON) + len(LEVELS) * len(DTYPES) * len(MODULES)
     assert len(calls) == 2 * modules
     assert all(" -fsanitize=address,undefined" in call for call in calls)

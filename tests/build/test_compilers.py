@@ -6,6 +6,7 @@ that a test looks at.
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from pathlib import Path
@@ -63,3 +64,34 @@ def test_kernels_and_engine_built_by_clang_compute_what_numpy_does(source_tree, 
         *("tests/test_kernels.py", "tests/test_fast_paths.py", "tests/test_article.py"),
         **places,
     )
+
+
+LEVEL_BY_BUILTINS = """
+#include <stdio.h>
+#include "cpu.h"
+int main(void) {
+    int level = 0;
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"))
+        level = 2;
+    if (level && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+        && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+        level = 3;
+    if (level == 3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
+        && __builtin_cpu_supports("avx512vl"))
+        level = 4;
+    printf("%d %d", x86_64_level(), level);
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the levels of x86-64")
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_the_level_by_cpuid_is_the_one_that_the_compiler_detects(compiler, source_tree, tmp_path):
+    (tmp_path / "level.c").write_text(LEVEL_BY_BUILTINS)
+    include = f"-I{source_tree / 'cnn_core'}"
+    run(compiler, include, "level.c", "-o", "level", cwd=tmp_path)
+    own, builtin = run(str(tmp_path / "level"), cwd=tmp_path).split()
+    assert own == builtin
