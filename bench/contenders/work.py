@@ -109,6 +109,20 @@ class Samples:
         """Return the same images with 1 in the place of 0."""
         return Samples(np.maximum(self.images, 1), self.labels, self.classes)
 
+    def shaped(self, features: int, classes: int) -> Samples:
+        """Return the same number of samples with other numbers of features and classes.
+
+        Columns are repeated or left out. With more classes, or fewer, the class of a sample is its
+        number among them, so that all occur.
+        """
+        if (features, classes) == (self.images.shape[1], self.classes):
+            return self
+        images = np.take(self.images, np.arange(features), axis=1, mode="wrap")
+        labels = self.labels
+        if classes != self.classes:
+            labels = np.arange(len(self), dtype=labels.dtype) % classes
+        return Samples(np.ascontiguousarray(images), labels, classes)
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -136,6 +136,40 @@ def _other_training_rows() -> list[Row]:
     return rows
 
 
+# What grows, and the networks: cost with classes, units, layers and columns.
+GROWTH: dict[str, tuple[tuple[int, ...], ...]] = {
+    "classes": tuple((100, 128, classes) for classes in (10, 100, 1_000, 5_000)),
+    "width": tuple((100, units, units, 10) for units in (128, 512, 2_048)),
+    "depth": tuple((100, *(256,) * layers, 10) for layers in (1, 4, 16)),
+    "columns": tuple((columns, 128, 10) for columns in (10, 100, 1_000, 10_000)),
+}
+# Larger networks get fewer samples, down to two batches.
+GROWTH_BATCH = 128
+GROWTH_WORK = 3e10
+
+
+def _growing_rows() -> list[Row]:
+    rows: list[Row] = []
+    for cores, suffix in ((1, ""), (2, "-two-cores")):
+        for what, networks in GROWTH.items():
+            for sizes in networks:
+                work = Work(sizes, "relu", "softmax", "cross_entropy", "adam", GROWTH_BATCH, 1e-3)
+                batches = int(GROWTH_WORK / work.operations_per_sample / GROWTH_BATCH)
+                named = "-".join(map(str, sizes))
+                rows.append(
+                    Training(
+                        f"{what}-{named}{suffix}",
+                        f"{what}: {named}, ReLU, softmax cross-entropy, Adam, batch {GROWTH_BATCH}",
+                        (OURS, "pytorch"),
+                        (),
+                        n_cores=cores,
+                        work=work,
+                        samples=min(max(batches, 2) * GROWTH_BATCH, EPOCH // 2),
+                    )
+                )
+    return rows
+
+
 def _predicting_rows() -> list[Row]:
     contenders = ("NN.predict", "NN.predictor", *PEERS, "onnxruntime")
     return [
@@ -160,6 +194,7 @@ def _predicting_rows() -> list[Row]:
 ROWS: tuple[Row, ...] = (
     *_sgd_rows(),
     *_other_training_rows(),
+    *_growing_rows(),
     *_predicting_rows(),
     Disturbed(
         "busy",
