@@ -66,7 +66,8 @@ class BoundNetwork:
         self._threads_wanted = n_threads
         if bias_rows is None:
             bias_rows = 1 if network.rule == "exact" else 0
-        self._bind(first_snapshot(network, self.dtype, bias_rows))
+        rows = whole("bias_rows", bias_rows, 0, 2**32)
+        self._bind(first_snapshot(network, self.dtype, rows))
 
     @property
     def backend(self) -> str:

@@ -150,6 +150,12 @@ class Network:
     averaging: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layers, tuple | list) or not all(
+            isinstance(layer, LayerDescription) for layer in self.layers
+        ):
+            raise TypeError(
+                f"layers: expected a tuple of Dense or Embedding, found {shown(self.layers)}"
+            )
         if not 1 <= len(self.layers) <= MOST_LAYERS:
             raise ValueError(
                 f"a Network needs at least one layer and at most {MOST_LAYERS}, "

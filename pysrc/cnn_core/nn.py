@@ -20,7 +20,7 @@ from cnn_core.nn_attributes import NNAttributes
 from cnn_core.sparse import Samples
 from cnn_core.targets import as_targets, require_two_classes, warn_of_unreachable
 from cnn_core.training import EpochRecord, Recipe, Validation
-from cnn_core.training.callbacks import Callback, OnEpoch, PrintEpochs
+from cnn_core.training.callbacks import Callback, OnEpoch, PrintEpochs, as_callbacks
 from cnn_core.training.schedules import Schedule
 from cnn_core.validation import parameters_dtype, scale, shown, whole
 
@@ -233,7 +233,7 @@ class NN(NNAttributes):
             recipe,
             are_classes=are_classes,
             validation=validate,
-            callbacks=[*own, *callbacks, *last],
+            callbacks=[*own, *as_callbacks(callbacks), *last],
             owner=self,
             checkpoint=checkpoint,
             seeded=self.seed is not None,

@@ -441,7 +441,7 @@ def partial_fit_is_there(estimator: BaseMLP) -> None:
     AttributeError
         For L-BFGS.
     """
-    if estimator.solver == "lbfgs":
+    if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is there for solvers that take steps on batches, and 'lbfgs' is none"
         )

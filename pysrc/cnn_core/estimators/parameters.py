@@ -49,13 +49,13 @@ def hidden_sizes(value: Any) -> list[int]:
     TypeError, ValueError
         For anything but whole numbers above 0, or one of them.
     """
-    sizes = list(value) if isinstance(value, Iterable) else [value]
+    sizes = list(value) if isinstance(value, Iterable) and not _is_scalar(value) else [value]
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, numbers.Integral):
             raise TypeError(f"hidden_layer_sizes: expected whole numbers, found {shown(value)}")
         if size <= 0:
             raise ValueError(f"hidden_layer_sizes must be > 0, got {shown(sizes)}.")
-    return [int(size) for size in sizes]
+    return [whole("hidden_layer_sizes", size, 1) for size in sizes]
 
 
 def out_activation(name: Any) -> Activation:
@@ -109,7 +109,7 @@ def network_of(estimator: Any, n_inputs: int, task: Task) -> Network:
         clip_norm=_or_none("clip_norm", estimator.clip_norm),
         averaging=number("averaging", estimator.averaging),
     )
-    if estimator.solver == "lbfgs":
+    if estimator.solver == LBFGS:
         require_smooth(network)
     return network
 
@@ -254,8 +254,9 @@ def check_training(estimator: Any) -> None:
             raise TypeError(f"{name}: expected True or False, found {shown(value)}")
     if not isinstance(estimator.verbose, bool | np.bool_):
         whole("verbose", estimator.verbose, 0)
+    optimizer_of(estimator)
     schedule_of(estimator)
-    if estimator.solver == "lbfgs":
+    if estimator.solver == LBFGS:
         scipy_minimize()
 
 
@@ -281,9 +282,15 @@ def random_state(value: Any) -> np.random.RandomState:
     return np.random.RandomState(whole("random_state", value, 0, 2**32 - 1))
 
 
+def _is_scalar(value: Any) -> bool:
+    """Tell an array without axes, over which nothing can iterate."""
+    return isinstance(value, np.ndarray) and value.ndim == 0
+
+
 def _each(name: str, value: Any, n_layers: int) -> list[Any]:
     """Return a setting of each hidden layer, from one for all or a sequence."""
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+    is_sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+    if not is_sequence or _is_scalar(value):
         return [value] * n_layers
     if len(value) != n_layers:
         raise ValueError(

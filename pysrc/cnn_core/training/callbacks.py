@@ -38,7 +38,7 @@ from cnn_core.files import checked_target
 from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
 from cnn_core.training.state import EpochRecord, TrainingState, require_monitored
-from cnn_core.validation import at_least_0, flag, number, positive, whole
+from cnn_core.validation import at_least_0, flag, number, positive, shown, whole
 
 _MOST_SECONDS_WITHOUT_A_LINE = 5.0
 # Of a table of epochs.
@@ -75,6 +75,29 @@ class Callback:
         """Take back what `get_state` gave, after `on_train_begin` of a resumed training."""
 
 
+def as_callbacks(callbacks: Any) -> list[Callback]:
+    """Return the callbacks of a training as a list.
+
+    Raises
+    ------
+    TypeError
+        If they are no iterable, or one of them is no `Callback`.
+    """
+    try:
+        found = list(callbacks)
+    except TypeError:
+        raise TypeError(
+            f"callbacks: expected a list of callbacks, found {shown(callbacks)}"
+        ) from None
+    for callback in found:
+        if not isinstance(callback, Callback):
+            raise TypeError(
+                "callbacks: expected objects that derive from cnn_core.callbacks.Callback, "
+                f"found {shown(callback)}"
+            )
+    return found
+
+
 class OnEpoch(Callback):
     """Calls a function after every epoch.
 
@@ -85,6 +108,8 @@ class OnEpoch(Callback):
     """
 
     def __init__(self, function: Callable[[EpochRecord], Any]) -> None:
+        if not callable(function):
+            raise TypeError(f"on_epoch: expected a function, found {shown(function)}")
         self.function = function
 
     def on_epoch_end(self, state: TrainingState) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cnn_core.class_targets import labels_of
 from cnn_core.interrupts import all_or_nothing
 from cnn_core.outputs import nothing
-from cnn_core.training.callbacks import Callback, EarlyStopping
+from cnn_core.training.callbacks import Callback, EarlyStopping, as_callbacks
 from cnn_core.training.state import (
     HISTORY,
     EpochRecord,
@@ -99,7 +99,7 @@ class Session:
         self._outputs: FloatArray | None = None
         if validation is not None and validation.score is not None and validation.keep is None:
             self._outputs = np.empty(validation.t.shape, model.dtype)
-        self.callbacks = list(callbacks)
+        self.callbacks = as_callbacks(callbacks)
         if recipe.patience is not None or recipe.restore_best:
             # The last one, so that the others find the best weights in their `on_train_end`.
             self.callbacks.append(
