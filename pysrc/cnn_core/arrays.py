@@ -1,4 +1,4 @@
-"""The edge: what a user passes becomes arrays whose shapes, dtypes and values are known.
+"""Input validation: arrays of a user become arrays of known shape, dtype and values.
 
 Everything here raises ``ValueError`` or ``TypeError`` with what was expected, what was found and
 what to do. Nothing that was passed is modified; what fits already is not copied.
@@ -100,7 +100,7 @@ def as_checked(
     dtypes: tuple[np.dtype[Any], ...],
     name: str,
 ) -> npt.NDArray[Any]:
-    """Return an array that was checked at the edge already; refuse any other, convert nothing.
+    """Return an array that was validated already; refuse any other, convert nothing.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def require_apart(name: str, written: npt.NDArray[Any], **read: npt.NDArray[Any]
 
 
 def require_weights(weights: FloatArray, name: str) -> None:
-    """Refuse what samples cannot count: numbers below 0 and such as are not finite.
+    """Refuse weights that are negative or not finite.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def require_weights(weights: FloatArray, name: str) -> None:
 def are_samples(
     values: npt.ArrayLike, n_features: int, dtype: np.dtype[Any]
 ) -> TypeGuard[npt.NDArray[Any]]:
-    """Tell, quickly, whether `values` are samples as engines take them, but for their finiteness.
+    """Tell quickly whether `values` fit an engine; finiteness is not checked.
 
     False may also mean that it takes longer to tell.
     """
@@ -207,7 +207,7 @@ def are_samples(
 
 
 def as_numbers(values: npt.ArrayLike, name: str, *, are_labels: bool = False) -> npt.NDArray[Any]:
-    """Return an array of real numbers, in whatever shape, dtype and layout it came.
+    """Return an array of real numbers, of any shape, dtype and layout.
 
     Parameters
     ----------
@@ -326,7 +326,7 @@ def copy_into(target: FloatArray, value: npt.ArrayLike, name: str) -> None:
 
 
 def copy_exactly(name: str, source: FloatArray, target: FloatArray) -> None:
-    """Copy what a file holds into an array, also where it is not finite.
+    """Copy the values of a file into an array; they need not be finite.
 
     Raises
     ------

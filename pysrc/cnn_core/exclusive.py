@@ -19,7 +19,7 @@ class Exclusive:
 
     @contextmanager
     def held(self, refusal: str) -> Iterator[None]:
-        """Hold it.
+        """Mark as in use within the block.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Opening files, and writing them so that a reader never meets half of one."""
+"""Open files, and write them atomically."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 
 
 
 class NotAFileError(ValueError):
-    """A path that leads to something else than a regular file.
+    """The path of something that is no regular file.
 
     Attributes
     ----------
@@ -277,7 +277,7 @@ def _replace(target: Path, write: Callable[[BinaryIO], object], mode: int | None
 
 
 def remove_leftovers(path: PathLike) -> None:
-    """Remove the temporary files of writers of `path` that were killed, not of those at work."""
+    """Remove the temporary files of killed writers of `path`, not of running ones."""
     target = Path(os.path.realpath(path))
     with suppress(OSError):
         for found in target.parent.iterdir():
@@ -289,7 +289,7 @@ def remove_leftovers(path: PathLike) -> None:
 
 @contextmanager
 def _kept_open(stream: BinaryIO) -> Iterator[int | None]:
-    """Give another descriptor of the file, with which a lock outlives the stream."""
+    """Give a second descriptor of the file, so that a lock outlives the stream."""
     if fcntl is None:
         yield None
         return
@@ -341,7 +341,7 @@ def _is_temporary_of(target: Path, path: str | Path) -> bool:
 
 
 def in_message(text: object, most: int = 1000) -> str:
-    """Return what a file says for a message: cut, and with nothing that a terminal would obey."""
+    """Return text of a file for a message: cut, without control characters."""
     shown = f"{text!s:.{most}}"
     if shown.isprintable():
         return shown
@@ -349,7 +349,7 @@ def in_message(text: object, most: int = 1000) -> str:
 
 
 def _mark(target: Path) -> str:
-    """Return by what the temporary files of a target are known, however long its name is."""
+    """Return the common part of the names of a target's temporary files."""
     return hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
 
 
@@ -367,7 +367,7 @@ def _mode_to_keep(target: Path) -> int | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Ask the system to make the names in a folder last."""
+    """Flush the names in a folder to the disk."""
     # Some systems cannot open a folder and some file systems refuse to sync one.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""What a layer is: plain frozen descriptions, without parameters and without arithmetic."""
+"""Descriptions of layers: frozen, without parameters and without arithmetic."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Activation: TypeAlias = Literal[
     "softmax",
 ]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-# They belong in the last layer: what is above them would lose their meaning, or their range.
+# Only for the last layer: a layer above would lose their meaning, or their range.
 LAST_LAYER_ACTIVATIONS: tuple[Activation, ...] = ("softmax", "exp")
 HIDDEN_ACTIVATIONS: tuple[Activation, ...] = tuple(
     name for name in ACTIVATIONS if name not in LAST_LAYER_ACTIVATIONS

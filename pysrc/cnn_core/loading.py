@@ -1,4 +1,4 @@
-"""`load`: whatever was saved, read by what wrote it."""
+"""Load saved files of every kind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ READERS: dict[str, tuple[str, str]] = {
 def load(
     path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
 ) -> Any:
-    """Return what a `save` of this library wrote. Nothing in the file can run.
+    """Load an object that was saved with its `save`. Nothing in the file can run.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def load(
         If the file is damaged, truncated, of a later version or not a model of ours, or does not
         fit in memory.
     """
-    # What is wrong with these must not be blamed on the file.
+    # Errors of these arguments are not errors of the file.
     backends.threads_in_use(backends.get(backend), n_threads)
     tensors, metadata = read_tensors(path)
     kind = metadata.get("kind", "NN")
@@ -67,13 +67,13 @@ def load(
 
 
 def read_model_alone(file: ModelFile) -> Model:
-    """Return a `Model` as its file has it."""
+    """Return the `Model` in a file."""
     model, _ = read_model(file)
     return model
 
 
 def read_nn(file: ModelFile) -> NN:
-    """Return an `NN` as its file has it.
+    """Return the `NN` in a file.
 
     Raises
     ------

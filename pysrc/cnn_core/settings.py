@@ -1,4 +1,4 @@
-"""What a network is told by its user: each setting is checked whenever it is set."""
+"""The settings of a network; each is checked when it is set."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def _require_csr(
     n_features: int,
     name: str,
 ) -> None:
-    """Refuse arrays that are no CSR matrix."""
+    """Refuse arrays that do not form a CSR matrix."""
     what = f"{name}: expected a sparse matrix that agrees with itself, found"
     if data.shape != indices.shape or data.ndim != 1:
         raise ValueError(f"{what} {data.shape} values and {indices.shape} indices")
@@ -235,7 +235,7 @@ def _require_csr(
 
 
 def _rise(rows: SparseRows) -> bool:
-    """Tell whether the columns of each row rise, so that none is there twice."""
+    """Tell whether the columns of each row rise strictly."""
     start, stop = int(rows.indptr[0]), int(rows.indptr[-1])
     if stop - start < 2:
         return True
@@ -247,7 +247,7 @@ def _rise(rows: SparseRows) -> bool:
 
 
 def _added_up(rows: SparseRows) -> SparseRows:
-    """Return rows whose columns rise; values at one place are added in the order they stand in."""
+    """Return rows with rising columns; sum duplicates in their order."""
     used = slice(rows.indptr[0], rows.indptr[-1])
     data, indices = rows.data[used], rows.indices[used]
     row_of_value = np.repeat(np.arange(len(rows)), np.diff(rows.indptr))

@@ -1,4 +1,4 @@
-"""Where the arrays begin that every step goes through."""
+"""Align the arrays of a step to cache lines."""
 
 from __future__ import annotations
 

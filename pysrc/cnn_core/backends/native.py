@@ -57,7 +57,7 @@ class NativeBackend(Backend):
         self.sanitized: bool = cpu.is_sanitized()
         self.compiler: str = cpu.compiler()
         self.cython: str = cpu.cython_version()
-        # Loaded here, so that a build that cannot be loaded is an error now and not in the middle.
+        # Loaded here, so that a broken build fails now and not during a training.
         self._modules: dict[np.dtype[Any], dict[str, ModuleType]] = {
             np.dtype(dtype): {
                 part: importlib.import_module(_module_name(self.isa, dtype, part))

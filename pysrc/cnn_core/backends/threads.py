@@ -57,7 +57,7 @@ def _asked_for(text: str) -> int:
 
 
 def _whole(text: str) -> int | None:
-    """Return the number that a text of up to nine plain digits is, None for any other text."""
+    """Return the number that up to nine plain digits write; None for any other text."""
     text = text.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
@@ -69,7 +69,7 @@ def _cores() -> int:
 
 
 def _quotas(root: Path) -> Iterator[int]:
-    """Yield the cores' worth of time that each control group of this process gives, rounded up."""
+    """Yield the CPU quota of each control group of this process, in cores, rounded up."""
     for line in _read(f"{root}/proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -94,7 +94,7 @@ def _quotas_v1(mounted_at: str, path: str) -> Iterator[int]:
 
 
 def _upwards(mounted_at: str, path: str) -> Iterator[str]:
-    """Yield the folder of a control group, and those of the groups that it is part of."""
+    """Yield the folders of a control group and of its parents."""
     # In a container the path may begin above what can be seen there, with "/..".
     path = posixpath.normpath(f"/{path}").lstrip("/")
     while path:

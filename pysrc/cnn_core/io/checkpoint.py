@@ -63,7 +63,7 @@ _STATE = ("best_epoch", "best_value", "_least", "stopped_because", "converged")
 
 
 class CheckpointError(ModelFileError):
-    """A file that is no checkpoint of this very training; says what differs and what to do."""
+    """A file is no checkpoint of this training; says what differs and what to do."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def seed_in(checkpoint: Any) -> int | None:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """A checkpoint as its file has it.
+    """The contents of a checkpoint file.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class _Found:
 
 @dataclass(frozen=True, eq=False)
 class _Resumed:
-    """Where a training stands by its checkpoint, after every check.
+    """The state of a training by its checkpoint, after every check.
 
     Attributes
     ----------
@@ -219,7 +219,7 @@ class CheckpointSession(TrainingCheckpoint):
         self._took = 0.0
 
     def _resume(self, found: _Found | None, seeded: bool, steps_of_epoch: int) -> _Resumed | None:
-        """See that the file, if there is one, is of this training."""
+        """Check that the file, if there is one, belongs to this training."""
         if found is None:
             return None
         theirs = found.training["identity"]
@@ -247,7 +247,7 @@ class CheckpointSession(TrainingCheckpoint):
         return resumed
 
     def restore_model(self) -> None:
-        """Bring the model and the state of the training to where the file stands."""
+        """Restore the model and the state of the training from the file."""
         if self._resumed is None:
             return
         state, found = self._state, self._resumed.model
@@ -261,7 +261,7 @@ class CheckpointSession(TrainingCheckpoint):
             setattr(state, name, self._resumed.values[name])
 
     def restore_callbacks(self) -> None:
-        """Give the callbacks their states, after they have begun.
+        """Restore the states of the callbacks, after `on_train_begin`.
 
         Raises
         ------
@@ -277,7 +277,7 @@ class CheckpointSession(TrainingCheckpoint):
 
     @contextmanager
     def rollback_if_rejected(self) -> Iterator[None]:
-        """Give the model back as it was if a callback does not take its state, and none trains."""
+        """Roll the model back if a callback rejects its state."""
         model = self._state.model
         if self._resumed is None:
             yield
@@ -295,7 +295,7 @@ class CheckpointSession(TrainingCheckpoint):
             raise
 
     def monitored_so_far(self) -> list[float]:
-        """Return what the recipe monitors after each epoch of this training, as it stands."""
+        """Return the monitored value of each epoch of this training so far."""
         model, monitor = self._state.model, self._state.recipe.monitor
         done = model.epochs_done - self._before
         return model.history.get(monitor, [])[-done:] if done else []
@@ -371,7 +371,7 @@ def _checked(
     callbacks: list[Callback],
     steps_of_epoch: int,
 ) -> _Resumed:
-    """Return where a training stands by its file; see `cnn_core.io.checkpoint_checks`."""
+    """Return the checked state of a file; see `cnn_core.io.checkpoint_checks`."""
     training = found.training
     with as_file_error(path, "a checkpoint"):
         model, _ = read_state(found.file)
@@ -392,7 +392,7 @@ def _checked(
 def _callback_at(
     path: str | os.PathLike[str], callbacks: list[Callback], name: str, place: int
 ) -> Callback:
-    """Return the callback that a state belongs to: the one at this place among its class."""
+    """Return the callback of a state: the one at this position among its class."""
     same = [one for one in callbacks if type(one).__name__ == name]
     if place >= len(same):
         raise CheckpointError(
@@ -430,7 +430,7 @@ def _read(path: str | os.PathLike[str]) -> _Found | None:
             if not isinstance(training[part], dict):
                 raise TypeError(f"{part}: expected a dictionary")
         _seed_of(training)
-    # Who reads the model puts the backend in; it computes nothing.
+    # The reader sets the backend.
     return _Found(ModelFile(path, tensors, metadata, "auto", None), training)
 
 

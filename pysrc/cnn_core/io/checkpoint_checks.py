@@ -1,4 +1,4 @@
-"""What a checkpoint says of a training, held against the training that is to go on by it.
+"""Checks of a checkpoint against the training that is to be resumed from it.
 
 A checksum tells that a file is as it was written, not who wrote it. Whatever is refused here is
 refused before anything of the training has changed.
@@ -16,7 +16,7 @@ from cnn_core.validation import flag, measured, number, positive, text, whole
 
 
 def check_model(found: ModelState, state: TrainingState, seed: int) -> None:
-    """See that the model in a file can take the place of the one that is trained.
+    """Check that the model in a file can replace the one that is trained.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def check_model(found: ModelState, state: TrainingState, seed: int) -> None:
 
 
 def check_state(values: dict[str, Any], found: ModelState, state: TrainingState) -> None:
-    """See that the state of a training is one of this training after so many epochs.
+    """Check that a state can be that of this training after so many epochs.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def record_in(values: Any, found: ModelState, state: TrainingState) -> EpochReco
 def check_progress(
     progress: dict[str, Any], found: ModelState, state: TrainingState, steps_of_epoch: int
 ) -> None:
-    """See that a training stands where so many epochs have brought it.
+    """Check that the progress of a training fits its number of epochs.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def check_progress(
         If it does not.
     """
     most = (found.epochs_done - state.model.epochs_done) * steps_of_epoch
-    # What ends with a clock may end within an epoch.
+    # A training with a time budget may end within an epoch.
     whole("steps", progress["steps"], 0 if state.recipe.time_budget else most, most)
     if number("seconds", progress["seconds"]) < 0:
         raise ValueError(f"seconds: expected at least 0, found {progress['seconds']}")
@@ -103,7 +103,7 @@ def check_progress(
 
 
 def check_end(finished: Any, stopped_because: Any, found: ModelState, state: TrainingState) -> None:
-    """See that a training that has ended has come to an end.
+    """Check that a training marked as finished has reached its end.
 
     Raises
     ------

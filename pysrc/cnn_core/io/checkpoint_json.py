@@ -1,4 +1,4 @@
-"""A training as JSON: by what it is known again, and the values that callbacks and loop keep.
+"""A training as JSON: its identity, and the states of callbacks and loop.
 
 Arrays stand beside the JSON as tensors of the file, each named in it.
 """
@@ -22,14 +22,14 @@ from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import Recipe, Trainable, TrainingData
 from cnn_core.types import FloatArray
 
-# What of a training's identity depends on the machine.
+# The parts of the identity that depend on the machine.
 _MACHINE = ("backend", "isa")
 
 
 def identity_of(
     model: Trainable, recipe: Recipe, data: TrainingData, known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what a training is known by: all that decides about its result.
+    """Return the identity of a training: everything that determines its result.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ def identity_of(
 
 
 def is_same_machine(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    """Tell whether what computes the one training has computed the other."""
+    """Tell whether two trainings ran on the same backend and machine."""
     return all(theirs.get(name) == ours[name] for name in _MACHINE)
 
 
 def differences_in(ours: dict[str, Any], theirs: dict[str, Any], *, seeded: bool) -> list[str]:
-    """Return what makes two trainings different ones, in words.
+    """Describe in words how two trainings differ.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _text_of(value: Any) -> str:
 
 
 def states_of(callbacks: Iterable[Callback]) -> list[dict[str, Any]]:
-    """Return the states of callbacks that have one, each with its class and its place in it."""
+    """Return the states of callbacks, each with its class and position in it."""
     states = []
     places: dict[str, int] = {}
     for callback in callbacks:

@@ -46,7 +46,7 @@ PathLike = str | os.PathLike[str]
 
 
 class ModelFileError(ValueError):
-    """A file that is not a model file, or not a whole one, or a newer one; says which and why.
+    """The file is no model file, is incomplete, or is of a newer version.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class ModelFileError(ValueError):
     """
 
     def __init__(self, path: PathLike, reason: str) -> None:
-        # Both are handed on as they came, so that the error survives pickling.
+        # Both are passed on unchanged, so that the error survives pickling.
         super().__init__(path, reason)
         self.path = os.fspath(path)
         self.reason = reason
@@ -172,7 +172,7 @@ def _entries(arrays: Mapping[str, npt.NDArray[Any]]) -> list[_Entry]:
 
 
 def _header_text(metadata: Mapping[str, str], entries: list[_Entry]) -> bytes:
-    """Return the one way in which a header is written."""
+    """Return the canonical text of a header."""
     header: dict[str, Any] = {_METADATA: dict(metadata)}
     for entry in entries:
         header[entry.name] = {

@@ -45,7 +45,7 @@ class Fields:
         return iter(self.values)
 
     def name(self, name: str) -> str:
-        """Return the name of the place of a field."""
+        """Return the full name of a field."""
         return f"{self._place}.{name}" if self._place else name
 
     def value(self, name: str) -> Any:
@@ -97,7 +97,7 @@ class Fields:
         return tuple(text(f"{self.name(name)}[{place}]", one) for place, one in enumerate(found))
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Return a list of texts of which none stands there twice."""
+        """Return a list of distinct texts."""
         found = self.texts(name)
         if len(set(found)) != len(found):
             raise ValueError(f"{self.name(name)}: expected names that differ, found one twice")

@@ -1,4 +1,4 @@
-"""What data are known by again: a text that two different arrays do not share."""
+"""Fingerprints of data: texts by which arrays are recognized."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _dtype_of(array: Data, dtype: npt.DTypeLike) -> np.dtype[Any]:
 
 
 def _parts(array: Data, dtype: npt.DTypeLike, as_dense: bool) -> Iterator[npt.NDArray[Any]]:
-    """Give the values, a block of rows at a time where they are not there as an array."""
+    """Yield the values; where they are no array, a block of rows at a time."""
     if isinstance(array, ClassTargets):
         for rows in blocks(len(array), block_rows(array.n_classes)):
             yield array[rows].rows(dtype)

@@ -1,4 +1,4 @@
-"""What a file is that is no model file of ours: told by its first bytes, for the error message."""
+"""Recognize files of other programs by their first bytes, for error messages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 __all__ = ["START_BYTES", "recognized"]
 
-# So many of the first bytes are looked at.
+# Number of bytes that are read.
 START_BYTES = 2**16
-# Of an archive so many members, and so much of their names.
+# Limits for archives: members, and bytes of their names.
 _MOST_MEMBERS, _MOST_NAME_BYTES = 50, 256
 
 _SAVE = "save the model by its own save method, and load that"

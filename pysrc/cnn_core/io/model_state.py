@@ -43,7 +43,7 @@ _HISTORY = "history."
 
 
 class ModelFile(NamedTuple):
-    """A file that was read, and what it is to be made into.
+    """A file that was read, and where its model is to be loaded.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ _OF_DESCRIPTIONS = (
 
 @contextmanager
 def as_file_error(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
-    """Turn the errors of settings and arrays that do not go together into one about the file.
+    """Turn errors of inconsistent settings and arrays into one about the file.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def write_model(
 
 
 def read_state(file: ModelFile) -> tuple[ModelState, Any]:
-    """Return the model in a file, and what its owner has added, None if nothing.
+    """Return the model in a file, and what its owner added, if anything.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def _tensors(network: Network, arrays: Mapping[str, FloatArray]) -> dict[str, Fl
 
 
 def _require_size(network: Network, tensors: Mapping[str, FloatArray]) -> None:
-    """See that a file has what the network takes, before memory is taken for it."""
+    """Check the sizes in a file before memory is allocated for its network."""
     copies = 1 + network.optimizer.n_moments + bool(network.averaging)
     expected = copies * network.n_parameters() + network.n_statistics
     found = sum(tensor.size for tensor in tensors.values())

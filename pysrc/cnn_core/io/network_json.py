@@ -85,7 +85,7 @@ def _made(kind: type[Any], values: dict[str, Any]) -> Any:
 
 
 def _require_type(name: str, value: Any, annotation: str) -> None:
-    """Refuse what would be taken without an error and fail much later."""
+    """Refuse a value of another type, which would fail only much later."""
     if value is None and "None" in annotation:
         return
     if "float" in annotation:

@@ -30,7 +30,7 @@ _CLASS = "NN"
 
 @dataclass(frozen=True, eq=False)
 class NNState:
-    """All that an `NN` consists of but for the machine's part, backend and threads.
+    """The state of an `NN`, without backend and threads.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ def _sizes_in(fields: Fields) -> tuple[int, int, int]:
 def _require_sizes(
     sizes: tuple[int, int, int], rule: str, tensors: Mapping[str, FloatArray]
 ) -> None:
-    """Compare the arrays with the sizes, before memory is taken for a network of these."""
+    """Check the arrays against the sizes, before memory is allocated for the network."""
     inputs, hidden, outputs = sizes
     expected = {"wih": (hidden, inputs), "who": (outputs, hidden)}
     if set(tensors) != {*expected, "bih", "bho"}:
@@ -159,7 +159,7 @@ def _require_sizes(
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise ValueError(f"{name}: expected the shape {shape}, found {tensors[name].shape}")
-    # Of the article's rule each training sample has a column.
+    # With the article's rule each training sample has a column.
     columns = tensors["bih"].shape[1:]
     if len(columns) != (1 if rule == "article" else 0):
         raise ValueError(f"bih: expected that of the rule {rule!r:.80}, found {hidden, *columns}")

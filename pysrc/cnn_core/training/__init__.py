@@ -1,4 +1,4 @@
-"""Training: what it is given, where it stands, and the loop over the epochs."""
+"""Training: its input, its state, and the loop over the epochs."""
 
 from __future__ import annotations
 

@@ -35,15 +35,15 @@ class Batches:
         self.order: IndexArray | None = None
 
     def shuffle(self, key: int | None, epoch: int) -> None:
-        """Take the order of an epoch; without a key the samples as they stand."""
+        """Set the order of an epoch; without a key that of the data."""
         self.order = None if key is None else shuffled_order(key, epoch, len(self.x))
 
     def rows(self, first: int, count: int) -> slice:
-        """Return where the samples of `count` steps from the step `first` stand in the order."""
+        """Return the range of the samples of `count` steps from step `first` on."""
         return slice(first * self.batch_size, min((first + count) * self.batch_size, len(self.x)))
 
     def weight(self, rows: slice) -> float:
-        """Return what these samples count."""
+        """Return the total weight of these samples."""
         if self.weights is None:
             return float(rows.stop - rows.start)
         chosen = self.weights[rows if self.order is None else self.order[rows]]
@@ -64,7 +64,7 @@ class Epoch:
         self.last_rate = 0.0
 
     def parts(self, budget: StepBudget, done: int) -> Iterator[tuple[int, int]]:
-        """Give the steps of each part and those of the training, as `Steps.total` has them.
+        """Yield the steps of each part, and those of the training as in `Steps.total`.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Epoch:
         loss, hits = engine.train_epoch(x, t, order, batches.batch_size, rates, weights)
         self.seconds += clock() - start
         self.losses.append(loss)
-        # What is the whole epoch needs no share in it.
+        # A part that is the whole epoch counts as 1, whatever its weight.
         self._shares.append(1.0 if count == batches.steps else batches.weight(rows))
         self.steps += count
         self.samples += rows.stop - rows.start
@@ -104,7 +104,7 @@ class Epoch:
 
     @property
     def loss(self) -> float:
-        """The mean over the samples so far."""
+        """The mean loss of the samples so far."""
         if len(self.losses) == 1:
             return self.losses[0]
         total = math.fsum(self._shares)

@@ -19,11 +19,11 @@ class WholeEpochs:
         self.overhead = 0.0
 
     def is_over(self, done: int) -> bool:
-        """Tell that no clock ends it."""
+        """Return False: there is no time limit."""
         return False
 
     def part(self, done: int, left: int) -> tuple[int, int]:
-        """Return all the steps that are left of the epoch, and those of the training."""
+        """Return all remaining steps of the epoch, and those of the training."""
         return left, self._total
 
 
@@ -52,13 +52,13 @@ class TimeLimit:
         self.overhead = 0.0
 
     def end_rehearsal(self) -> None:
-        """Take the time since the beginning for that of an epoch's end, and start again."""
+        """Use the time so far as that of an epoch's end, and start again."""
         self.overhead = self._clock() - self._start
         self._seconds -= self.overhead
         self._start += self.overhead
 
     def is_over(self, done: int) -> bool:
-        """Tell whether no step fits into what is left."""
+        """Tell whether the time that is left is too short for a step."""
         return done > 0 and self.part(done, 1)[0] == 0
 
     @property

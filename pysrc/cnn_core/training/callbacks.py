@@ -113,13 +113,13 @@ class OnEpoch(Callback):
         self.function = function
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Call it."""
+        """Call the function."""
         assert state.record is not None
         self.function(state.record)
 
 
 class EarlyStopping(Callback):
-    """Ends a training that does not get better any more.
+    """Ends a training that no longer improves.
 
     That is after more than `patience` epochs in a row without an improvement of more than `tol`
     over the best one before: scikit-learn's rule, but that an equal value is no improvement here.
@@ -176,18 +176,18 @@ class EarlyStopping(Callback):
             )
 
     def on_train_end(self, state: TrainingState) -> None:
-        """Put the best weights back if that was asked for."""
+        """Restore the best weights if that was asked for."""
         if self._best is not None:
             state.model.restore(self._best)
             self._best = None
 
     def get_state(self) -> dict[str, Any]:
-        """Return how long it has waited, and the best weights."""
+        """Return the patience counter and the best weights."""
         best = None if self._best is None else self._best._asdict()
         return {"watch": list(self._counter), "best": best}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Resume from there."""
+        """Restore the patience counter and the best weights."""
         counter = PatienceCounter.from_state(state["watch"])
         self._best = snapshot_from(state["best"], self._layout)
         self._counter = counter
@@ -211,11 +211,11 @@ class TimeBudget(Callback):
         self.clock = clock
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Look at the clock."""
+        """Start the clock."""
         self._end = self.clock() + self.seconds
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Look at it again."""
+        """Stop the training if the time is up."""
         if self.clock() >= self._end:
             state.stop(f"the {self.seconds:g} seconds of its budget are over")
 
@@ -224,7 +224,7 @@ class TimeBudget(Callback):
         return {"left": self._end - self.clock()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Have no more than these."""
+        """Continue with the seconds that were left."""
         self._end = self.clock() + number("left", state["left"])
 
 
@@ -241,7 +241,7 @@ class PrintEpochs(Callback):
         self.stream = stream
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Print it."""
+        """Print the line of the epoch."""
         print(state.record, file=self.stream)
 
 
@@ -272,7 +272,7 @@ class ProgressBar(Callback):
         self.clock = clock
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """See where to write."""
+        """Find out whether the output is a terminal."""
         self._out = sys.stderr if self.stream is None else self.stream
         self._in_place = self._out.isatty()
         self._first = state.last_epoch - state.recipe.epochs
@@ -286,7 +286,7 @@ class ProgressBar(Callback):
         if self._in_place:
             filled = self.width * done // total
             line = f"[{'#' * filled}{'.' * (self.width - filled)}] {state.record}"
-            # Blanks over what a longer line before has left.
+            # Blanks overwrite the rest of a longer line before.
             print(f"\r{line.ljust(self._shown)}", end="", file=self._out, flush=True)
             self._shown = len(line)
             return

@@ -42,17 +42,17 @@ class DivergenceGuard:
                 self._newest[name] = array.copy()
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint has to hold of it: the weights before the last epoch too."""
+        """Return the state for a checkpoint, with the weights before the last epoch."""
         return {"largest": self._largest, "is_first": self._is_first, "kept": self._newest}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take that back."""
+        """Restore the state that `get_state` returned."""
         self._largest = state["largest"]
         self._is_first = state["is_first"]
         self._newest = state["kept"]
 
     def check(self, engine: Engine, batches: Batches, loss: float, state: TrainingState) -> None:
-        """See whether an epoch has gone well.
+        """Check the loss of an epoch.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class DivergenceGuard:
         kept = state.epoch - 1
         self._model.rollback(self._newest)
         if self._older and not self._is_good(self._loss_of_first_batch(engine, batches)):
-            # The last step of the epoch before had led astray already.
+            # The last step of the epoch before caused the divergence.
             kept -= 1
             self._model.rollback(self._older)
         raise DivergenceError(_advice(happened, kept, state))
@@ -94,7 +94,7 @@ class DivergenceGuard:
 
 
 def _advice(happened: str, kept: int, state: TrainingState) -> str:
-    """Return what happened, what was done about it and what to change."""
+    """Return the message: what happened, what was done, what to change."""
     if state.recipe.restore_best and state.best_epoch is not None:
         kept = state.best_epoch
     first = state.last_epoch - state.recipe.epochs

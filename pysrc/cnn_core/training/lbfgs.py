@@ -98,11 +98,11 @@ def minimize(
 
 
 class _Stopped(Exception):  # noqa: N818 (no error: it is how a callback's wish gets out of SciPy)
-    """A callback wants no further iteration."""
+    """A callback has stopped the training."""
 
 
 class _Function:
-    """The loss and its gradient, as SciPy asks for them."""
+    """The loss and its gradient, in the form that SciPy calls."""
 
     def __init__(self, engine: Engine, parameters: FloatArray, data: TrainingData) -> None:
         self._engine = engine
@@ -122,7 +122,7 @@ class _Function:
         return self._loss, self._gradient.astype(np.float64)
 
     def loss(self, point: Point) -> float:
-        """Return the loss at a point, which is mostly the one that was looked at last."""
+        """Return the loss at a point, from a cache if it is the last one."""
         if self._point is None or not np.array_equal(self._point, point):
             self(point)
         return self._loss
@@ -140,7 +140,7 @@ class _Search:
         self.point: Point = session.state.model.parameters.astype(np.float64)
 
     def end_iteration(self, point: Point) -> None:
-        """Take an iteration for an epoch."""
+        """Record an iteration as an epoch."""
         state = self._state
         seconds = self._clock() - self._start
         loss = self.function.loss(point)
@@ -161,11 +161,11 @@ class _Search:
         self._start = self._clock()
 
     def finish(self, result: Any) -> None:
-        """Take over how SciPy has ended."""
+        """Record the result of SciPy."""
         state = self._state
         self._require_finite(float(result.fun))
         if state.epoch > state.model.epochs_done:
-            # The epoch that had begun came to nothing.
+            # The epoch that had begun is dropped.
             state.epoch -= 1
             text = result.message
             message = text.decode() if isinstance(text, bytes) else str(text)
@@ -180,7 +180,7 @@ class _Search:
 
     @contextmanager
     def leaving_the_best_point(self) -> Iterator[None]:
-        """See that the model ends at the last iteration's point, not somewhere on a line."""
+        """Leave the model at the last iteration's point, not within a line search."""
         try:
             yield
         finally:

@@ -51,7 +51,7 @@ def train(
 
 
 class _Loop:
-    """The epochs of a training, and where it stands between two of them."""
+    """The epochs of a training, and its state between two of them."""
 
     def __init__(self, session: Session, engine: Engine, batches: Batches, clock: Clock) -> None:
         recipe = session.state.recipe
@@ -103,7 +103,7 @@ class _Loop:
         return epoch
 
     def _move_schedule(self, last_rate: float) -> None:
-        """Tell the schedule of the epoch, and stop where it is over."""
+        """Update the schedule after the epoch, and stop if it is over."""
         state = self._session.state
         self._schedule = self._schedule.after_epoch(state.monitored_loss())
         if self._schedule.is_over(state.learning_rate):
@@ -114,7 +114,7 @@ class _Loop:
             )
 
     def progress(self) -> dict[str, Any]:
-        """Return where the training stands, for a checkpoint."""
+        """Return the progress of the training for a checkpoint."""
         return {
             "steps": self._done,
             "seconds": self._budget.used if isinstance(self._budget, TimeLimit) else 0.0,
@@ -122,7 +122,7 @@ class _Loop:
         }
 
     def resume_from(self, checkpoint: TrainingCheckpoint) -> None:
-        """Go to where the checkpoint stands; write it if there is none, so that there always is."""
+        """Resume from the checkpoint; write a first one if there is none."""
         progress, state = checkpoint.progress, self._session.state
         if progress is None:
             checkpoint.write(self.progress())
@@ -131,14 +131,14 @@ class _Loop:
         self._guard.set_state(progress["guard"])
         if isinstance(self._budget, TimeLimit):
             self._budget.resume_from(progress["seconds"])
-        # A schedule is known by the values that it was told.
+        # The state of a schedule is the list of monitored values.
         for value in checkpoint.monitored_so_far():
             loss = -value if MONITORED[state.recipe.monitor] else value
             self._schedule = self._schedule.after_epoch(loss)
 
 
 def _require_batches(model: Trainable, batch_size: int) -> None:
-    """Refuse batches of one sample where a layer is normalized over them, and learns nothing."""
+    """Refuse batches of one sample for batch normalization, which learns nothing from them."""
     if batch_size == 1 and model.network.n_statistics:
         raise ValueError(
             "batch_size: batch normalization needs at least 2 samples in a batch, better some "

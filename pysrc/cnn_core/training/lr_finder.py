@@ -1,4 +1,4 @@
-"""Which learning rate: a training in which it grows from step to step.
+"""Learning rate finder: a training in which the rate grows from step to step.
 
 Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3.
 """
@@ -21,7 +21,7 @@ from cnn_core.training.batches import shuffled_order
 from cnn_core.types import IndexArray
 from cnn_core.validation import number, whole
 
-# Share of the smoothed loss that comes from the steps before.
+# Smoothing factor of the running average of the losses.
 _SMOOTHING = 0.9
 # Steps after which the smoothed loss says more than noise.
 _UNSETTLED = 10
@@ -174,7 +174,7 @@ def find_learning_rate(
 
 
 def _batches(key: int, samples: int, batch_size: int) -> Iterator[IndexArray]:
-    """Give batches of shuffled samples without end."""
+    """Yield batches of shuffled samples without end."""
     for epoch in itertools.count(1):
         order = shuffled_order(key, epoch, samples)
         for start in range(0, samples - batch_size + 1, batch_size):
@@ -185,7 +185,7 @@ def _found(
     rates: npt.NDArray[np.float64], losses: list[float], smoothed: list[float]
 ) -> LearningRates:
     curve = np.array(smoothed)
-    # Not before the average has settled, and not after the least loss, where it is the way out.
+    # Only between the settling of the average and the least loss.
     begin = min(_UNSETTLED, len(curve) - 2)
     falling = curve[begin : max(int(curve.argmin()) + 1, begin + 2)]
     steepest = begin + int(np.gradient(falling).argmin())

@@ -27,7 +27,7 @@ class PatienceCounter(NamedTuple):
     waited: int = 0
 
     def after(self, value: float, tol: float) -> PatienceCounter:
-        """Return what is known after another value."""
+        """Return the counter after another value."""
         improved = value < self.best - tol
         return PatienceCounter(min(self.best, value), 0 if improved else self.waited + 1)
 

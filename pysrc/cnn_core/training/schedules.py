@@ -1,4 +1,4 @@
-"""Schedules: how long the steps are, from the first to the last one of a training.
+"""Schedules: the learning rate of each step of a training.
 
 A schedule is a frozen description without data. It turns the learning rate that a user chose, the
 *base*, into the rates of the steps of a training, which the training loop asks for an epoch (or a
@@ -68,7 +68,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What all schedules can do; this one itself leaves the rate as it is."""
+    """Base class of schedules; by itself a constant rate."""
 
     def rates(self, base: float, steps: Steps) -> Rates:
         """Return the learning rate of each step.
@@ -201,7 +201,7 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up to the base and far down again (Smith and Topin, "Super-convergence", 2018).
+    """The one-cycle policy (Smith and Topin, "Super-convergence", 2018).
 
     The rate rises from ``base / div`` to the base during the first `pct_start` of the steps, and
     falls to ``base / div / final_div`` in the others, both along half a period of a cosine; these

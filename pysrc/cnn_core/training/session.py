@@ -40,17 +40,17 @@ class TrainingCheckpoint:
     progress: dict[str, Any] | None = None
 
     def restore_model(self) -> None:
-        """Bring the model and the state of the training to where the file stands."""
+        """Restore the model and the state of the training from the file."""
 
     def restore_callbacks(self) -> None:
-        """Give the callbacks their states, after they have begun."""
+        """Restore the states of the callbacks, after `on_train_begin`."""
 
     def rollback_if_rejected(self) -> AbstractContextManager[None]:
-        """Give the model back as it was if a callback does not take its state, and none trains."""
+        """Roll the model back if a callback rejects its state."""
         return nullcontext()
 
     def monitored_so_far(self) -> list[float]:
-        """Return what the recipe monitors after each epoch of this training, as it stands."""
+        """Return the monitored value of each epoch of this training so far."""
         return []
 
     def is_due(self) -> bool:

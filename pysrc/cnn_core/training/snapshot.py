@@ -72,7 +72,7 @@ def first_snapshot(network: Network, dtype: npt.DTypeLike, bias_rows: int = 1) -
 
 
 def weights_of(arrays: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return those arrays that outputs depend on: without ``moments`` and empty ones."""
+    """Return the arrays that outputs depend on: no ``moments``, none empty."""
     return {name: a for name, a in arrays.items() if name != "moments" and a.size}
 
 
@@ -105,7 +105,7 @@ def layout_of(arrays: Mapping[str, FloatArray]) -> dict[str, tuple[Any, ...]]:
 
 
 def check_arrays(what: str, arrays: Any, layout: Mapping[str, tuple[Any, ...]]) -> None:
-    """See that arrays are of these names, shapes and dtypes.
+    """Check names, shapes and dtypes of arrays.
 
     Raises
     ------

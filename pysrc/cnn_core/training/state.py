@@ -1,4 +1,4 @@
-"""What a training is given and the state it is in: plain values, no loop and no arithmetic."""
+"""The input and the state of a training: plain values, no loop and no arithmetic."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ INTERRUPTED = "interrupted by the user"
 
 
 class Trainable(Protocol):
-    """What a training asks of a model; `cnn_core.Model` is it.
+    """The interface of a model for training; `cnn_core.Model` implements it.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Trainable(Protocol):
         """Return the loss, and the outputs or what is kept of them."""
 
     def exclusively(self) -> AbstractContextManager[Engine]:
-        """Keep other trainings out, and give the engine."""
+        """Give the engine for exclusive use."""
 
     def take_seed(self, seed: int) -> None:
         """Take another seed for the dropout and the order of the samples."""
@@ -113,7 +113,7 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What is known after an epoch.
+    """The measurements of an epoch.
 
     Attributes
     ----------
@@ -337,7 +337,7 @@ class TrainingState:
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
         rate = positive("learning_rate", value)
-        # One that is too large shows as a training that diverges.
+        # A rate that is too large shows as divergence.
         require_in_dtype("learning_rate", min(rate, 1.0), self.model.dtype)
         self._learning_rate: float = rate
 
@@ -374,13 +374,13 @@ class TrainingState:
         """Compare the last epoch with the best one before."""
         value = self.monitored_loss()
         if self.best_epoch is None or value < self._least:
-            # In this order a score that is NaN is surpassed by any number.
+            # Written this way, any number is better than a score that is NaN.
             self._least = min(self._least, value)
             self.best_epoch = self.epoch
             self.best_value = getattr(self.record, self.recipe.monitor)
 
     def stop(self, reason: str, *, converged: bool = False) -> None:
-        """Let no further epoch begin; the first reason is kept."""
+        """Stop before the next epoch; the first reason is kept."""
         if self.stopped_because is None:
             self.stopped_because = reason
             self.converged = converged

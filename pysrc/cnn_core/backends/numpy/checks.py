@@ -1,4 +1,4 @@
-"""What the reference takes: just what the compiled backend takes, and nothing is converted."""
+"""Checks of arguments: as strict as the compiled backend, without conversions."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from cnn_core.types import FloatArray, IndexArray
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 # Rows that `predict` takes at once: few enough that their activations stay in the caches.
 _PREDICTED_AT_ONCE = 1024
-# Values of sparse rows that are written out at once.
+# Values of sparse rows that are made dense at once.
 _VALUES_AT_ONCE = 2**23
 
 
@@ -183,7 +183,7 @@ class NumpyEngine:
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
         refusal = "this network is being trained already, perhaps by another thread"
-        # A training that diverges shows in its loss, as it does where there are no warnings.
+        # A training that diverges is found by its loss, not by warnings.
         with self._training.held(refusal), np.errstate(all="ignore"):
             yield
 
@@ -274,7 +274,7 @@ class NumpyEngine:
     def _signal_of_loss(
         self, z: FloatArray, y: FloatArray, t: FloatArray, weights: FloatArray | None
     ) -> FloatArray:
-        """Return what the last layer learns from."""
+        """Return dloss/dz of the last layer."""
         if self._network.rule == "article":
             return np.subtract(y, t)
         delta = np.empty_like(y)
@@ -283,7 +283,7 @@ class NumpyEngine:
         return delta
 
     def _share_of_l2(self, total: float) -> float:
-        """Return what the weights are multiplied by in the gradient of the term of l2."""
+        """Return the factor of the weights in the gradient of the l2 term."""
         return self._network.l2 / total if total else 0.0
 
     def _add_l2(self, total: float) -> None:
@@ -293,7 +293,7 @@ class NumpyEngine:
                 layer.grad_weights += share * layer.weights
 
     def _take_step(self, learning_rate: float) -> None:
-        """Take a step, as a whole or not at all."""
+        """Take a complete step, or none."""
         self._clip()
         number = self._steps + 1
         for before, array in zip(self._before, self._changed, strict=True):
@@ -309,7 +309,7 @@ class NumpyEngine:
             self._steps = number
 
     def _change(self, learning_rate: float, number: int) -> None:
-        """Change everything that the step of this number changes, one after the other."""
+        """Update parameters, moments, statistics and average by this step."""
         kernels.update(
             self._network.optimizer,
             self._parameters,
@@ -335,7 +335,7 @@ class NumpyEngine:
 
 
 def _plain(array: _Array) -> _Array:
-    """Return the array without a subclass's own ideas of arithmetic, as compiled loops see it."""
+    """Return the array as a plain ndarray, without the arithmetic of a subclass."""
     return array if type(array) is np.ndarray else array.view(np.ndarray)  # type: ignore[return-value]
 
 

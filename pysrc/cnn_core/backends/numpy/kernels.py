@@ -27,7 +27,7 @@ def dense_forward(x: FloatArray, weights: FloatArray, bias: FloatArray, out: Flo
     require("weights", weights, (x.shape[1], weights.shape[1]), x)
     require("bias", bias, (weights.shape[1],), x)
     require("out", out, (x.shape[0], weights.shape[1]), x, written=True)
-    # A BLAS may raise flags by what it computes beside the outputs.
+    # A BLAS may raise floating-point errors for values that are not outputs.
     with np.errstate(all="ignore"):
         np.matmul(x, weights, out=out)
         out += bias

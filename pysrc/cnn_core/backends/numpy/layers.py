@@ -53,7 +53,7 @@ class Layer:
         return a
 
     def drop(self, seed: int, step: int, values: FloatArray) -> FloatArray:
-        """Return what the dropout of this step leaves of an activation or of its gradient."""
+        """Apply the dropout of this step to an activation or to its gradient."""
         if not self.rate:
             return values
         left = np.empty_like(values)
@@ -61,7 +61,7 @@ class Layer:
         return left
 
     def signal(self, z: FloatArray, a: FloatArray, grad_a: FloatArray) -> FloatArray:
-        """Return what this layer learns from: dloss/dz, from what it made of `x` and dloss/da."""
+        """Return the signal, dloss/dz, from z, a and dloss/da."""
         delta = np.empty_like(a)
         kernels.activation_backward(self.activation, z, a, grad_a, delta)
         return delta
@@ -73,7 +73,7 @@ class Layer:
         kernels.dense_backward(x, self.weights, signal, self.grad_weights, self.grad_bias, grad_x)
 
     def move_statistics(self) -> None:
-        """Move what predictions go by towards the batch of the last `affine`."""
+        """Update the running averages of predictions by the batch of the last `affine`."""
 
 
 class NormalizedLayer(Layer):
@@ -135,7 +135,7 @@ class NormalizedLayer(Layer):
             return
         mean, variance = self._statistics
         mean += STATISTICS_MOMENTUM * (self._u.mean(axis=0, dtype=np.float64) - mean)
-        # What a sample of n values tells of the variance is by n / (n - 1) more than its own.
+        # Bessel's correction: n / (n - 1) makes the variance of a batch an unbiased estimate.
         variance += STATISTICS_MOMENTUM * (self._u.var(axis=0, dtype=np.float64, ddof=1) - variance)
 
     def _normalize(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -160,7 +160,7 @@ class ArticleLayer(Layer):
         return z
 
     def signal(self, z: FloatArray, a: FloatArray, grad_a: FloatArray) -> FloatArray:
-        """Return the error as it is."""
+        """Return dloss/da unchanged."""
         return grad_a
 
     def backward(
@@ -196,7 +196,7 @@ class EmbeddingLayer(Layer):
     def backward(
         self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
     ) -> None:
-        """Add up what each code's vector learns, sample after sample."""
+        """Sum the gradient of each code's vector, sample after sample."""
         start = 0
         for column, gradient in zip(self._description.columns, self._grad_tables, strict=True):
             end = start + gradient.shape[1]

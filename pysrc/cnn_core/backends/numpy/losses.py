@@ -1,4 +1,4 @@
-"""Losses as the formulas are written: what each output costs, and dloss/dz.
+"""Losses as the formulas are written: the loss of each output, and dloss/dz.
 
 Pre-activations z, outputs y and targets t have one shape, (n, units). The formulas stand in
 `cnn_core.backends.interface.Kernels`, `loss` and `output_delta`. A new loss is an entry in each of
@@ -19,7 +19,7 @@ LossKey: TypeAlias = str | type
 
 
 def key_of(loss: Loss) -> LossKey:
-    """Return what the tables know a loss by: its name, or the class of its settings."""
+    """Return the key of a loss in the tables: its name, or the class of its settings."""
     return loss if isinstance(loss, str) else type(loss)
 
 
@@ -44,7 +44,7 @@ def _poisson(loss: Loss, z: FloatArray, y: FloatArray, t: FloatArray) -> FloatAr
 
 
 def _binary_cross_entropy(loss: Loss, z: FloatArray, y: FloatArray, t: FloatArray) -> FloatArray:
-    # In this order, so that what is small is added to what is 0.
+    # In this order the small term is added to 0, and keeps its digits.
     costs: FloatArray = np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
     return costs
 
@@ -56,7 +56,7 @@ def _cross_entropy(loss: Loss, z: FloatArray, y: FloatArray, t: FloatArray) -> F
     return t * (log_sum - shifted)
 
 
-# From the loss with its settings, z, y and t to what each output costs.
+# From the loss with its settings, z, y and t to the loss of each output.
 LOSS: dict[LossKey, Callable[[Any, FloatArray, FloatArray, FloatArray], FloatArray]] = {
     "squared_error": lambda loss, z, y, t: (y - t) ** 2 / 2,
     "absolute_error": lambda loss, z, y, t: np.abs(y - t),
@@ -82,7 +82,7 @@ _SLOPE: dict[LossKey, Callable[[Any, FloatArray, FloatArray], FloatArray]] = {
     Pinball: _pinball_slope,
 }
 
-# dloss/dz of those that go with one activation alone.
+# dloss/dz of the losses that need one particular activation.
 _DELTA: dict[LossKey, Callable[[FloatArray, FloatArray], FloatArray]] = {
     "poisson": lambda y, t: y - t,
     "binary_cross_entropy": lambda y, t: y - t,
@@ -93,7 +93,7 @@ _DELTA: dict[LossKey, Callable[[FloatArray, FloatArray], FloatArray]] = {
 def delta_of(
     loss: Loss, activation: Activation, z: FloatArray, y: FloatArray, t: FloatArray
 ) -> FloatArray:
-    """Return dloss/dz of each sample for itself."""
+    """Return dloss/dz of each sample, not yet averaged."""
     key = key_of(loss)
     if key in _DELTA:
         return _DELTA[key](y, t)

@@ -15,7 +15,7 @@ AXIS: dict[Normalization, int] = {"batch": 0, "layer": 1}
 
 
 def normalized(normalization: Normalization, u: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return ``(u - mean) * spread`` and the spread; that one keeps its two dimensions."""
+    """Return ``(u - mean) * spread``, and the spread with two dimensions."""
     axis = AXIS[normalization]
     centred = u - u.mean(axis=axis, keepdims=True, dtype=np.float64)
     spread = 1 / np.sqrt((centred**2).mean(axis=axis, keepdims=True) + EPSILON)

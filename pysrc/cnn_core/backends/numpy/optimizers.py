@@ -117,14 +117,14 @@ def _rprop(
 
 
 def _move(average: FloatArray, beta: float, new: FloatArray) -> None:
-    """Move a running average towards what is new."""
+    """Update a running average by a new value."""
     real = average.dtype.type
     average[:] = real(beta) * average + real(1 - beta) * new
     _drop_subnormals(average)
 
 
 def _drop_subnormals(moment: FloatArray) -> None:
-    """Set what is below the least normal number to 0: averages of nothing, slow to compute with."""
+    """Set subnormal numbers to 0: they are slow to compute with."""
     moment[np.abs(moment) < np.finfo(moment.dtype).tiny] = 0
 
 
@@ -134,7 +134,7 @@ def _decay(p: FloatArray, share: float) -> None:
 
 
 def _root(optimizer: Adam | Nadam, v: FloatArray, step: int) -> FloatArray:
-    """Return what Adam divides by; v started from zeros, which it is corrected for."""
+    """Return Adam's denominator, with the bias correction of v."""
     real = v.dtype.type
     correction = real((1 - optimizer.beta_2**step) ** -0.5)
     root: FloatArray = np.sqrt(v) * correction + real(optimizer.epsilon)

@@ -18,7 +18,7 @@ def philox(key: int, *counter: npt.NDArray[np.uint64] | int) -> npt.NDArray[np.u
     words = [np.atleast_1d(np.asarray(word & 0xFFFFFFFF, np.uint64)) for word in counter]
     x0, x1, x2, x3 = np.broadcast_arrays(*words)
     for turn in range(10):
-        # The key moves on from turn to turn by the golden ratio and the root of 3.
+        # The constants of the key schedule: the golden ratio and the root of 3.
         k0 = np.uint64((key + turn * 0x9E3779B9) & 0xFFFFFFFF)
         k1 = np.uint64(((key >> 32) + turn * 0xBB67AE85) & 0xFFFFFFFF)
         left, right = np.uint64(0xD2511F53) * x0, np.uint64(0xCD9E8D57) * x2
