@@ -90,13 +90,13 @@ class BoundNetwork:
 
     @property
     def predicting_layers(self) -> list[LayerArrays]:
-        """Views of what predictions go by: `average` if there is one, else `parameters`."""
+        """Views of the parameters of predictions: `average` if there is one, else `parameters`."""
         return self.network.unflatten(self.parameters if self.average is None else self.average)
 
     def initialize(
         self: _Bound, names: Initializer | Sequence[Initializer], random: Random
     ) -> _Bound:
-        """Fill the parameters with first values, and the average with the same; return the model.
+        """Initialize the parameters, and the average with the same values; return the model.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class BoundNetwork:
 
     @contextmanager
     def exclusively(self) -> Iterator[Engine]:
-        """Keep other trainings out, and give the engine.
+        """Give the engine for exclusive use.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class BoundNetwork:
         return Snapshot({name: a.copy() for name, a in self.arrays().items()}, self.steps)
 
     def state(self) -> ModelState:
-        """Return all that the model consists of, its arrays and its history themselves."""
+        """Return the complete state of the model: its arrays and its history, not copies."""
         return ModelState(
             self.network,
             self.dtype,
@@ -173,7 +173,7 @@ class BoundNetwork:
     def from_state(
         cls: type[_Bound], state: ModelState, *, backend: str = "auto", n_threads: int | None = None
     ) -> _Bound:
-        """Return the model that consists of `state`, whose arrays become its own.
+        """Return a model made of `state`; it takes over the arrays without a copy.
 
         Raises
         ------
@@ -244,10 +244,10 @@ class BoundNetwork:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name in _KEPT:
             setattr(self, name, state[name])
-        # Copies, since `copy.copy` hands over what the original's attributes hold.
+        # Copies, since `copy.copy` passes on the attributes of the original.
         self.history = {key: list(values) for key, values in self.history.items()}
         snapshot: Snapshot = state["snapshot"]
-        # joblib may hand over maps of files, which cannot be written to.
+        # joblib may pass memory-mapped files, which are read-only.
         arrays = {
             name: a if a.flags.writeable and type(a) is np.ndarray else np.array(a)
             for name, a in snapshot.arrays.items()
@@ -280,7 +280,7 @@ class BoundNetwork:
         self._training = Exclusive()
 
     def _engine_to_predict(self, network: Network) -> Engine:
-        """Return an engine over what predictions go by; no step will be taken with it."""
+        """Return an engine over the parameters of predictions, which never takes a step."""
         return self._backend.engine(
             replace(network, optimizer=SGD(), averaging=0.0),
             self.parameters if self.average is None else self.average,

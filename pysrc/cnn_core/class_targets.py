@@ -43,11 +43,11 @@ class ClassTargets:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The shape of the rows that they stand for."""
+        """The shape of the rows that the labels represent."""
         return len(self.labels), self.n_classes
 
     def values(self, dtype: npt.DTypeLike) -> tuple[float, float]:
-        """Return what stands in the column of the label, and what in the others."""
+        """Return the value of the label's column, and that of the others."""
         real: Callable[[float], float] = np.dtype(dtype).type
         other = real(self.smoothing / max(self.n_classes, 1))
         return real(1 - self.smoothing) + other, other

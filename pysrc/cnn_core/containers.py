@@ -45,7 +45,7 @@ def require_unmasked(values: Any, name: str) -> None:
 
 
 def as_array(values: Any, name: str) -> npt.NDArray[Any]:
-    """Return what a container holds as an array, of numbers if all of it is numbers.
+    """Convert a container to an array, of numbers if all its values are numbers.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def as_array(values: Any, name: str) -> npt.NDArray[Any]:
 
 
 def _require_container(value: Any, name: str) -> None:
-    """Refuse a single object that is no number: NumPy could not look into it."""
+    """Refuse a single object that is no number, whose contents NumPy cannot read."""
     if isinstance(value, _NUMBERS):
         return
     advice = f"pass a list or an array in place of {name}"
@@ -159,7 +159,7 @@ def column_names(values: Any) -> list[Any] | None:
     """
     if not hasattr(values, "shape"):
         return None
-    # Where pyarrow has its columns themselves under the name that others have for their names.
+    # In pyarrow `columns` holds the columns, elsewhere their names.
     columns = getattr(values, "column_names", None)
     if columns is None:
         columns = getattr(values, "columns", None)

@@ -25,7 +25,7 @@ INITIALIZERS: tuple[Initializer, ...] = get_args(Initializer)
 
 
 class Random(Protocol):
-    """What first values are drawn from: a ``numpy.random.RandomState``, or ``numpy.random``."""
+    """The source of first values: a ``numpy.random.RandomState``, or ``numpy.random``."""
 
     def uniform(self, low: float, high: float, size: Any) -> npt.NDArray[np.float64]:
         """Return numbers from `low` to below `high`."""
@@ -112,7 +112,7 @@ def as_initializers(
 
 
 def _feed_sigmoid(network: Network) -> list[bool]:
-    """Tell of each layer whether scikit-learn would count it among those of sigmoid units.
+    """Tell for each layer whether scikit-learn uses its bound for sigmoid units.
 
     That goes by the hidden units, so that the last layer goes by the one before it.
     """

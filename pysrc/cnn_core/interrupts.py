@@ -1,4 +1,4 @@
-"""What Ctrl-C does to a change of several parts: it happens as a whole, or not at all.
+"""Make a change of several parts atomic under Ctrl-C.
 
 Python raises ``KeyboardInterrupt`` between any two of its instructions. A step of the reference, an
 epoch's line in the history and a snapshot that is written back take several instructions. Each of

@@ -1,4 +1,4 @@
-"""What a loss is: its name, or its class if it has settings; the backends hold the arithmetic.
+"""Descriptions of losses: a name, or a class with settings; backends have the arithmetic.
 
 The formulas stand in `cnn_core.backends.interface.Kernels`, `loss` and `output_delta`.
 """
@@ -18,7 +18,7 @@ LossName: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Huber:
-    """Half the squared error, beyond an error of `delta` a straight line (Huber, 1964).
+    """Half the squared error, linear beyond an error of `delta` (Huber, 1964).
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Huber:
 
 @dataclass(frozen=True)
 class Pinball:
-    """The loss whose least is at a quantile (Koenker and Bassett, "Regression quantiles", 1978).
+    """The quantile loss, minimal at a quantile (Koenker and Bassett, "Regression quantiles", 1978).
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""`Model`: a network and all that it has learned; `NN` and the estimators each hold one."""
+"""`Model`: a network and its trained state; `NN` and the estimators each hold one."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class Model(BoundNetwork):
         data = self._training_data(TrainingData(x, t, weights, are_classes, validation))
         open_checkpoint = None
         if checkpoint is not None:
-            # Here and below: what most processes never need is imported when they do.
+            # Imported here, as below, since most processes never need it.
             from cnn_core.io.checkpoint import CheckpointSession
 
             open_checkpoint = partial(CheckpointSession, checkpoint, seeded=seeded)
@@ -229,7 +229,7 @@ class Model(BoundNetwork):
             )
         return loss
 
-    # Using it
+    # Prediction and evaluation
 
     def predict(
         self,
@@ -281,7 +281,7 @@ class Model(BoundNetwork):
     def _block_rows(self, n_samples: int) -> int:
         """Return how many of the samples are predicted at once if their outputs are not kept."""
         if self.network.rule == "article":
-            # Its biases belong to all the samples at once.
+            # The biases of the article's rule belong to all samples together.
             return n_samples
         return min(n_samples, block_rows(self.network.n_outputs))
 
@@ -351,7 +351,7 @@ class Model(BoundNetwork):
             self._predicting.predict(x, out)
         return kernels.loss(network.loss, z, out, rows_of(t, self.dtype), weights)
 
-    # Its edge
+    # Input validation
 
     def as_model_data(self, x: Samples, t: Targets) -> tuple[Model, Samples, Targets]:
         """Return the model, and samples and targets as `train` would take them.
@@ -384,7 +384,7 @@ class Model(BoundNetwork):
 
 
 def read_model(file: ModelFile) -> tuple[Model, Any]:
-    """Return the model in a file, and what its owner has added, None if nothing.
+    """Return the model in a file, and what its owner added, if anything.
 
     Raises
     ------
@@ -399,7 +399,7 @@ def read_model(file: ModelFile) -> tuple[Model, Any]:
 
 
 def _mean(losses: list[float], totals: list[float]) -> float:
-    """Return the mean of the losses of blocks, by what their samples count."""
+    """Return the mean of the losses of blocks, weighted by their samples."""
     if len(losses) == 1:
         return losses[0]
     parts = zip(losses, totals, strict=True)

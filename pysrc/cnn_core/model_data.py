@@ -1,4 +1,4 @@
-"""The edge of a `Model`: arrays that were checked by its owner already, and are not converted."""
+"""Input validation of a `Model`: its owner has checked the arrays; none is converted."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def as_training_data(
     dtype: np.dtype[Any],
     own: Sequence[npt.NDArray[Any]],
 ) -> TrainingData:
-    """Return data that no step changes: what shares memory with the arrays in `own` is copied.
+    """Return data that no step changes; arrays that share memory with `own` are copied.
 
     Raises
     ------

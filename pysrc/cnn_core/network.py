@@ -1,4 +1,4 @@
-"""What a network is: plain frozen descriptions, without parameters and without arithmetic."""
+"""Descriptions of networks: frozen, without parameters and without arithmetic."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ __all__ = [
 
 Rule: TypeAlias = Literal["exact", "article"]
 RULES: tuple[Rule, ...] = ("exact", "article")
-# More than anyone needs; a file that asks for more is damaged.
+# A limit for damaged files, far above real networks.
 MOST_LAYERS = 1000
 
 
@@ -239,7 +239,7 @@ class Network:
             )
 
     def require_dtype(self, dtype: np.dtype[Any]) -> None:
-        """Refuse numbers that parameters of `dtype` cannot be trained by.
+        """Refuse settings that `dtype` cannot represent.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""`NN`: a network of one hidden layer, small enough to remember."""
+"""`NN`: a network of one hidden layer with a small interface."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class NN(NNAttributes):
     array([0., 1., 1., 0.], dtype=float32)
     """
 
-    # So that a misspelt attribute is an error and not a setting that has no effect.
+    # A misspelt attribute is an error, not a setting without effect.
     __slots__ = ("__weakref__",)
 
     def __init__(
@@ -164,7 +164,7 @@ class NN(NNAttributes):
         callbacks: Iterable[Callback] = (),
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> NN:
-        """Train for `epochs` epochs, going on from where the network stands.
+        """Train for `epochs` epochs, from the current state of the network.
 
         Parameters
         ----------
@@ -295,7 +295,7 @@ class NN(NNAttributes):
         return self._model_for(len(x)).predict(x)
 
     def predictor(self, rows: int = 1) -> Predictor:
-        """Return a callable that predicts `rows` samples at a time, with everything laid out.
+        """Return a callable that predicts `rows` samples at a time, with buffers allocated.
 
         Called with `x`, (rows, input) or for one row (input,), it returns the outputs,
         (rows, output). What makes it fast is what it leaves out:

@@ -15,7 +15,7 @@ from cnn_core.settings import TrainingSettings
 
 
 class NNAttributes(TrainingSettings):
-    """What an `NN` is made of; what can be done with it stands in `cnn_core.nn`."""
+    """The attributes of an `NN`; its methods are in `cnn_core.nn`."""
 
     __slots__ = ("_model", "seed")
 
@@ -24,7 +24,7 @@ class NNAttributes(TrainingSettings):
 
     @property
     def model(self) -> Model:
-        """What is beneath: the network with all that it has learned, as every face holds one."""
+        """The `Model` that holds the network and its trained state."""
         return self._model
 
     @property
@@ -59,7 +59,7 @@ class NNAttributes(TrainingSettings):
 
     @property
     def input_scale(self) -> float:
-        """What every input is multiplied by."""
+        """Factor of every input."""
         return self._model.network.input_scale
 
     @property
@@ -69,7 +69,7 @@ class NNAttributes(TrainingSettings):
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """What each epoch had, by its name."""
+        """Measurements of each epoch, by name."""
         return self._model.history
 
     @history.setter
@@ -144,5 +144,5 @@ class NNAttributes(TrainingSettings):
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        # A copy, since `copy.copy` hands over the original's.
+        # A copy, since `copy.copy` passes on that of the original.
         self._model = copy.copy(self._model)

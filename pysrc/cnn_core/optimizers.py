@@ -1,4 +1,4 @@
-"""What an optimizer is: its settings and its formula; the backends hold the arithmetic.
+"""Descriptions of optimizers: settings and formula; backends have the arithmetic.
 
 A new optimizer is a class and a line of `SOLVERS`.
 """
@@ -16,7 +16,7 @@ from cnn_core.validation import above_0, at_least_0, between, flag, number, set_
 
 @dataclass(frozen=True)
 class Optimizer(ABC):
-    """What every optimizer has."""
+    """Base class of optimizers."""
 
     @property
     @abstractmethod
@@ -348,7 +348,7 @@ class Solver:
 
 
 _OF_ADAM = ("beta_1", "beta_2", "epsilon")
-# All there is to say of an optimizer beside its class. The rates were found on held-out training
+# The registry of optimizers. The rates were found on held-out training
 # images of Fashion-MNIST; the decay of AdamW is Loshchilov and Hutter's, and PyTorch's.
 SOLVERS: dict[str, Solver] = {
     solver.name: solver

@@ -1,4 +1,4 @@
-"""Outputs of many samples, a block at a time: what is kept of them is the caller's choice."""
+"""Outputs of many samples, a block at a time; the caller chooses what is kept."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LEAST_ROWS = 256
 
 
 def block_rows(n_outputs: int) -> int:
-    """Return how many samples are a block."""
+    """Return the number of samples of a block."""
     return max(_LEAST_ROWS, _OUTPUTS_AT_ONCE // n_outputs)
 
 
 def blocks(n_samples: int, rows: int) -> Iterator[slice]:
-    """Give the rows of each block, in rising order; one block of none if there are no samples."""
+    """Yield the rows of each block in order; without samples one empty block."""
     for start in range(0, max(n_samples, 1), max(rows, 1)):
         yield slice(start, min(start + rows, n_samples))
 
@@ -51,7 +51,7 @@ class KeptOutputs:
         self._values: npt.NDArray[Any] | None = None
 
     def add(self, rows: slice, outputs: FloatArray) -> None:
-        """Keep what is wanted of the outputs of a block."""
+        """Add the outputs of a block."""
         kept = self._keep(outputs)
         if self._values is None:
             self._values = np.empty((self._n_samples, *kept.shape[1:]), kept.dtype)

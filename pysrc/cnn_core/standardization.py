@@ -1,4 +1,4 @@
-"""Mean and spread of features, where a column that never changes is known for what it is."""
+"""Mean and standard deviation of features; constant columns are recognized."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AT_ONCE = 2**20
 def is_constant(
     least: npt.NDArray[Any], largest: npt.NDArray[Any], dtype: npt.DTypeLike
 ) -> npt.NDArray[np.bool_]:
-    """Tell of each column whether its values are all the same, up to rounding.
+    """Tell for each column whether all its values are equal, up to rounding.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def is_constant(
 def offset_and_scale(
     rows: npt.NDArray[Any],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return what standardizes each feature: ``(x - offset) / scale``.
+    """Return offset and scale that standardize each feature: ``(x - offset) / scale``.
 
     The offset is the mean and the scale the standard deviation (divided by the number of samples).
     A constant column, also one that is constant up to rounding, has the scale 1: its deviation is

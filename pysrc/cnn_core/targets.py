@@ -1,4 +1,4 @@
-"""Targets at the edge: labels and rows of numbers become arrays that a loss can take."""
+"""Validation of targets: labels and rows of numbers become arrays for a loss."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def require_two_classes(t: FloatArray, name: str) -> None:
 
 
 def warn_of_unreachable(t: FloatArray) -> None:
-    """Warn of targets that no output can come near: a sigmoid lies between 0 and 1."""
+    """Warn of targets out of reach: the outputs of a sigmoid lie between 0 and 1."""
     if t.min() >= -_ROUNDING and t.max() <= 1 + _ROUNDING:
         return
     position = int(((t < -_ROUNDING) | (t > 1 + _ROUNDING)).argmax())

@@ -114,7 +114,7 @@ def activation_allowance(
     dtype: npt.DTypeLike,
     *computed_by: str,
 ) -> FloatArray:
-    """Return how far an activation may be from `expected`, its value at `z`.
+    """Return the largest allowed error of an activation from `expected`, its value at `z`.
 
     Parameters
     ----------

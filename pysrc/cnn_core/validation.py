@@ -21,7 +21,7 @@ _DTYPES: tuple[np.dtype[Any], ...] = (np.dtype(np.float32), np.dtype(np.float64)
 
 
 def shown(value: Any) -> str:
-    """Return a value as an error shows it: not longer than a line, however large it is."""
+    """Return the text of a value for an error message, at most a line long."""
     if isinstance(value, int) and value.bit_length() > 128:
         # Python refuses to write the digits of very large numbers.
         return f"a whole number of {value.bit_length()} bits"
@@ -228,7 +228,7 @@ def require_settings_in_dtype(settings: Any, dtype: np.dtype[Any]) -> None:
 
 
 def measured(name: str, value: Any, *, optional: bool = False) -> Any:
-    """Return a number as a float; what was measured may be infinite or NaN, or not there.
+    """Return a measured number as a float; it may be infinite, NaN or missing.
 
     Raises
     ------

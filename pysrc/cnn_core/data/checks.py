@@ -17,7 +17,7 @@ ALLOWED_RATIO = 100
 
 
 class DataError(ValueError):
-    """A data file that is not what it should be.
+    """A data file is damaged or of another kind.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class DataError(ValueError):
     def __init__(
         self, path: str | os.PathLike[str], expected: str, found: str, hint: str = ""
     ) -> None:
-        # All four are handed on as they came, so that the error survives pickling.
+        # All four are passed on unchanged, so that the error survives pickling.
         super().__init__(path, expected, found, hint)
         self.path = os.fspath(path)
         self.expected = expected
@@ -49,7 +49,7 @@ class DataError(ValueError):
 
 
 class DataNotFoundError(FileNotFoundError):
-    """A data set that is in none of the places where it was looked for.
+    """A data set was not found in any of the places that were searched.
 
     The message names every place with its outcome and says what to do.
     """
@@ -89,7 +89,7 @@ def size_of(stream: io.BufferedReader) -> int:
 
 
 def check_unpacked_size(path: str | os.PathLike[str], packed: int, unpacked: int) -> None:
-    """Refuse a packed file that says it would unpack to far more than data ever does.
+    """Refuse a packed file whose declared size is far beyond that of real data.
 
     Parameters
     ----------

@@ -28,11 +28,11 @@ Positions = npt.NDArray[np.intp]
 
 
 class _NotPlainError(Exception):
-    """The file is no plain table, or not a right one."""
+    """The file is no plain table, or has errors."""
 
 
 class Block(NamedTuple):
-    """What some rows hold.
+    """The contents of some rows.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def read_blocks(stream: BinaryIO, layout: Layout, skipped_lines: int) -> list[Bl
 
 
 def _texts(stream: BinaryIO, skipped_lines: int) -> Iterator[bytes]:
-    """Give the bytes of the file in pieces of whole lines, without empty lines at its end."""
+    """Yield the bytes of the file in pieces of whole lines, without empty lines at its end."""
     for _ in range(skipped_lines):
         # A line break that is no line feed would have been one to the caller.
         if b"\r" in stream.readline().removesuffix(b"\n").removesuffix(b"\r"):
@@ -168,7 +168,7 @@ def _cells(buffer: bytes, columns: int) -> tuple[Positions, Positions]:
 
 
 def _strip_quotes(characters: npt.NDArray[np.uint8], starts: Positions, ends: Positions) -> None:
-    """Leave the quotes around cells out; in cells there must be none."""
+    """Strip the quotes around cells; quotes within cells are refused."""
     quotes = np.flatnonzero(characters == ord('"'))
     if len(quotes) % 2:
         raise _NotPlainError
@@ -203,7 +203,7 @@ def _numbers_at_once(buffer: bytes, starts: Positions, ends: Positions) -> npt.N
 
 
 def _without_spaces(characters: npt.NDArray[np.uint8], starts: Positions) -> Positions:
-    """Return where the cells begin behind the spaces before them."""
+    """Return the start of each cell after its leading spaces."""
     # Each cell ends with another character.
     while (spaces := characters[starts] == ord(" ")).any():
         starts = starts + spaces

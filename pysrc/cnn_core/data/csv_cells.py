@@ -13,7 +13,7 @@ _SPACES = r"\s\u00a0\u202f"
 _DIGITS = rf"\d[\d.,'{_SPACES}]*"
 _CURRENCIES = r"[$€£¥₹]"
 _MISSING = r"|n/?a|#n/a|nan|null|none|nil|missing|unknown|\?+|-+|\.+|\*+"
-# What a cell may be that was meant as a number, and how it is to be written. The first one counts.
+# Usual spellings of numbers that are refused, and the right ones. The first match counts.
 _REMEDIES = tuple(
     (re.compile(pattern, re.IGNORECASE), text)
     for pattern, text in (
@@ -75,7 +75,7 @@ def is_number(cell: str) -> bool:
 
 
 def is_missing(cell: str) -> bool:
-    """Tell whether a cell says that there is no value."""
+    """Tell whether a cell stands for a missing value."""
     text = cell.strip()
     return len(text) < _LONGEST and re.fullmatch(_MISSING, text, re.IGNORECASE) is not None
 
@@ -89,7 +89,7 @@ def remedy(cell: str) -> str:
 
 
 def shown(cell: str) -> str:
-    """Name a cell in a message, whatever it holds."""
+    """Return the text of a cell for a message."""
     if not cell.strip():
         return "an empty cell"
     return repr(cell) if len(cell) <= 40 else f"{cell[:40]!r}..."

@@ -116,7 +116,7 @@ def read_first_row(path: Path) -> list[str]:
 
 
 def _rows(path: Path, stream: BinaryIO) -> Generator[Row, None, None]:
-    """Give all rows of a file, which is at its beginning and stays open."""
+    """Yield all rows of a file, which is at its beginning and stays open."""
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     reader = csv.reader(text, strict=True)
     try:
@@ -189,7 +189,7 @@ def _names_of(layout: Layout) -> tuple[tuple[str, ...] | None, str | None]:
 
 
 def _data_rows(path: Path, rows: Iterator[Row], layout: Layout) -> Iterator[Row]:
-    """Give the rows that must hold values, all of one length; empty lines may only end the file."""
+    """Yield the rows of values, all of one length; empty lines may only end the file."""
     if layout.has_header:
         next(rows)
     empty_line = 0

@@ -1,4 +1,4 @@
-"""What the first row of a table tells about all the others."""
+"""The layout of a table, found from its first row."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def layout_of(
     names = [cell.strip() for cell in cells]
     by_name = [] if features is None or isinstance(features, int) else list(features)
     wanted = [*by_name, *([] if target is None else [target])]
-    # Names of columns that nobody wants may be missing, or given twice.
+    # Names of columns that are not read may be missing or given twice.
     _check_names(path, names, set(wanted if by_name else names[: len(first)]))
     positions = {name: i for i, name in enumerate(names)}
     for name in wanted:
@@ -90,7 +90,7 @@ def layout_of(
 
 
 def _is_header(path: Path, cells: list[str], has_target: bool) -> bool:
-    """Tell names from values, and refuse where that would be guessing."""
+    """Tell whether the first row is a header; refuse an ambiguous one."""
     numeric = [is_number(cell) for cell in cells]
     if len(cells) > 2 and [cell.strip() for cell in cells] == [str(i) for i in range(len(cells))]:
         raise _unclear(path, "the numbers 0, 1, 2, ..., which may be names or values")

@@ -97,7 +97,7 @@ def _points(
     if len(found) == len(ends) and ((starts <= found) & (found < ends)).all():
         return found
     numbers = np.searchsorted(ends, found, side="right")
-    # What stands between the numbers asked for is nothing to look at.
+    # Characters outside the numbers are ignored.
     inside = found >= starts[numbers]
     points: Positions = ends.copy()
     points[numbers[inside]] = found[inside]

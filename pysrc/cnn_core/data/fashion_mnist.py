@@ -1,4 +1,4 @@
-"""Fashion-MNIST: where it is looked for, how it is verified, and where it is kept."""
+"""Fashion-MNIST: search, verification and cache."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def cache_folder() -> Path | None:
 
 
 class _Search:
-    """What has been tried so far, told as it happens and kept for the final error."""
+    """The places tried so far, reported at once and kept for the final error."""
 
     def __init__(self, report: Report | None) -> None:
         self._report = report
@@ -241,7 +241,7 @@ def _read_folder(folder: Path) -> Arrays:
 
 
 def _missing_from(folder: Path) -> str:
-    """Say in words what a folder lacks, '' if it has all four files."""
+    """Describe what a folder lacks, '' if it has all four files."""
     if not folder.is_dir():
         return "a file, not a folder" if folder.exists() else "no such folder"
     missing = [file.stem for file in FILES if not _candidates(folder, file)]
@@ -305,7 +305,7 @@ def _fetch(
 
 @contextmanager
 def _store(cache: Path | None, search: _Search) -> Iterator[Path]:
-    """Give the cache folder or, where there can be none, a temporary one."""
+    """Give the cache folder or, if there can be none, a temporary one."""
     if cache is not None:
         try:
             cache.mkdir(parents=True, exist_ok=True)

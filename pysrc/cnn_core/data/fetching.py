@@ -1,4 +1,4 @@
-"""Getting a file from the network, or a package from Debian's archive."""
+"""Fetch a file from the network, or a package from Debian's archive."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class _Sink:
     def flush(self) -> None:
         self._stream.flush()
 
-    # What pooch expects of a progress bar; `write` has told all there is to tell.
+    # The interface of a progress bar in pooch; `write` does the reporting.
     def update(self, count: int) -> None: ...
 
     def reset(self) -> None: ...
@@ -86,7 +86,7 @@ class _Sink:
 
 @contextmanager
 def shown(progress: Progress | None) -> Iterator[Progress]:
-    """Give the callback to report a download to.
+    """Return the callback for the progress of a download.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def shown(progress: Progress | None) -> Iterator[Progress]:
 
 
 def in_short(error: Exception) -> str:
-    """Say in one line what went wrong.
+    """Return an error as one line.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ OnBytes = Callable[[bytes], object]
 
 
 class _Stream(Protocol):
-    """What the reader needs of a file, packed or not."""
+    """The interface of a file for the reader, packed or not."""
 
     def read1(self, size: int, /) -> bytes: ...
 
@@ -202,7 +202,7 @@ def _allocate(path: Path, size: int) -> npt.NDArray[np.uint8]:
 
 
 def _fill(stream: _Stream, buffer: npt.NDArray[np.uint8], on_bytes: OnBytes | None) -> int:
-    """Fill the buffer as far as the stream reaches and return how far that was, in bytes."""
+    """Fill the buffer from the stream, and return the number of bytes read."""
     view = buffer.data
     done = 0
     while done < buffer.size:

@@ -61,7 +61,7 @@ def read_npz(file: Path, has_target: bool) -> dict[str, Array]:
 
 
 def _check_end(file: Path, stream: BinaryIO, archive: zipfile.ZipFile) -> None:
-    """See that an archive ends with its directory, which Python looks for further up as well."""
+    """Check that an archive ends with its directory; Python also accepts an earlier one."""
     stream.seek(-(22 + len(archive.comment)), os.SEEK_END)
     if stream.read(4) != b"PK\x05\x06":
         raise DataError(file, "an archive that ends with its directory", "bytes behind it")
@@ -159,7 +159,7 @@ def _read_npy_header(name: Path, stream: BinaryIO) -> tuple[tuple[int, ...], boo
 
 
 def _check_header_length(stream: BinaryIO, version: tuple[int, int]) -> None:
-    """Look at the declared length, for which NumPy would take memory unseen: up to 4 GiB."""
+    """Check the declared length, for which NumPy would allocate up to 4 GiB."""
     size = 2 if version == (1, 0) else 4
     start = stream.tell()
     length = int.from_bytes(stream.read(size), "little")

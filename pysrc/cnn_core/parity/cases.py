@@ -1,4 +1,4 @@
-"""What is compared: every kernel with fixed inputs, and a few short trainings."""
+"""The cases: every kernel with fixed inputs, and a few short trainings."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ from cnn_core.parity.cases import Case, Inputs, cases
 DTYPES = ("float32", "float64")
 SECONDS_PER_TIMING = 0.004
 SECONDS_PER_LEVEL = 300
-# So that the speed is that of one core, for both backends.
+# One thread, so that the speed of both backends is that of one core.
 ONE_THREAD = dict.fromkeys(("CNN_CORE_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was found for a case: the value that uses up most of its tolerance, and the speed."""
+    """The result of a case: the value nearest to its tolerance, and the speed."""
 
     operation: str
     variant: str
