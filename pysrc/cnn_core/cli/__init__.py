@@ -122,7 +122,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 
 
 def _replace_closed_streams() -> None:
-    """Put something in the place of streams that were closed before this process began.
+    """Replace streams that were closed before this process began.
 
     What is printed to standard output is a result and must not get lost silently, so that writing
     there fails, as it does for any program; what goes to standard error may get lost.
@@ -152,6 +152,6 @@ def _can_be_flushed(stream: TextIO) -> bool:
 
 
 def _forget(stream: TextIO) -> None:
-    """Keep Python from complaining when it flushes the stream at its end."""
+    """Prevent an error of Python when it flushes the stream at exit."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

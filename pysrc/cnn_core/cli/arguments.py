@@ -210,7 +210,7 @@ def widths(text: str) -> tuple[int, ...]:
 
 
 def add_data(parser: Parser, *, default: str | None, help: str) -> None:
-    """Add the arguments that say which data are meant."""
+    """Add the arguments that select the data."""
     group = parser.add_argument_group("data")
     group.add_argument("--data", metavar="DATA", default=default, help=help)
     group.add_argument(
@@ -229,7 +229,7 @@ def add_data(parser: Parser, *, default: str | None, help: str) -> None:
 
 
 def add_table_layout(group: argparse._ActionsContainer) -> None:
-    """Add what settles whether a table begins with the names of its columns."""
+    """Add the arguments for the header of a table."""
     group.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,
@@ -260,7 +260,7 @@ def add_threads(group: argparse._ActionsContainer) -> None:
 
 
 def add_arithmetic(group: argparse._ActionsContainer) -> None:
-    """Add what settles how it is computed: precision, backend, threads."""
+    """Add the arguments for the computation: precision, backend, threads."""
     group.add_argument(
         "--dtype",
         choices=("float32", "float64"),
@@ -272,7 +272,7 @@ def add_arithmetic(group: argparse._ActionsContainer) -> None:
 
 
 def add_seed(group: argparse._ActionsContainer) -> None:
-    """Add the seed of all that is random."""
+    """Add the random seed."""
     group.add_argument(
         "--seed",
         metavar="N",
@@ -298,7 +298,7 @@ def add_run(parser: Parser) -> None:
 
 
 def add_quiet(group: argparse._ActionsContainer, help: str) -> None:
-    """Add the wish for few words."""
+    """Add the option for less output."""
     group.add_argument("--quiet", action="store_true", help=help)
 
 

@@ -1,4 +1,4 @@
-"""What the command line says beside its results: errors, notes, and which package is missing.
+"""Messages of the command line: errors, notes and missing packages.
 
 Results go to standard output; all this goes to standard error. Names come from files, so that on a
 terminal both are shown without anything that a terminal would obey.
@@ -47,12 +47,12 @@ def say(kind: str, text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print something that the user should know, to standard error."""
+    """Print a note for the user to standard error."""
     say("note", text)
 
 
 def show_progress(line: str) -> None:
-    """Print a line to standard error; nobody may be there to read it, and no work ends for that."""
+    """Print a line to standard error; a closed stream does not end the work."""
     with suppress(OSError):
         print(_shown_by(sys.stderr, line), file=sys.stderr, flush=True)
 
@@ -118,7 +118,7 @@ def show_result(text: str, folder: Path) -> None:
 
 
 def error_text(error: BaseException) -> str:
-    """Return what an exception has to say, without Python's numbers and quotes."""
+    """Return the message of an exception, without Python's numbers and quotes."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
@@ -127,7 +127,7 @@ def error_text(error: BaseException) -> str:
 
 
 def require(command: str, *modules: str) -> None:
-    """Make sure that packages of the extra ``cnn-core[app]`` are there before work begins.
+    """Check that packages of the extra ``cnn-core[app]`` are there before work begins.
 
     Parameters
     ----------

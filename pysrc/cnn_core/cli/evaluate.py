@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _source(run: Run, args: argparse.Namespace) -> Source:
-    """Return the data that were asked for: other ones, or those of the run."""
+    """Return the data named on the command line, else those of the run."""
     if args.data is not None:
         asked_for = Source.from_arguments(args)
         if Path(asked_for.data).suffix.lower() != ".csv":

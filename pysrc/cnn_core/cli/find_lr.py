@@ -42,7 +42,7 @@ def add_parser(commands: arguments.Subcommands) -> None:
     arguments.add_out(output, "DATA-rates")
     output.add_argument("--no-plots", action="store_true", help="draw no picture")
     arguments.add_quiet(output, "one line with the suggestion")
-    # What settles how long a network is trained is nothing that could be typed here.
+    # This command has no arguments for the length of a training.
     nothing = ("epochs", "learning_rate", "schedule", "time_budget", "patience", "validation_share")
     parser.set_defaults(run=run, **dict.fromkeys(nothing))
 

@@ -167,7 +167,7 @@ def plot_confusion(path: Path, confusion: Array, class_names: tuple[str, ...], t
 
 
 def _annotate(axes: Axes, confusion: Array, shares: Array) -> None:
-    """Write the counts into the cells, light on dark ones and nothing where there is nothing."""
+    """Write the counts into the cells, light on dark ones; leave zeros out."""
     size = 11 if len(confusion) <= 12 else 8
     for (row, column), number in np.ndenumerate(confusion):
         if number:
@@ -273,5 +273,5 @@ def _short(name: str, most: int) -> str:
 
 
 def _as_it_is(text: str) -> str:
-    """Return a text in which Matplotlib finds no formula."""
+    """Escape a text so that Matplotlib reads no formula in it."""
     return text.replace("$", r"\$")

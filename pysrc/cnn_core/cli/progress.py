@@ -1,4 +1,4 @@
-"""What is shown while a network learns: a bar on a terminal, a few lines elsewhere, or nothing.
+"""Progress of a training: a bar on a terminal, a few lines elsewhere, or nothing.
 
 All of it goes to standard error, so that the results can be piped.
 """
@@ -73,12 +73,12 @@ def epochs_shown(
             try:
                 yield lines.on_epoch
             finally:
-                # Nobody knew that it would be the last one.
+                # The epoch turned out to be the last one.
                 lines.print_waiting()
 
 
 class _ByEpochs:
-    """How far a training has come, by its epochs."""
+    """Progress of a training by its epochs."""
 
     def __init__(self, epochs: int) -> None:
         self.whole: float = epochs
@@ -94,7 +94,7 @@ class _ByEpochs:
 
 
 class _ByTime:
-    """How far a training has come, by the clock."""
+    """Progress of a training by the clock."""
 
     def __init__(self, seconds: float) -> None:
         self.whole = seconds

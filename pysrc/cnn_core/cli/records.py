@@ -71,7 +71,7 @@ def read_record(path: Path) -> Fields:
 
 @contextmanager
 def damaged(path: Path) -> Iterator[None]:
-    """Turn what the fields of a record are refused by into an error about it.
+    """Turn the errors of fields into one about their record.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def damaged(path: Path) -> Iterator[None]:
 
 
 def check_format(fields: Fields, kind: str, versions: tuple[int, ...]) -> None:
-    """See that a record is of a kind and a version that can be read.
+    """Check that the kind and the version of a record can be read.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A recorded training, made once more: the same settings on the same data, or an error."""
+"""Reproduce a recorded training: the same settings on the same data, or an error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def training_again(
     scaling: Scaling | None,
     refusal: str,
 ) -> Training:
-    """Return a training that is the recorded one, to be done.
+    """Return the recorded training, not yet run.
 
     Parameters
     ----------

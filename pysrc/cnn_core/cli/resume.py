@@ -1,4 +1,4 @@
-"""The folder of a training that has not come to its end: how it is begun, and gone on with.
+"""The folder of an unfinished training: how it is begun and resumed.
 
 It has its name followed by ``.unfinished``. A training that was ended by Ctrl-C leaves a complete
 run folder, with a model that can be used, in which there is what is needed to go on as well.
@@ -38,7 +38,7 @@ FORMAT_VERSION = 1
 
 @contextmanager
 def begin(out: Path | None, name: str, record: dict[str, Any]) -> Iterator[NewFolder]:
-    """Make a run folder that can be gone on with from the first checkpoint in it.
+    """Make a run folder that can be resumed from its first checkpoint on.
 
     It has its name followed by ``.unfinished`` while the block lasts, and loses that at its end. If
     the block fails, it is removed unless there is a checkpoint of an epoch in it.
@@ -217,7 +217,7 @@ def _while_unfinished(final: Path) -> Path:
 
 
 def _claim(out: Path | None, name: str) -> tuple[Path, Path]:
-    """Make the folder that nobody else has."""
+    """Make a folder for exclusive use."""
     wanted = run_folder.final_folder(out, name)
     for number in range(1, 1000):
         final = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
@@ -264,7 +264,7 @@ def _read(path: Path) -> Fields:
 
 
 def _require_own_files(path: Path) -> None:
-    """See that what is written into a folder stays there: a run folder may come from anybody.
+    """Check that files written to a folder stay in it; it may come from a stranger.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The folder that a run leaves behind: how it comes to be as a whole, and how it is read again."""
+"""The folder of a run: written as a whole, and read again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ MODEL = "model.safetensors"
 RECORD = "run.json"
 REPORT = "report.txt"
 PICTURES = ("curves.png", "confusion.png", "gallery.png")
-# All that a run folder may hold.
+# All files of a run folder.
 FILES = (MODEL, RECORD, HISTORY, REPORT, *PICTURES)
 # Behind the name of a folder whose training has not come to its end.
 UNFINISHED = ".unfinished"
@@ -67,7 +67,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "E
 
 
 class NewFolder:
-    """A run folder in the making.
+    """A run folder that is being written.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class NewFolder:
 
 @contextmanager
 def new_folder(out: Path | None, name: str) -> Iterator[NewFolder]:
-    """Make a run folder that is there as a whole at the end, or not at all.
+    """Make a complete run folder, or none.
 
     Files are written into a hidden folder beside it, which takes its name when the block ends
     without an exception and is removed otherwise.

@@ -1,4 +1,4 @@
-"""What is told of a training: at its beginning, at its end, in its record and in pictures."""
+"""Reports of a training: introduction, summary, record and pictures."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def summary(training: Training, final: Path, files: list[str]) -> str:
 
 
 def nothing_learned(training: Training) -> str:
-    """Return what to tell of a training that came to nothing."""
+    """Return the message for a training without a result."""
     return (
         "the network has learned nothing that tells the classes apart: its accuracy on the "
         f"{training.parts.measured} samples, {training.watched.accuracy:.4f}, is no better than "

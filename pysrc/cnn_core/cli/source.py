@@ -1,4 +1,4 @@
-"""What was typed behind ``--data`` and beside it."""
+"""The value of ``--data`` and its options."""
 
 from __future__ import annotations
 

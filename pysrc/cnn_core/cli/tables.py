@@ -1,4 +1,4 @@
-"""Files of the user's: what they hold, and how it is told what is wrong with them."""
+"""Files of the user: their contents, and messages about their errors."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def classes_of(table: Table) -> tuple[tuple[str, ...], Array, Array | None]:
 
 
 def require_learnable(table: Table, names: tuple[str, ...], n_samples: int) -> None:
-    """Refuse targets that are no classes, or of which there is nothing to tell apart."""
+    """Refuse targets that are no classes, or only one class."""
     source, hint = table.source, _other_target(table.target_name)
     if len(names) < 2:
         raise CommandError(f"{source}: expected at least two classes, found {names[0]!r}{hint}")

@@ -186,7 +186,7 @@ def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
     """Train, and return the names of the files that were written."""
     args = training.args
     if not args.quiet:
-        # Whoever does not listen to the introduction still gets the run folder.
+        # A closed output does not prevent the run folder.
         with suppress(OSError):
             show(run_report.introduction(training))
     every = args.checkpoint_every

@@ -1,4 +1,4 @@
-"""One training of ``cnn-core train``, from the samples to what was learned."""
+"""One training of ``cnn-core train``, from the samples to the result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VALIDATION_SHARE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What is trained on, what is measured after every epoch, and what at the end.
+    """The samples for training, for validation and for the final test.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ def plan_and_parts(args: argparse.Namespace, samples: Samples) -> tuple[Plan, Pa
 
 @dataclass(eq=False)
 class Training:
-    """A training that is to be done, and then has been.
+    """A training, before and after it is run.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class Training:
             note("--threads has no effect: the NumPy backend leaves threads to NumPy's BLAS")
 
     def learn(self, checkpoint: Checkpoint | None = None) -> None:
-        """Train, and evaluate what was learned, also if it was interrupted.
+        """Train and evaluate, also after an interrupt.
 
         Raises
         ------

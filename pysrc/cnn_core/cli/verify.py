@@ -29,7 +29,7 @@ changed, say, or the training ended by the clock or by Ctrl-C.
 """
 
 _BACKENDS = ("cython", "numpy")
-# What may change the bits, and where `cnn_core.backend_info` has it.
+# Settings that may change the bits, and their keys in `cnn_core.backend_info`.
 _ENVIRONMENT = {
     "backend": ("backend",),
     "ISA level": ("isa",),
@@ -131,7 +131,7 @@ class _Recorded:
 
 
 def _check_backend(fields: Fields) -> None:
-    """See that a record says what computed.
+    """Check that a record names its backend.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the two estimators have in common: from what a user passes to a trained model, and back."""
+"""The base class of both estimators: fitting."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class BaseMLP(FittedMLP):
             bridge.ends()
 
     def _require_idle(self) -> None:
-        """Refuse a fit while somebody trains the model itself.
+        """Refuse a fit while the model itself is being trained.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class BaseMLP(FittedMLP):
                 pass
 
     def _require_samples_to_score(self, sets: list[EvaluationSet]) -> None:
-        """Refuse what early stopping could not go by; warn of a scoring without samples."""
+        """Refuse too few samples for early stopping; warn of a scoring without samples."""
         if self.scoring is not None and not sets:
             warnings.warn(
                 "scoring: found no samples to score, so that it has no effect; pass eval_set, or "
@@ -246,7 +246,7 @@ class BaseMLP(FittedMLP):
         if not read.first and progress.best is not None and read.model is not self.model_:
             progress.best = best_going_on(read.model, progress.best)
         if self._stops_early and not incremental and progress.best_validation_score is not None:
-            # What a fit before this one has found is to be surpassed.
+            # The best value of an earlier fit is the one to beat.
             known = math.isfinite(progress.best_validation_score)
             progress.best = read.model.snapshot() if known else None
         self._become(read.model, read.task)

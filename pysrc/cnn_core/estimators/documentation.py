@@ -1,4 +1,4 @@
-"""What the docstrings of the two estimators have in common, written once."""
+"""The common parts of the docstrings of both estimators."""
 
 from __future__ import annotations
 

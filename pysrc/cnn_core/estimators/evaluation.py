@@ -41,7 +41,7 @@ class EvaluationSet:
 
     @property
     def weight(self) -> float:
-        """Return what the samples count together."""
+        """Return the total weight of the samples."""
         return len(self.y) if self.weights is None else float(self.weights.sum(dtype=np.float64))
 
     @property

@@ -1,4 +1,4 @@
-"""What the two estimators have in common once they are fitted: predictions, scores, weights."""
+"""The common part of fitted estimators: predictions, scores, weights."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class FittedMLP(DescribedMLP):
         return self._task.score(wanted, predicted, weights)
 
     def predictor(self, rows: int = 1) -> Predictor:
-        """Return a callable that predicts `rows` samples at a time, with everything laid out.
+        """Return a callable that predicts `rows` samples at a time, with buffers allocated.
 
         It takes a C-contiguous array of the model's dtype or of bytes, (rows, n_features), or
         (n_features,) for one row, and returns the outputs of the network, (rows, n_outputs_), which
