@@ -10,6 +10,7 @@ import pytest
 from cnn_core import NN, MLPClassifier, MLPRegressor
 from cnn_core.model import Model
 from cnn_core.network import Dense, Network
+from cnn_core.schedules import Plateau
 from cnn_core.training import Recipe
 
 X = np.linspace(0, 1, 12).reshape(6, 2)
@@ -56,6 +57,7 @@ PLACES: list[tuple[str, Any, str]] = [
     ("Dense", lambda **one: Dense(2, 3, **one), "dropout normalization"),
     ("Network", lambda **one: Network(**{"layers": LAYERS, **one}), "layers loss optimizer rule"),
     ("Recipe", recipe, "epochs schedule shuffle patience monitor restore_best"),
+    ("Plateau", lambda **one: Plateau(**one), "factor patience tol least stop"),
     ("Model", lambda **one: Model(Network(LAYERS), **one), "dtype seed backend bias_rows"),
 ]
 

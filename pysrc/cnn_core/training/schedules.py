@@ -20,6 +20,7 @@ from cnn_core.validation import (
     at_least_0,
     between,
     flag,
+    is_number,
     number,
     real,
     set_checked,
@@ -402,4 +403,4 @@ def _from_0_to_1(name: str, value: Any) -> float:
 
 
 def _patience(name: str, value: Any) -> float:
-    return math.inf if value == math.inf else whole(name, value, 0)
+    return math.inf if is_number(value) and value == math.inf else whole(name, value, 0)
