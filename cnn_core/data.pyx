@@ -40,7 +40,7 @@ cdef class Data:
             self.bind_sparse(x, net)
         else:
             self.bind_dense(x, net)
-        if net.article_samples and self.rows != net.article_samples:
+        if net.article and self.rows != net.article_samples:
             raise ValueError(
                 f"x: expected the {net.article_samples} samples of the biases, found {self.rows}"
             )
@@ -147,7 +147,7 @@ cdef class Data:
     cdef int bind_weights(self, const real[::1] weights, Net net) except -1:
         if weights is None:
             return 0
-        if net.article_samples:
+        if net.article:
             raise ValueError("weights: the article's rule knows none")
         if weights.shape[0] != self.rows:
             raise ValueError(f"weights: expected {self.rows} values, found {weights.shape[0]}")

@@ -39,5 +39,8 @@ cdef class ArticleLayer(DenseLayer):
 
 
 cdef DenseLayer dense_layer(
-    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, bint has_bias, Py_ssize_t article_samples
+    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, bint has_bias
+)
+cdef DenseLayer article_layer(
+    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, Py_ssize_t samples
 )

@@ -283,18 +283,31 @@ cdef class ArticleLayer(DenseLayer):
 
 
 cdef DenseLayer dense_layer(
-    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, bint has_bias, Py_ssize_t article_samples
+    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, bint has_bias
 ):
-    """A layer whose weights stand from number `start` of the parameters on, its biases behind them."""
-    cdef DenseLayer layer
-    if article_samples:
-        layer = ArticleLayer.__new__(ArticleLayer)
-        (<ArticleLayer>layer).samples = article_samples
-    else:
-        layer = DenseLayer.__new__(DenseLayer)
+    """A layer whose weights stand from number `start` of the parameters on, its bias behind them."""
+    cdef DenseLayer layer = DenseLayer.__new__(DenseLayer)
+    lay_out_parameters(layer, fan_in, fan_out, start, has_bias)
+    return layer
+
+
+cdef DenseLayer article_layer(
+    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, Py_ssize_t samples
+):
+    """The article's layer, with a bias for each of `samples` samples."""
+    cdef ArticleLayer layer = ArticleLayer.__new__(ArticleLayer)
+    lay_out_parameters(layer, fan_in, fan_out, start, True)
+    layer.samples = samples
+    return layer
+
+
+cdef int lay_out_parameters(
+    DenseLayer layer, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, bint has_bias
+) except -1:
+    """Where a layer's weights and biases stand in the flat array, and in how many pieces."""
     layer.fan_in, layer.fan_out = fan_in, fan_out
     layer.weights, layer.bias = start, start + fan_in * fan_out
     layer.has_bias = has_bias
     layer.weights_size = fan_in * fan_out
     layer.pieces = (fan_in + PIECE_ROWS - 1) // PIECE_ROWS + has_bias
-    return layer
+    return 0

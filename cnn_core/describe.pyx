@@ -4,7 +4,7 @@ A new kind of layer is a subclass of `Layer` in a file of its own, and a branch 
 """
 
 from .activations cimport activation_layer
-from .dense_layer cimport dense_layer
+from .dense_layer cimport article_layer, dense_layer
 from .dropout cimport dropout_layer
 from .embedding cimport embedding_layer
 from .layer cimport Layer
@@ -19,9 +19,10 @@ cdef Net net_of(network, Py_ssize_t n_parameters):
     cdef Py_ssize_t number, start = 0, statistics = 0
     cdef list layers = []
     cdef Py_ssize_t bias_rows = network.bias_rows(n_parameters)
-    net.article_samples = bias_rows if network.rule == "article" else 0
+    net.article = network.rule == "article"
+    net.article_samples = bias_rows
     for number, description in enumerate(network.layers):
-        for layer in layers_of(network, number, start, statistics, net.article_samples):
+        for layer in layers_of(network, net, number, start, statistics):
             layer.number = number
             layers.append(layer)
         start += description.n_parameters(bias_rows)
@@ -30,7 +31,7 @@ cdef Net net_of(network, Py_ssize_t n_parameters):
     net.inputs, net.outputs = network.n_inputs, network.n_outputs
     net.chain(layers)
     # The first of the article's layers has biases to learn, any other nothing but an input.
-    net.lowest_backward = -1 if net.article_samples else 1
+    net.lowest_backward = -1 if net.article else 1
     net.takes_any_rows = type(network.layers[0]).__name__ == "Dense"
     net.embedding = None if net.takes_any_rows else network.layers[0]
     net.first_units = (<Layer>layers[0]).fan_out
@@ -38,7 +39,7 @@ cdef Net net_of(network, Py_ssize_t n_parameters):
 
 
 cdef list layers_of(
-    network, Py_ssize_t number, Py_ssize_t start, Py_ssize_t statistics, Py_ssize_t article_samples
+    network, Net net, Py_ssize_t number, Py_ssize_t start, Py_ssize_t statistics
 ):
     """The layers of one description, whose parameters and running averages begin there."""
     cdef object description = network.layers[number]
@@ -47,9 +48,9 @@ cdef list layers_of(
     if type(description).__name__ == "Embedding":
         return [embedding_layer(description, start)]
     cdef list layers = [
-        dense_layer(
-            description.fan_in, units, start, description.normalization is None, article_samples
-        )
+        article_layer(description.fan_in, units, start, net.article_samples)
+        if net.article
+        else dense_layer(description.fan_in, units, start, description.normalization is None)
     ]
     if description.normalization is not None:
         layers.append(
@@ -57,9 +58,7 @@ cdef list layers_of(
                 description.normalization, units, start + description.fan_in * units, statistics
             )
         )
-    layers.append(
-        activation_layer(description.activation, units, is_last, article_samples > 0)
-    )
+    layers.append(activation_layer(description.activation, units, is_last, net.article))
     if description.dropout > 0:
         layers.append(dropout_layer(description.dropout, units))
     return layers

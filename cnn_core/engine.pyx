@@ -122,7 +122,7 @@ cdef class Engine:
         cdef Net net = self.net
         net.input_scale = network.input_scale
         net.loss = self.loss.value
-        if net.article_samples:
+        if net.article:
             net.loss.name = ARTICLE
         net.optimizer = self.optimizer.update
         net.l2 = network.l2
@@ -167,7 +167,7 @@ cdef class Engine:
         data.bind(x, self.net)
         data.bind_targets(t, self.net)
         data.bind_weights(weights, self.net)
-        if self.net.article_samples and (order is not None or batch_size < data.rows):
+        if self.net.article and (order is not None or batch_size < data.rows):
             raise ValueError("the article's rule takes all samples in one step, as they stand")
         if order is not None:
             data.bind_order(order)
@@ -236,7 +236,7 @@ cdef class Engine:
         """Return a predictor of `rows` samples at a time."""
         if rows < 1:
             raise ValueError(f"rows: expected at least 1, found {rows}")
-        if self.net.article_samples:
+        if self.net.article:
             raise ValueError("the article's rule predicts the samples that it was fitted to alone")
         cdef Predictor predictor = Predictor.__new__(Predictor)
         predictor.engine = self

@@ -52,7 +52,8 @@ cdef class Net:
     # Whether a step is parameters - rate * gradient and no more.
     cdef bint plain
     cdef uint64_t key
-    # Samples of the article's rule, which has a bias for each of them; 0 by the exact rule.
+    # The article's rule has a bias for each sample of the training, 0 of them before it.
+    cdef bint article
     cdef Py_ssize_t article_samples
 
     cdef int chain(self, list layers) except -1
