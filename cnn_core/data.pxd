@@ -17,6 +17,7 @@ cdef class Data:
     cdef const Py_ssize_t[::1] order
     cdef Py_ssize_t rows
     cdef Samples samples
+    cdef void *entry_memory
 
     cdef int bind(self, x, Net net) except -1
     cdef int bind_dense(self, x, Net net) except -1
@@ -24,6 +25,8 @@ cdef class Data:
     cdef int bind_targets(self, targets, Net net) except -1
     cdef int bind_labels(self, targets, Net net) except -1
     cdef int bind_weights(self, const real[::1] weights, Net net) except -1
+    cdef int reserve_entries(self, Net net) except -1
+    cdef Py_ssize_t most_values(self, Py_ssize_t rows)
     cdef int bind_order(self, const Py_ssize_t[::1] order) except -1
 
 

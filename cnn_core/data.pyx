@@ -1,6 +1,7 @@
 """The caller's arrays: checked here, once for a call, and read by the loops without the GIL."""
 
 cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.string cimport memset
 
 import numpy as np
@@ -8,10 +9,11 @@ import numpy as np
 from cnn_core.class_targets import ClassTargets
 from cnn_core.sparse import SparseRows
 
-from .gather cimport are_sparse
+from .dense_layer cimport DenseLayer
+from .gather cimport are_sparse, number_of
 from .net cimport Net
 from .scalar cimport real
-from .workspace cimport Samples
+from .workspace cimport PIECE_ROWS, SLICE_ROWS, Samples, SparseEntry
 
 cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 cdef object BYTES = np.dtype(np.uint8)
@@ -85,7 +87,37 @@ cdef class Data:
             self.samples.values = &self.values[0]
             self.samples.columns = &self.columns[0]
         self.samples.are_sparse = True
+        self.samples.are_read_sparse = type(net.layers[0]) is DenseLayer
         return 0
+
+    cdef int reserve_entries(self, Net net) except -1:
+        """Have room for the values of a slice of sparse rows, as many as any has in this order."""
+        cdef size_t pieces = ((net.inputs + PIECE_ROWS - 1) // PIECE_ROWS) * sizeof(Py_ssize_t)
+        cdef size_t size
+        if not self.samples.are_read_sparse:
+            return 0
+        size = pieces + self.most_values(SLICE_ROWS) * sizeof(SparseEntry)
+        self.entry_memory = PyMem_RawMalloc(size)
+        if self.entry_memory == NULL:
+            raise MemoryError(f"no memory for the values of a batch: {size} bytes")
+        self.samples.entry_ends = <Py_ssize_t *>self.entry_memory
+        self.samples.entries = <SparseEntry *>(<char *>self.entry_memory + pieces)
+        return 0
+
+    cdef Py_ssize_t most_values(self, Py_ssize_t rows):
+        """The most values that `rows` samples in a row of the order have."""
+        cdef Py_ssize_t i, sample, values = 0, most = 0
+        for i in range(self.rows):
+            sample = number_of(&self.samples, i)
+            values += self.row_starts[sample + 1] - self.row_starts[sample]
+            if i >= rows:
+                sample = number_of(&self.samples, i - rows)
+                values -= self.row_starts[sample + 1] - self.row_starts[sample]
+            most = max(most, values)
+        return most
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.entry_memory)
 
     cdef int bind_dense(self, x, Net net) except -1:
         cdef Py_ssize_t columns

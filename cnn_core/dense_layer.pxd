@@ -25,6 +25,9 @@ cdef class DenseLayer(Layer):
         self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
         Matrix right, ThreadBuffers thread,
     ) noexcept nogil
+    cdef void update_by_sparse_rows(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
+    ) noexcept nogil
     cdef void update_bias(self, LayerBuffers buffers, const BatchSlice *batch) noexcept nogil
 
 

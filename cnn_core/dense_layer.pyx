@@ -11,7 +11,8 @@ from .dense cimport Target, Terms, list_terms, product
 from .matrix cimport Matrix, Range, Shape
 from .net cimport Net
 from .normalization cimport add_rows
-from .scalar cimport real, sigmoid_of, sigmoid_slope
+from .scalar cimport real, real_multiply_add, sigmoid_of, sigmoid_slope
+from .sparse_rows cimport SparseWeights, sparse_affine, sparse_products
 from .update cimport add_decay, apply_step
 from .workspace cimport (
     PIECE_COLUMNS,
@@ -55,6 +56,13 @@ cdef class DenseLayer(Layer):
     ) noexcept nogil:
         """The product, and a bias for all samples or one for each."""
         cdef Terms *terms = NULL
+        cdef SparseWeights weights
+        if self.is_first and batch.samples.are_read_sparse:
+            weights = SparseWeights(
+                &(<Net>batch.net).parameters[self.weights], self.fan_in, self.fan_out
+            )
+            sparse_affine(&weights, buffers, batch, top, rows, thread, bias)
+            return
         if self.is_first and batch.samples.are_sparse:
             terms = &thread.product.terms
             terms.listed = False
@@ -106,7 +114,9 @@ cdef class DenseLayer(Layer):
         self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
     ) noexcept nogil:
         cdef Py_ssize_t top = piece * PIECE_ROWS
-        if top < self.fan_in:
+        if top < self.fan_in and self.is_first and batch.samples.are_read_sparse:
+            self.update_by_sparse_rows(buffers, batch, piece, thread)
+        elif top < self.fan_in:
             self.update_weights(
                 buffers, batch, top, min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top),
                 Matrix(&buffers.delta[batch.top * buffers.row], buffers.row, 1), thread,
@@ -188,6 +198,47 @@ cdef class DenseLayer(Layer):
                     add_decay(batch, thread.gradient, &where)
                     apply_step(batch, thread.gradient, &where)
             right.start += where.columns
+            j += where.columns
+
+    cdef void update_by_sparse_rows(
+        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
+    ) noexcept nogil:
+        """Update the weights of a piece by sparse rows, as `update_weights` does by all inputs."""
+        cdef Py_ssize_t top = piece * PIECE_ROWS, i, k, at, j = 0
+        cdef real *sums = &thread.gradient[0]
+        cdef real *out
+        cdef Range where
+        while j < self.fan_out:
+            where = Range(
+                self.weights + top * self.fan_out + j,
+                min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top),
+                min(<Py_ssize_t>PIECE_COLUMNS, self.fan_out - j), self.fan_out, 0, PIECE_COLUMNS,
+                True,
+            )
+            sparse_products(batch, buffers, piece, j, where.columns, sums)
+            for i in range(where.rows):
+                at = where.start + i * where.row
+                if batch.steps and not batch.adds and (<Net>batch.net).plain:
+                    out = &(<Net>batch.net).parameters[at]
+                    for k in range(where.columns):
+                        out[k] = real_multiply_add(
+                            -batch.step.rate, sums[i * PIECE_COLUMNS + k], out[k]
+                        )
+                elif batch.adds:
+                    out = &(<Net>batch.net).gradient[at]
+                    for k in range(where.columns):
+                        out[k] = sums[i * PIECE_COLUMNS + k] + out[k]
+                else:
+                    out = sums + i * PIECE_COLUMNS if batch.steps else &(<Net>batch.net).gradient[at]
+                    for k in range(where.columns):
+                        out[k] = sums[i * PIECE_COLUMNS + k] + 0
+            if batch.steps and batch.adds:
+                where.gradient, where.gradient_row = where.start, where.row
+                add_decay(batch, (<Net>batch.net).gradient, &where)
+                apply_step(batch, (<Net>batch.net).gradient, &where)
+            elif batch.steps and not (<Net>batch.net).plain:
+                add_decay(batch, thread.gradient, &where)
+                apply_step(batch, thread.gradient, &where)
             j += where.columns
 
     cdef void update_bias(self, LayerBuffers buffers, const BatchSlice *batch) noexcept nogil:

@@ -28,6 +28,7 @@ from .losses cimport ARTICLE, LossFunction, loss_named
 from .net cimport Net
 from .optimizers cimport Optimizer
 from .scalar cimport real
+from .sparse_rows cimport sort_by_pieces
 from .small_batches cimport can_group, group_of, take_steps
 from .tally cimport Tally, check_signals, count
 from .update cimport apply_clipped_step, finish_gradient, squared_weights, update_piece
@@ -174,6 +175,7 @@ cdef class Engine:
         rates = LearningRates(learning_rate, data.rows // batch_size + (data.rows % batch_size > 0))
         if not rates.vary:
             group = group_of(self.net, batch_size)
+        data.reserve_entries(self.net)
         cdef Workspace workspace = self.begin(min(max(batch_size, group), data.rows))
         try:
             with nogil:
@@ -202,6 +204,7 @@ cdef class Engine:
         data.bind_weights(weights, self.net)
         if out.shape[0] != self.net.parameters.shape[0]:
             raise ValueError(f"out: expected {self.net.parameters.shape[0]} values, found {out.shape[0]}")
+        data.reserve_entries(self.net)
         cdef Workspace workspace = self.begin(data.rows)
         try:
             with nogil:
@@ -395,6 +398,8 @@ cdef class Engine:
             piece.rows = min(end - piece.top, <Py_ssize_t>SLICE_ROWS)
             piece.adds = batch.adds or piece.top > 0
             piece.steps = batch.steps and piece.top + piece.rows == end
+            if piece.samples.are_read_sparse:
+                sort_by_pieces(&piece)
             run(update_piece, &piece, self.net.pieces, threads)
             piece.top += piece.rows
 
@@ -420,6 +425,7 @@ cdef class Engine:
         cdef BatchSlice batch = self.slice_of(workspace, samples, first, learning_rate)
         cdef double total
         batch.steps = True
+        batch.samples.are_read_sparse = False
         check_signals(tally, self.work_of(rows))
         count(tally, workspace, take_steps(&batch, rows, batch_size, &total))
         tally.total += total

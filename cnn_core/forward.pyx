@@ -7,6 +7,7 @@ from .gather cimport gather
 from .layer cimport Layer
 from .net cimport Net
 from .scalar cimport real
+from .sparse_rows cimport any_value_nonfinite
 from .workspace cimport BatchSlice, LayerBuffers, Prediction, ThreadBuffers, Workspace, block_rows
 
 cdef extern from "threads.h" nogil:
@@ -58,10 +59,13 @@ cdef void predict_block(void *context, Py_ssize_t block, int thread) noexcept no
     cdef Py_ssize_t inputs = (<Net>batch.net).inputs, outputs = (<Net>batch.net).outputs
     cdef Py_ssize_t top, rows, i, l, last = (<Net>batch.net).size - 1
     block_rows(batch, block, &top, &rows)
-    if (<LayerBuffers>buffers[0]).own_inputs == NULL:
+    if (<LayerBuffers>buffers[0]).own_inputs == NULL and not batch.samples.are_read_sparse:
         gather(batch, top, rows)
     # Looked at here, where they are about to be fetched anyhow.
-    if batch.samples.bytes == NULL and any_nonfinite(batch, top, rows):
+    if batch.samples.are_read_sparse:
+        if any_value_nonfinite(batch, top, rows):
+            shared_store(&asked.nonfinite, 1)
+    elif batch.samples.bytes == NULL and any_nonfinite(batch, top, rows):
         shared_store(&asked.nonfinite, 1)
     for l in range(last + 1):
         (<Layer>layers[l]).predict(

@@ -60,7 +60,8 @@ cdef double total_of(const BatchSlice *batch) noexcept nogil:
 
 cdef void gather_slice(const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
     """Copy the inputs and the targets of some samples into the workspace."""
-    gather(batch, top, rows)
+    if not batch.samples.are_read_sparse:
+        gather(batch, top, rows)
     gather_targets(batch, (<Workspace>batch.workspace).targets, top, rows)
 
 

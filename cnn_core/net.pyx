@@ -100,8 +100,8 @@ cdef class Net:
         for _ in range(threads):
             thread = ThreadBuffers.__new__(ThreadBuffers)
             thread.product = <ProductBuffers *>workspace.carve(sizeof(ProductBuffers))
+            thread.gradient = workspace.carve_reals(PIECE_ROWS * PIECE_COLUMNS)
             if training:
-                thread.gradient = workspace.carve_reals(PIECE_ROWS * PIECE_COLUMNS)
                 thread.inputs = workspace.carve_reals(PIECE_ROWS * SLICE_ROWS)
             workspace.threads.append(thread)
         if training:

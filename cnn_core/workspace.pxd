@@ -16,6 +16,13 @@ cdef enum:
     PIECE_COLUMNS = 128
 
 
+cdef struct SparseEntry:
+    # A value of a sparse row, scaled: its column, counted within a piece, and the row in the workspace.
+    int column
+    int row
+    real value
+
+
 cdef struct Samples:
     # The caller's data, without gaps: one of `reals`, `bytes` and `values`, those other than 0, with
     # the column of each and where each row begins (then `row_starts` is not NULL); one of `targets` and `labels`, with
@@ -35,6 +42,11 @@ cdef struct Samples:
     Py_ssize_t count
     # Whether the inputs have so many zeros that it pays to look for them.
     bint are_sparse
+    # Whether the first layer reads the values of sparse rows as they are, which then are not written
+    # out in the workspace; and room for those of a slice, sorted by pieces of weights, with their ends.
+    bint are_read_sparse
+    SparseEntry *entries
+    Py_ssize_t *entry_ends
 
 
 cdef class ThreadBuffers:

@@ -44,6 +44,7 @@ MODULES = (
     "embedding",
     "describe",
     "gather",
+    "sparse_rows",
     "forward",
     "backward",
     "small_batches",

@@ -1,0 +1,25 @@
+"""The first layer on sparse rows, by the values that they store. How: sparse_rows.pyx."""
+
+from .scalar cimport real
+from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers
+
+
+cdef struct SparseWeights:
+    # The weights of a layer, (fan_in, fan_out), without gaps.
+    const real *start
+    Py_ssize_t fan_in
+    Py_ssize_t fan_out
+
+
+cdef void sparse_affine(
+    const SparseWeights *weights, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top,
+    Py_ssize_t rows, ThreadBuffers thread, const real *bias,
+) noexcept nogil
+cdef bint any_value_nonfinite(
+    const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows
+) noexcept nogil
+cdef void sort_by_pieces(const BatchSlice *batch) noexcept nogil
+cdef void sparse_products(
+    const BatchSlice *batch, LayerBuffers buffers, Py_ssize_t piece, Py_ssize_t column,
+    Py_ssize_t columns, real *out,
+) noexcept nogil

@@ -1,0 +1,182 @@
+"""The first layer on sparse rows: forward and weight gradient, by the values that are stored.
+
+Every sum has the terms of `dense.pyx` that are not 0, in the same order and in the same blocks of the
+depth: the bits are those of the same samples with their zeros, which are never written out.
+
+The weight gradient goes by columns, and the values stand by rows. So before the weights are updated,
+the values of the batch are sorted by the piece of weights that they belong to.
+"""
+
+from libc.string cimport memset
+
+from .dense cimport DEPTH_BLOCK
+from .gather cimport number_of
+from .net cimport Net
+from .scalar cimport real, real_multiply_add
+from .workspace cimport (
+    PIECE_COLUMNS,
+    PIECE_ROWS,
+    BatchSlice,
+    LayerBuffers,
+    Samples,
+    SparseEntry,
+    ThreadBuffers,
+)
+
+cdef extern from "vector.h" nogil:
+    int is_nonfinite(real x)
+    void prefetch_line(const void *address)
+
+cdef enum:
+    CACHE_LINE = 64
+    # Columns of the output that are summed up at a time: they stay in the nearest cache.
+    SUMMED_COLUMNS = 512
+    # How many values later is the row of weights that is asked for meanwhile.
+    VALUES_AHEAD = 4
+
+
+cdef void sparse_affine(
+    const SparseWeights *weights, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top,
+    Py_ssize_t rows, ThreadBuffers thread, const real *bias,
+) noexcept nogil:
+    """inputs @ weights + bias for the rows from `top` on; the bias may be NULL."""
+    cdef const Samples *samples = &batch.samples
+    cdef Py_ssize_t i, j, sample, columns
+    for i in range(top, top + rows):
+        sample = number_of(samples, batch.first + i)
+        j = 0
+        while j < weights.fan_out:
+            columns = min(<Py_ssize_t>SUMMED_COLUMNS, weights.fan_out - j)
+            row_product(
+                weights, samples, samples.row_starts[sample], samples.row_starts[sample + 1],
+                <real>(<Net>batch.net).input_scale, j, columns,
+                bias + j if bias != NULL else NULL, &thread.gradient[0],
+                &buffers.outputs[i * buffers.row + j],
+            )
+            j += columns
+
+
+cdef inline void row_product(
+    const SparseWeights *layer, const Samples *samples, Py_ssize_t k, Py_ssize_t end, real scale,
+    Py_ssize_t first_column, Py_ssize_t columns, const real *bias, real *sums, real *out,
+) noexcept nogil:
+    """Some columns of one sample's product: values `k` up to below `end`, in blocks of the depth."""
+    cdef const real *weights = layer.start + first_column
+    cdef const real *row
+    cdef real value
+    cdef Py_ssize_t blocks = (layer.fan_in + DEPTH_BLOCK - 1) // DEPTH_BLOCK
+    cdef Py_ssize_t deep = (layer.fan_in + blocks - 1) // blocks
+    cdef Py_ssize_t block_end, j
+    cdef bint is_first
+    for j in range(columns):
+        # What a block without a value adds: 0, so that -0 becomes 0.
+        out[j] = (bias[j] if bias != NULL else 0) + <real>0
+    while k < end:
+        block_end = (samples.columns[k] // deep + 1) * deep
+        is_first = True
+        while True:
+            if k + VALUES_AHEAD < end:
+                prefetch_row(weights_of(weights, samples, k + VALUES_AHEAD, layer), columns)
+            row = weights_of(weights, samples, k, layer)
+            value = scale * samples.values[k]
+            k += 1
+            if k >= end or samples.columns[k] >= block_end:
+                break
+            if is_first:
+                for j in range(columns):
+                    sums[j] = real_multiply_add(value, row[j], 0)
+            else:
+                for j in range(columns):
+                    sums[j] = real_multiply_add(value, row[j], sums[j])
+            is_first = False
+        # The last value of a block, whose sum is complete with it.
+        if is_first:
+            for j in range(columns):
+                out[j] = real_multiply_add(value, row[j], 0) + out[j]
+        else:
+            for j in range(columns):
+                out[j] = real_multiply_add(value, row[j], sums[j]) + out[j]
+
+
+cdef inline const real *weights_of(
+    const real *weights, const Samples *samples, Py_ssize_t k, const SparseWeights *layer
+) noexcept nogil:
+    """The weights that a value is multiplied by, in the limits whatever the caller's array has become."""
+    cdef Py_ssize_t column = samples.columns[k]
+    return weights + max(<Py_ssize_t>0, min(column, layer.fan_in - 1)) * layer.fan_out
+
+
+cdef inline void prefetch_row(const real *row, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while i < columns * <Py_ssize_t>sizeof(real):
+        prefetch_line(<const char *>row + i)
+        i += CACHE_LINE
+
+
+cdef bint any_value_nonfinite(
+    const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows
+) noexcept nogil:
+    """Whether a scaled value of some samples is infinite or NaN."""
+    cdef const Samples *samples = &batch.samples
+    cdef real scale = <real>(<Net>batch.net).input_scale
+    cdef Py_ssize_t i, k, sample
+    cdef int found = 0
+    for i in range(top, top + rows):
+        sample = number_of(samples, batch.first + i)
+        for k in range(samples.row_starts[sample], samples.row_starts[sample + 1]):
+            found |= is_nonfinite(scale * samples.values[k])
+    return found
+
+
+cdef void sort_by_pieces(const BatchSlice *batch) noexcept nogil:
+    """Sort the values of a slice by the pieces of the first layer's weights, the samples in order."""
+    cdef const Samples *samples = &batch.samples
+    cdef Py_ssize_t *ends = samples.entry_ends
+    cdef Py_ssize_t inputs = (<Net>batch.net).inputs
+    cdef real scale = <real>(<Net>batch.net).input_scale
+    cdef Py_ssize_t pieces = (inputs + PIECE_ROWS - 1) // PIECE_ROWS
+    cdef Py_ssize_t i, k, sample, column, piece, total = 0, size
+    memset(ends, 0, <size_t>pieces * sizeof(Py_ssize_t))
+    for i in range(batch.top, batch.top + batch.rows):
+        sample = number_of(samples, batch.first + i)
+        for k in range(samples.row_starts[sample], samples.row_starts[sample + 1]):
+            column = samples.columns[k]
+            if 0 <= column < inputs:
+                ends[column // PIECE_ROWS] += 1
+    # First where each piece begins; filling it moves that to where it ends.
+    for piece in range(pieces):
+        size = ends[piece]
+        ends[piece] = total
+        total += size
+    for i in range(batch.top, batch.top + batch.rows):
+        sample = number_of(samples, batch.first + i)
+        for k in range(samples.row_starts[sample], samples.row_starts[sample + 1]):
+            # Looked at again, since the caller's array may have been changed meanwhile.
+            column = samples.columns[k]
+            if 0 <= column < inputs and ends[column // PIECE_ROWS] < total:
+                piece = column // PIECE_ROWS
+                samples.entries[ends[piece]] = SparseEntry(
+                    <int>(column - piece * PIECE_ROWS), <int>i, scale * samples.values[k]
+                )
+                ends[piece] += 1
+
+
+cdef void sparse_products(
+    const BatchSlice *batch, LayerBuffers buffers, Py_ssize_t piece, Py_ssize_t column,
+    Py_ssize_t columns, real *out,
+) noexcept nogil:
+    """out = inputs.T @ delta for the weights of a piece, `columns` columns from `column` on.
+
+    Its rows are `PIECE_COLUMNS` values apart.
+    """
+    cdef const SparseEntry *entry
+    cdef const real *row
+    cdef real *sums
+    cdef Py_ssize_t j, n, start = batch.samples.entry_ends[piece - 1] if piece > 0 else 0
+    memset(out, 0, <size_t>(PIECE_ROWS * PIECE_COLUMNS) * sizeof(real))
+    for n in range(start, batch.samples.entry_ends[piece]):
+        entry = &batch.samples.entries[n]
+        row = &buffers.delta[entry.row * buffers.row + column]
+        sums = out + entry.column * PIECE_COLUMNS
+        for j in range(columns):
+            sums[j] = real_multiply_add(entry.value, row[j], sums[j])
