@@ -248,8 +248,7 @@ cdef inline Ahead panel_ahead(
     The core by itself finds what lies close together, but not beyond the end of a page.
     """
     cdef Py_ssize_t tiles
-    cdef Ahead ahead
-    ahead.rows = 0
+    cdef Ahead ahead = Ahead(NULL, 0, 0, 0, 0)
     if max(right.row, right.column) * <Py_ssize_t>sizeof(real) < FAR:
         return ahead
     ahead.start = <const char *>right.start

@@ -67,7 +67,8 @@ class BoundNetwork:
         if bias_rows is None:
             bias_rows = 1 if network.rule == "exact" else 0
         rows = whole("bias_rows", bias_rows, 0, 2**32)
-        self._bind(first_snapshot(network, self.dtype, rows))
+        with _memory_named(network, self.dtype, rows):
+            self._bind(first_snapshot(network, self.dtype, rows))
 
     @property
     def backend(self) -> str:
@@ -301,3 +302,21 @@ class BoundNetwork:
 
 def _units(network: Network) -> list[int]:
     return [layer.fan_out for layer in network.layers]
+
+
+@contextmanager
+def _memory_named(network: Network, dtype: np.dtype[Any], bias_rows: int) -> Iterator[None]:
+    """Say what takes the memory, if there is not enough of it."""
+    try:
+        yield
+    except MemoryError:
+        n_parameters = network.n_parameters(bias_rows)
+        # The parameters, their gradient, and what the optimizer and the averaging keep.
+        copies = 2 + network.optimizer.n_moments + (network.averaging > 0)
+        size = copies * n_parameters * dtype.itemsize / 1e9
+        largest = max(network.layers, key=lambda layer: layer.n_parameters())
+        raise MemoryError(
+            f"the network has {n_parameters:,} parameters, of which the layer of "
+            f"{largest.fan_in:,} inputs x {largest.fan_out:,} units has the most; training needs "
+            f"about {size:,.1f} GB for them, in {dtype}; use fewer units or fewer features"
+        ) from None

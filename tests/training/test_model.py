@@ -222,3 +222,11 @@ class TestState:
     def test_settings_outside_their_range_are_refused_by_name(self, change, error, message):
         with pytest.raises(error, match=message):
             Model(network_of(), **change)
+
+
+def test_a_network_larger_than_memory_names_the_layer_that_takes_it(name):
+    network = Network((Dense(10**7, 10**7, "relu"), Dense(10**7, 3)))
+    with pytest.raises(
+        MemoryError, match=r"10,000,000 inputs x 10,000,000 units .* fewer features"
+    ):
+        Model(network, backend=name)
