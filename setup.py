@@ -66,6 +66,8 @@ COMMON_MODULES = ("pool", "thread_tuning")
 ALWAYS_INLINED = [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]
 INLINED = dict.fromkeys(("dense", "activations", "losses"), ALWAYS_INLINED)
 GCC_FLAGS = {"dense": ["-fno-ipa-cp"]}
+# What Python calls and what is set up once: small code is best where no loop over values is.
+SMALL = ("kernels", "engine", "data", "describe", "net", "workspace", "tally")
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
 ASKED_FOR = os.environ.get("CNN_CORE_SANITIZE", "0")
@@ -156,6 +158,7 @@ def compile_flags(level_flags: list[str], module: str = "") -> list[str]:
     usual = ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
     return [
         *(SANITIZED if SANITIZE else COUNTED if COVERAGE else usual),
+        *(["-Os"] if module in SMALL and not (SANITIZE or COVERAGE) else []),
         *level_flags,
         *GCC_FLAGS.get(module, []),
         "-ffp-contract=fast",

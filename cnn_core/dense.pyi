@@ -1,4 +1,10 @@
-# Loops for the other compiled modules: nothing that Python could call.
+# Loops for the other compiled modules, and the plain loop that they are tested against.
 from typing import Any
 
+from cnn_core.types import FloatArray
+
 __pyx_capi__: dict[str, Any]
+
+def dense_reference(
+    x: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray
+) -> None: ...

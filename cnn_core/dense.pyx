@@ -26,7 +26,7 @@ from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from .matrix cimport Matrix, columns_of, rows_of
-from .scalar cimport real
+from .scalar cimport real, real_multiply_add
 
 
 cdef extern from "vector.h" nogil:
@@ -538,3 +538,20 @@ cdef void dense_input_gradient(
         rows_of(delta), columns_of(weights), rows, columns, delta.shape[1],
         Target(NULL, 0, 1, &out[0, 0], columns, False), NULL, buffers,
     )
+
+
+def dense_reference(
+    const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out
+):
+    """out = x @ weights + bias, by the plain loops that a tile spreads over registers.
+
+    The tests hold the product against it. Up to a depth of DEPTH_BLOCK, the bits are the same.
+    """
+    cdef Py_ssize_t i, j, k
+    cdef real total
+    for i in range(x.shape[0]):
+        for j in range(weights.shape[1]):
+            total = 0
+            for k in range(weights.shape[0]):
+                total = real_multiply_add(x[i, k], weights[k, j], total)
+            out[i, j] = total + bias[j]
