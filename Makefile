@@ -225,7 +225,7 @@ PIP_INSTALL = CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" \
 	$(BIN)/pip install --quiet --disable-pip-version-check
 
 $(VENV)/installed: $(VENV)/headers $(SOURCES)
-	@echo "Installing cnn-core into $(VENV) (the compiled core takes about half a minute) ..."
+	@echo "Installing cnn-core into $(VENV) (the compiled core takes about two minutes) ..."
 	@$(PIP_INSTALL) '.[app]'
 	@touch $@
 
