@@ -143,6 +143,8 @@ GROWTH: dict[str, tuple[tuple[int, ...], ...]] = {
     "depth": tuple((100, *(256,) * layers, 10) for layers in (1, 4, 16)),
     "columns": tuple((columns, 128, 10) for columns in (10, 100, 1_000, 10_000)),
 }
+# What such a row has to reach beside PyTorch.
+GROWTH_BARS = {"classes-1000": 1.3, "classes-5000": 1.3, "width-2048": 1.2}
 # Larger networks get fewer samples, down to two batches.
 GROWTH_BATCH = 128
 GROWTH_WORK = 3e10
@@ -156,12 +158,14 @@ def _growing_rows() -> list[Row]:
                 work = Work(sizes, "relu", "softmax", "cross_entropy", "adam", GROWTH_BATCH, 1e-3)
                 batches = int(GROWTH_WORK / work.operations_per_sample / GROWTH_BATCH)
                 named = "-".join(map(str, sizes))
+                at = sizes[-1] if what == "classes" else sizes[1]
+                bar = GROWTH_BARS.get(f"{what}-{at}") if cores == 1 else None
                 rows.append(
                     Training(
                         f"{what}-{named}{suffix}",
                         f"{what}: {named}, ReLU, softmax cross-entropy, Adam, batch {GROWTH_BATCH}",
                         (OURS, "pytorch"),
-                        (),
+                        () if bar is None else (faster(bar),),
                         n_cores=cores,
                         work=work,
                         samples=min(max(batches, 2) * GROWTH_BATCH, EPOCH // 2),
