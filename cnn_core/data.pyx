@@ -159,6 +159,8 @@ cdef class Data:
         # A copy, which nobody can change between this check and its use.
         cdef const Py_ssize_t[::1] given = targets.labels
         cdef const Py_ssize_t[::1] own
+        # Not at once as reals: Cython takes these for single precision.
+        cdef double own_target, other_target
         cdef Py_ssize_t i
         if given is None:
             raise TypeError("labels: expected an array, found None")
@@ -173,7 +175,8 @@ cdef class Data:
         self.labels = own
         if self.rows > 0:
             self.samples.labels = &own[0]
-        self.samples.own_target, self.samples.other_target = targets.values(REALS)
+        own_target, other_target = targets.values(REALS)
+        self.samples.own_target, self.samples.other_target = <real>own_target, <real>other_target
         return 0
 
     cdef int bind_weights(self, const real[::1] weights, Net net) except -1:
