@@ -61,7 +61,8 @@ def test_kernels_and_engine_built_by_clang_compute_what_numpy_does(source_tree, 
     assert Path(file).is_relative_to(tree)
     run(
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not numpy"),
-        *("tests/test_kernels.py", "tests/test_fast_paths.py", "tests/test_article.py"),
+        *("-m", "not slow", "tests/core/kernels", "tests/core/test_fast_paths.py"),
+        "tests/training/test_article.py",
         **places,
     )
 
