@@ -545,7 +545,7 @@ def dense_reference(
 ):
     """out = x @ weights + bias, by the plain loops that a tile spreads over registers.
 
-    The tests hold the product against it. Up to a depth of DEPTH_BLOCK, the bits are the same.
+    Up to a depth of DEPTH_BLOCK, a product with fused multiply-adds has the same bits.
     """
     cdef Py_ssize_t i, j, k
     cdef real total

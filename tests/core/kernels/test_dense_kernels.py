@@ -29,15 +29,14 @@ class TestDense:
 
     @pytest.mark.compiled
     @pytest.mark.parametrize("shape", DENSE_SHAPES, ids=str)
-    def test_the_plain_loop_has_the_same_bits_up_to_a_block_of_its_depth(self, dtype, rng, shape):
+    def test_the_plain_loop_computes_the_product_as_well(self, dtype, rng, shape):
         compiled = backends.get("cython").kernels(dtype)
         loop = importlib.import_module(compiled.__name__.replace("kernels", "dense"))
-        n, fan_in, fan_out = min(shape[0], 40), min(shape[1], 400), shape[2]
+        n, fan_in, fan_out = shape
         x, weights = normal(rng, (n, fan_in), dtype), normal(rng, (fan_in, fan_out), dtype)
-        bias, out, plain = normal(rng, fan_out, dtype), *(unset((n, fan_out), dtype) for _ in "12")
-        compiled.dense_forward(x, weights, bias, out)
-        loop.dense_reference(x, weights, bias, plain)
-        assert np.array_equal(out, plain)
+        bias, out = normal(rng, fan_out, dtype), unset((n, fan_out), dtype)
+        loop.dense_reference(x, weights, bias, out)
+        assert_product_close(out, x, weights, bias)
 
     @pytest.mark.parametrize("shape", DENSE_SHAPES, ids=str)
     def test_backward_gives_the_three_gradients(self, kernels, dtype, rng, shape):
