@@ -148,7 +148,8 @@ def _cells(buffer: bytes, columns: int) -> tuple[Positions, Positions]:
     characters = np.frombuffer(buffer, np.uint8)
     ends = np.flatnonzero((characters == ord(",")) | (characters == ord("\n")))
     rows, left = divmod(len(ends), columns)
-    if left or buffer.count(b"\n") != rows:
+    # Without a line feed, as before two carriage returns, there is no row.
+    if left or rows == 0 or buffer.count(b"\n") != rows:
         raise _NotPlainError
     starts = np.empty_like(ends)
     starts[0], starts[1:] = PADDING, ends[:-1] + 1
