@@ -17,14 +17,13 @@ from cnn_core.estimators.described import keep
 from cnn_core.estimators.documentation import documented
 from cnn_core.estimators.evaluation import EvalSet
 from cnn_core.estimators.labels import Classification, Labels, as_labels
-from cnn_core.estimators.parameters import share
 from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.network import FloatArray
 from cnn_core.optimizers import Optimizer
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.schedules import Schedule
-from cnn_core.validation import shown
+from cnn_core.validation import share, shown
 
 
 @documented

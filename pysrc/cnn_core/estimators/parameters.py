@@ -24,7 +24,7 @@ from cnn_core.network import (
 from cnn_core.optimizers import OPTIMIZERS, SGD, SOLVERS, WITH_DECAY, Optimizer
 from cnn_core.training.lbfgs import require_smooth, scipy_minimize
 from cnn_core.training.schedules import Constant, InverseScaling, Schedule, as_schedule
-from cnn_core.validation import number, positive, shown, whole
+from cnn_core.validation import at_least_0, number, positive, share, shown, whole
 
 LBFGS = "lbfgs"
 # scikit-learn's names of what has another one here.
@@ -104,7 +104,7 @@ def network_of(estimator: Any, n_inputs: int, task: Task) -> Network:
         task.loss,
         optimizer_of(estimator),
         input_scale=number("input_scale", estimator.input_scale),
-        l2=_at_least_0("alpha", estimator.alpha),
+        l2=at_least_0("alpha", estimator.alpha),
         clip_value=_or_none("clip_value", estimator.clip_value),
         clip_norm=_or_none("clip_norm", estimator.clip_norm),
         averaging=number("averaging", estimator.averaging),
@@ -175,7 +175,7 @@ def schedule_of(estimator: Any) -> Schedule:
     if estimator.schedule is not None:
         return as_schedule(estimator.schedule)
     if estimator.solver == "sgd" and name == "invscaling":
-        return InverseScaling(_at_least_0("power_t", estimator.power_t))
+        return InverseScaling(at_least_0("power_t", estimator.power_t))
     return Constant()
 
 
@@ -240,8 +240,8 @@ def check_training(estimator: Any) -> None:
     """
     whole("max_iter", estimator.max_iter, 1)
     whole("max_fun", estimator.max_fun, 1)
-    _at_least_0("tol", estimator.tol)
-    _at_least_0("power_t", estimator.power_t)
+    at_least_0("tol", estimator.tol)
+    at_least_0("power_t", estimator.power_t)
     rate_of(estimator)
     patience_of(estimator)
     batch_size_of(estimator, 1)
@@ -313,27 +313,6 @@ def _normalization(value: Any) -> Normalization | None:
         known = ", ".join(map(repr, NORMALIZATIONS))
         raise ValueError(f"normalization: expected None or one of {known}, found {shown(value)}")
     found: Normalization = value  # type: ignore[assignment]
-    return found
-
-
-def share(name: str, value: Any) -> float:
-    """Return a number from 0 to below 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For anything else.
-    """
-    found = number(name, value)
-    if not 0 <= found < 1:
-        raise ValueError(f"{name}: expected 0 up to below 1, found {found}")
-    return found
-
-
-def _at_least_0(name: str, value: Any) -> float:
-    found = number(name, value)
-    if found < 0:
-        raise ValueError(f"{name}: expected at least 0, found {found}")
     return found
 
 
