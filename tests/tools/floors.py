@@ -28,6 +28,7 @@ FLOORS = (
         "schedules",
     ),
     ("loading",),
+    ("tables",),
     ("nn", "estimators"),
     ("nn_attributes",),
     ("model",),

@@ -46,7 +46,7 @@ def as_table(values: Any, estimator: str, name: str = "X") -> Table:
     """
     if is_sparse(values):
         rows = as_sparse_rows(values, name)
-        _require_some(rows.shape, estimator, name)
+        require_some(rows.shape, estimator, name)
         return rows
     array = as_array(values, name)
     if array.dtype.kind == "c":
@@ -57,12 +57,12 @@ def as_table(values: Any, estimator: str, name: str = "X") -> Table:
     if array.dtype.kind not in "fiub":
         array = _as_float64(array, values, name)
     if array.ndim != 2:
-        raise ValueError(_about_dimensions(array, name))
-    _require_some(array.shape, estimator, name)
+        raise ValueError(about_dimensions(array, name))
+    require_some(array.shape, estimator, name)
     return array
 
 
-def _require_some(shape: tuple[int, ...], estimator: str, name: str) -> None:
+def require_some(shape: tuple[int, ...], estimator: str, name: str) -> None:
     """Refuse samples that are none, or have no features."""
     samples, features = shape
     if not samples:
@@ -145,7 +145,8 @@ def _as_float64(array: npt.NDArray[Any], values: Any, name: str) -> npt.NDArray[
     raise no_numbers(array, values, name, text_counts=True)
 
 
-def _about_dimensions(array: npt.NDArray[Any], name: str) -> str:
+def about_dimensions(array: npt.NDArray[Any], name: str) -> str:
+    """Return what is wrong with an array that does not have two dimensions."""
     expected = f"{name}: expected 2 dimensions, (samples, features), found the shape {array.shape}"
     if array.ndim < 2:
         return (

@@ -1,0 +1,1 @@
+"""`TabularClassifier` and `TabularRegressor`: learners of tables as people have them."""

@@ -1,0 +1,363 @@
+"""What becomes of the columns of a table: found when an estimator is fitted, and kept.
+
+A column is a number, a boolean, a category or a date, or it is dropped. A date becomes several
+numbers. The result are features: numbers with NaN for missing ones, and codes of categories.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.io.fields import Fields
+from cnn_core.tables.dates import PARTS, parts_of
+from cnn_core.tables.frames import Column, Frame
+from cnn_core.tables.values import KINDS, Coded, Kind, Numbers, as_dates, as_numbers, coded, kind_of
+from cnn_core.validation import require_known, shown
+
+# A level needs so many rows, or a tenth of a small table, to have weights of its own.
+LEAST_ROWS = 5
+MOST_LEVELS = 10_000
+# The weights of a missing value among categories come behind those of the levels.
+_NONE = -1
+
+
+class Feature(NamedTuple):
+    """One input of the network, before it is scaled.
+
+    Attributes
+    ----------
+    name : str
+    values : (n,) array
+        Numbers, NaN for missing ones; or codes of levels from 0, -1 for none.
+    n_levels : int
+        0 for numbers.
+    marks_missing : bool
+        Whether it matters that a number is missing.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
+    n_levels: int = 0
+    marks_missing: bool = True
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """What was found out about a column.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        One of `KINDS`.
+    dropped : str or None
+        Why it takes no part.
+    missing : int
+        Rows without a value.
+    distinct : int
+        Different values.
+    levels : tuple of str
+        Those of a category that have weights of their own, the most frequent first.
+    missing_level : bool
+        Whether missing values have weights of their own.
+    parts : tuple of str
+        The parts of a date that are not the same throughout.
+    """
+
+    name: str
+    kind: Kind
+    dropped: str | None = None
+    missing: int = 0
+    distinct: int = 0
+    levels: tuple[str, ...] = ()
+    missing_level: bool = False
+    parts: tuple[str, ...] = ()
+
+    @property
+    def n_levels(self) -> int:
+        """Rows of weights that a category has."""
+        return len(self.levels) + self.missing_level
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in terms of JSON."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, values: Any, place: str) -> ColumnPlan:
+        """Return the plan that `to_json` gave.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything else.
+        """
+        fields = Fields(values, place)
+        kind = fields.text("kind")
+        require_known(fields.name("kind"), kind, KINDS)
+        parts = fields.names("parts")
+        for part in parts:
+            require_known(fields.name("parts"), part, PARTS)
+        return cls(
+            fields.text("name"),
+            kind,  # type: ignore[arg-type]
+            fields.optional(fields.text, "dropped"),
+            fields.whole("missing"),
+            fields.whole("distinct"),
+            fields.names("levels"),
+            fields.flag("missing_level"),
+            parts,
+        )
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """Reads tables as it has learned to from the first one.
+
+    Attributes
+    ----------
+    plans : tuple of ColumnPlan
+    """
+
+    plans: tuple[ColumnPlan, ...]
+
+    def read(self, frame: Frame) -> list[Feature]:
+        """Return the features of a table with the same columns.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a value that the column's kind does not have.
+        """
+        features: list[Feature] = []
+        for number, plan in enumerate(self.plans):
+            if plan.dropped is None:
+                features += _features(plan, frame.columns[number], frame.place(number))
+        # Without any, the network learns from its biases alone.
+        return features or [Feature("nothing", np.zeros(frame.n_rows), 0, False)]
+
+    def describe(self) -> str:
+        """Return a table of what was decided about the columns."""
+        head = ("column", "kind", "distinct", "missing", "used as")
+        rows = [
+            (plan.name, plan.kind, f"{plan.distinct:,}", f"{plan.missing:,}", _use(plan))
+            for plan in self.plans
+        ]
+        widths = [max(map(len, cells)) for cells in zip(head, *rows, strict=True)]
+        lines = []
+        for row in (head, *rows):
+            left = [row[place].ljust(widths[place]) for place in (0, 1)]
+            right = [row[place].rjust(widths[place]) for place in (2, 3)]
+            lines.append("  ".join([*left, *right, row[4]]).rstrip())
+        return "\n".join(lines)
+
+
+def _use(plan: ColumnPlan) -> str:
+    if plan.dropped is not None:
+        return f"dropped: {plan.dropped}"
+    if plan.kind == "date":
+        return ", ".join(plan.parts)
+    if plan.kind != "category":
+        return "number, and whether it is missing" if plan.missing else "number"
+    pooled = plan.distinct - len(plan.levels)
+    missing = ", one for missing" if plan.missing_level else ""
+    rare = f", {pooled:,} rare ones pooled" if pooled else ""
+    number = len(plan.levels)
+    return f"{number:,} level{'s' if number != 1 else ''}{missing}{rare}"
+
+
+# Fitting
+
+
+def read_first(
+    frame: Frame, categorical: Any = None, numerical: Any = None
+) -> tuple[TableReader, list[Feature]]:
+    """Find out what the columns of a table are.
+
+    Parameters
+    ----------
+    frame : Frame
+    categorical, numerical : sequence of names or indices, optional
+        Columns whose kind the user says.
+
+    Returns
+    -------
+    reader : TableReader
+    features : list of Feature
+        Those of `frame`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For columns that are not there, and for values that cannot be read.
+    """
+    wanted = _wanted(frame, categorical, numerical)
+    least = max(1, min(LEAST_ROWS, frame.n_rows // 10))
+    plans = []
+    seen: dict[bytes, str] = {}
+    for number, column in enumerate(frame.columns):
+        place = frame.place(number)
+        kind = wanted.get(number)
+        if kind is None:
+            kind = "category" if frame.categorical[number] else kind_of(column, place)
+        name = str(number) if frame.names is None else str(frame.names[number])
+        plan, digest = _PLANNERS[kind](name, column, place, least)
+        if plan.dropped is None and digest in seen:
+            plan = ColumnPlan(
+                name, kind, f"the same as {seen[digest]!r}", plan.missing, plan.distinct
+            )
+        seen.setdefault(digest, name)
+        plans.append(plan)
+    reader = TableReader(tuple(plans))
+    return reader, reader.read(frame)
+
+
+def _wanted(frame: Frame, categorical: Any, numerical: Any) -> dict[int, Kind]:
+    """Return the kinds that the user says, by the numbers of their columns."""
+    places = {
+        "categorical": _places("categorical", categorical, frame),
+        "numerical": _places("numerical", numerical, frame),
+    }
+    both = places["categorical"] & places["numerical"]
+    if both:
+        raise ValueError(
+            f"categorical, numerical: expected a column in one of them, found {min(both)} in both"
+        )
+    found: dict[int, Kind] = dict.fromkeys(places["categorical"], "category")
+    return found | dict.fromkeys(places["numerical"], "number")
+
+
+def _places(parameter: str, wish: Any, frame: Frame) -> set[int]:
+    if wish is None:
+        return set()
+    if isinstance(wish, str) or not isinstance(wish, Iterable):
+        raise TypeError(
+            f"{parameter}: expected None or a list of names or numbers of columns, found "
+            f"{shown(wish)}"
+        )
+    names = [] if frame.names is None else frame.names.tolist()
+    found = set()
+    for one in wish:
+        is_number = isinstance(one, int | np.integer) and not isinstance(one, bool)
+        if isinstance(one, str) and one in names:
+            found.add(names.index(one))
+        elif is_number and -len(frame.columns) <= one < len(frame.columns):
+            found.add(int(one) % len(frame.columns))
+        else:
+            known = f"names among {shown(names)}, or " if names else ""
+            raise ValueError(
+                f"{parameter}: expected {known}numbers from 0 to {len(frame.columns) - 1}, found "
+                f"{shown(one)}"
+            )
+    return found
+
+
+def _digest(kind: str, *parts: Any) -> bytes:
+    """Return what equal columns have in common, and no others."""
+    digest = hashlib.sha256(kind.encode())
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
+    return digest.digest()
+
+
+def _plan_number(name: str, column: Column, place: str, least: int) -> tuple[ColumnPlan, bytes]:
+    values = as_numbers(column, place)
+    return _plan_of_numbers(name, "number", values)
+
+
+def _plan_boolean(name: str, column: Column, place: str, least: int) -> tuple[ColumnPlan, bytes]:
+    values = as_numbers(column, place)
+    return _plan_of_numbers(name, "boolean", values)
+
+
+def _plan_of_numbers(name: str, kind: Kind, values: Numbers) -> tuple[ColumnPlan, bytes]:
+    absent = np.isnan(values)
+    missing = int(absent.sum())
+    distinct = len(np.unique(values[~absent]))
+    plan = ColumnPlan(name, kind, _useless(distinct, missing), missing, distinct)
+    # Minus zero is zero, and NaN has many bit patterns.
+    return plan, _digest("number", np.where(absent, np.nan, values + 0.0))
+
+
+def _useless(distinct: int, missing: int) -> str | None:
+    if not distinct:
+        return "all values are missing"
+    return "constant" if distinct == 1 and not missing else None
+
+
+def _plan_date(name: str, column: Column, place: str, least: int) -> tuple[ColumnPlan, bytes]:
+    dates = as_dates(column, place)
+    absent = np.isnat(dates)
+    missing = int(absent.sum())
+    distinct = len(np.unique(dates[~absent]))
+    dropped = _useless(distinct, missing)
+    parts: tuple[str, ...] = ()
+    if dropped is None:
+        parts = tuple(
+            part
+            for part, values in parts_of(dates).items()
+            if part == "time" or _varies(values[~absent])
+        )
+    plan = ColumnPlan(name, "date", dropped, missing, distinct, parts=parts)
+    return plan, _digest("date", dates.view(np.int64))
+
+
+def _varies(values: Numbers) -> bool:
+    return bool(len(values)) and bool((values != values[0]).any())
+
+
+def _plan_category(name: str, column: Column, place: str, least: int) -> tuple[ColumnPlan, bytes]:
+    codes, levels = coded(column)
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    missing = int((codes < 0).sum())
+    distinct = int(np.count_nonzero(counts))
+    dropped = _useless(distinct, missing)
+    order = sorted(range(len(levels)), key=lambda code: (-counts[code], levels[code]))
+    kept = tuple(levels[code] for code in order[:MOST_LEVELS] if counts[code] >= least)
+    if dropped is None and not kept and missing < least:
+        dropped = f"no level has {least} rows"
+    if dropped is not None:
+        kept = ()
+    plan = ColumnPlan(
+        name, "category", dropped, missing, distinct, kept, dropped is None and missing >= least
+    )
+    return plan, _digest("category", codes, "\0".join(levels).encode("utf-8", "surrogatepass"))
+
+
+_PLANNERS = {
+    "number": _plan_number,
+    "boolean": _plan_boolean,
+    "date": _plan_date,
+    "category": _plan_category,
+}
+
+
+# Reading
+
+
+def _features(plan: ColumnPlan, column: Column, place: str) -> list[Feature]:
+    if plan.kind == "category":
+        codes = _known_codes(plan, coded(column))
+        return [Feature(plan.name, codes, plan.n_levels)]
+    if plan.kind == "date":
+        parts = parts_of(as_dates(column, place))
+        return [
+            Feature(f"{plan.name}.{part}", parts[part], marks_missing=part == "time")
+            for part in plan.parts
+        ]
+    return [Feature(plan.name, as_numbers(column, place))]
+
+
+def _known_codes(plan: ColumnPlan, found: Coded) -> npt.NDArray[np.intp]:
+    """Return the codes of the levels that were there at first; -1 for all others."""
+    known = {level: code for code, level in enumerate(plan.levels)}
+    # The last entry is that of the code -1, a missing value.
+    translated = [known.get(level, _NONE) for level in found.levels]
+    translated.append(len(plan.levels) if plan.missing_level else _NONE)
+    codes: npt.NDArray[np.intp] = np.array(translated, np.intp)[found.codes]
+    return codes

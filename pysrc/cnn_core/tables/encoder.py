@@ -1,0 +1,112 @@
+"""Features of a table as the matrix that a network's first layer reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.io.fields import Fields
+from cnn_core.tables.columns import Feature
+from cnn_core.tables.scaling import NumberScale, scale_of
+from cnn_core.tables.views import View
+
+Encoding: TypeAlias = Literal["number", "pieces", "codes"]
+# What a network is given of a category whose level it does not know.
+_NO_LEVEL = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """Writes the features of a table into a matrix, as a view wants to see them.
+
+    Attributes
+    ----------
+    scales : tuple of NumberScale or int
+        For each feature how its numbers are scaled, or how many levels it has.
+    """
+
+    scales: tuple[NumberScale | int, ...]
+
+    @classmethod
+    def of(cls, features: list[Feature], view: View) -> Encoder:
+        """Return the encoder of a view for such features."""
+        return cls(
+            tuple(
+                one.n_levels
+                or scale_of(one.values, view.scaling, view.bins, marks_missing=one.marks_missing)
+                for one in features
+            )
+        )
+
+    @property
+    def encodings(self) -> tuple[Encoding, ...]:
+        """How each column of the matrix is to be read."""
+        return tuple(encoding for encoding, _ in self._columns())
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows of weights of each column of the matrix: 1, bins, or levels."""
+        return tuple(size for _, size in self._columns())
+
+    def _columns(self) -> list[tuple[Encoding, int]]:
+        columns: list[tuple[Encoding, int]] = []
+        for scale in self.scales:
+            if isinstance(scale, int):
+                columns.append(("codes", scale))
+                continue
+            columns.append(("number", 1))
+            if scale.marked:
+                columns.append(("number", 1))
+            if scale.n_bins:
+                columns.append(("pieces", scale.n_bins))
+        return columns
+
+    def encode(self, features: list[Feature]) -> npt.NDArray[np.float32]:
+        """Return the matrix, (n, columns) of float32 in C order.
+
+        A number is one column with its scaled value, where it matters one with 1 for missing, and
+        one with its place among the bins; a category is one column with its code.
+        """
+        matrix = np.empty((len(features[0].values), len(self.sizes)), np.float32)
+        column = 0
+        for feature, scale in zip(features, self.scales, strict=True):
+            if isinstance(scale, int):
+                matrix[:, column] = feature.values
+                column += 1
+                continue
+            matrix[:, column] = scale.scaled(feature.values)
+            column += 1
+            if scale.marked:
+                matrix[:, column] = np.isnan(feature.values)
+                column += 1
+            if scale.n_bins:
+                matrix[:, column] = scale.places(feature.values)
+                column += 1
+        return matrix
+
+    def to_json(self) -> list[Any]:
+        """Return it in terms of JSON."""
+        return [scale if isinstance(scale, int) else scale.to_json() for scale in self.scales]
+
+    @classmethod
+    def from_json(cls, values: Any, place: str) -> Encoder:
+        """Return the encoder that `to_json` gave.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything else.
+        """
+        if not isinstance(values, list) or not values:
+            raise TypeError(f"{place}: expected a list of scales, found {values!r:.80}")
+        scales: list[NumberScale | int] = []
+        for number, value in enumerate(values):
+            name = f"{place}[{number}]"
+            if isinstance(value, dict):
+                scales.append(NumberScale.from_json(value, name))
+            else:
+                scales.append(Fields({name: value}).whole(name, 1))
+        return cls(tuple(scales))

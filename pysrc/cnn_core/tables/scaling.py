@@ -1,0 +1,182 @@
+"""Numbers as a network sees them: scaled, and as places among bins.
+
+All of it is learned from the values of a feature without those that are missing, and computed in
+float64 however large they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from cnn_core.io.fields import Fields
+from cnn_core.tables.values import Numbers
+from cnn_core.tables.views import Scaling
+
+# A scaled number lies between minus this and this.
+_LIMIT = 3.0
+# Quantiles by which a rank is found.
+_RANKS = 257
+# The share of values that is taken to lie below the first rank, and above the last.
+_LAST_RANK = 1e-3
+# Numbers nearer to 0 count as 0: nothing can be divided by them.
+_SMALLEST = 1e-290
+
+
+@dataclass(frozen=True, eq=False)
+class NumberScale:
+    """How a feature of numbers is scaled and put into bins.
+
+    Attributes
+    ----------
+    centre : float
+        Its median, which stands for missing values.
+    spread : float
+        Half the interquartile range, where that is 0 a quarter of the range; above 0.
+    quantiles : array of float64
+        In rising order: the values of equally spaced ranks if it is scaled by rank, else empty.
+    edges : array of float64
+        The borders of its bins, in rising order, all different; empty without bins.
+    marked : bool
+        Whether a further input tells that a value is missing.
+    """
+
+    centre: float
+    spread: float
+    quantiles: Numbers
+    edges: Numbers
+    marked: bool
+
+    @property
+    def n_bins(self) -> int:
+        """Bins, 0 for none."""
+        return max(len(self.edges) - 1, 0)
+
+    def scaled(self, values: Numbers) -> Numbers:
+        """Return the scaled values, 0 or nearly so for missing ones; infinite ones become finite.
+
+        ``z = (x - median) / (interquartile range)``, then ``z / sqrt(1 + (z / 3)**2)``.
+        """
+        filled = self.filled(values)
+        if len(self.quantiles):
+            return _normal_of_rank(self.quantiles, filled)
+        # Halves, so that nothing overflows but what is infinite in any case.
+        with np.errstate(over="ignore"):
+            z = (filled / 2 - self.centre / 2) / self.spread
+            length = np.hypot(1 / np.maximum(np.abs(z), _SMALLEST), 1 / _LIMIT)
+        clipped: Numbers = np.sign(z) / length
+        return clipped
+
+    def filled(self, values: Numbers) -> Numbers:
+        """Return the values with the median in place of missing ones."""
+        return np.where(np.isnan(values), self.centre, _without_the_smallest(values))
+
+    def places(self, values: Numbers) -> Numbers:
+        """Return the place of each value among the bins: its bin plus its share of it.
+
+        Returns
+        -------
+        (n,) array
+            From 0 to `n_bins`. Values beyond the first and last edge are at these.
+        """
+        edges = self.edges
+        filled = np.clip(self.filled(values), edges[0], edges[-1])
+        bins = np.clip(np.searchsorted(edges, filled, side="right") - 1, 0, len(edges) - 2)
+        low, high = edges[bins] / 2, edges[bins + 1] / 2
+        share: Numbers = np.clip((filled / 2 - low) / (high - low), 0.0, 1.0)
+        return share + bins
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in terms of JSON."""
+        return {
+            "centre": self.centre,
+            "spread": self.spread,
+            "quantiles": self.quantiles.tolist(),
+            "edges": self.edges.tolist(),
+            "marked": self.marked,
+        }
+
+    @classmethod
+    def from_json(cls, values: Any, place: str) -> NumberScale:
+        """Return the scale that `to_json` gave.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything else.
+        """
+        fields = Fields(values, place)
+        spread = fields.number("spread")
+        if not spread > 0:
+            raise ValueError(f"{place}.spread: expected a number above 0, found {spread}")
+        return cls(
+            fields.number("centre"),
+            spread,
+            _rising(fields, "quantiles", strictly=False),
+            _rising(fields, "edges", strictly=True),
+            fields.flag("marked"),
+        )
+
+
+def _rising(fields: Fields, name: str, *, strictly: bool) -> Numbers:
+    found = np.array(fields.numbers(name), np.float64)
+    steps = np.diff(found / 2) if found.ndim == 1 else None
+    if steps is None or len(found) == 1 or ((steps <= 0) if strictly else (steps < 0)).any():
+        raise ValueError(f"{fields.name(name)}: expected numbers in rising order")
+    return found
+
+
+def scale_of(values: Numbers, scaling: Scaling, bins: int, *, marks_missing: bool) -> NumberScale:
+    """Return the scale of a feature by its values.
+
+    Parameters
+    ----------
+    values : (n,) array
+        NaN for missing ones; infinite ones count as the largest finite ones.
+    scaling : {"robust", "quantile"}
+    bins : int
+        Most bins; equal quantiles are one edge, and fewer different values have fewer bins.
+    marks_missing : bool
+        Whether a missing value is to be told from the median, if there are missing ones.
+    """
+    missing = np.isnan(values)
+    finite = np.sort(_without_the_smallest(values[np.isfinite(values)]))
+    marked = bool(marks_missing and missing.any())
+    if not len(finite):
+        return NumberScale(0.0, 1.0, np.empty(0), np.empty(0), marked)
+    lower, centre, upper = np.quantile(finite / 2, (0.25, 0.5, 0.75)).tolist()
+    spread = upper - lower or (finite[-1] / 2 - finite[0] / 2) / 2 or 1.0
+    quantiles = edges = np.empty(0)
+    if scaling == "quantile":
+        quantiles = 2 * np.quantile(finite / 2, np.linspace(0, 1, min(_RANKS, len(finite))))
+    if bins:
+        edges = _edges(finite, bins)
+    return NumberScale(2 * centre, max(spread, _SMALLEST), quantiles, edges, marked)
+
+
+def _edges(finite: Numbers, bins: int) -> Numbers:
+    """Return the edges of bins with equal numbers of values; none if a straight line does."""
+    distinct = np.unique(finite)
+    if len(distinct) > bins + 1:
+        distinct = np.unique(2 * np.quantile(finite / 2, np.linspace(0, 1, bins + 1)))
+    return distinct if len(distinct) > 2 else np.empty(0)
+
+
+def _without_the_smallest(values: Numbers) -> Numbers:
+    return np.where(np.abs(values) < _SMALLEST, 0.0, values)
+
+
+def _normal_of_rank(quantiles: Numbers, values: Numbers) -> Numbers:
+    """Return the normal deviation of each value's rank, which ties share."""
+    ranks = np.linspace(_LAST_RANK, 1 - _LAST_RANK, max(len(quantiles), 2))
+    deviations = np.array([NormalDist().inv_cdf(rank) for rank in ranks.tolist()])
+    if len(quantiles) < 2:
+        return np.zeros(len(values))
+    finite = np.clip(values, quantiles[0], quantiles[-1])
+    upward = np.interp(finite, quantiles, deviations)
+    downward = -np.interp(-finite, -quantiles[::-1], deviations[::-1] * -1)
+    deviation: Numbers = (upward + downward) / 2
+    return deviation

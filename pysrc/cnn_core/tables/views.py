@@ -1,0 +1,88 @@
+"""How a network is to see the features of a table, and how it is trained on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias
+
+from cnn_core.io.fields import Fields
+from cnn_core.layers import HIDDEN_ACTIVATIONS, NORMALIZATIONS, Activation, Normalization
+from cnn_core.validation import positive, require_known, share, whole
+
+Scaling: TypeAlias = Literal["robust", "quantile"]
+SCALINGS: tuple[Scaling, ...] = ("robust", "quantile")
+MOST_BINS = 1024
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to see a table, and the networks that see it so.
+
+    Attributes
+    ----------
+    scaling : {"robust", "quantile"}
+        How numbers are scaled: by median and interquartile range, clipped smoothly, or to normally
+        distributed ones by their rank.
+    bins : int
+        Of the piecewise-linear encoding that stands beside; 0 for none.
+    hidden : tuple of int
+        Units of each hidden layer.
+    activation : str
+    normalization : {"batch", "layer"} or None
+    dropout : float
+    learning_rate, weight_decay : float
+        Of AdamW.
+    steps : int
+        Of each network.
+    """
+
+    scaling: Scaling = "robust"
+    bins: int = 32
+    hidden: tuple[int, ...] = (128, 128)
+    activation: Activation = "relu"
+    normalization: Normalization | None = None
+    dropout: float = 0.1
+    learning_rate: float = 0.004
+    weight_decay: float = 0.01
+    steps: int = 2000
+
+    def __post_init__(self) -> None:
+        require_known("scaling", self.scaling, SCALINGS)
+        whole("bins", self.bins, 0, MOST_BINS)
+        for units in self.hidden:
+            whole("hidden", units, 1)
+        require_known("activation", self.activation, HIDDEN_ACTIVATIONS)
+        if self.normalization is not None:
+            require_known("normalization", self.normalization, NORMALIZATIONS)
+        share("dropout", self.dropout)
+        positive("learning_rate", self.learning_rate)
+        whole("steps", self.steps, 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in terms of JSON."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @classmethod
+    def from_json(cls, values: Any, place: str) -> View:
+        """Return the view that `to_json` gave.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything else.
+        """
+        inside = Fields(values, place)
+        hidden = inside.value("hidden")
+        if not isinstance(hidden, list):
+            raise TypeError(f"{place}.hidden: expected a list, found {hidden!r:.80}")
+        return cls(
+            scaling=inside.text("scaling"),  # type: ignore[arg-type]
+            bins=inside.whole("bins"),
+            hidden=tuple(hidden),
+            activation=inside.text("activation"),  # type: ignore[arg-type]
+            normalization=inside.optional(inside.text, "normalization"),  # type: ignore[arg-type]
+            dropout=inside.number("dropout"),
+            learning_rate=inside.number("learning_rate"),
+            weight_decay=inside.number("weight_decay"),
+            steps=inside.whole("steps", 1),
+        )
