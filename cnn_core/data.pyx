@@ -46,8 +46,8 @@ cdef class Data:
             raise ValueError(
                 f"x: expected the {net.article_samples} samples of the biases, found {self.rows}"
             )
-        if net.embedding is not None:
-            net.embedding.require_codes(x)
+        if net.sample_check is not None:
+            net.sample_check.check_samples(x)
         self.samples.count = self.rows
         return 0
 

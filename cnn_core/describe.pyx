@@ -33,7 +33,7 @@ cdef Net net_of(network, Py_ssize_t n_parameters):
     # The first of the article's layers has biases to learn, any other nothing but an input.
     net.lowest_backward = -1 if net.article else 1
     net.takes_any_rows = type(network.layers[0]).__name__ == "Dense"
-    net.embedding = None if net.takes_any_rows else network.layers[0]
+    net.sample_check = network.layers[0] if network.layers[0].reads_columns else None
     net.first_units = (<Layer>layers[0]).fan_out
     return net
 

@@ -10,8 +10,8 @@ from .workspace cimport Workspace
 
 cdef class Net:
     cdef list layers
-    # What some columns of codes are checked by; None without such.
-    cdef object embedding
+    # The description that checks samples, where the first layer reads codes; else None.
+    cdef object sample_check
     # The same, borrowed: walked by the loops without the GIL.
     cdef void **layer_at
     cdef Py_ssize_t size

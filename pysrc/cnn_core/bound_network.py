@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from cnn_core.backends.interface import Engine
 from cnn_core.exclusive import Exclusive
 from cnn_core.initializers import Initializer, Random, initialize
 from cnn_core.interrupts import all_or_nothing
-from cnn_core.layers import Dense, LayerArrays
+from cnn_core.layers import LayerArrays
 from cnn_core.network import Network
 from cnn_core.optimizers import SGD
 from cnn_core.sparse import Samples
@@ -292,8 +292,8 @@ class BoundNetwork:
     def _pre_activations(self, x: Samples, out: FloatArray) -> None:
         """Write those of the last layer into `out`."""
         if self._pre_activating is None:
-            *others, last = self.network.layers
-            assert isinstance(last, Dense)
+            # Of a kind that may be last, hence with an activation.
+            *others, last = cast("tuple[Any, ...]", self.network.layers)
             layers = (*others, replace(last, activation="identity"))
             network = replace(self.network, layers=layers, loss="squared_error")
             self._pre_activating = self._engine_to_predict(network)

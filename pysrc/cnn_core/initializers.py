@@ -74,13 +74,14 @@ def initialize(
     ValueError
         For a name that is not known, or another number of names than of layers.
     """
-    for name, sigmoid, layer in zip(
+    for name, sigmoid, layer, arrays in zip(
         as_initializers(names, len(network.layers)),
         _feed_sigmoid(network),
+        network.layers,
         network.unflatten(parameters),
         strict=True,
     ):
-        _draw(name, sigmoid, layer, random)
+        _draw(name, sigmoid, layer.fans, arrays, random)
 
 
 def as_initializers(
@@ -120,18 +121,23 @@ def _feed_sigmoid(network: Network) -> list[bool]:
     return [*sigmoid[:-1], sigmoid[-2] if len(sigmoid) > 1 else sigmoid[-1]]
 
 
-def _draw(name: Initializer, sigmoid: bool, layer: LayerArrays, random: Random) -> None:
-    weights, bias, gain = layer
-    if weights.ndim == 1:
-        # The vectors of an Embedding.
-        weights[...] = random.normal(0.0, 1.0, weights.shape)
-        return
-    fan_in, fan_out = weights.shape
+def _draw(
+    name: Initializer,
+    sigmoid: bool,
+    fans: tuple[float, int] | None,
+    arrays: LayerArrays,
+    random: Random,
+) -> None:
+    weights, bias, gain = arrays
     bias[...] = 0
     if gain is not None:
         gain[...] = 1
+    if fans is None:
+        weights[...] = random.normal(0.0, 1.0, weights.shape)
+        return
+    fan_in, fan_out = fans
     if name == "article":
-        weights[...] = random.normal(0.0, fan_in**-0.5, (fan_out, fan_in)).T
+        weights[...] = random.normal(0.0, fan_in**-0.5, weights.T.shape).T
         return
     if name == "auto":
         bound = np.sqrt((2 if sigmoid else 6) / (fan_in + fan_out))

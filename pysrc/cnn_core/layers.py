@@ -1,9 +1,16 @@
-"""Descriptions of layers: frozen, without parameters and without arithmetic."""
+"""Descriptions of layers: frozen, without parameters and without arithmetic.
+
+A kind of layer is a subclass of `LayerBase` that `LayerDescription` names. So it is in `LAYERS`, by
+which networks and files know it. Each backend has its arithmetic: a class in
+``backends/numpy/layers.py``, and a branch in ``cnn_core/describe.pyx``.
+"""
 
 from __future__ import annotations
 
+import math
 import numbers
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
@@ -46,8 +53,112 @@ def _size(name: str, value: Any) -> int:
     return int(value)
 
 
+class LayerArrays(NamedTuple):
+    """What a layer has in a flat array of parameters, or of gradients: views.
+
+    Attributes
+    ----------
+    weights : array
+        Of the shape `LayerBase.weights_shape`.
+    bias : (units,) array
+        For the article's rule (samples, units).
+    gain : (units,) array or None
+        None without normalization.
+    """
+
+    weights: FloatArray
+    bias: FloatArray
+    gain: FloatArray | None
+
+
+class LayerBase(ABC):
+    """What networks ask of a kind of layer, beside its fields.
+
+    Each kind has the attributes ``fan_in`` and ``fan_out``, the numbers of values of a sample that
+    come in and go out, and ``activation``, ``dropout`` and ``normalization``. Its parameters are
+    the weights, row by row, then the bias, then the gain.
+
+    Attributes
+    ----------
+    reads_columns : bool
+        Whether it takes the columns of the samples themselves, codes among them. It is the first
+        layer then, of a network whose `input_scale` is 1.
+    may_be_last : bool
+        Whether a network may end with it.
+    """
+
+    reads_columns: ClassVar[bool] = False
+    may_be_last: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def weights_shape(self) -> tuple[int, ...]:
+        """Shape of the weights."""
+
+    @property
+    @abstractmethod
+    def units(self) -> int:
+        """Number of biases, and of gains if it has them."""
+
+    @property
+    @abstractmethod
+    def fans(self) -> tuple[float, int] | None:
+        """What first weights are drawn by (see `cnn_core.initializers.initialize`).
+
+        Inputs of a unit, and units that an input goes to. None: weights with deviation 1.
+        """
+
+    @property
+    def has_gain(self) -> bool:
+        """Whether it has a gain for each unit, as layers with normalization do."""
+        return False
+
+    @property
+    def n_statistics(self) -> int:
+        """Number of running averages of batch normalization: means, then variances."""
+        return 0
+
+    def n_parameters(self, bias_rows: int = 1) -> int:
+        """Return the number of weights, biases and gains.
+
+        Parameters
+        ----------
+        bias_rows : int
+            As for `Network.n_parameters`.
+        """
+        return math.prod(self.weights_shape) + self.units * (bias_rows + self.has_gain)
+
+    def arrays(self, flat: FloatArray, bias_rows: int = 1, *, by_rows: bool = False) -> LayerArrays:
+        """Return views into the part of a flat array that belongs to this layer.
+
+        Parameters
+        ----------
+        flat : (n_parameters(bias_rows),) array
+        bias_rows : int
+        by_rows : bool
+            Whether the bias is to be (bias_rows, units) also for one row.
+        """
+        middle = math.prod(self.weights_shape)
+        end = middle + bias_rows * self.units
+        bias = flat[middle:end]
+        return LayerArrays(
+            flat[:middle].reshape(self.weights_shape),
+            bias.reshape(bias_rows, self.units) if by_rows else bias,
+            flat[end:] if self.has_gain else None,
+        )
+
+    def check_samples(self, x: Any) -> None:  # noqa: B027
+        """Refuse samples that the layer cannot read; called where it is the first one.
+
+        Raises
+        ------
+        ValueError
+            For such samples.
+        """
+
+
 @dataclass(frozen=True)
-class Dense:
+class Dense(LayerBase):
     """A dense layer: ``a = activation(x @ weights + bias)``.
 
     With normalization it is ``a = activation(gain * normalized(x @ weights) + bias)``, where
@@ -98,16 +209,25 @@ class Dense:
         if self.normalization is not None:
             require_known("normalization", self.normalization, NORMALIZATIONS)
 
-    def n_parameters(self, bias_rows: int = 1) -> int:
-        """Return the number of weights, biases and gains.
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Shape of the weights: a row for each input, a column for each unit."""
+        return self.fan_in, self.fan_out
 
-        Parameters
-        ----------
-        bias_rows : int
-            As for `Network.n_parameters`.
-        """
-        gain_rows = 1 if self.normalization is not None else 0
-        return self.fan_out * (self.fan_in + bias_rows + gain_rows)
+    @property
+    def units(self) -> int:
+        """Number of biases, and of gains if it has them."""
+        return self.fan_out
+
+    @property
+    def fans(self) -> tuple[float, int]:
+        """Inputs of a unit, and units that an input goes to."""
+        return self.weights_shape
+
+    @property
+    def has_gain(self) -> bool:
+        """Whether there is a normalization."""
+        return self.normalization is not None
 
     @property
     def n_statistics(self) -> int:
@@ -120,7 +240,7 @@ MOST_CODES = 2**24
 
 
 @dataclass(frozen=True)
-class Embedding:
+class Embedding(LayerBase):
     """A vector for each code of some columns; the other columns pass through as they are.
 
     The outputs are the vectors, in the order of `columns`, and behind them the other columns. The
@@ -158,7 +278,10 @@ class Embedding:
     activation: ClassVar[Activation] = "identity"
     dropout: ClassVar[float] = 0.0
     normalization: ClassVar[Normalization | None] = None
-    n_statistics: ClassVar[int] = 0
+    reads_columns: ClassVar[bool] = True
+    may_be_last: ClassVar[bool] = False
+    units: ClassVar[int] = 0
+    fans: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         set_checked(self, _size, "fan_in")
@@ -193,11 +316,11 @@ class Embedding:
         """The columns that pass through."""
         return tuple(column for column in range(self.fan_in) if column not in self.columns)
 
-    def n_parameters(self, bias_rows: int = 1) -> int:
-        """Return the number of values of all vectors, however many rows a bias has elsewhere."""
-        return sum(
-            codes * values for codes, values in zip(self.codes, self.dimensions, strict=True)
-        )
+    @property
+    def weights_shape(self) -> tuple[int]:
+        """Shape of all vectors together: flat, since they differ in length; see `tables`."""
+        sizes = zip(self.codes, self.dimensions, strict=True)
+        return (sum(codes * values for codes, values in sizes),)
 
     def tables(self, weights: FloatArray) -> list[FloatArray]:
         """Return views (codes, dimension) of each column's vectors in the layer's flat array."""
@@ -207,7 +330,7 @@ class Embedding:
             start += codes * values
         return views
 
-    def require_codes(self, x: Any) -> None:
+    def check_samples(self, x: Any) -> None:
         """Refuse samples with anything but codes in the columns of codes.
 
         Raises
@@ -229,21 +352,7 @@ class Embedding:
 
 
 LayerDescription: TypeAlias = Dense | Embedding
-
-
-class LayerArrays(NamedTuple):
-    """What a layer has in a flat array of parameters, or of gradients: views.
-
-    Attributes
-    ----------
-    weights : (fan_in, fan_out) array
-    bias : (fan_out,) array
-        For the article's rule (samples, fan_out). Empty for an `Embedding`, whose `weights` are
-        flat: see `Embedding.tables`.
-    gain : (fan_out,) array or None
-        None without normalization.
-    """
-
-    weights: FloatArray
-    bias: FloatArray
-    gain: FloatArray | None
+# The registry of kinds of layers, by the names that files have for them.
+LAYERS: dict[str, type[LayerDescription]] = {
+    kind.__name__: kind for kind in get_args(LayerDescription)
+}

@@ -14,6 +14,7 @@ from cnn_core.layers import (
     EPSILON,
     HIDDEN_ACTIVATIONS,
     LAST_LAYER_ACTIVATIONS,
+    LAYERS,
     NORMALIZATIONS,
     STATISTICS_MOMENTUM,
     Activation,
@@ -41,6 +42,7 @@ __all__ = [
     "ACTIVATIONS",
     "EPSILON",
     "HIDDEN_ACTIVATIONS",
+    "LAYERS",
     "LOSSES",
     "MOST_LAYERS",
     "NEEDED_ACTIVATION",
@@ -78,7 +80,7 @@ def _factor(name: str, value: Any) -> float:
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of dense layers with its loss and its optimizer.
+    """A chain of layers with its loss and its optimizer.
 
     All parameters live in one flat array, layer after layer, the weights of a layer (row by row)
     before its bias and that before its gain, so that an update, a copy, a checksum or a comparison
@@ -87,7 +89,7 @@ class Network:
 
     Attributes
     ----------
-    layers : tuple of Dense, the first may be an Embedding
+    layers : tuple of Dense, or of other kinds in `LAYERS`
         From 1 to `MOST_LAYERS`; each layer's ``fan_in`` is the ``fan_out`` of the one before it.
     loss : str, Huber or Pinball
         Summed over the outputs, averaged over the samples of a batch; `Kernels.loss` has the
@@ -153,9 +155,8 @@ class Network:
         if not isinstance(self.layers, tuple | list) or not all(
             isinstance(layer, LayerDescription) for layer in self.layers
         ):
-            raise TypeError(
-                f"layers: expected a tuple of Dense or Embedding, found {shown(self.layers)}"
-            )
+            known = ", ".join(LAYERS)
+            raise TypeError(f"layers: expected a tuple of {known}, found {shown(self.layers)}")
         if not 1 <= len(self.layers) <= MOST_LAYERS:
             raise ValueError(
                 f"a Network needs at least one layer and at most {MOST_LAYERS}, "
@@ -176,19 +177,22 @@ class Network:
                 raise ValueError(
                     f"layer {number}: {below.activation} belongs in the last layer alone"
                 )
-        self._check_embedding()
+        self._check_places()
         self._check_loss()
         self._check_last_layer()
         self._check_step()
         self._check_rule()
 
-    def _check_embedding(self) -> None:
+    def _check_places(self) -> None:
+        """Refuse a layer that stands where its kind does not belong."""
         for number, layer in enumerate(self.layers):
-            if isinstance(layer, Embedding) and (number > 0 or len(self.layers) == 1):
-                raise ValueError(
-                    f"layer {number}: an Embedding is the first layer, below a Dense one"
-                )
-        if isinstance(self.layers[0], Embedding) and self.input_scale != 1:
+            kind = type(layer).__name__
+            is_last = number == len(self.layers) - 1
+            if layer.reads_columns and number > 0:
+                raise ValueError(f"layer {number}: expected {kind} as the first layer alone")
+            if is_last and not layer.may_be_last:
+                raise ValueError(f"layer {number}: expected another layer above {kind}")
+        if self.layers[0].reads_columns and self.input_scale != 1:
             raise ValueError(
                 f"input_scale: expected 1, since some columns are codes, found {self.input_scale!r}"
             )
@@ -301,32 +305,19 @@ class Network:
             If the array is not as long as this network needs it.
         """
         rows = self.bias_rows(parameters.size)
+        by_rows = self.rule == "article"
         views = []
         start = 0
         for layer in self.layers:
-            if isinstance(layer, Embedding):
-                end = start + layer.n_parameters()
-                views.append(LayerArrays(parameters[start:end], parameters[end:end], None))
-                start = end
-                continue
-            middle = start + layer.fan_in * layer.fan_out
-            end = middle + rows * layer.fan_out
-            bias = parameters[middle:end]
-            if self.rule == "article":
-                bias = bias.reshape(rows, layer.fan_out)
-            weights = parameters[start:middle].reshape(layer.fan_in, layer.fan_out)
+            end = start + layer.n_parameters(rows)
+            views.append(layer.arrays(parameters[start:end], rows, by_rows=by_rows))
             start = end
-            gain = None
-            if layer.normalization is not None:
-                start += layer.fan_out
-                gain = parameters[end:start]
-            views.append(LayerArrays(weights, bias, gain))
         return views
 
     def unflatten_statistics(
         self, statistics: FloatArray
     ) -> list[tuple[FloatArray, FloatArray] | None]:
-        """Return views (mean, variance), each (fan_out,), of each layer; None where it has none.
+        """Return views (mean, variance), each (units,), of each layer; None where it has none.
 
         Raises
         ------
@@ -340,12 +331,10 @@ class Network:
         views: list[tuple[FloatArray, FloatArray] | None] = []
         start = 0
         for layer in self.layers:
-            if layer.normalization == "batch":
-                middle, end = start + layer.fan_out, start + 2 * layer.fan_out
-                views.append((statistics[start:middle], statistics[middle:end]))
-                start = end
-            else:
-                views.append(None)
+            middle, end = start + layer.n_statistics // 2, start + layer.n_statistics
+            pair = statistics[start:middle], statistics[middle:end]
+            views.append(pair if layer.n_statistics else None)
+            start = end
         return views
 
     def first_statistics(self, dtype: npt.DTypeLike) -> FloatArray:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from cnn_core.network import Dense, Embedding, Huber, Loss, Network, Pinball
+from cnn_core.network import LAYERS, LOSSES, Dense, Loss, Network
 from cnn_core.optimizers import OPTIMIZERS
 
 # Descriptions that stand where several kinds may: each is written with its name.
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (*OPTIMIZERS, Huber, Pinball)}
+_OPTIMIZERS: dict[str, type[Any]] = {kind.__name__: kind for kind in OPTIMIZERS}
+_LOSSES: dict[str, type[Any]] = {kind.__name__: kind for kind in LOSSES if isinstance(kind, type)}
 
 
 def network_to_json(network: Network) -> dict[str, Any]:
@@ -43,20 +45,16 @@ def network_from_json(values: Any) -> Network:
         For anything else.
     """
     known = {**values, "layers": tuple(_made_layer(layer) for layer in values["layers"])}
-    known["optimizer"] = _made_by_kind(values["optimizer"])
+    known["optimizer"] = _made_by_kind(values["optimizer"], _OPTIMIZERS)
     loss: Loss | dict[str, Any] = values["loss"]
     if not isinstance(loss, str):
-        known["loss"] = _made_by_kind(loss)
+        known["loss"] = _made_by_kind(loss, _LOSSES)
     network: Network = _made(Network, known)
     return network
 
 
 def _made_layer(values: Any) -> Any:
-    if "kind" not in values:
-        return _made(Dense, values)
-    if values["kind"] != Embedding.__name__:
-        raise ValueError(f"kind: expected {Embedding.__name__!r}, found {values['kind']!r}")
-    return _made(Embedding, {name: value for name, value in values.items() if name != "kind"})
+    return _made_by_kind(values, LAYERS) if "kind" in values else _made(Dense, values)
 
 
 def _with_kind(description: Any) -> dict[str, Any]:
@@ -67,11 +65,11 @@ def _fields_of(description: Any) -> dict[str, Any]:
     return {field.name: getattr(description, field.name) for field in fields(description)}
 
 
-def _made_by_kind(values: Any) -> Any:
+def _made_by_kind(values: Any, kinds: Mapping[str, type[Any]]) -> Any:
     kind = values["kind"]
-    if kind not in _KINDS:
-        raise ValueError(f"kind: expected {', '.join(map(repr, _KINDS))}, found {kind!r}")
-    return _made(_KINDS[kind], {name: value for name, value in values.items() if name != "kind"})
+    if kind not in kinds:
+        raise ValueError(f"kind: expected {', '.join(map(repr, kinds))}, found {kind!r}")
+    return _made(kinds[kind], {name: value for name, value in values.items() if name != "kind"})
 
 
 def _made(kind: type[Any], values: dict[str, Any]) -> Any:

@@ -112,8 +112,11 @@ def test_what_is_no_code_is_refused_with_its_place(backend, rng, dtype, code):
     ("layers", "match"),
     [
         ((EMBEDDING, Dense(44, 2)), "layer 1 expects 44 inputs, but layer 0 has 45"),
-        ((EMBEDDING,), "layer 0: an Embedding is the first layer, below a Dense one"),
-        ((Dense(3, 4), EMBEDDING, Dense(45, 2)), "layer 1: an Embedding is the first layer"),
+        ((EMBEDDING,), "layer 0: expected another layer above Embedding"),
+        (
+            (Dense(3, 4), EMBEDDING, Dense(45, 2)),
+            "layer 1: expected Embedding as the first layer alone",
+        ),
     ],
 )
 def test_shapes_are_checked_when_the_network_is_described(layers, match):

@@ -27,7 +27,6 @@ from cnn_core.backends.numpy.layers import layers_of
 from cnn_core.class_targets import ClassTargets, Targets, rows_of
 from cnn_core.exclusive import Exclusive
 from cnn_core.interrupts import all_or_nothing
-from cnn_core.layers import Embedding
 from cnn_core.sparse import Samples, SparseRows
 from cnn_core.types import FloatArray, IndexArray
 
@@ -190,8 +189,7 @@ class NumpyEngine:
     def _check(self, x: Samples) -> None:
         network = self._network
         require_samples("x", x, network.n_inputs, self._parameters)
-        if isinstance(network.layers[0], Embedding):
-            network.layers[0].require_codes(x)
+        network.layers[0].check_samples(x)
         rows = network.bias_rows(self._parameters.size)
         if network.rule == "article" and len(x) != rows:
             raise ValueError(f"x: expected the {rows} samples of the biases, found {len(x)}")

@@ -6,10 +6,13 @@ its signal, (n, fan_out).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from cnn_core.backends.numpy import kernels
 from cnn_core.backends.numpy.normalization import AXIS
+from cnn_core.layers import LayerDescription
 from cnn_core.network import (
     STATISTICS_MOMENTUM,
     Dense,
@@ -17,34 +20,125 @@ from cnn_core.network import (
     FloatArray,
     LayerArrays,
     Network,
+    Normalization,
 )
 
 
+class Normalizer:
+    """The normalization of a layer, by the batch or by the layer.
+
+    It keeps what the last `forward` left for the backward pass.
+    """
+
+    def __init__(
+        self,
+        normalization: Normalization,
+        parameters: LayerArrays,
+        gradients: LayerArrays,
+        statistics: tuple[FloatArray, FloatArray] | None,
+    ) -> None:
+        assert parameters.gain is not None
+        assert gradients.gain is not None
+        self._normalization = normalization
+        self._statistics = statistics
+        self._gain, self._grad_gain = parameters.gain, gradients.gain
+        self._bias, self._grad_bias = parameters.bias, gradients.bias
+
+    def forward(self, u: FloatArray) -> FloatArray:
+        """Return the pre-activation in a step of training, normalized by the batch or the layer."""
+        self._u = u
+        z, self._normal, self._spread = self._normalize(u)
+        return z
+
+    def predict(self, u: FloatArray) -> FloatArray:
+        """Return the pre-activation, normalized by the running averages or by the layer."""
+        if self._statistics is None:
+            return self._normalize(u)[0]
+        z = np.empty_like(u)
+        kernels.normalize_by(*self._statistics, self._gain, self._bias, u, z)
+        return z
+
+    def backward(self, signal: FloatArray) -> FloatArray:
+        """Fill the gradients of gain and bias; return the one with respect to `u`."""
+        grad_u = np.empty_like(signal)
+        kernels.normalize_backward(
+            self._normalization,
+            self._normal,
+            self._spread,
+            self._gain,
+            signal,
+            self._grad_gain,
+            self._grad_bias,
+            grad_u,
+        )
+        return grad_u
+
+    def move_statistics(self) -> None:
+        """Move the running averages towards mean and variance of the last `forward`."""
+        if self._statistics is None or len(self._u) == 1:
+            return
+        mean, variance = self._statistics
+        mean += STATISTICS_MOMENTUM * (self._u.mean(axis=0, dtype=np.float64) - mean)
+        # Bessel's correction: n / (n - 1) makes the variance of a batch an unbiased estimate.
+        variance += STATISTICS_MOMENTUM * (self._u.var(axis=0, dtype=np.float64, ddof=1) - variance)
+
+    def _normalize(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        normal, z = np.empty_like(u), np.empty_like(u)
+        spread = np.empty_like(u, shape=u.shape[1 - AXIS[self._normalization]])
+        kernels.normalize(self._normalization, u, self._gain, self._bias, normal, spread, z)
+        return z, normal, spread
+
+
 class Layer:
-    """A dense layer: its parameters, their gradients, and its forward and backward pass."""
+    """A dense layer, and what other kinds share: forward, backward, the arrays of both.
+
+    A kind whose weights meet the samples in another way overrides `multiply` and
+    `multiply_backward`.
+    """
 
     def __init__(
         self,
         number: int,
-        description: Dense | Embedding,
+        description: LayerDescription,
         parameters: LayerArrays,
         gradients: LayerArrays,
+        statistics: tuple[FloatArray, FloatArray] | None = None,
     ) -> None:
         self.number = number
         self.activation = description.activation
         self.rate = description.dropout
         self.weights, self.bias, _ = parameters
         self.grad_weights, self.grad_bias, _ = gradients
+        self.normalizer = None
+        if description.normalization is not None:
+            self.normalizer = Normalizer(
+                description.normalization, parameters, gradients, statistics
+            )
+
+    def multiply(self, x: FloatArray) -> FloatArray:
+        """Return the weighted sums of `x`, without a bias."""
+        u: FloatArray = x @ self.weights
+        return u
+
+    def multiply_backward(
+        self, x: FloatArray, grad_u: FloatArray, grad_x: FloatArray | None
+    ) -> None:
+        """Fill the gradient of the weights and, if asked for, the one with respect to `x`."""
+        kernels.dense_backward(x, self.weights, grad_u, self.grad_weights, grad_x=grad_x)
 
     def affine(self, x: FloatArray) -> FloatArray:
         """Return the pre-activation for `x` in a step of training."""
-        return self.affine_for_prediction(x)
+        if self.normalizer is None:
+            return self.affine_for_prediction(x)
+        return self.normalizer.forward(self.multiply(x))
 
     def affine_for_prediction(self, x: FloatArray) -> FloatArray:
         """Return the pre-activation for `x` in a prediction."""
-        z = np.empty((len(x), self.weights.shape[1]), x.dtype)
-        kernels.dense_forward(x, self.weights, self.bias, z)
-        return z
+        u = self.multiply(x)
+        if self.normalizer is not None:
+            return self.normalizer.predict(u)
+        u += self.bias
+        return u
 
     def activate(self, z: FloatArray) -> FloatArray:
         """Return the activation."""
@@ -70,79 +164,17 @@ class Layer:
         self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
     ) -> None:
         """Fill the gradients of the parameters and, if asked for, the one with respect to `x`."""
-        kernels.dense_backward(x, self.weights, signal, self.grad_weights, self.grad_bias, grad_x)
+        grad_u = signal
+        if self.normalizer is not None:
+            grad_u = self.normalizer.backward(signal)
+        else:
+            signal.sum(axis=0, out=self.grad_bias)
+        self.multiply_backward(x, grad_u, grad_x)
 
     def move_statistics(self) -> None:
         """Update the running averages of predictions by the batch of the last `affine`."""
-
-
-class NormalizedLayer(Layer):
-    """A layer whose pre-activations are normalized, by the batch or by the layer.
-
-    It keeps what the last `affine` left for the backward pass.
-    """
-
-    def __init__(
-        self,
-        number: int,
-        description: Dense,
-        parameters: LayerArrays,
-        gradients: LayerArrays,
-        statistics: tuple[FloatArray, FloatArray] | None,
-    ) -> None:
-        super().__init__(number, description, parameters, gradients)
-        assert description.normalization is not None
-        assert parameters.gain is not None
-        assert gradients.gain is not None
-        self._normalization = description.normalization
-        self._statistics = statistics
-        self._gain, self._grad_gain = parameters.gain, gradients.gain
-
-    def affine(self, x: FloatArray) -> FloatArray:
-        """Return the pre-activation, normalized by the batch or by the layer."""
-        self._u = x @ self.weights
-        z, self._normal, self._spread = self._normalize(self._u)
-        return z
-
-    def affine_for_prediction(self, x: FloatArray) -> FloatArray:
-        """Return the pre-activation, normalized by the running averages or by the layer."""
-        u = x @ self.weights
-        if self._statistics is None:
-            return self._normalize(u)[0]
-        kernels.normalize_by(*self._statistics, self._gain, self.bias, u, u)
-        return u
-
-    def backward(
-        self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
-    ) -> None:
-        """Fill the gradients, that of the gain among them."""
-        grad_u = np.empty_like(signal)
-        kernels.normalize_backward(
-            self._normalization,
-            self._normal,
-            self._spread,
-            self._gain,
-            signal,
-            self._grad_gain,
-            self.grad_bias,
-            grad_u,
-        )
-        kernels.dense_backward(x, self.weights, grad_u, self.grad_weights, grad_x=grad_x)
-
-    def move_statistics(self) -> None:
-        """Move the running averages towards mean and variance of the last `affine`."""
-        if self._statistics is None or len(self._u) == 1:
-            return
-        mean, variance = self._statistics
-        mean += STATISTICS_MOMENTUM * (self._u.mean(axis=0, dtype=np.float64) - mean)
-        # Bessel's correction: n / (n - 1) makes the variance of a batch an unbiased estimate.
-        variance += STATISTICS_MOMENTUM * (self._u.var(axis=0, dtype=np.float64, ddof=1) - variance)
-
-    def _normalize(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        normal, z = np.empty_like(u), np.empty_like(u)
-        spread = np.empty_like(u, shape=u.shape[1 - AXIS[self._normalization]])
-        kernels.normalize(self._normalization, u, self._gain, self.bias, normal, spread, z)
-        return z, normal, spread
+        if self.normalizer is not None:
+            self.normalizer.move_statistics()
 
 
 class ArticleLayer(Layer):
@@ -178,9 +210,14 @@ class EmbeddingLayer(Layer):
     """Vectors for codes, and the numbers behind them; the first layer."""
 
     def __init__(
-        self, description: Embedding, parameters: LayerArrays, gradients: LayerArrays
+        self,
+        number: int,
+        description: Embedding,
+        parameters: LayerArrays,
+        gradients: LayerArrays,
+        statistics: None = None,
     ) -> None:
-        super().__init__(0, description, parameters, gradients)
+        super().__init__(number, description, parameters, gradients)
         self._description = description
         self._tables = description.tables(self.weights)
         self._grad_tables = description.tables(self.grad_weights)
@@ -205,6 +242,13 @@ class EmbeddingLayer(Layer):
             start = end
 
 
+# The class of each kind in `cnn_core.layers.LAYERS`.
+_CLASSES: dict[type[LayerDescription], Callable[..., Layer]] = {
+    Dense: Layer,
+    Embedding: EmbeddingLayer,
+}
+
+
 def layers_of(
     network: Network, parameters: FloatArray, gradient: FloatArray, statistics: FloatArray
 ) -> list[Layer]:
@@ -216,14 +260,9 @@ def layers_of(
         network.unflatten_statistics(statistics),
         strict=True,
     )
-    layers: list[Layer] = []
+    layers = []
     for number, (description, arrays, gradients, averages) in enumerate(parts):
-        if isinstance(description, Embedding):
-            layers.append(EmbeddingLayer(description, arrays, gradients))
-        elif network.rule == "article":
-            layers.append(ArticleLayer(number, description, arrays, gradients))
-        elif description.normalization is not None:
-            layers.append(NormalizedLayer(number, description, arrays, gradients, averages))
-        else:
-            layers.append(Layer(number, description, arrays, gradients))
+        is_article = network.rule == "article"
+        make = ArticleLayer if is_article else _CLASSES[type(description)]
+        layers.append(make(number, description, arrays, gradients, averages))
     return layers
