@@ -22,7 +22,7 @@ from .scalar cimport (
     tanh_of,
     tanh_slope,
 )
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
+from .workspace cimport Block, LayerBuffers, Workspace, block_shape
 
 ctypedef real (*Formula)(real) noexcept nogil
 
@@ -74,23 +74,17 @@ cdef class ActivationLayer(Layer):
             buffers.outputs = workspace.carve_rows(buffers.row)
         return 0
 
-    cdef void predict(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         activate(
             &self.activation, buffers.inputs, buffers.outputs,
-            Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+            block_shape(block, self.fan_out, buffers.row),
         )
 
-    cdef void backward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         if not self.passes_back:
             activation_backward(
                 &self.activation, buffers.inputs, buffers.outputs, buffers.delta,
-                buffers.input_delta, Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+                buffers.input_delta, block_shape(block, self.fan_out, buffers.row),
             )
 
 

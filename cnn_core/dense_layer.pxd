@@ -3,7 +3,7 @@
 from .layer cimport Layer
 from .matrix cimport Matrix
 from .scalar cimport real
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers
+from .workspace cimport Block, LayerBuffers
 
 
 cdef class DenseLayer(Layer):
@@ -12,33 +12,25 @@ cdef class DenseLayer(Layer):
     cdef Py_ssize_t bias
     cdef bint has_bias
 
-    cdef Matrix left(self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top) noexcept nogil
     cdef void affine(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread, const real *bias, Py_ssize_t bias_row,
+        self, LayerBuffers buffers, const Block *block, const real *bias, Py_ssize_t bias_row
     ) noexcept nogil
-    cdef void input_gradient(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil
+    cdef Matrix left(self, LayerBuffers buffers, const Block *block) noexcept nogil
+    cdef void input_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void update_weights(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        Matrix right, ThreadBuffers thread,
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t top, Py_ssize_t rows, Matrix right
     ) noexcept nogil
     cdef void update_by_sparse_rows(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t piece
     ) noexcept nogil
-    cdef void update_bias(self, LayerBuffers buffers, const BatchSlice *batch) noexcept nogil
+    cdef void update_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil
 
 
 cdef class ArticleLayer(DenseLayer):
     # Samples, each of which has biases of its own.
     cdef Py_ssize_t samples
 
-    cdef void bias_gradient(
-        self, LayerBuffers buffers, const BatchSlice *batch, real[::1] gradient, Py_ssize_t top,
-        Py_ssize_t rows,
-    ) noexcept nogil
+    cdef void bias_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil
 
 
 cdef DenseLayer dense_layer(

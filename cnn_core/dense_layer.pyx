@@ -7,17 +7,16 @@ addresses, so what it is given here are pointers into the flat arrays.
 cimport cython
 from libc.string cimport memcpy
 
-from .dense cimport Target, Terms, list_terms, product
+from .dense cimport ProductBuffers, Target, Terms, list_terms, product
 from .matrix cimport Matrix, Range, Shape
-from .net cimport Net
 from .normalization cimport add_rows
 from .scalar cimport real, real_multiply_add, sigmoid_of, sigmoid_slope
 from .sparse_rows cimport SparseWeights, sparse_affine, sparse_products
-from .update cimport add_decay, apply_step
+from .update cimport apply_step
 from .workspace cimport (
     PIECE_COLUMNS,
     PIECE_ROWS,
-    BatchSlice,
+    Block,
     LayerBuffers,
     ThreadBuffers,
     Workspace,
@@ -41,66 +40,58 @@ cdef class DenseLayer(Layer):
             buffers.delta = workspace.carve_rows(buffers.row)
         return 0
 
-    cdef void predict(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef const real *bias = NULL
         if self.has_bias:
-            bias = &(<Net>batch.net).parameters[self.bias]
-        self.affine(buffers, batch, top, rows, thread, bias, 0)
+            bias = &self.arrays.parameters[self.bias]
+        self.affine(buffers, block, bias, 0)
 
     cdef void affine(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread, const real *bias, Py_ssize_t bias_row,
+        self, LayerBuffers buffers, const Block *block, const real *bias, Py_ssize_t bias_row
     ) noexcept nogil:
         """The product, and a bias for all samples or one for each."""
+        cdef ProductBuffers *memory = (<ThreadBuffers>block.thread).product
         cdef Terms *terms = NULL
         cdef SparseWeights weights
-        if self.is_first and batch.samples.are_read_sparse:
+        if self.is_first and block.samples.are_read_sparse:
             weights = SparseWeights(
-                &(<Net>batch.net).parameters[self.weights], self.fan_in, self.fan_out
+                &self.arrays.parameters[self.weights], self.fan_in, self.fan_out
             )
-            sparse_affine(&weights, buffers, batch, top, rows, thread, bias)
+            sparse_affine(&weights, buffers, block, bias)
             return
-        if self.is_first and batch.samples.are_sparse:
-            terms = &thread.product.terms
+        if self.is_first and block.samples.are_sparse:
+            terms = &memory.terms
             terms.listed = False
         product(
-            self.left(buffers, batch, top),
-            Matrix(&(<Net>batch.net).parameters[self.weights], self.fan_out, 1),
-            rows, self.fan_out, self.fan_in,
-            Target(bias, bias_row, 1, &buffers.outputs[top * buffers.row], buffers.row, False),
-            terms, thread.product,
+            self.left(buffers, block),
+            Matrix(&self.arrays.parameters[self.weights], self.fan_out, 1),
+            block.rows, self.fan_out, self.fan_in,
+            Target(
+                bias, bias_row, 1, &buffers.outputs[block.top * buffers.row], buffers.row, False
+            ),
+            terms, memory,
         )
 
-    cdef Matrix left(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top
-    ) noexcept nogil:
-        """The inputs from row `top` of the workspace on."""
+    cdef Matrix left(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """The inputs of a block."""
         if buffers.own_inputs != NULL:
-            return Matrix(buffers.own_inputs + top * self.fan_in, self.fan_in, 1)
-        return Matrix(&buffers.inputs[top * buffers.input_row], buffers.input_row, 1)
+            return Matrix(buffers.own_inputs + block.top * self.fan_in, self.fan_in, 1)
+        return Matrix(&buffers.inputs[block.top * buffers.input_row], buffers.input_row, 1)
 
-    cdef void backward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         if not self.is_first:
-            self.input_gradient(buffers, batch, top, rows, thread)
+            self.input_gradient(buffers, block)
 
-    cdef void input_gradient(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void input_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         product(
-            Matrix(&buffers.delta[top * buffers.row], buffers.row, 1),
-            Matrix(&(<Net>batch.net).parameters[self.weights], 1, self.fan_out),
-            rows, self.fan_in, self.fan_out,
+            Matrix(&buffers.delta[block.top * buffers.row], buffers.row, 1),
+            Matrix(&self.arrays.parameters[self.weights], 1, self.fan_out),
+            block.rows, self.fan_in, self.fan_out,
             Target(
-                NULL, 0, 1, &buffers.input_delta[top * buffers.input_row], buffers.input_row, False
+                NULL, 0, 1, &buffers.input_delta[block.top * buffers.input_row],
+                buffers.input_row, False,
             ),
-            NULL, thread.product,
+            NULL, (<ThreadBuffers>block.thread).product,
         )
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
@@ -110,102 +101,96 @@ cdef class DenseLayer(Layer):
             return Range(start, 1, size, size, start, size, True)
         return Range(self.bias, 1, self.fan_out, self.fan_out, self.bias, self.fan_out, False)
 
-    cdef void update(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
-    ) noexcept nogil:
+    cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         cdef Py_ssize_t top = piece * PIECE_ROWS
-        if top < self.fan_in and self.is_first and batch.samples.are_read_sparse:
-            self.update_by_sparse_rows(buffers, batch, piece, thread)
+        if top < self.fan_in and self.is_first and block.samples.are_read_sparse:
+            self.update_by_sparse_rows(buffers, block, piece)
         elif top < self.fan_in:
             self.update_weights(
-                buffers, batch, top, min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top),
-                Matrix(&buffers.delta[batch.top * buffers.row], buffers.row, 1), thread,
+                buffers, block, top, min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top),
+                Matrix(&buffers.delta[block.top * buffers.row], buffers.row, 1),
             )
         else:
-            self.update_bias(buffers, batch)
+            self.update_bias(buffers, block)
 
-    cdef void update_all(
-        self, LayerBuffers buffers, const BatchSlice *batch, ThreadBuffers thread
-    ) noexcept nogil:
+    cdef void update_all(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """The weights at once if they need no memory, neither for zeros nor for a gradient."""
-        if self.is_first or not (<Net>batch.net).plain or self.fan_out >= WIDE_COLUMNS:
-            Layer.update_all(self, buffers, batch, thread)
+        if self.is_first or not block.plain or self.fan_out >= WIDE_COLUMNS:
+            Layer.update_all(self, buffers, block)
             return
         self.update_weights(
-            buffers, batch, 0, self.fan_in,
-            Matrix(&buffers.delta[batch.top * buffers.row], buffers.row, 1), thread,
+            buffers, block, 0, self.fan_in,
+            Matrix(&buffers.delta[block.top * buffers.row], buffers.row, 1),
         )
         if self.has_bias:
-            self.update_bias(buffers, batch)
+            self.update_bias(buffers, block)
 
     cdef void update_weights(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        Matrix right, ThreadBuffers thread,
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t top, Py_ssize_t rows, Matrix right
     ) noexcept nogil:
         """The gradient of some rows of weights, and the step, a few columns at a time.
 
         `rows`: those of a piece, or of all of the layer. The gradient is stored only if there is more
         to come, or if nothing but it was asked for.
         """
+        cdef ProductBuffers *memory = (<ThreadBuffers>block.thread).product
         cdef Terms *terms = NULL
         cdef Matrix left = Matrix(
-            &buffers.inputs[batch.top * buffers.input_row + top], 1, buffers.input_row
+            &buffers.inputs[block.top * buffers.input_row + top], 1, buffers.input_row
         )
-        cdef bint is_stored = batch.adds or not batch.steps
+        cdef bint is_stored = block.adds or not block.steps
         cdef Range where
         cdef const real *base
         cdef real *weights
         cdef real *gradient
         cdef Py_ssize_t j = 0
         if self.fan_out >= WIDE_COLUMNS:
-            left = packed(left, batch.rows, rows, thread)
-        if self.is_first and batch.samples.are_sparse:
-            terms = &thread.product.terms
-            list_terms(thread.product, left, rows, batch.rows)
+            left = packed(left, block, rows)
+        if self.is_first and block.samples.are_sparse:
+            terms = &memory.terms
+            list_terms(memory, left, rows, block.rows)
             terms.listed = True
         while j < self.fan_out:
             where = Range(
                 self.weights + top * self.fan_out + j, rows,
                 min(<Py_ssize_t>PIECE_COLUMNS, self.fan_out - j), self.fan_out, 0, 0, True,
             )
-            if batch.steps and not batch.adds and (<Net>batch.net).plain:
-                weights = &(<Net>batch.net).parameters[where.start]
+            if block.steps and not block.adds and block.plain:
+                weights = &self.arrays.parameters[where.start]
                 product(
-                    left, right, rows, where.columns, batch.rows,
+                    left, right, rows, where.columns, block.rows,
                     Target(
-                        weights, self.fan_out, -batch.step.rate, weights, self.fan_out,
+                        weights, self.fan_out, -block.step.rate, weights, self.fan_out,
                         self.weights_size * <Py_ssize_t>sizeof(real) > L2_SHARE,
                     ),
-                    terms, thread.product,
+                    terms, memory,
                 )
             else:
                 if is_stored:
                     where.gradient, where.gradient_row = where.start, where.row
-                    gradient = &(<Net>batch.net).gradient[where.start]
+                    gradient = &self.arrays.gradient[where.start]
                 else:
                     where.gradient_row = where.columns
-                    gradient = &thread.gradient[0]
-                base = gradient if batch.adds else NULL
+                    gradient = &(<ThreadBuffers>block.thread).gradient[0]
+                base = gradient if block.adds else NULL
                 product(
-                    left, right, rows, where.columns, batch.rows,
+                    left, right, rows, where.columns, block.rows,
                     Target(base, where.gradient_row, 1, gradient, where.gradient_row, False), terms,
-                    thread.product,
+                    memory,
                 )
-                if batch.steps and is_stored:
-                    add_decay(batch, (<Net>batch.net).gradient, &where)
-                    apply_step(batch, (<Net>batch.net).gradient, &where)
-                elif batch.steps:
-                    add_decay(batch, thread.gradient, &where)
-                    apply_step(batch, thread.gradient, &where)
+                if block.steps and is_stored:
+                    apply_step(block, self.arrays.gradient, &where)
+                elif block.steps:
+                    apply_step(block, (<ThreadBuffers>block.thread).gradient, &where)
             right.start += where.columns
             j += where.columns
 
     cdef void update_by_sparse_rows(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t piece
     ) noexcept nogil:
         """Update the weights of a piece by sparse rows, as `update_weights` does by all inputs."""
         cdef Py_ssize_t top = piece * PIECE_ROWS, i, k, at, j = 0
-        cdef real *sums = &thread.gradient[0]
+        cdef real *sums = &(<ThreadBuffers>block.thread).gradient[0]
         cdef real *out
         cdef Range where
         while j < self.fan_out:
@@ -215,56 +200,50 @@ cdef class DenseLayer(Layer):
                 min(<Py_ssize_t>PIECE_COLUMNS, self.fan_out - j), self.fan_out, 0, PIECE_COLUMNS,
                 True,
             )
-            sparse_products(batch, buffers, piece, j, where.columns, sums)
+            sparse_products(block, buffers, piece, j, where.columns, sums)
             for i in range(where.rows):
                 at = where.start + i * where.row
-                if batch.steps and not batch.adds and (<Net>batch.net).plain:
-                    out = &(<Net>batch.net).parameters[at]
+                if block.steps and not block.adds and block.plain:
+                    out = &self.arrays.parameters[at]
                     for k in range(where.columns):
                         out[k] = real_multiply_add(
-                            -batch.step.rate, sums[i * PIECE_COLUMNS + k], out[k]
+                            -block.step.rate, sums[i * PIECE_COLUMNS + k], out[k]
                         )
-                elif batch.adds:
-                    out = &(<Net>batch.net).gradient[at]
+                elif block.adds:
+                    out = &self.arrays.gradient[at]
                     for k in range(where.columns):
                         out[k] = sums[i * PIECE_COLUMNS + k] + out[k]
                 else:
-                    out = sums + i * PIECE_COLUMNS if batch.steps else &(<Net>batch.net).gradient[at]
+                    out = sums + i * PIECE_COLUMNS if block.steps else &self.arrays.gradient[at]
                     for k in range(where.columns):
                         out[k] = sums[i * PIECE_COLUMNS + k] + 0
-            if batch.steps and batch.adds:
+            if block.steps and block.adds:
                 where.gradient, where.gradient_row = where.start, where.row
-                add_decay(batch, (<Net>batch.net).gradient, &where)
-                apply_step(batch, (<Net>batch.net).gradient, &where)
-            elif batch.steps and not (<Net>batch.net).plain:
-                add_decay(batch, thread.gradient, &where)
-                apply_step(batch, thread.gradient, &where)
+                apply_step(block, self.arrays.gradient, &where)
+            elif block.steps and not block.plain:
+                apply_step(block, (<ThreadBuffers>block.thread).gradient, &where)
             j += where.columns
 
-    cdef void update_bias(self, LayerBuffers buffers, const BatchSlice *batch) noexcept nogil:
+    cdef void update_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Range where = self.range_of(self.pieces - 1)
-        if not batch.adds:
-            (<Net>batch.net).gradient[self.bias : self.bias + self.fan_out] = 0
+        if not block.adds:
+            self.arrays.gradient[self.bias : self.bias + self.fan_out] = 0
         add_rows(
             buffers.delta,
-            Shape(batch.top * buffers.row, batch.rows, self.fan_out, buffers.row),
-            (<Net>batch.net).gradient, self.bias,
+            Shape(block.top * buffers.row, block.rows, self.fan_out, buffers.row),
+            self.arrays.gradient, self.bias,
         )
-        if batch.steps:
-            apply_step(batch, (<Net>batch.net).gradient, &where)
+        if block.steps:
+            apply_step(block, self.arrays.gradient, &where)
 
 
-cdef Matrix packed(
-    Matrix left, Py_ssize_t samples, Py_ssize_t rows, ThreadBuffers thread
-) noexcept nogil:
+cdef Matrix packed(Matrix left, const Block *block, Py_ssize_t rows) noexcept nogil:
     """Bring together `rows` inputs of each sample, which otherwise lie far apart."""
+    cdef real *inputs = &(<ThreadBuffers>block.thread).inputs[0]
     cdef Py_ssize_t i
-    for i in range(samples):
-        memcpy(
-            &thread.inputs[i * PIECE_ROWS], left.start + i * left.column,
-            <size_t>rows * sizeof(real),
-        )
-    return Matrix(&thread.inputs[0], 1, PIECE_ROWS)
+    for i in range(block.rows):
+        memcpy(inputs + i * PIECE_ROWS, left.start + i * left.column, <size_t>rows * sizeof(real))
+    return Matrix(inputs, 1, PIECE_ROWS)
 
 
 @cython.final
@@ -276,33 +255,24 @@ cdef class ArticleLayer(DenseLayer):
     are activations by then.
     """
 
-    cdef void predict(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         self.affine(
-            buffers, batch, top, rows, thread,
-            &(<Net>batch.net).parameters[self.bias + (batch.first + top) * self.fan_out],
+            buffers, block,
+            &self.arrays.parameters[self.bias + (block.first + block.top) * self.fan_out],
             self.fan_out,
         )
 
-    cdef void backward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
-        self.bias_gradient(buffers, batch, (<Net>batch.net).gradient, top, rows)
+    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        self.bias_gradient(buffers, block)
         if not self.is_first:
-            self.input_gradient(buffers, batch, top, rows, thread)
+            self.input_gradient(buffers, block)
 
-    cdef void bias_gradient(
-        self, LayerBuffers buffers, const BatchSlice *batch, real[::1] gradient, Py_ssize_t top,
-        Py_ssize_t rows,
-    ) noexcept nogil:
+    cdef void bias_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t i, j, at, to
-        for i in range(top, top + rows):
-            at, to = i * buffers.row, self.bias + (batch.first + i) * self.fan_out
+        for i in range(block.top, block.top + block.rows):
+            at, to = i * buffers.row, self.bias + (block.first + i) * self.fan_out
             for j in range(self.fan_out):
-                gradient[to + j] = buffers.delta[at + j] * sigmoid_slope(
+                self.arrays.gradient[to + j] = buffers.delta[at + j] * sigmoid_slope(
                     sigmoid_of(buffers.outputs[at + j])
                 )
 
@@ -312,25 +282,22 @@ cdef class ArticleLayer(DenseLayer):
             return DenseLayer.range_of(self, piece)
         return Range(self.bias, 1, size, size, self.bias, size, False)
 
-    cdef void update(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
-    ) noexcept nogil:
+    cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         """The weights by the gradient of the biases, which is there since the way back."""
         cdef Py_ssize_t top = piece * PIECE_ROWS
         cdef Range where = self.range_of(piece)
         if top < self.fan_in:
             self.update_weights(
-                buffers, batch, top, min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top),
+                buffers, block, top, min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top),
                 Matrix(
-                    &(<Net>batch.net).gradient[
-                        self.bias + (batch.first + batch.top) * self.fan_out
+                    &self.arrays.gradient[
+                        self.bias + (block.first + block.top) * self.fan_out
                     ],
                     self.fan_out, 1,
                 ),
-                thread,
             )
-        elif batch.steps:
-            apply_step(batch, (<Net>batch.net).gradient, &where)
+        elif block.steps:
+            apply_step(block, self.arrays.gradient, &where)
 
 
 cdef DenseLayer dense_layer(

@@ -5,10 +5,9 @@ from libc.math cimport floor
 from libc.stdint cimport uint32_t, uint64_t
 
 from .matrix cimport Shape
-from .net cimport Net
 from .randomness cimport Counter, random_bits
 from .scalar cimport real
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace, counter_of
+from .workspace cimport Block, LayerBuffers, Workspace, block_shape, counter_of
 
 cdef enum:
     # Random words at hand while a row is gone through.
@@ -25,22 +24,16 @@ cdef class DropoutLayer(Layer):
             buffers.outputs = workspace.carve_rows(buffers.row)
         return 0
 
-    cdef void forward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         drop(
-            self.rate, (<Net>batch.net).key, counter_of(batch, self.number, top), buffers.inputs,
-            buffers.outputs, Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+            self.rate, block.key, counter_of(block, self.number), buffers.inputs,
+            buffers.outputs, block_shape(block, self.fan_out, buffers.row),
         )
 
-    cdef void backward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         drop(
-            self.rate, (<Net>batch.net).key, counter_of(batch, self.number, top), buffers.delta,
-            buffers.input_delta, Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+            self.rate, block.key, counter_of(block, self.number), buffers.delta,
+            buffers.input_delta, block_shape(block, self.fan_out, buffers.row),
         )
 
 

@@ -3,7 +3,7 @@
 from .layer cimport Layer
 from .matrix cimport Range
 from .scalar cimport real
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers
+from .workspace cimport Block, LayerBuffers
 
 
 cdef struct Table:
@@ -28,7 +28,7 @@ cdef class EmbeddingLayer(Layer):
     ) noexcept nogil
     cdef Py_ssize_t table_of(self, Py_ssize_t *piece) noexcept nogil
     cdef void add_up(
-        self, LayerBuffers buffers, const BatchSlice *batch, const Table *table, real[::1] gradient,
+        self, LayerBuffers buffers, const Block *block, const Table *table, real[::1] gradient,
         Py_ssize_t first, Py_ssize_t end,
     ) noexcept nogil
 

@@ -12,10 +12,9 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 import numpy as np
 
 from .matrix cimport Range
-from .net cimport Net
 from .scalar cimport real
-from .update cimport add_decay, apply_step
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace, padded_stride
+from .update cimport apply_step
+from .workspace cimport Block, LayerBuffers, Workspace, padded_stride
 
 cdef enum:
     PIECE_VALUES = 16384
@@ -44,13 +43,10 @@ cdef class EmbeddingLayer(Layer):
             buffers.delta = workspace.carve_rows(buffers.row)
         return 0
 
-    cdef void predict(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         self.look_up(
-            buffers.inputs, buffers.input_row, (<Net>batch.net).parameters, buffers.outputs,
-            buffers.row, top, rows,
+            buffers.inputs, buffers.input_row, self.arrays.parameters, buffers.outputs,
+            buffers.row, block.top, block.rows,
         )
 
     cdef void look_up(
@@ -89,28 +85,25 @@ cdef class EmbeddingLayer(Layer):
         cdef Py_ssize_t start = table.start + piece * table.dimension
         return Range(start, 1, size, size, start, size, True)
 
-    cdef void update(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
-    ) noexcept nogil:
+    cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         cdef Range where = self.range_of(piece)
         cdef const Table *table = &self.table_at[self.table_of(&piece)]
-        if not batch.adds:
-            (<Net>batch.net).gradient[where.start : where.start + where.columns] = 0
+        if not block.adds:
+            self.arrays.gradient[where.start : where.start + where.columns] = 0
         self.add_up(
-            buffers, batch, table, (<Net>batch.net).gradient, piece,
+            buffers, block, table, self.arrays.gradient, piece,
             piece + where.columns // table.dimension,
         )
-        if batch.steps:
-            add_decay(batch, (<Net>batch.net).gradient, &where)
-            apply_step(batch, (<Net>batch.net).gradient, &where)
+        if block.steps:
+            apply_step(block, self.arrays.gradient, &where)
 
     cdef void add_up(
-        self, LayerBuffers buffers, const BatchSlice *batch, const Table *table, real[::1] gradient,
+        self, LayerBuffers buffers, const Block *block, const Table *table, real[::1] gradient,
         Py_ssize_t first, Py_ssize_t end,
     ) noexcept nogil:
         """Add the delta of each sample to the row of its code, for the codes from `first` to `end`."""
         cdef Py_ssize_t i, j, code, to, source
-        for i in range(batch.top, batch.top + batch.rows):
+        for i in range(block.top, block.top + block.rows):
             code = code_of(buffers.inputs[i * buffers.input_row + table.column], table.codes)
             if first <= code < end:
                 to = table.start + code * table.dimension

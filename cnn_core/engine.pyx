@@ -6,7 +6,7 @@ shapes and errors, in `cnn_core.backends.interface.Engine`.
 
 cimport cython
 from libc.math cimport isfinite, sqrt
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 import os
@@ -32,7 +32,7 @@ from .sparse_rows cimport sort_by_pieces
 from .small_batches cimport can_group, group_of, take_steps
 from .tally cimport Tally, check_signals, count
 from .update cimport apply_clipped_step, finish_gradient, squared_weights, update_piece
-from .workspace cimport SLICE_ROWS, BatchSlice, LayerBuffers, Prediction, Samples, Workspace
+from .workspace cimport SLICE_ROWS, Block, LayerBuffers, Prediction, Samples, Workspace
 
 cdef extern from "threads.h" nogil:
     int64_t nanoseconds()
@@ -59,6 +59,8 @@ cdef class Engine:
     cdef int threads
     cdef ThreadCountTuner tuner
     cdef Py_ssize_t steps_taken
+    # Of the random numbers of dropouts.
+    cdef uint64_t key
     # The process that trains with it; 0: none.
     cdef long training
 
@@ -70,8 +72,8 @@ cdef class Engine:
         self.optimizer = Optimizer(network.optimizer)
         self.loss = loss_named(network.loss, network.n_outputs)
         self.net = net_of(network, parameters.shape[0])
-        self.net.parameters = parameters
-        self.net.gradient = aligned(np.zeros_like(spec.parameters))
+        self.net.arrays.parameters = parameters
+        self.net.arrays.gradient = aligned(np.zeros_like(spec.parameters))
         self.bind_moments(network, spec.moments)
         self.bind_statistics(network, spec.statistics)
         self.bind_average(network, spec.average)
@@ -81,40 +83,40 @@ cdef class Engine:
         self.tuner = ThreadCountTuner(threads)
         if not 0 <= index(seed) < 2**64:
             raise ValueError(f"seed: expected 0 up to below 2**64, found {seed}")
-        self.net.key = seed
+        self.key = seed
         self.bind_step(network)
 
     cdef int bind_moments(self, network, moments) except -1:
         cdef real[:, ::1] values
-        wanted = (network.optimizer.n_moments, self.net.parameters.shape[0])
+        wanted = (network.optimizer.n_moments, self.net.arrays.parameters.shape[0])
         self.moments = aligned(np.zeros(wanted, REALS)) if moments is None else moments
         values = self.moments
         if values.shape[0] != wanted[0] or values.shape[1] != wanted[1]:
             raise ValueError(f"moments: expected the shape {wanted}, found {moments.shape}")
         if values.shape[0] > 0:
-            self.net.first_moment = values[0]
+            self.net.arrays.first_moment = values[0]
         if values.shape[0] > 1:
-            self.net.second_moment = values[1]
+            self.net.arrays.second_moment = values[1]
         return 0
 
     cdef int bind_statistics(self, network, statistics) except -1:
         wanted = network.n_statistics
         self.statistics = network.first_statistics(REALS) if statistics is None else statistics
-        self.net.statistics = self.statistics
-        if self.net.statistics.shape[0] != wanted:
+        self.net.arrays.statistics = self.statistics
+        if self.net.arrays.statistics.shape[0] != wanted:
             raise ValueError(f"statistics: expected the shape ({wanted},), found {statistics.shape}")
         return 0
 
     cdef int bind_average(self, network, average) except -1:
-        cdef Py_ssize_t wanted = self.net.parameters.shape[0]
+        cdef Py_ssize_t wanted = self.net.arrays.parameters.shape[0]
         if not network.averaging:
             if average is not None:
                 raise ValueError("average: expected none, since the network's averaging is 0")
             return 0
-        self.average = aligned(np.array(self.net.parameters)) if average is None else average
-        self.net.average = self.average
+        self.average = aligned(np.array(self.net.arrays.parameters)) if average is None else average
+        self.net.arrays.average = self.average
         self.net.averages = True
-        if self.net.average.shape[0] != wanted:
+        if self.net.arrays.average.shape[0] != wanted:
             raise ValueError(f"average: expected the shape ({wanted},), found {average.shape}")
         return 0
 
@@ -202,15 +204,15 @@ cdef class Engine:
         data.bind(x, self.net)
         data.bind_targets(t, self.net)
         data.bind_weights(weights, self.net)
-        if out.shape[0] != self.net.parameters.shape[0]:
-            raise ValueError(f"out: expected {self.net.parameters.shape[0]} values, found {out.shape[0]}")
+        if out.shape[0] != self.net.arrays.parameters.shape[0]:
+            raise ValueError(f"out: expected {self.net.arrays.parameters.shape[0]} values, found {out.shape[0]}")
         data.reserve_entries(self.net)
         cdef Workspace workspace = self.begin(data.rows)
         try:
             with nogil:
                 if data.rows > 0:
                     self.step(workspace, &data.samples, 0, data.rows, 0, False, &tally)
-                    out[:] = self.net.gradient
+                    out[:] = self.net.arrays.gradient
                 else:
                     out[:] = 0
         finally:
@@ -253,7 +255,7 @@ cdef class Engine:
 
     cdef bint predict_slices(self, Data data, Workspace workspace, real *out) except -1:
         cdef Prediction asked
-        cdef BatchSlice *batch = &asked.batch
+        cdef Block *block = &asked.block
         cdef Tally tally = Tally(0, 0, 0, 0)
         # The first layer takes the caller's rows as they stand if it can.
         cdef bint as_they_stand = (
@@ -261,27 +263,27 @@ cdef class Engine:
         )
         cdef double work
         cdef int threads
-        memset(batch, 0, sizeof(BatchSlice))
-        batch.net = <void *>self.net
-        batch.workspace = <void *>workspace
-        batch.samples = data.samples
+        memset(block, 0, sizeof(Block))
+        block.net = <void *>self.net
+        block.workspace = <void *>workspace
+        block.samples = data.samples
         asked.out = out
         asked.nonfinite = 0
-        if self.threads_for(1.0 * self.net.parameters.shape[0] * data.rows) > 1:
+        if self.threads_for(1.0 * self.net.arrays.parameters.shape[0] * data.rows) > 1:
             prepare(self.threads)
         with nogil:
-            while batch.first < data.rows:
-                batch.rows = min(workspace.rows, data.rows - batch.first)
-                work = 1.0 * self.net.parameters.shape[0] * batch.rows
+            while block.first < data.rows:
+                block.rows = min(workspace.rows, data.rows - block.first)
+                work = 1.0 * self.net.arrays.parameters.shape[0] * block.rows
                 threads = self.threads_for(work)
-                batch.blocks = self.net.blocks_of(batch.rows, threads)
+                block.blocks = self.net.blocks_of(block.rows, threads)
                 check_signals(&tally, work / threads)
                 if as_they_stand:
                     (<LayerBuffers>workspace.layer_at[0]).own_inputs = (
-                        data.samples.reals + batch.first * self.net.inputs
+                        data.samples.reals + block.first * self.net.inputs
                     )
-                run(predict_block, &asked, batch.blocks, threads)
-                batch.first += batch.rows
+                run(predict_block, &asked, block.blocks, threads)
+                block.first += block.rows
         # Nothing of the caller's is kept.
         (<LayerBuffers>workspace.layer_at[0]).own_inputs = NULL
         return asked.nonfinite == 0
@@ -306,33 +308,35 @@ cdef class Engine:
 
     cdef double work_of(self, Py_ssize_t rows) noexcept nogil:
         """The multiply-adds of a step, forward and backward."""
-        return 3.0 * self.net.parameters.shape[0] * rows
+        return 3.0 * self.net.arrays.parameters.shape[0] * rows
 
     cdef int threads_for(self, double work) noexcept nogil:
         return 1 if work < LEAST_SHARED_WORK else self.threads
 
-    cdef BatchSlice slice_of(
+    cdef Block slice_of(
         self, Workspace workspace, const Samples *samples, Py_ssize_t first, double learning_rate
     ) noexcept nogil:
         """The slice that begins with a sample; its sizes are still open."""
-        cdef BatchSlice batch
-        memset(&batch, 0, sizeof(BatchSlice))
-        batch.net = <void *>self.net
-        batch.workspace = <void *>workspace
-        batch.samples = samples[0]
-        batch.first = first
-        batch.number = self.steps_taken
-        batch.step = self.optimizer.step(learning_rate, self.steps_taken + 1)
+        cdef Block block
+        memset(&block, 0, sizeof(Block))
+        block.net = <void *>self.net
+        block.workspace = <void *>workspace
+        block.samples = samples[0]
+        block.first = first
+        block.number = self.steps_taken
+        block.key = self.key
+        block.plain = self.net.plain
+        block.step = self.optimizer.step(learning_rate, self.steps_taken + 1)
         cdef double number = <double>self.steps_taken + 1
-        batch.averaging_rate = <real>(1 - min(self.net.averaging, (1 + number) / (10 + number)))
-        return batch
+        block.averaging_rate = <real>(1 - min(self.net.averaging, (1 + number) / (10 + number)))
+        return block
 
     cdef int step(
         self, Workspace workspace, const Samples *samples, Py_ssize_t first, Py_ssize_t batch_rows,
         double learning_rate, bint steps, Tally *tally,
     ) except -1 nogil:
         """One step on a batch, unless its loss is not finite, or its gradient alone."""
-        cdef BatchSlice batch = self.slice_of(workspace, samples, first, learning_rate)
+        cdef Block block = self.slice_of(workspace, samples, first, learning_rate)
         cdef Py_ssize_t parts = 1, each
         cdef bint whole = not steps or self.net.clip_norm > 0
         cdef bint are_shared
@@ -344,92 +348,93 @@ cdef class Engine:
         are_shared = threads > 1
         if are_shared:
             threads = self.tuner.begin(self.work_of(batch_rows), self.work_of(each), nanoseconds())
-        batch.batch_rows = batch_rows
-        batch.total = total_of(&batch)
-        tally.total += batch.total
-        while batch.first_in_batch < batch_rows:
-            batch.rows = min(each, batch_rows - batch.first_in_batch)
-            batch.adds = batch.first_in_batch > 0
-            batch.blocks = self.net.blocks_of(batch.rows, threads)
+        block.batch_rows = batch_rows
+        block.total = total_of(&block)
+        tally.total += block.total
+        while block.first_in_batch < batch_rows:
+            block.rows = min(each, batch_rows - block.first_in_batch)
+            block.adds = block.first_in_batch > 0
+            block.blocks = self.net.blocks_of(block.rows, threads)
             # Here, where no parameter has been touched by the step.
-            check_signals(tally, self.work_of(batch.rows) / threads)
-            self.forward_backward(&batch, threads)
-            count(tally, workspace, batch.rows)
+            check_signals(tally, self.work_of(block.rows) / threads)
+            self.forward_backward(&block, threads)
+            count(tally, workspace, block.rows)
             if steps and not isfinite(tally.loss):
                 return 0
             if steps:
-                end_forward(&batch)
-            batch.steps = not whole and batch.first_in_batch + batch.rows == batch_rows
-            self.update_parameters(&batch, threads)
-            batch.first += batch.rows
-            batch.first_in_batch += batch.rows
+                end_forward(&block)
+            block.steps = not whole and block.first_in_batch + block.rows == batch_rows
+            self.update_parameters(&block, threads)
+            block.first += block.rows
+            block.first_in_batch += block.rows
         if whole:
-            self.finish_step(&batch, steps, threads)
+            self.finish_step(&block, steps, threads)
         if are_shared:
             self.tuner.end(nanoseconds())
         self.steps_taken += steps
         return 0
 
-    cdef void forward_backward(self, BatchSlice *batch, int threads) noexcept nogil:
+    cdef void forward_backward(self, Block *block, int threads) noexcept nogil:
         """All samples up to the last layer and down again, together where they have to wait."""
         cdef Py_ssize_t tasks
-        batch.layer = -1
+        block.layer = -1
         while True:
-            run(forward_backward_block, batch, batch.blocks, threads)
-            batch.layer = self.net.next_barrier(batch.layer)
-            if batch.layer == self.net.size:
+            run(forward_backward_block, block, block.blocks, threads)
+            block.layer = self.net.next_barrier(block.layer)
+            if block.layer == self.net.size:
                 break
-            tasks = (<Layer>self.net.layer_at[batch.layer]).barrier_tasks
-            run(forward_all_task, batch, tasks, threads)
+            tasks = (<Layer>self.net.layer_at[block.layer]).barrier_tasks
+            run(forward_all_task, block, tasks, threads)
         while True:
-            batch.layer = self.net.barrier_below(batch.layer)
-            if batch.layer < 0:
+            block.layer = self.net.barrier_below(block.layer)
+            if block.layer < 0:
                 break
-            tasks = (<Layer>self.net.layer_at[batch.layer]).barrier_tasks
-            run(backward_all_task, batch, tasks, threads)
-            if batch.layer > self.net.lowest_backward:
-                run(backward_block, batch, batch.blocks, threads)
+            tasks = (<Layer>self.net.layer_at[block.layer]).barrier_tasks
+            run(backward_all_task, block, tasks, threads)
+            if block.layer > self.net.lowest_backward:
+                run(backward_block, block, block.blocks, threads)
 
-    cdef void update_parameters(self, const BatchSlice *batch, int threads) noexcept nogil:
+    cdef void update_parameters(self, const Block *block, int threads) noexcept nogil:
         """The gradient over the samples of a slice, and the step if this is the last one."""
-        cdef BatchSlice piece = batch[0]
-        cdef Py_ssize_t end = batch.rows
+        cdef Block piece = block[0]
+        cdef Py_ssize_t end = block.rows
         while piece.top < end:
             piece.rows = min(end - piece.top, <Py_ssize_t>SLICE_ROWS)
-            piece.adds = batch.adds or piece.top > 0
-            piece.steps = batch.steps and piece.top + piece.rows == end
+            piece.adds = block.adds or piece.top > 0
+            piece.steps = block.steps and piece.top + piece.rows == end
             if piece.samples.are_read_sparse:
                 sort_by_pieces(&piece)
             run(update_piece, &piece, self.net.pieces, threads)
             piece.top += piece.rows
 
-    cdef void finish_step(self, BatchSlice *batch, bint steps, int threads) noexcept nogil:
+    cdef void finish_step(self, Block *block, bint steps, int threads) noexcept nogil:
         """Make a gradient complete, and take the step by it if asked for."""
         cdef double square = 0
         cdef Py_ssize_t piece
-        run(finish_gradient, batch, self.net.pieces, threads)
+        run(finish_gradient, block, self.net.pieces, threads)
         if not steps:
             return
         for piece in range(self.net.pieces):
-            square += (<Workspace>batch.workspace).squares[piece]
-        batch.scale = 1
+            square += (<Workspace>block.workspace).squares[piece]
+        block.scale = 1
         if sqrt(square) > self.net.clip_norm:
-            batch.scale = <real>(self.net.clip_norm / sqrt(square))
-        run(apply_clipped_step, batch, self.net.pieces, threads)
+            block.scale = <real>(self.net.clip_norm / sqrt(square))
+        run(apply_clipped_step, block, self.net.pieces, threads)
 
     cdef int step_group(
         self, Workspace workspace, const Samples *samples, Py_ssize_t first, Py_ssize_t rows,
         Py_ssize_t batch_size, double learning_rate, Tally *tally,
     ) except -1 nogil:
         """The steps of a group of samples."""
-        cdef BatchSlice batch = self.slice_of(workspace, samples, first, learning_rate)
+        cdef Block block = self.slice_of(workspace, samples, first, learning_rate)
         cdef double total
-        batch.steps = True
-        batch.samples.are_read_sparse = False
+        block.rows = rows
+        block.steps = True
+        block.samples.are_read_sparse = False
         check_signals(tally, self.work_of(rows))
-        count(tally, workspace, take_steps(&batch, rows, batch_size, &total))
+        count(tally, workspace, take_steps(&block, batch_size, &total))
         tally.total += total
-        self.steps_taken = batch.number
+        self.steps_taken = block.number
         return 0
 
 

@@ -4,7 +4,7 @@ from libc.string cimport memcpy, memset
 
 from .net cimport Net
 from .scalar cimport real
-from .workspace cimport BatchSlice, Samples, Workspace
+from .workspace cimport Block, Samples, Workspace
 
 cdef extern from "vector.h" nogil:
     ctypedef float vector
@@ -46,40 +46,40 @@ cdef inline bint are_zeros(const Samples *samples, Py_ssize_t start, int size) n
     return not found
 
 
-cdef double total_of(const BatchSlice *batch) noexcept nogil:
+cdef double total_of(const Block *block) noexcept nogil:
     """What the samples of the batch that begins with this part count together."""
-    cdef const real *weights = batch.samples.weights
+    cdef const real *weights = block.samples.weights
     cdef double total = 0
     cdef Py_ssize_t i
     if weights == NULL:
-        return <double>batch.batch_rows
-    for i in range(batch.first + batch.top, batch.first + batch.top + batch.batch_rows):
-        total += weights[number_of(&batch.samples, i)]
+        return <double>block.batch_rows
+    for i in range(block.first + block.top, block.first + block.top + block.batch_rows):
+        total += weights[number_of(&block.samples, i)]
     return total
 
 
-cdef void gather_slice(const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
+cdef void gather_block(const Block *block) noexcept nogil:
     """Copy the inputs and the targets of some samples into the workspace."""
-    if not batch.samples.are_read_sparse:
-        gather(batch, top, rows)
-    gather_targets(batch, (<Workspace>batch.workspace).targets, top, rows)
+    if not block.samples.are_read_sparse:
+        gather(block)
+    gather_targets(block, (<Workspace>block.workspace).targets)
 
 
-cdef void gather(const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
+cdef void gather(const Block *block) noexcept nogil:
     """Copy samples into the workspace, as reals and scaled.
 
     They come from memory in any order: meanwhile the core asks for what it copies two samples later.
     """
-    cdef const Samples *samples = &batch.samples
-    cdef Py_ssize_t i, start, later, inputs = (<Net>batch.net).inputs
-    cdef Py_ssize_t row = (<Workspace>batch.workspace).input_row
-    cdef real *out = &(<Workspace>batch.workspace).x[0]
-    cdef real scale = <real>(<Net>batch.net).input_scale
-    for i in range(top, top + rows):
-        start = number_of(samples, batch.first + i) * inputs
-        later = number_of(samples, min(batch.first + i + 2, samples.count - 1)) * inputs
+    cdef const Samples *samples = &block.samples
+    cdef Py_ssize_t i, start, later, inputs = (<Net>block.net).inputs
+    cdef Py_ssize_t row = (<Workspace>block.workspace).input_row
+    cdef real *out = &(<Workspace>block.workspace).x[0]
+    cdef real scale = <real>(<Net>block.net).input_scale
+    for i in range(block.top, block.top + block.rows):
+        start = number_of(samples, block.first + i) * inputs
+        later = number_of(samples, min(block.first + i + 2, samples.count - 1)) * inputs
         if samples.row_starts != NULL:
-            scatter(samples, number_of(samples, batch.first + i), inputs, scale, out + i * row)
+            scatter(samples, number_of(samples, block.first + i), inputs, scale, out + i * row)
         elif samples.bytes != NULL:
             convert(samples.bytes + start, samples.bytes + later, inputs, scale, out + i * row)
         else:
@@ -148,15 +148,13 @@ cdef inline void rescale(
         store_some(out + j, scale * load_some(x + j, <int>(size - j)), <int>(size - j))
 
 
-cdef void gather_targets(
-    const BatchSlice *batch, real[::1] out, Py_ssize_t top, Py_ssize_t rows
-) noexcept nogil:
+cdef void gather_targets(const Block *block, real[::1] out) noexcept nogil:
     """Copy the rows of targets of some samples, or write them out from the labels."""
-    cdef const Samples *samples = &batch.samples
-    cdef Py_ssize_t i, j, at, source, outputs = (<Net>batch.net).outputs
-    for i in range(top, top + rows):
-        at = i * (<Workspace>batch.workspace).target_row
-        source = number_of(samples, batch.first + i)
+    cdef const Samples *samples = &block.samples
+    cdef Py_ssize_t i, j, at, source, outputs = (<Net>block.net).outputs
+    for i in range(block.top, block.top + block.rows):
+        at = i * (<Workspace>block.workspace).target_row
+        source = number_of(samples, block.first + i)
         if samples.labels != NULL:
             for j in range(outputs):
                 out[at + j] = samples.other_target

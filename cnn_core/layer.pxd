@@ -5,10 +5,12 @@ knows no kinds; what each has to do stands in layer.pyx.
 """
 
 from .matrix cimport Range
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
+from .workspace cimport Arrays, Block, LayerBuffers, Workspace
 
 
 cdef class Layer:
+    # The network's: all layers have their parameters, and the gradients of these, in one of each.
+    cdef Arrays arrays
     # Values of a sample that come in and that go out; the number of the layer in the network's
     # description, and whether nothing is below it.
     cdef Py_ssize_t fan_in
@@ -24,29 +26,12 @@ cdef class Layer:
     cdef Py_ssize_t weights_size
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1
-    cdef void forward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil
-    cdef void predict(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil
-    cdef void backward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil
-    cdef void forward_all(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
-    ) noexcept nogil
-    cdef void backward_all(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
-    ) noexcept nogil
-    cdef void end_forward(self, LayerBuffers buffers, const BatchSlice *batch) noexcept nogil
+    cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil
+    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil
+    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil
+    cdef void forward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil
+    cdef void backward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil
+    cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil
-    cdef void update(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
-    ) noexcept nogil
-    cdef void update_all(
-        self, LayerBuffers buffers, const BatchSlice *batch, ThreadBuffers thread
-    ) noexcept nogil
+    cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil
+    cdef void update_all(self, LayerBuffers buffers, const Block *block) noexcept nogil

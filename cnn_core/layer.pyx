@@ -6,7 +6,7 @@ all rows and writes parameters of its own. So nothing is locked, and no sum depe
 """
 
 from .matrix cimport Range
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
+from .workspace cimport Block, LayerBuffers, Workspace
 
 
 cdef class Layer:
@@ -18,51 +18,34 @@ cdef class Layer:
         buffers.delta = buffers.input_delta
         return 0
 
-    cdef void forward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
-        """Make outputs of inputs in a step of training, for `rows` samples from row `top` on."""
-        self.predict(buffers, batch, top, rows, thread)
+    cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """Make outputs of inputs in a step of training, for the samples of a block."""
+        self.predict(buffers, block)
 
-    cdef void predict(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """The same in a prediction."""
 
-    cdef void backward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """Make input_delta of delta."""
 
-    cdef void forward_all(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
-    ) noexcept nogil:
+    cdef void forward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
         """Take the place of `forward` where there are barrier tasks: some columns of all samples."""
 
-    cdef void backward_all(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
-    ) noexcept nogil:
+    cdef void backward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
         """Take the place of `backward` likewise."""
 
-    cdef void end_forward(self, LayerBuffers buffers, const BatchSlice *batch) noexcept nogil:
+    cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """All samples of a step have gone forward, and their loss is finite."""
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
         """Where the parameters of a piece stand."""
         return Range(0, 0, 0, 0, 0, 0, False)
 
-    cdef void update(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
-    ) noexcept nogil:
+    cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         """Find the gradient of a piece over all samples of the slice, and take its step if asked for."""
 
-    cdef void update_all(
-        self, LayerBuffers buffers, const BatchSlice *batch, ThreadBuffers thread
-    ) noexcept nogil:
+    cdef void update_all(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """The same for all pieces, on one thread."""
         cdef Py_ssize_t piece
         for piece in range(self.pieces):
-            self.update(buffers, batch, piece, thread)
+            self.update(buffers, block, piece)

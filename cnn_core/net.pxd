@@ -1,11 +1,8 @@
 """A network as the loops see it: its layers, and the arrays that they share."""
 
-from libc.stdint cimport uint64_t
-
 from .losses cimport Loss
 from .optimizers cimport Update
-from .scalar cimport real
-from .workspace cimport Workspace
+from .workspace cimport Arrays, Workspace
 
 
 cdef class Net:
@@ -32,14 +29,7 @@ cdef class Net:
     cdef bint groups
     # Most samples of a block.
     cdef Py_ssize_t block_size
-    # Flat arrays, laid out alike; the moments are empty where the optimizer keeps none, the average
-    # where it is not kept; the running averages of batch normalization.
-    cdef real[::1] parameters
-    cdef real[::1] gradient
-    cdef real[::1] first_moment
-    cdef real[::1] second_moment
-    cdef real[::1] average
-    cdef real[::1] statistics
+    cdef Arrays arrays
     cdef bint averages
     cdef double input_scale
     cdef double l2
@@ -51,7 +41,6 @@ cdef class Net:
     cdef Update optimizer
     # Whether a step is parameters - rate * gradient and no more.
     cdef bint plain
-    cdef uint64_t key
     # The article's rule has a bias for each sample of the training, 0 of them before it.
     cdef bint article
     cdef Py_ssize_t article_samples

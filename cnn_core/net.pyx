@@ -9,6 +9,7 @@ from .workspace cimport (
     PIECE_COLUMNS,
     PIECE_ROWS,
     SLICE_ROWS,
+    Arrays,
     LayerBuffers,
     ThreadBuffers,
     Workspace,
@@ -34,6 +35,7 @@ cdef class Net:
         """Take the layers, and number their pieces."""
         cdef Layer layer
         cdef Py_ssize_t number, largest = 0
+        self.arrays = Arrays.__new__(Arrays)
         self.size = len(layers)
         self.layers = layers
         self.layer_at = <void **>PyMem_RawCalloc(self.size, sizeof(void *))
@@ -41,6 +43,7 @@ cdef class Net:
             raise MemoryError(f"no memory for {self.size} layers")
         for number, layer in enumerate(layers):
             self.layer_at[number] = <void *>layer
+            layer.arrays = self.arrays
             layer.is_first = number == 0
             layer.first_piece = self.pieces
             self.pieces += layer.pieces

@@ -6,7 +6,7 @@ All arrays of samples of a call have one shape, the distance between rows includ
 from .layer cimport Layer
 from .matrix cimport Shape
 from .scalar cimport real
-from .workspace cimport BatchSlice, LayerBuffers
+from .workspace cimport Block, LayerBuffers
 
 
 cdef struct Units:
@@ -22,9 +22,7 @@ cdef class NormalizationLayer(Layer):
     cdef bint over_batch
     cdef Units units
 
-    cdef Shape columns(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
-    ) noexcept nogil
+    cdef Shape columns(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil
 
 
 cdef NormalizationLayer normalization_layer(

@@ -7,10 +7,9 @@ sample is made of LANES sums, in the same way at every level, so that a vector c
 cimport cython
 
 from .matrix cimport Range, Shape
-from .net cimport Net
 from .scalar cimport real, real_multiply_add
 from .update cimport apply_step
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
+from .workspace cimport Block, LayerBuffers, Workspace, block_shape
 
 cdef extern from "vector.h" nogil:
     real square_root(real x)
@@ -40,66 +39,51 @@ cdef class NormalizationLayer(Layer):
         buffers.statistics = workspace.carve_reals(2 * self.fan_out)
         return 0
 
-    cdef void forward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         normalize_rows(
-            buffers.inputs, (<Net>batch.net).parameters, self.units,
-            Shape(top * buffers.row, rows, self.fan_out, buffers.row), top,
+            buffers.inputs, self.arrays.parameters, self.units,
+            block_shape(block, self.fan_out, buffers.row), block.top,
             buffers.inputs, buffers.spread, buffers.outputs,
         )
 
-    cdef void predict(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         if self.over_batch:
             normalize_by(
-                (<Net>batch.net).statistics, (<Net>batch.net).parameters, self.units,
-                buffers.inputs, Shape(top * buffers.row, rows, self.fan_out, buffers.row),
+                self.arrays.statistics, self.arrays.parameters, self.units,
+                buffers.inputs, block_shape(block, self.fan_out, buffers.row),
                 buffers.outputs,
             )
         else:
-            self.forward(buffers, batch, top, rows, thread)
+            self.forward(buffers, block)
 
-    cdef void backward(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows,
-        ThreadBuffers thread,
-    ) noexcept nogil:
+    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         rows_backward(
-            buffers.inputs, buffers.spread, (<Net>batch.net).parameters, self.units, buffers.delta,
-            Shape(top * buffers.row, rows, self.fan_out, buffers.row), top, buffers.input_delta,
+            buffers.inputs, buffers.spread, self.arrays.parameters, self.units, buffers.delta,
+            block_shape(block, self.fan_out, buffers.row), block.top, buffers.input_delta,
         )
 
-    cdef void forward_all(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
-    ) noexcept nogil:
+    cdef void forward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
         normalize_few(
-            buffers.inputs, (<Net>batch.net).parameters, self.units,
-            self.columns(buffers, batch, task), task * ABREAST, buffers.inputs, buffers.spread,
+            buffers.inputs, self.arrays.parameters, self.units,
+            self.columns(buffers, block, task), task * ABREAST, buffers.inputs, buffers.spread,
             buffers.outputs, buffers.statistics,
         )
 
-    cdef void backward_all(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
-    ) noexcept nogil:
+    cdef void backward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
         few_backward(
-            buffers.inputs, buffers.spread, (<Net>batch.net).parameters, self.units, buffers.delta,
-            self.columns(buffers, batch, task), task * ABREAST, buffers.input_delta,
+            buffers.inputs, buffers.spread, self.arrays.parameters, self.units, buffers.delta,
+            self.columns(buffers, block, task), task * ABREAST, buffers.input_delta,
         )
 
-    cdef Shape columns(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t task
-    ) noexcept nogil:
+    cdef Shape columns(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
         """All samples of the workspace, the columns of a task."""
-        return columns_from(Shape(0, batch.rows, self.fan_out, buffers.row), task * ABREAST)
+        return columns_from(Shape(0, block.rows, self.fan_out, buffers.row), task * ABREAST)
 
-    cdef void end_forward(self, LayerBuffers buffers, const BatchSlice *batch) noexcept nogil:
+    cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         # One sample has no variance to tell of.
-        if self.over_batch and batch.batch_rows > 1:
+        if self.over_batch and block.batch_rows > 1:
             move_averages(
-                buffers.statistics, (<Net>batch.net).statistics, self.units.mean, 2 * self.fan_out
+                buffers.statistics, self.arrays.statistics, self.units.mean, 2 * self.fan_out
             )
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
@@ -108,22 +92,18 @@ cdef class NormalizationLayer(Layer):
             2 * self.fan_out, False,
         )
 
-    cdef void update(
-        self, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t piece, ThreadBuffers thread
-    ) noexcept nogil:
+    cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         """The gradient of bias and gain, which stand one behind the other, and the step."""
-        cdef Shape shape = Shape(
-            batch.top * buffers.row, batch.rows, self.fan_out, buffers.row
-        )
+        cdef Shape shape = block_shape(block, self.fan_out, buffers.row)
         cdef Range where = self.range_of(piece)
-        if not batch.adds:
-            (<Net>batch.net).gradient[where.start : where.start + where.columns] = 0
-        add_rows(buffers.delta, shape, (<Net>batch.net).gradient, self.units.bias)
+        if not block.adds:
+            self.arrays.gradient[where.start : where.start + where.columns] = 0
+        add_rows(buffers.delta, shape, self.arrays.gradient, self.units.bias)
         add_products(
-            buffers.delta, buffers.inputs, shape, (<Net>batch.net).gradient, self.units.gain
+            buffers.delta, buffers.inputs, shape, self.arrays.gradient, self.units.gain
         )
-        if batch.steps:
-            apply_step(batch, (<Net>batch.net).gradient, &where)
+        if block.steps:
+            apply_step(block, self.arrays.gradient, &where)
 
 
 cdef NormalizationLayer normalization_layer(

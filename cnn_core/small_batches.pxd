@@ -1,11 +1,9 @@
 """Small steps, several at once as far as the first layer goes. How: small_batches.pyx."""
 
 from .net cimport Net
-from .workspace cimport BatchSlice
+from .workspace cimport Block
 
 
 cdef bint can_group(Net net)
 cdef Py_ssize_t group_of(Net net, Py_ssize_t batch)
-cdef Py_ssize_t take_steps(
-    BatchSlice *batch, Py_ssize_t rows, Py_ssize_t batch_size, double *total
-) noexcept nogil
+cdef Py_ssize_t take_steps(Block *block, Py_ssize_t batch_size, double *total) noexcept nogil

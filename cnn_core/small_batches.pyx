@@ -17,13 +17,13 @@ from .backward cimport backward_layers, loss_and_output_delta
 from .dense cimport Target, product
 from .dense_layer cimport DenseLayer
 from .forward cimport forward_layers
-from .gather cimport ask_for_quarter, gather_slice, total_of
+from .gather cimport ask_for_quarter, gather_block, total_of
 from .layer cimport Layer
 from .matrix cimport Matrix
 from .net cimport Net
 from .scalar cimport real
 from .update cimport update_layer
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
+from .workspace cimport Block, LayerBuffers, ThreadBuffers, Workspace
 
 cdef enum:
     # Samples of a group: enough for a full tile of the product, and few enough that the square of
@@ -47,31 +47,31 @@ cdef Py_ssize_t group_of(Net net, Py_ssize_t batch):
     return GROUP_ROWS // batch * batch if net.groups and 2 * batch <= GROUP_ROWS else 0
 
 
-cdef inline void ask_ahead(const BatchSlice *batch, Py_ssize_t group, int quarter) noexcept nogil:
+cdef inline void ask_ahead(const Block *block, Py_ssize_t group, int quarter) noexcept nogil:
     """Ask for a quarter of the samples that stand in the next group where those of this step do.
 
     For all of them at once the core would have to wait.
     """
     cdef Py_ssize_t i
-    for i in range(batch.first + batch.top, batch.first + batch.top + batch.rows):
-        ask_for_quarter(&batch.samples, (<Net>batch.net).inputs, i + group, quarter)
+    for i in range(block.first + block.top, block.first + block.top + block.rows):
+        ask_for_quarter(&block.samples, (<Net>block.net).inputs, i + group, quarter)
 
 
 cdef void add_earlier_steps(
-    LayerBuffers buffers, ThreadBuffers thread, const BatchSlice *batch, Py_ssize_t units,
-    const real *gram,
+    LayerBuffers buffers, const Block *block, Py_ssize_t units, const real *gram
 ) noexcept nogil:
     """Add to what the group's weights make of the samples what the steps before would have changed."""
-    cdef real *z = &buffers.outputs[batch.top * buffers.row]
+    cdef real *z = &buffers.outputs[block.top * buffers.row]
     product(
-        Matrix(gram + batch.top * GROUP_ROWS, GROUP_ROWS, 1),
-        Matrix(&buffers.delta[0], buffers.row, 1), batch.rows, units, batch.top,
-        Target(z, buffers.row, -batch.step.rate, z, buffers.row, False), NULL, thread.product,
+        Matrix(gram + block.top * GROUP_ROWS, GROUP_ROWS, 1),
+        Matrix(&buffers.delta[0], buffers.row, 1), block.rows, units, block.top,
+        Target(z, buffers.row, -block.step.rate, z, buffers.row, False), NULL,
+        (<ThreadBuffers>block.thread).product,
     )
 
 
 cdef void products_between(
-    LayerBuffers buffers, ThreadBuffers thread, Py_ssize_t inputs, Py_ssize_t rows, real *gram
+    LayerBuffers buffers, const Block *block, Py_ssize_t inputs, real *gram
 ) noexcept nogil:
     """x @ x.T + 1, the one for the bias."""
     cdef real one[GROUP_ROWS]
@@ -80,58 +80,53 @@ cdef void products_between(
         one[i] = 1
     product(
         Matrix(&buffers.inputs[0], buffers.input_row, 1),
-        Matrix(&buffers.inputs[0], 1, buffers.input_row), rows, rows, inputs,
-        Target(&one[0], 0, 1, gram, GROUP_ROWS, False), NULL, thread.product,
+        Matrix(&buffers.inputs[0], 1, buffers.input_row), block.rows, block.rows, inputs,
+        Target(&one[0], 0, 1, gram, GROUP_ROWS, False), NULL, (<ThreadBuffers>block.thread).product,
     )
 
 
-cdef Py_ssize_t take_steps(
-    BatchSlice *batch, Py_ssize_t rows, Py_ssize_t batch_size, double *total
-) noexcept nogil:
-    """Take the steps of a group of `rows` samples, `batch_size` a step, the last one with what is left.
+cdef Py_ssize_t take_steps(Block *block, Py_ssize_t batch_size, double *total) noexcept nogil:
+    """Take the steps of a group of samples, `batch_size` a step, the last one with what is left.
 
-    The slice says where the group begins and what its first step is. No step is taken from one on
-    whose loss is not finite; how many samples were judged is returned, and what they count in `total`.
+    The block says where the group begins, how many samples it has and what its first step is. No step
+    is taken from one on whose loss is not finite; how many samples were judged is returned, and what
+    they count in `total`.
     """
-    cdef void *first = (<Workspace>batch.workspace).layer_at[0]
-    cdef void *own = (<Workspace>batch.workspace).thread_at[0]
-    cdef Py_ssize_t size = (<Net>batch.net).size, units = (<Net>batch.net).first_units
+    cdef void *first = (<Workspace>block.workspace).layer_at[0]
+    cdef Py_ssize_t size = (<Net>block.net).size, units = (<Net>block.net).first_units
     cdef real gram[GROUP_ROWS * GROUP_ROWS]
-    cdef Py_ssize_t start = 0, judged = 0, i, l
+    cdef Py_ssize_t rows = block.rows, start = 0, judged = 0, i, l
     cdef double loss = 0
-    gather_slice(batch, 0, rows)
-    (<Layer>(<Net>batch.net).layer_at[0]).forward(
-        <LayerBuffers>first, batch, 0, rows, <ThreadBuffers>own
-    )
-    products_between(
-        <LayerBuffers>first, <ThreadBuffers>own, (<Net>batch.net).inputs, rows, &gram[0]
-    )
+    block.thread = (<Workspace>block.workspace).thread_at[0]
+    gather_block(block)
+    (<Layer>(<Net>block.net).layer_at[0]).forward(<LayerBuffers>first, block)
+    products_between(<LayerBuffers>first, block, (<Net>block.net).inputs, &gram[0])
     total[0] = 0
     while start < rows:
-        batch.top = start
-        batch.rows = batch.batch_rows = min(batch_size, rows - start)
-        batch.total = total_of(batch)
+        block.top = start
+        block.rows = block.batch_rows = min(batch_size, rows - start)
+        block.total = total_of(block)
         if start > 0:
-            add_earlier_steps(<LayerBuffers>first, <ThreadBuffers>own, batch, units, &gram[0])
-        ask_ahead(batch, rows, 0)
-        forward_layers(batch, 1, start, batch.rows, 0)
-        ask_ahead(batch, rows, 1)
-        loss_and_output_delta(batch, start, batch.rows)
-        judged = start + batch.rows
-        total[0] += batch.total
+            add_earlier_steps(<LayerBuffers>first, block, units, &gram[0])
+        ask_ahead(block, rows, 0)
+        forward_layers(block, 1)
+        ask_ahead(block, rows, 1)
+        loss_and_output_delta(block)
+        judged = start + block.rows
+        total[0] += block.total
         for i in range(start, judged):
-            loss += (<Workspace>batch.workspace).losses[i]
+            loss += (<Workspace>block.workspace).losses[i]
         if not isfinite(loss):
             break
-        ask_ahead(batch, rows, 2)
-        backward_layers(batch, size - 2, start, batch.rows, 0)
-        ask_ahead(batch, rows, 3)
+        ask_ahead(block, rows, 2)
+        backward_layers(block, size - 2)
+        ask_ahead(block, rows, 3)
         for l in range(1, size):
-            update_layer(batch, l)
-        batch.number += 1
-        start += batch.rows
-    batch.top = 0
-    batch.rows = start
+            update_layer(block, l)
+        block.number += 1
+        start += block.rows
+    block.top = 0
+    block.rows = start
     if start > 0:
-        update_layer(batch, 0)
+        update_layer(block, 0)
     return judged

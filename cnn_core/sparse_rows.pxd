@@ -1,7 +1,7 @@
 """The first layer on sparse rows, by the values that they store. How: sparse_rows.pyx."""
 
 from .scalar cimport real
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers
+from .workspace cimport Block, LayerBuffers
 
 
 cdef struct SparseWeights:
@@ -12,14 +12,11 @@ cdef struct SparseWeights:
 
 
 cdef void sparse_affine(
-    const SparseWeights *weights, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top,
-    Py_ssize_t rows, ThreadBuffers thread, const real *bias,
+    const SparseWeights *weights, LayerBuffers buffers, const Block *block, const real *bias
 ) noexcept nogil
-cdef bint any_value_nonfinite(
-    const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows
-) noexcept nogil
-cdef void sort_by_pieces(const BatchSlice *batch) noexcept nogil
+cdef bint any_value_nonfinite(const Block *block) noexcept nogil
+cdef void sort_by_pieces(const Block *block) noexcept nogil
 cdef void sparse_products(
-    const BatchSlice *batch, LayerBuffers buffers, Py_ssize_t piece, Py_ssize_t column,
+    const Block *block, LayerBuffers buffers, Py_ssize_t piece, Py_ssize_t column,
     Py_ssize_t columns, real *out,
 ) noexcept nogil

@@ -16,7 +16,7 @@ from .scalar cimport real, real_multiply_add
 from .workspace cimport (
     PIECE_COLUMNS,
     PIECE_ROWS,
-    BatchSlice,
+    Block,
     LayerBuffers,
     Samples,
     SparseEntry,
@@ -36,21 +36,20 @@ cdef enum:
 
 
 cdef void sparse_affine(
-    const SparseWeights *weights, LayerBuffers buffers, const BatchSlice *batch, Py_ssize_t top,
-    Py_ssize_t rows, ThreadBuffers thread, const real *bias,
+    const SparseWeights *weights, LayerBuffers buffers, const Block *block, const real *bias
 ) noexcept nogil:
-    """inputs @ weights + bias for the rows from `top` on; the bias may be NULL."""
-    cdef const Samples *samples = &batch.samples
+    """inputs @ weights + bias for the samples of a block; the bias may be NULL."""
+    cdef const Samples *samples = &block.samples
     cdef Py_ssize_t i, j, sample, columns
-    for i in range(top, top + rows):
-        sample = number_of(samples, batch.first + i)
+    for i in range(block.top, block.top + block.rows):
+        sample = number_of(samples, block.first + i)
         j = 0
         while j < weights.fan_out:
             columns = min(<Py_ssize_t>SUMMED_COLUMNS, weights.fan_out - j)
             row_product(
                 weights, samples, samples.row_starts[sample], samples.row_starts[sample + 1],
-                <real>(<Net>batch.net).input_scale, j, columns,
-                bias + j if bias != NULL else NULL, &thread.gradient[0],
+                <real>(<Net>block.net).input_scale, j, columns,
+                bias + j if bias != NULL else NULL, &(<ThreadBuffers>block.thread).gradient[0],
                 &buffers.outputs[i * buffers.row + j],
             )
             j += columns
@@ -113,32 +112,30 @@ cdef inline void prefetch_row(const real *row, Py_ssize_t columns) noexcept nogi
         i += CACHE_LINE
 
 
-cdef bint any_value_nonfinite(
-    const BatchSlice *batch, Py_ssize_t top, Py_ssize_t rows
-) noexcept nogil:
+cdef bint any_value_nonfinite(const Block *block) noexcept nogil:
     """Whether a scaled value of some samples is infinite or NaN."""
-    cdef const Samples *samples = &batch.samples
-    cdef real scale = <real>(<Net>batch.net).input_scale
+    cdef const Samples *samples = &block.samples
+    cdef real scale = <real>(<Net>block.net).input_scale
     cdef Py_ssize_t i, k, sample
     cdef int found = 0
-    for i in range(top, top + rows):
-        sample = number_of(samples, batch.first + i)
+    for i in range(block.top, block.top + block.rows):
+        sample = number_of(samples, block.first + i)
         for k in range(samples.row_starts[sample], samples.row_starts[sample + 1]):
             found |= is_nonfinite(scale * samples.values[k])
     return found
 
 
-cdef void sort_by_pieces(const BatchSlice *batch) noexcept nogil:
+cdef void sort_by_pieces(const Block *block) noexcept nogil:
     """Sort the values of a slice by the pieces of the first layer's weights, the samples in order."""
-    cdef const Samples *samples = &batch.samples
+    cdef const Samples *samples = &block.samples
     cdef Py_ssize_t *ends = samples.entry_ends
-    cdef Py_ssize_t inputs = (<Net>batch.net).inputs
-    cdef real scale = <real>(<Net>batch.net).input_scale
+    cdef Py_ssize_t inputs = (<Net>block.net).inputs
+    cdef real scale = <real>(<Net>block.net).input_scale
     cdef Py_ssize_t pieces = (inputs + PIECE_ROWS - 1) // PIECE_ROWS
     cdef Py_ssize_t i, k, sample, column, piece, total = 0, size
     memset(ends, 0, <size_t>pieces * sizeof(Py_ssize_t))
-    for i in range(batch.top, batch.top + batch.rows):
-        sample = number_of(samples, batch.first + i)
+    for i in range(block.top, block.top + block.rows):
+        sample = number_of(samples, block.first + i)
         for k in range(samples.row_starts[sample], samples.row_starts[sample + 1]):
             column = samples.columns[k]
             if 0 <= column < inputs:
@@ -148,8 +145,8 @@ cdef void sort_by_pieces(const BatchSlice *batch) noexcept nogil:
         size = ends[piece]
         ends[piece] = total
         total += size
-    for i in range(batch.top, batch.top + batch.rows):
-        sample = number_of(samples, batch.first + i)
+    for i in range(block.top, block.top + block.rows):
+        sample = number_of(samples, block.first + i)
         for k in range(samples.row_starts[sample], samples.row_starts[sample + 1]):
             # Looked at again, since the caller's array may have been changed meanwhile.
             column = samples.columns[k]
@@ -162,7 +159,7 @@ cdef void sort_by_pieces(const BatchSlice *batch) noexcept nogil:
 
 
 cdef void sparse_products(
-    const BatchSlice *batch, LayerBuffers buffers, Py_ssize_t piece, Py_ssize_t column,
+    const Block *block, LayerBuffers buffers, Py_ssize_t piece, Py_ssize_t column,
     Py_ssize_t columns, real *out,
 ) noexcept nogil:
     """out = inputs.T @ delta for the weights of a piece, `columns` columns from `column` on.
@@ -172,10 +169,10 @@ cdef void sparse_products(
     cdef const SparseEntry *entry
     cdef const real *row
     cdef real *sums
-    cdef Py_ssize_t j, n, start = batch.samples.entry_ends[piece - 1] if piece > 0 else 0
+    cdef Py_ssize_t j, n, start = block.samples.entry_ends[piece - 1] if piece > 0 else 0
     memset(out, 0, <size_t>(PIECE_ROWS * PIECE_COLUMNS) * sizeof(real))
-    for n in range(start, batch.samples.entry_ends[piece]):
-        entry = &batch.samples.entries[n]
+    for n in range(start, block.samples.entry_ends[piece]):
+        entry = &block.samples.entries[n]
         row = &buffers.delta[entry.row * buffers.row + column]
         sums = out + entry.column * PIECE_COLUMNS
         for j in range(columns):

@@ -2,12 +2,11 @@
 
 from .matrix cimport Range
 from .scalar cimport real
-from .workspace cimport BatchSlice
+from .workspace cimport Block
 
 
-cdef void add_decay(const BatchSlice *batch, real[::1] gradient, const Range *where) noexcept nogil
-cdef void apply_step(const BatchSlice *batch, real[::1] gradient, const Range *where) noexcept nogil
-cdef void update_layer(const BatchSlice *batch, Py_ssize_t l) noexcept nogil
+cdef void apply_step(const Block *block, real[::1] gradient, const Range *where) noexcept nogil
+cdef void update_layer(const Block *block, Py_ssize_t l) noexcept nogil
 cdef double squared_weights(void *net) noexcept nogil
 # Tasks for `run`.
 cdef void update_piece(void *context, Py_ssize_t piece, int thread) noexcept nogil

@@ -9,12 +9,12 @@ from .layer cimport Layer
 from .matrix cimport Range
 from .net cimport Net
 from .scalar cimport multiply_add, real, real_multiply_add
-from .workspace cimport BatchSlice, LayerBuffers, ThreadBuffers, Workspace
+from .workspace cimport Block, LayerBuffers, Workspace
 
 
-cdef inline Py_ssize_t layer_of(const BatchSlice *batch, Py_ssize_t *piece) noexcept nogil:
+cdef inline Py_ssize_t layer_of(const Block *block, Py_ssize_t *piece) noexcept nogil:
     """The layer that a piece belongs to; the piece becomes its number there."""
-    cdef void **layers = (<Net>batch.net).layer_at
+    cdef void **layers = (<Net>block.net).layer_at
     cdef Py_ssize_t l = 0
     while piece[0] >= (<Layer>layers[l]).first_piece + (<Layer>layers[l]).pieces:
         l += 1
@@ -24,44 +24,44 @@ cdef inline Py_ssize_t layer_of(const BatchSlice *batch, Py_ssize_t *piece) noex
 
 cdef void update_piece(void *context, Py_ssize_t piece, int thread) noexcept nogil:
     """The gradient of a piece over the samples of a slice, and the step if it is asked for."""
-    cdef const BatchSlice *batch = <const BatchSlice *>context
-    cdef Py_ssize_t l = layer_of(batch, &piece)
-    (<Layer>(<Net>batch.net).layer_at[l]).update(
-        <LayerBuffers>(<Workspace>batch.workspace).layer_at[l], batch, piece,
-        <ThreadBuffers>(<Workspace>batch.workspace).thread_at[thread],
+    cdef Block block = (<const Block *>context)[0]
+    cdef Py_ssize_t l = layer_of(&block, &piece)
+    block.thread = (<Workspace>block.workspace).thread_at[thread]
+    (<Layer>(<Net>block.net).layer_at[l]).update(
+        <LayerBuffers>(<Workspace>block.workspace).layer_at[l], &block, piece
     )
 
 
-cdef void update_layer(const BatchSlice *batch, Py_ssize_t l) noexcept nogil:
+cdef void update_layer(const Block *block, Py_ssize_t l) noexcept nogil:
     """All pieces of a layer, on the thread that asks."""
-    (<Layer>(<Net>batch.net).layer_at[l]).update_all(
-        <LayerBuffers>(<Workspace>batch.workspace).layer_at[l], batch,
-        <ThreadBuffers>(<Workspace>batch.workspace).thread_at[0],
+    (<Layer>(<Net>block.net).layer_at[l]).update_all(
+        <LayerBuffers>(<Workspace>block.workspace).layer_at[l], block
     )
 
 
-cdef Range range_of(const BatchSlice *batch, Py_ssize_t piece) noexcept nogil:
-    cdef Py_ssize_t l = layer_of(batch, &piece)
-    return (<Layer>(<Net>batch.net).layer_at[l]).range_of(piece)
+cdef Range range_of(const Block *block, Py_ssize_t piece) noexcept nogil:
+    cdef Py_ssize_t l = layer_of(block, &piece)
+    return (<Layer>(<Net>block.net).layer_at[l]).range_of(piece)
 
 
 cdef void finish_gradient(void *context, Py_ssize_t piece, int thread) noexcept nogil:
     """The share of the l2 term in a gradient that is there, and the sum of its squares."""
-    cdef const BatchSlice *batch = <const BatchSlice *>context
-    cdef Range where = range_of(batch, piece)
-    if where.decays:
-        add_decay(batch, (<Net>batch.net).gradient, &where)
-    (<Workspace>batch.workspace).squares[piece] = sum_of_squares(
-        (<Net>batch.net).gradient, &where
+    cdef const Block *block = <const Block *>context
+    cdef Range where = range_of(block, piece)
+    add_decay(block, (<Net>block.net).arrays.gradient, &where)
+    (<Workspace>block.workspace).squares[piece] = sum_of_squares(
+        (<Net>block.net).arrays.gradient, &where
     )
 
 
 cdef void apply_clipped_step(void *context, Py_ssize_t piece, int thread) noexcept nogil:
     """The step of a piece, by a gradient that is there and scaled first."""
-    cdef const BatchSlice *batch = <const BatchSlice *>context
-    cdef Range where = range_of(batch, piece)
-    scale((<Net>batch.net).gradient, batch.scale, &where)
-    apply_step(batch, (<Net>batch.net).gradient, &where)
+    cdef const Block *block = <const Block *>context
+    cdef Range where = range_of(block, piece)
+    # The l2 term is in it already.
+    where.decays = False
+    scale((<Net>block.net).arrays.gradient, block.scale, &where)
+    apply_step(block, (<Net>block.net).arrays.gradient, &where)
 
 
 cdef void scale(real[::1] gradient, real factor, const Range *where) noexcept nogil:
@@ -94,16 +94,16 @@ cdef double squared_weights(void *net) noexcept nogil:
                 at = where.start + i * where.row
                 for j in range(where.columns):
                     total = multiply_add(
-                        (<Net>net).parameters[at + j], (<Net>net).parameters[at + j], total
+                        (<Net>net).arrays.parameters[at + j], (<Net>net).arrays.parameters[at + j], total
                     )
     return total
 
 
-cdef void add_decay(const BatchSlice *batch, real[::1] gradient, const Range *where) noexcept nogil:
-    """Add the gradient of the l2 term for some weights."""
-    if (<Net>batch.net).l2 > 0 and batch.total > 0:
+cdef void add_decay(const Block *block, real[::1] gradient, const Range *where) noexcept nogil:
+    """Add the gradient of the l2 term for some parameters, if it holds for them."""
+    if where.decays and (<Net>block.net).l2 > 0 and block.total > 0:
         add_scaled(
-            <real>((<Net>batch.net).l2 / batch.total), (<Net>batch.net).parameters, gradient, where
+            <real>((<Net>block.net).l2 / block.total), (<Net>block.net).arrays.parameters, gradient, where
         )
 
 
@@ -117,17 +117,18 @@ cdef void add_scaled(
             gradient[to + j] = real_multiply_add(factor, parameters[at + j], gradient[to + j])
 
 
-cdef void apply_step(const BatchSlice *batch, real[::1] gradient, const Range *where) noexcept nogil:
-    """The step of some parameters; their gradient is limited in place."""
-    if (<Net>batch.net).clip_value > 0:
-        limit_values(<real>(<Net>batch.net).clip_value, gradient, where)
-    (<Net>batch.net).optimizer(
-        &batch.step, where, (<Net>batch.net).parameters, gradient, (<Net>batch.net).first_moment,
-        (<Net>batch.net).second_moment,
+cdef void apply_step(const Block *block, real[::1] gradient, const Range *where) noexcept nogil:
+    """The step of some parameters; the l2 term is added to their gradient, which is limited, in place."""
+    add_decay(block, gradient, where)
+    if (<Net>block.net).clip_value > 0:
+        limit_values(<real>(<Net>block.net).clip_value, gradient, where)
+    (<Net>block.net).optimizer(
+        &block.step, where, (<Net>block.net).arrays.parameters, gradient, (<Net>block.net).arrays.first_moment,
+        (<Net>block.net).arrays.second_moment,
     )
-    if (<Net>batch.net).averages:
+    if (<Net>block.net).averages:
         move_average(
-            batch.averaging_rate, (<Net>batch.net).parameters, (<Net>batch.net).average, where
+            block.averaging_rate, (<Net>block.net).arrays.parameters, (<Net>block.net).arrays.average, where
         )
 
 

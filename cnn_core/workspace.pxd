@@ -1,8 +1,9 @@
 """The memory that a batch takes, and the slices that it is cut into."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from .dense cimport ProductBuffers
+from .matrix cimport Shape
 from .optimizers cimport Step
 from .randomness cimport Counter
 from .scalar cimport real
@@ -47,6 +48,17 @@ cdef struct Samples:
     bint are_read_sparse
     SparseEntry *entries
     Py_ssize_t *entry_ends
+
+
+cdef class Arrays:
+    # A network's flat arrays, laid out alike; the moments are empty where the optimizer keeps none, the
+    # average where it is not kept. And the running averages of batch normalization.
+    cdef real[::1] parameters
+    cdef real[::1] gradient
+    cdef real[::1] first_moment
+    cdef real[::1] second_moment
+    cdef real[::1] average
+    cdef real[::1] statistics
 
 
 cdef class ThreadBuffers:
@@ -106,11 +118,12 @@ cdef class Workspace:
     cdef int carve_results(self, Py_ssize_t pieces) except -1
 
 
-cdef struct BatchSlice:
-    # Some consecutive samples of a batch, as many as there is room for. Borrowed: a `Net` and a
-    # `Workspace`.
+cdef struct Block:
+    # Some consecutive samples of a batch: as many as there is room for, or those of them that a thread
+    # takes in a task. Borrowed: a `Net`, a `Workspace`, and the `ThreadBuffers` of this thread.
     void *net
     void *workspace
+    void *thread
     Samples samples
     # They lie in the workspace from row `top` on. Number in the caller's order of the sample in row 0;
     # number of the first one in its batch; how many there are; and in the whole batch.
@@ -121,8 +134,10 @@ cdef struct BatchSlice:
     Py_ssize_t batch_rows
     # What the samples of the batch count together: as many, or the sum of their weights.
     double total
-    # Number of the step, from 0; how many blocks its samples are dealt out in.
+    # Number of the step, from 0, and the key of its random numbers; how many blocks the samples are
+    # dealt out in.
     Py_ssize_t number
+    uint64_t key
     Py_ssize_t blocks
     # The layer up to which all samples have come, -1 for none.
     Py_ssize_t layer
@@ -130,6 +145,8 @@ cdef struct BatchSlice:
     # one of a step, which then is taken.
     bint adds
     bint steps
+    # Whether that step is parameters - rate * gradient and no more.
+    bint plain
     Step step
     # What a clipped gradient is multiplied by, and how far the average moves.
     real scale
@@ -139,13 +156,16 @@ cdef struct BatchSlice:
 cdef struct Prediction:
     # Samples to be answered; out has no gaps. `nonfinite` becomes 1 if one of their values is infinite
     # or NaN.
-    BatchSlice batch
+    Block block
     real *out
     int64_t nonfinite
 
 
+cdef inline Shape block_shape(const Block *block, Py_ssize_t columns, Py_ssize_t row) noexcept nogil:
+    """Where the samples of a block stand in an array of the workspace."""
+    return Shape(block.top * row, block.rows, columns, row)
+
+
 cdef Py_ssize_t padded_stride(Py_ssize_t columns) noexcept nogil
-cdef void block_rows(
-    const BatchSlice *batch, Py_ssize_t block, Py_ssize_t *top, Py_ssize_t *rows
-) noexcept nogil
-cdef Counter counter_of(const BatchSlice *batch, Py_ssize_t layer, Py_ssize_t top) noexcept nogil
+cdef Block block_of(const Block *samples, Py_ssize_t number, int thread) noexcept nogil
+cdef Counter counter_of(const Block *block, Py_ssize_t layer) noexcept nogil

@@ -4,6 +4,9 @@ from typing import Any, final
 __pyx_capi__: dict[str, Any]
 
 @final
+class Arrays: ...
+
+@final
 class ThreadBuffers: ...
 
 @final

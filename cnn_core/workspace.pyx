@@ -16,6 +16,11 @@ cdef enum:
 
 
 @cython.final
+cdef class Arrays:
+    """A network's flat arrays."""
+
+
+@cython.final
 cdef class ThreadBuffers:
     """What a thread needs for a task."""
 
@@ -96,18 +101,18 @@ cdef Py_ssize_t padded_stride(Py_ssize_t columns) noexcept nogil:
     return columns
 
 
-cdef void block_rows(
-    const BatchSlice *batch, Py_ssize_t block, Py_ssize_t *top, Py_ssize_t *rows
-) noexcept nogil:
-    """The rows of a block: pairs, as evenly as it goes, since nobody goes on before all have come."""
-    cdef Py_ssize_t pairs = (batch.rows + 1) // 2
-    cdef Py_ssize_t start = pairs * block // batch.blocks * 2
-    rows[0] = min(batch.rows, pairs * (block + 1) // batch.blocks * 2) - start
-    top[0] = start + batch.top
+cdef Block block_of(const Block *samples, Py_ssize_t number, int thread) noexcept nogil:
+    """A block, for a thread: pairs, as evenly as it goes, since nobody goes on before all have come."""
+    cdef Block block = samples[0]
+    cdef Py_ssize_t pairs = (samples.rows + 1) // 2
+    cdef Py_ssize_t start = pairs * number // samples.blocks * 2
+    block.rows = min(samples.rows, pairs * (number + 1) // samples.blocks * 2) - start
+    block.top += start
+    block.first_in_batch += start
+    block.thread = (<Workspace>samples.workspace).thread_at[thread]
+    return block
 
 
-cdef Counter counter_of(const BatchSlice *batch, Py_ssize_t layer, Py_ssize_t top) noexcept nogil:
+cdef Counter counter_of(const Block *block, Py_ssize_t layer) noexcept nogil:
     """Where the random numbers of a dropout begin."""
-    return Counter(
-        <uint32_t>(batch.first_in_batch + top - batch.top), <uint32_t>layer, <uint32_t>batch.number
-    )
+    return Counter(<uint32_t>block.first_in_batch, <uint32_t>layer, <uint32_t>block.number)
