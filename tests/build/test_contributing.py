@@ -91,7 +91,7 @@ def test_an_addition_is_three_files(source_tree):
         "cnn_core/optimizers.pyx",
         "pysrc/cnn_core/backends/numpy/activations.py",
         "pysrc/cnn_core/backends/numpy/optimizers.py",
-        "pysrc/cnn_core/layers.py",
+        "pysrc/cnn_core/layers/base.py",
         "pysrc/cnn_core/optimizers.py",
     }
 

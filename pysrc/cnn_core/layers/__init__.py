@@ -1,0 +1,49 @@
+"""Descriptions of layers: frozen, without parameters and without arithmetic.
+
+A kind of layer is a subclass of `LayerBase` that `LayerDescription` names. So it is in `LAYERS`, by
+which networks and files know it. Each backend has its arithmetic: a class in
+``backends/numpy/layers.py``, and a branch in ``cnn_core/describe.pyx``.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, get_args
+
+from cnn_core.layers.base import (
+    ACTIVATIONS,
+    EPSILON,
+    HIDDEN_ACTIVATIONS,
+    LAST_LAYER_ACTIVATIONS,
+    NORMALIZATIONS,
+    STATISTICS_MOMENTUM,
+    Activation,
+    LayerArrays,
+    LayerBase,
+    Normalization,
+)
+from cnn_core.layers.dense import Dense
+from cnn_core.layers.embedding import MOST_CODES, Embedding
+
+__all__ = [
+    "ACTIVATIONS",
+    "EPSILON",
+    "HIDDEN_ACTIVATIONS",
+    "LAST_LAYER_ACTIVATIONS",
+    "LAYERS",
+    "MOST_CODES",
+    "NORMALIZATIONS",
+    "STATISTICS_MOMENTUM",
+    "Activation",
+    "Dense",
+    "Embedding",
+    "LayerArrays",
+    "LayerBase",
+    "LayerDescription",
+    "Normalization",
+]
+
+LayerDescription: TypeAlias = Dense | Embedding
+# The registry of kinds of layers, by the names that files have for them.
+LAYERS: dict[str, type[LayerDescription]] = {
+    kind.__name__: kind for kind in get_args(LayerDescription)
+}

@@ -1,0 +1,156 @@
+"""What networks ask of every kind of layer, and the names that kinds share."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import sys
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
+
+from cnn_core.types import FloatArray
+from cnn_core.validation import shown
+
+Activation: TypeAlias = Literal[
+    "identity",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "softplus",
+    "exp",
+    "softmax",
+]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+# Only for the last layer: a layer above would lose their meaning, or their range.
+LAST_LAYER_ACTIVATIONS: tuple[Activation, ...] = ("softmax", "exp")
+HIDDEN_ACTIVATIONS: tuple[Activation, ...] = tuple(
+    name for name in ACTIVATIONS if name not in LAST_LAYER_ACTIVATIONS
+)
+Normalization: TypeAlias = Literal["batch", "layer"]
+NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
+# Added to a variance before its root is taken.
+EPSILON = 1e-5
+STATISTICS_MOMENTUM = 0.1
+
+
+def size(name: str, value: Any) -> int:
+    """Return a number of values, at least 1.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or not 1 <= value <= sys.maxsize:
+        raise ValueError(f"{name}: expected a whole number of at least 1, found {shown(value)}")
+    return int(value)
+
+
+class LayerArrays(NamedTuple):
+    """What a layer has in a flat array of parameters, or of gradients: views.
+
+    Attributes
+    ----------
+    weights : array
+        Of the shape `LayerBase.weights_shape`.
+    bias : (units,) array
+        For the article's rule (samples, units).
+    gain : (units,) array or None
+        None without normalization.
+    """
+
+    weights: FloatArray
+    bias: FloatArray
+    gain: FloatArray | None
+
+
+class LayerBase(ABC):
+    """What networks ask of a kind of layer, beside its fields.
+
+    Each kind has the attributes ``fan_in`` and ``fan_out``, the numbers of values of a sample that
+    come in and go out, and ``activation``, ``dropout`` and ``normalization``. Its parameters are
+    the weights, row by row, then the bias, then the gain.
+
+    Attributes
+    ----------
+    reads_columns : bool
+        Whether it takes the columns of the samples themselves, codes among them. It is the first
+        layer then, of a network whose `input_scale` is 1.
+    may_be_last : bool
+        Whether a network may end with it.
+    """
+
+    reads_columns: ClassVar[bool] = False
+    may_be_last: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def weights_shape(self) -> tuple[int, ...]:
+        """Shape of the weights."""
+
+    @property
+    @abstractmethod
+    def units(self) -> int:
+        """Number of biases, and of gains if it has them."""
+
+    @property
+    @abstractmethod
+    def fans(self) -> tuple[float, int] | None:
+        """What first weights are drawn by (see `cnn_core.initializers.initialize`).
+
+        Inputs of a unit, and units that an input goes to. None: weights with deviation 1.
+        """
+
+    @property
+    def has_gain(self) -> bool:
+        """Whether it has a gain for each unit, as layers with normalization do."""
+        return False
+
+    @property
+    def n_statistics(self) -> int:
+        """Number of running averages of batch normalization: means, then variances."""
+        return 0
+
+    def n_parameters(self, bias_rows: int = 1) -> int:
+        """Return the number of weights, biases and gains.
+
+        Parameters
+        ----------
+        bias_rows : int
+            As for `Network.n_parameters`.
+        """
+        return math.prod(self.weights_shape) + self.units * (bias_rows + self.has_gain)
+
+    def arrays(self, flat: FloatArray, bias_rows: int = 1, *, by_rows: bool = False) -> LayerArrays:
+        """Return views into the part of a flat array that belongs to this layer.
+
+        Parameters
+        ----------
+        flat : (n_parameters(bias_rows),) array
+        bias_rows : int
+        by_rows : bool
+            Whether the bias is to be (bias_rows, units) also for one row.
+        """
+        middle = math.prod(self.weights_shape)
+        end = middle + bias_rows * self.units
+        bias = flat[middle:end]
+        return LayerArrays(
+            flat[:middle].reshape(self.weights_shape),
+            bias.reshape(bias_rows, self.units) if by_rows else bias,
+            flat[end:] if self.has_gain else None,
+        )
+
+    def check_samples(self, x: Any) -> None:  # noqa: B027
+        """Refuse samples that the layer cannot read; called where it is the first one.
+
+        Raises
+        ------
+        ValueError
+            For such samples.
+        """

@@ -1,0 +1,93 @@
+"""The description of dense layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnn_core.layers.base import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    Activation,
+    LayerBase,
+    Normalization,
+    size,
+)
+from cnn_core.validation import require_known, set_checked, share
+
+
+@dataclass(frozen=True)
+class Dense(LayerBase):
+    """A dense layer: ``a = activation(x @ weights + bias)``.
+
+    With normalization it is ``a = activation(gain * normalized(x @ weights) + bias)``, where
+    ``normalized(u) = (u - mean) / sqrt(variance + EPSILON)``:
+
+    ``"batch"``
+        mean and variance of each unit over the samples of a batch (Ioffe and Szegedy, "Batch
+        normalization", 2015). Of both, the variance by ``n / (n - 1)`` larger, the engine keeps
+        a running average, which moves by `STATISTICS_MOMENTUM` of the way at each step; predictions
+        use that one. A batch of one sample, whose variance is 0, moves neither; small ones are
+        noisy: a few dozen samples should be in each.
+    ``"layer"``
+        mean and variance of each sample over the units (Ba, Kiros, Hinton, "Layer normalization",
+        2016).
+
+    Attributes
+    ----------
+    fan_in, fan_out : int
+        Numbers of inputs and of units; ``weights`` has the shape ``(fan_in, fan_out)``.
+    activation : str
+        One of `ACTIVATIONS`; ``"softmax"`` and ``"exp"`` in the last layer only.
+    dropout : float
+        Share of the activations that are 0 in a step of training, drawn for every sample and
+        step; the others are divided by ``1 - dropout`` (Srivastava et al., "Dropout", 2014, in
+        its inverted form). From 0 to below 1; 0 in the last layer.
+    normalization : {"batch", "layer"}, optional
+        Not in the last layer.
+
+    Raises
+    ------
+    TypeError
+        For a share that is no number.
+    ValueError
+        For a size below 1 or not whole, a name that is not known, a share outside its range. What
+        belongs in the last layer alone, or not there, is refused by `Network`.
+    """
+
+    fan_in: int
+    fan_out: int
+    activation: Activation = "sigmoid"
+    dropout: float = 0.0
+    normalization: Normalization | None = None
+
+    def __post_init__(self) -> None:
+        set_checked(self, size, "fan_in", "fan_out")
+        require_known("activation", self.activation, ACTIVATIONS)
+        set_checked(self, share, "dropout")
+        if self.normalization is not None:
+            require_known("normalization", self.normalization, NORMALIZATIONS)
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Shape of the weights: a row for each input, a column for each unit."""
+        return self.fan_in, self.fan_out
+
+    @property
+    def units(self) -> int:
+        """Number of biases, and of gains if it has them."""
+        return self.fan_out
+
+    @property
+    def fans(self) -> tuple[float, int]:
+        """Inputs of a unit, and units that an input goes to."""
+        return self.weights_shape
+
+    @property
+    def has_gain(self) -> bool:
+        """Whether there is a normalization."""
+        return self.normalization is not None
+
+    @property
+    def n_statistics(self) -> int:
+        """Number of running averages of batch normalization."""
+        return 2 * self.fan_out if self.normalization == "batch" else 0
