@@ -71,8 +71,9 @@ test-pure:
 # the exceptions of other modules are not understood. Python's own allocator would hide where an
 # object ends, pytest what a sanitizer says last, and what Python leaves behind is no concern here.
 SANITIZED = .venv-asan/bin/python
-SANITIZED_TESTS := $(addprefix tests/,core/kernels core/engine core/test_fast_paths.py \
-	core/test_threads.py training/test_nn.py training/test_model.py training/test_article.py)
+SANITIZED_TESTS := $(addprefix tests/,core/kernels core/engine core/test_fast_*.py \
+	core/test_threads.py training/test_nn*.py training/test_model.py training/test_article.py \
+	io/test_nn_file.py)
 
 # LEVELS=best: at the highest level alone, which takes a third of the time.
 asan:
@@ -120,7 +121,7 @@ tsan:
 	    echo "$$scenario"; \
 	    LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) PYTHONPATH=tests/helpers PYTHONMALLOC=malloc \
 	    TSAN_OPTIONS=exitcode=66:halt_on_error=1:ignore_noninstrumented_modules=1 \
-	        timeout 300 $(TSAN) tests/stress/test_pool.py $$scenario; \
+	        timeout 300 $(TSAN) tests/helpers/pool_scenarios.py $$scenario; \
 	done
 
 # What of the package the suite carries out, Python and Cython, as a table; fails below the share that
@@ -130,8 +131,9 @@ COVERAGE := .venv-coverage
 # elsewhere; and without optimization nothing is fused but what is written so: levels do not agree to
 # the bit, nor with the bits that a released version's checkpoint led to. An interrupt may come while
 # the coverage tool has a lock of its own, for which it would then wait for ever.
-NOT_COUNTED := --ignore=tests/build/test_build.py --ignore=tests/stress/test_load.py $(addprefix --deselect=tests/, \
-    cli/test_cli_train.py::TestTrainOnFashionMnist build/test_docs.py::test_the_python_in_the_readme \
+NOT_COUNTED := --ignore=tests/build/test_build.py --ignore=tests/build/test_installed.py \
+    --ignore=tests/stress/test_load.py --ignore=tests/cli/test_cli_fashion_mnist.py $(addprefix --deselect=tests/, \
+    build/test_docs.py::test_the_python_in_the_readme \
     core/test_reproducibility.py::TestProcesses::test_every_level_with_a_fused_multiply_add_gives_the_same_bits_in_every_process \
     io/test_released_files.py::test_a_checkpoint_of_a_released_version_resumes_to_the_same_bits \
     io/test_released_files.py::test_every_level_with_a_fused_multiply_add_resumes_to_these_bits \

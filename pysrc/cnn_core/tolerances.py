@@ -94,7 +94,7 @@ STEP_EPS = 100
 FUSED_STEP_ULPS = 2
 
 # A gradient from float64's of the same batch, relative to the largest value of the same weights or
-# bias. The sums of test_fast_paths.py have up to 2,100 terms, added in parts or in one go, and
+# bias. The sums of test_fast_*.py have up to 2,100 terms, added in parts or in one go, and
 # those below them up to 1,201: at most 22 eps on three ISA levels, and the reference is no better.
 GRADIENT_EPS = 100
 

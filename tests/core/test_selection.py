@@ -1,4 +1,4 @@
-"""Which backend and which ISA level compute: as asked for, or an error, and never silently another.
+"""Which backend computes: as asked for, or an error, and never silently another.
 
 What is chosen is fixed for the life of a process, so each question is put to a fresh one, where it
 has to be to a copy of the installed package with something of it missing or broken.
@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import json
-import os
-import platform
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,84 +18,8 @@ import pytest
 import cnn_core
 from cnn_core import backends
 from cnn_core.contracts import Kernels
+from fresh_process import INFO, PACKAGE, answer, info, levels, refusal, run
 from installation import BACKENDS
-from tolerances import TRAJECTORY_EPS, assert_product_close
-
-PACKAGE = Path(cnn_core.__file__).resolve().parent
-COMPILED_SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]
-
-INFO = "import json, cnn_core; print(json.dumps(cnn_core.backend_info()))"
-
-# A short training from a fixed start; `target` is the file for what it learned.
-TRAIN = """
-import numpy as np
-from cnn_core import NN
-rng = np.random.default_rng(5)
-X, labels = rng.normal(size=(203, 37)), rng.integers(0, 11, 203)
-learned = {}
-for dtype in (np.float32, np.float64):
-    net = NN(37, 45, 11, 0.5, 3, batch_size=16, dtype=dtype, seed=2)
-    net.fit(X, labels)
-    learned[np.dtype(dtype).name] = np.concatenate([net.wih.ravel(), net.who.ravel(), net.bih])
-np.savez(target, **learned)
-"""
-
-# Products whose sizes are multiples of no vector's length.
-PRODUCTS = """
-import numpy as np
-from cnn_core import backends
-arrays = np.load(source)
-results = {}
-for dtype in ("float32", "float64"):
-    x, weights, bias = (arrays[name].astype(dtype) for name in ("x", "weights", "bias"))
-    out = np.empty((len(x), weights.shape[1]), dtype)
-    backends.get().kernels(dtype).dense_forward(x, weights, bias, out)
-    results[dtype] = out
-np.savez(target, **results)
-"""
-
-
-def run(
-    code: str, *options: str, package: Path = PACKAGE, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a fresh process that imports `package`, with `environment` as its switches."""
-    inherited = {name: v for name, v in os.environ.items() if not name.startswith("CNN_CORE_")}
-    inherited["PYTHONPATH"] = str(package.parent)
-    return subprocess.run(
-        [sys.executable, *options, "-c", code],
-        env=inherited | environment,
-        cwd=package.parent,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def answer(code: str, **arguments) -> str:
-    """Return what `code` prints; it must end well and have nothing to complain about."""
-    process = run(code, **arguments)
-    assert process.returncode == 0, process.stderr
-    assert process.stderr == ""
-    return process.stdout.strip()
-
-
-def refusal(code: str, expected: str, **arguments) -> str:
-    """Return the message of the exception `expected` with which `code` must end."""
-    process = run(code, **arguments)
-    assert process.returncode == 1, process.stdout
-    kind, _, message = process.stderr.strip().splitlines()[-1].partition(": ")
-    assert kind == expected, process.stderr
-    return message
-
-
-def info(**arguments) -> dict:
-    return json.loads(answer(INFO, **arguments))
-
-
-def levels() -> list[str]:
-    """Return the ISA levels that this processor has and that were built, in rising order."""
-    found = backends.backend_info("cython")
-    return [level for level in found["isa_built"] if level in found["isa_detected"]]
 
 
 @pytest.fixture
@@ -118,6 +38,9 @@ def uncompiled(package: Path) -> Path:
         elif path.suffix in (".so", ".pyd", ".pyi"):
             path.unlink()
     return package
+
+
+COMPILED_SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]
 
 
 # --- by name
@@ -260,124 +183,6 @@ def test_a_broken_compiled_backend_does_not_hinder_the_reference(package: Path):
     make_empty(package / "_native" / ("cpu" + COMPILED_SUFFIX))
     code = "import cnn_core; print(cnn_core.NN(2, 2, 2, 1.0, 1, backend='numpy').backend)"
     assert answer(code, package=package) == "numpy"
-
-
-# --- ISA levels
-
-
-@pytest.mark.compiled
-def test_the_highest_level_of_the_processor_is_chosen():
-    found = backends.backend_info("cython")
-    assert found["isa_detected"]
-    assert info(CNN_CORE_ISA="")["isa"] == info()["isa"] == levels()[-1]
-    assert info()["isa_built"] == found["isa_built"]
-
-
-@pytest.mark.compiled
-def test_every_level_of_the_processor_loads_its_own_modules():
-    seen = []
-    for level in levels():
-        found = info(CNN_CORE_ISA=level)
-        assert found["isa"] == level
-        parts = ("kernels", "engine")
-        paths = [path for name, path in found["modules"].items() if name.endswith(parts)]
-        assert len(paths) == 4
-        for path in paths:
-            assert Path(path).is_file()
-            assert Path(path).parent.name.rpartition("_")[0] == level.replace("-", "_")
-        seen += paths
-    assert len(seen) == len(set(seen)) == 4 * len(levels())
-
-
-@pytest.mark.compiled
-def test_every_level_computes_the_product(tmp_path: Path):
-    rng = np.random.default_rng(11)
-    arrays = {"x": rng.normal(size=(23, 301)), "weights": rng.normal(size=(301, 77))}
-    arrays["bias"] = rng.normal(size=77)
-    arrays = {name: values.astype(np.float32) for name, values in arrays.items()}
-    source, target = tmp_path / "arrays.npz", tmp_path / "results.npz"
-    np.savez(source, **arrays)
-    for level in levels():
-        target.unlink(missing_ok=True)
-        paths = f"source, target = {str(source)!r}, {str(target)!r}"
-        answer(f"{paths}\n{PRODUCTS}", CNN_CORE_BACKEND="cython", CNN_CORE_ISA=level)
-        results = np.load(target)
-        for dtype in ("float32", "float64"):
-            assert results[dtype].dtype == dtype
-            assert_product_close(results[dtype], arrays["x"], arrays["weights"], arrays["bias"])
-
-
-def learned(folder: Path, **environment: str) -> dict[str, np.ndarray]:
-    """Return what the short training learns in a process with these switches."""
-    target = folder / "learned.npz"
-    target.unlink(missing_ok=True)
-    answer(f"target = {str(target)!r}\n{TRAIN}", **environment)
-    with np.load(target) as arrays:
-        return dict(arrays)
-
-
-@pytest.mark.compiled
-def test_the_levels_learn_what_the_reference_learns(tmp_path: Path):
-    reference = learned(tmp_path, CNN_CORE_BACKEND="numpy")
-    for level in levels():
-        found = learned(tmp_path, CNN_CORE_ISA=level)
-        for dtype, expected in reference.items():
-            allowed = TRAJECTORY_EPS * np.finfo(dtype).eps * np.abs(expected).max()
-            assert np.abs(found[dtype] - expected).max() <= allowed
-
-
-@pytest.mark.compiled
-def test_levels_with_a_fused_multiply_add_learn_the_same_bits(tmp_path: Path):
-    best = learned(tmp_path)
-    # x86-64-v2 alone has none, and rounds the product as well as the sum.
-    fused = [level for level in levels() if level != "x86-64-v2"] or levels()
-    for level in fused:
-        found = learned(tmp_path, CNN_CORE_ISA=level)
-        for dtype, expected in best.items():
-            assert found[dtype].tobytes() == expected.tobytes()
-
-
-@pytest.mark.compiled
-@pytest.mark.parametrize("level", ["x86-64-v9", "avx2", "X86-64-V3", "armv7"])
-def test_a_level_that_the_processor_does_not_have_is_refused_with_those_that_it_has(level):
-    message = refusal(INFO, "ValueError", CNN_CORE_ISA=level)
-    assert f"CNN_CORE_ISA={level}" in message
-    for detected in backends.backend_info("cython")["isa_detected"]:
-        assert detected in message
-
-
-def test_a_processor_below_every_level_that_was_built_is_an_error_and_no_fallback():
-    code = """
-import sys, types, cnn_core
-cpu = types.ModuleType("cnn_core._native.cpu")
-cpu.built_levels = lambda: ("x86-64-v3", "x86-64-v4")
-cpu.detected_levels = lambda: ("x86-64-v2",)
-sys.modules[cpu.__name__] = cpu
-cnn_core.backend_info()
-"""
-    message = refusal(code, "ImportError")
-    for part in ("x86-64-v3, x86-64-v4", "x86-64-v2", "CNN_CORE_BACKEND=numpy"):
-        assert part in message
-
-
-@pytest.mark.compiled
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel lists x86-64's features")
-@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="only Linux has /proc/cpuinfo")
-def test_the_detected_levels_are_those_that_the_kernel_reports():
-    # What each level adds, by the kernel's names: System V psABI, x86-64 supplement, 3.1.1.
-    added = {
-        "x86-64-v2": "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3",
-        "x86-64-v3": "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave",
-        "x86-64-v4": "avx512f avx512bw avx512cd avx512dq avx512vl",
-    }
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    flags = set(next(line for line in lines if line.startswith("flags")).split())
-    expected = []
-    for level, features in added.items():
-        if not flags.issuperset(features.split()):
-            break
-        expected.append(level)
-    assert backends.backend_info("cython")["isa_detected"] == expected
 
 
 # --- what backend_info reports

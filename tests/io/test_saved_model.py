@@ -17,12 +17,12 @@ from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
 from cnn_core.network import ACTIVATIONS, Dense, Huber, Network, Pinball
 from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
 from cnn_core.training import Recipe
+from learnable import one_hot_rows
 
 
 @pytest.fixture
 def data(rng):
-    x = rng.normal(size=(60, 6)).astype(np.float32)
-    return x, cnn_core.one_hot(x[:, :3].argmax(axis=1)).astype(np.float32)
+    return one_hot_rows(rng)
 
 
 LAYERS = (

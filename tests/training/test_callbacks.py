@@ -26,12 +26,12 @@ from cnn_core.callbacks import (
 from cnn_core.model import Model
 from cnn_core.network import Dense, Network
 from cnn_core.training import EpochRecord, Recipe, Validation
+from learnable import one_hot_rows
 
 
 @pytest.fixture
 def data(rng):
-    x = rng.normal(size=(40, 6)).astype(np.float32)
-    return x, cnn_core.one_hot(x[:, :3].argmax(axis=1)).astype(np.float32)
+    return one_hot_rows(rng, 40)
 
 
 def model_of(name):

@@ -5,18 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import cnn_core
 from cnn_core import NN, MLPClassifier, find_learning_rate
 from cnn_core.model import Model
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import Adam
 from cnn_core.training import Recipe
+from learnable import one_hot_rows
 
 
 @pytest.fixture
 def data(rng):
-    x = rng.normal(size=(300, 6)).astype(np.float32)
-    return x, cnn_core.one_hot(x[:, :3].argmax(axis=1)).astype(np.float32)
+    return one_hot_rows(rng, 300)
 
 
 def model_of(name):

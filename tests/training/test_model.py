@@ -9,18 +9,17 @@ import pickle
 import numpy as np
 import pytest
 
-import cnn_core
 from cnn_core.callbacks import Callback
 from cnn_core.model import Model
 from cnn_core.network import Dense, Huber, Network, Pinball
 from cnn_core.optimizers import SGD, Adam
 from cnn_core.training import Recipe
+from learnable import one_hot_rows
 
 
 @pytest.fixture
 def data(rng):
-    x = rng.normal(size=(60, 6)).astype(np.float32)
-    return x, cnn_core.one_hot(x[:, :3].argmax(axis=1)).astype(np.float32)
+    return one_hot_rows(rng)
 
 
 def network_of(loss="cross_entropy", last="softmax", **settings):
