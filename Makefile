@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test test-all bench bench-peers bench-accuracy lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
+.PHONY: train test test-all bench bench-peers bench-accuracy bench-tables lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -42,6 +42,14 @@ bench-peers: $(PEERS)/installed
 # minutes, with ARGS=--quick 2.
 bench-accuracy: $(PEERS)/installed
 	$(PEERS)/bin/python bench/accuracy.py $(ARGS)
+
+# The race on tables of real data, which it fetches by itself: hours, but what is measured is kept and
+# not measured again. ARGS="--methods catboost --sets ames letter" for a part of it, ARGS=--report for
+# the tables alone. NETS=1 installs RealMLP and TabM as well, which take PyTorch.
+TABLES := .venv-tables
+
+bench-tables: $(TABLES)/installed
+	$(TABLES)/bin/python bench/race_tables.py $(ARGS)
 
 lint: $(VENV)/lint-tools
 	$(BIN)/ruff check .
@@ -240,18 +248,29 @@ $(VENV)/lint-tools: $(VENV)/installed
 	@$(PIP_INSTALL) 'cnn-core[app,test,lint]'
 	@touch $@
 
+# $(call install_peers,ENVIRONMENT,REQUIREMENTS): each by itself, so that one that cannot be had is left out.
+install_peers = grep -hv '^\#' $(2) | while read -r peer; do \
+	    echo "Installing $$peer ..."; \
+	    $(1)/bin/pip install --quiet --retries 1 $$peer \
+	        $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) 2> $(1)/pip.log || { \
+	        tail -n 1 $(1)/pip.log; echo "$$peer: not installed, takes no part in the race"; }; \
+	done
+
 $(PEERS)/installed: $(VENV)/headers bench/requirements-peers.txt $(SOURCES)
 	$(PYTHON) -m venv $(PEERS)
 	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(PEERS)/bin/pip install --quiet .
-	@grep -v '^#' bench/requirements-peers.txt | while read -r peer; do \
-	    echo "Installing $$peer ..."; \
-	    $(PEERS)/bin/pip install --quiet --retries 1 $$peer \
-	        $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) 2> $(PEERS)/pip.log || { \
-	        tail -n 1 $(PEERS)/pip.log; echo "$$peer: not installed, takes no part in the race"; }; \
-	done
+	@$(call install_peers,$(PEERS),bench/requirements-peers.txt)
+	@touch $@
+
+NETS_ON_TABLES := $(if $(NETS),bench/requirements-tables-nets.txt)
+
+$(TABLES)/installed: $(VENV)/headers bench/requirements-tables.txt $(NETS_ON_TABLES) $(SOURCES)
+	$(PYTHON) -m venv $(TABLES)
+	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(TABLES)/bin/pip install --quiet .
+	@$(call install_peers,$(TABLES),bench/requirements-tables.txt $(NETS_ON_TABLES))
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-dev .venv-peers .venv-pure .venv-asan .venv-tsan .venv-emulated .venv-fuzz .venv-coverage .venv-mutants .venv-wheels build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-peers .venv-tables .venv-pure .venv-asan .venv-tsan .venv-emulated .venv-fuzz .venv-coverage .venv-mutants .venv-wheels build dist .pytest_cache .mypy_cache .ruff_cache
 	rm -rf pysrc/*.egg-info pysrc/cnn_core/_native/*/ pysrc/cnn_core/_native/*.so pysrc/cnn_core/_native/*.pyi
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
