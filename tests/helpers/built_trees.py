@@ -8,14 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Builds the modules whose full names match the first argument, for the levels in the second one.
+# Builds the modules whose full names match the first argument.
 BUILD = """
 import re, sys
 import setup
 wanted = re.compile(sys.argv.pop(1))
-levels = setup.isa_levels()
-chosen = [level for level in sys.argv.pop(1).split(",") if level] or list(levels)
-setup.isa_levels = lambda: {level: levels[level] for level in chosen}
 modules = [module for module in setup.extensions() if wanted.search(module.name)]
 setup.setup(
     ext_modules=setup.as_c(modules),
@@ -44,8 +41,8 @@ def build_in(tree: Path, compiler: str, wanted: str = "", levels: str = "") -> N
     """Build the wanted modules of a copy in place, by default all of them for every level."""
     (tree / "build_some.py").write_text(BUILD)
     assert shutil.which(compiler), f"this test needs {compiler}: apt-get install {compiler}"
-    command = [sys.executable, "build_some.py", wanted, levels, "build_ext", "--inplace"]
-    run(*command, cwd=tree, CC=compiler)
+    command = [sys.executable, "build_some.py", wanted, "build_ext", "--inplace"]
+    run(*command, cwd=tree, CC=compiler, CNN_CORE_LEVELS=levels)
 
 
 def run(*command: str, cwd: Path, **variables: str) -> str:
