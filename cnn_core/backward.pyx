@@ -95,7 +95,7 @@ cdef void weight_samples(
     cdef real weight
     cdef Py_ssize_t i, j, at
     for i in range(block.top, block.top + block.rows):
-        weight = block.samples.weights[number_of(&block.samples, block.first + i)]
+        weight = block.samples.weights[number_of(block.samples, block.first + i)]
         losses[i] *= weight
         at = i * shape.row
         for j in range(at, at + shape.columns):

@@ -26,7 +26,7 @@ from .gather cimport total_of
 from .layer cimport Layer
 from .losses cimport ARTICLE, LossFunction, loss_named
 from .net cimport Net
-from .optimizers cimport Optimizer
+from .optimizers cimport Optimizer, Step
 from .scalar cimport real
 from .sparse_rows cimport sort_by_pieces
 from .small_batches cimport can_group, group_of, take_steps
@@ -266,7 +266,7 @@ cdef class Engine:
         memset(block, 0, sizeof(Block))
         block.net = <void *>self.net
         block.workspace = <void *>workspace
-        block.samples = data.samples
+        block.samples = &data.samples
         asked.out = out
         asked.nonfinite = 0
         if self.threads_for(1.0 * self.net.arrays.parameters.shape[0] * data.rows) > 1:
@@ -314,19 +314,19 @@ cdef class Engine:
         return 1 if work < LEAST_SHARED_WORK else self.threads
 
     cdef Block slice_of(
-        self, Workspace workspace, const Samples *samples, Py_ssize_t first, double learning_rate
+        self, Workspace workspace, const Samples *samples, Py_ssize_t first, const Step *step
     ) noexcept nogil:
         """The slice that begins with a sample; its sizes are still open."""
         cdef Block block
         memset(&block, 0, sizeof(Block))
         block.net = <void *>self.net
         block.workspace = <void *>workspace
-        block.samples = samples[0]
+        block.samples = samples
         block.first = first
         block.number = self.steps_taken
         block.key = self.key
         block.plain = self.net.plain
-        block.step = self.optimizer.step(learning_rate, self.steps_taken + 1)
+        block.step = step
         cdef double number = <double>self.steps_taken + 1
         block.averaging_rate = <real>(1 - min(self.net.averaging, (1 + number) / (10 + number)))
         return block
@@ -336,7 +336,8 @@ cdef class Engine:
         double learning_rate, bint steps, Tally *tally,
     ) except -1 nogil:
         """One step on a batch, unless its loss is not finite, or its gradient alone."""
-        cdef Block block = self.slice_of(workspace, samples, first, learning_rate)
+        cdef Step numbers = self.optimizer.step(learning_rate, self.steps_taken + 1)
+        cdef Block block = self.slice_of(workspace, samples, first, &numbers)
         cdef Py_ssize_t parts = 1, each
         cdef bint whole = not steps or self.net.clip_norm > 0
         cdef bint are_shared
@@ -426,11 +427,13 @@ cdef class Engine:
         Py_ssize_t batch_size, double learning_rate, Tally *tally,
     ) except -1 nogil:
         """The steps of a group of samples."""
-        cdef Block block = self.slice_of(workspace, samples, first, learning_rate)
+        cdef Step numbers = self.optimizer.step(learning_rate, self.steps_taken + 1)
+        cdef Samples dense = samples[0]
+        cdef Block block = self.slice_of(workspace, &dense, first, &numbers)
         cdef double total
         block.rows = rows
         block.steps = True
-        block.samples.are_read_sparse = False
+        dense.are_read_sparse = False
         check_signals(tally, self.work_of(rows))
         count(tally, workspace, take_steps(&block, batch_size, &total))
         tally.total += total

@@ -54,7 +54,7 @@ cdef double total_of(const Block *block) noexcept nogil:
     if weights == NULL:
         return <double>block.batch_rows
     for i in range(block.first + block.top, block.first + block.top + block.batch_rows):
-        total += weights[number_of(&block.samples, i)]
+        total += weights[number_of(block.samples, i)]
     return total
 
 
@@ -70,7 +70,7 @@ cdef void gather(const Block *block) noexcept nogil:
 
     They come from memory in any order: meanwhile the core asks for what it copies two samples later.
     """
-    cdef const Samples *samples = &block.samples
+    cdef const Samples *samples = block.samples
     cdef Py_ssize_t i, start, later, inputs = (<Net>block.net).inputs
     cdef Py_ssize_t row = (<Workspace>block.workspace).input_row
     cdef real *out = &(<Workspace>block.workspace).x[0]
@@ -150,7 +150,7 @@ cdef inline void rescale(
 
 cdef void gather_targets(const Block *block, real[::1] out) noexcept nogil:
     """Copy the rows of targets of some samples, or write them out from the labels."""
-    cdef const Samples *samples = &block.samples
+    cdef const Samples *samples = block.samples
     cdef Py_ssize_t i, j, at, source, outputs = (<Net>block.net).outputs
     for i in range(block.top, block.top + block.rows):
         at = i * (<Workspace>block.workspace).target_row

@@ -54,7 +54,7 @@ cdef inline void ask_ahead(const Block *block, Py_ssize_t group, int quarter) no
     """
     cdef Py_ssize_t i
     for i in range(block.first + block.top, block.first + block.top + block.rows):
-        ask_for_quarter(&block.samples, (<Net>block.net).inputs, i + group, quarter)
+        ask_for_quarter(block.samples, (<Net>block.net).inputs, i + group, quarter)
 
 
 cdef void add_earlier_steps(

@@ -39,7 +39,7 @@ cdef void sparse_affine(
     const SparseWeights *weights, LayerBuffers buffers, const Block *block, const real *bias
 ) noexcept nogil:
     """inputs @ weights + bias for the samples of a block; the bias may be NULL."""
-    cdef const Samples *samples = &block.samples
+    cdef const Samples *samples = block.samples
     cdef Py_ssize_t i, j, sample, columns
     for i in range(block.top, block.top + block.rows):
         sample = number_of(samples, block.first + i)
@@ -114,7 +114,7 @@ cdef inline void prefetch_row(const real *row, Py_ssize_t columns) noexcept nogi
 
 cdef bint any_value_nonfinite(const Block *block) noexcept nogil:
     """Whether a scaled value of some samples is infinite or NaN."""
-    cdef const Samples *samples = &block.samples
+    cdef const Samples *samples = block.samples
     cdef real scale = <real>(<Net>block.net).input_scale
     cdef Py_ssize_t i, k, sample
     cdef int found = 0
@@ -127,7 +127,7 @@ cdef bint any_value_nonfinite(const Block *block) noexcept nogil:
 
 cdef void sort_by_pieces(const Block *block) noexcept nogil:
     """Sort the values of a slice by the pieces of the first layer's weights, the samples in order."""
-    cdef const Samples *samples = &block.samples
+    cdef const Samples *samples = block.samples
     cdef Py_ssize_t *ends = samples.entry_ends
     cdef Py_ssize_t inputs = (<Net>block.net).inputs
     cdef real scale = <real>(<Net>block.net).input_scale

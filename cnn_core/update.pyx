@@ -123,7 +123,7 @@ cdef void apply_step(const Block *block, real[::1] gradient, const Range *where)
     if (<Net>block.net).clip_value > 0:
         limit_values(<real>(<Net>block.net).clip_value, gradient, where)
     (<Net>block.net).optimizer(
-        &block.step, where, (<Net>block.net).arrays.parameters, gradient, (<Net>block.net).arrays.first_moment,
+        block.step, where, (<Net>block.net).arrays.parameters, gradient, (<Net>block.net).arrays.first_moment,
         (<Net>block.net).arrays.second_moment,
     )
     if (<Net>block.net).averages:

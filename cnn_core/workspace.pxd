@@ -1,6 +1,6 @@
 """The memory that a batch takes, and the slices that it is cut into."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from .dense cimport ProductBuffers
 from .matrix cimport Shape
@@ -120,11 +120,12 @@ cdef class Workspace:
 
 cdef struct Block:
     # Some consecutive samples of a batch: as many as there is room for, or those of them that a thread
-    # takes in a task. Borrowed: a `Net`, a `Workspace`, and the `ThreadBuffers` of this thread.
+    # takes in a task: copied for each of these, so small. Borrowed: a `Net`, a `Workspace`, and the
+    # `ThreadBuffers` of this thread.
     void *net
     void *workspace
     void *thread
-    Samples samples
+    const Samples *samples
     # They lie in the workspace from row `top` on. Number in the caller's order of the sample in row 0;
     # number of the first one in its batch; how many there are; and in the whole batch.
     Py_ssize_t top
@@ -147,7 +148,7 @@ cdef struct Block:
     bint steps
     # Whether that step is parameters - rate * gradient and no more.
     bint plain
-    Step step
+    const Step *step
     # What a clipped gradient is multiplied by, and how far the average moves.
     real scale
     real averaging_rate
@@ -166,6 +167,21 @@ cdef inline Shape block_shape(const Block *block, Py_ssize_t columns, Py_ssize_t
     return Shape(block.top * row, block.rows, columns, row)
 
 
+cdef inline Block block_of(const Block *samples, Py_ssize_t number, int thread) noexcept nogil:
+    """A block, for a thread: pairs, as evenly as it goes, since nobody goes on before all have come."""
+    cdef Block block = samples[0]
+    cdef Py_ssize_t pairs = (samples.rows + 1) // 2
+    cdef Py_ssize_t start = pairs * number // samples.blocks * 2
+    block.rows = min(samples.rows, pairs * (number + 1) // samples.blocks * 2) - start
+    block.top += start
+    block.first_in_batch += start
+    block.thread = (<Workspace>samples.workspace).thread_at[thread]
+    return block
+
+
+cdef inline Counter counter_of(const Block *block, Py_ssize_t layer) noexcept nogil:
+    """Where the random numbers of a dropout begin."""
+    return Counter(<uint32_t>block.first_in_batch, <uint32_t>layer, <uint32_t>block.number)
+
+
 cdef Py_ssize_t padded_stride(Py_ssize_t columns) noexcept nogil
-cdef Block block_of(const Block *samples, Py_ssize_t number, int thread) noexcept nogil
-cdef Counter counter_of(const Block *block, Py_ssize_t layer) noexcept nogil

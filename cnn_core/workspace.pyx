@@ -6,9 +6,7 @@ one takes the step. With normalization over the batch there is room for all of i
 
 cimport cython
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
-from libc.stdint cimport uint32_t
 
-from .randomness cimport Counter
 from .scalar cimport real
 
 cdef enum:
@@ -99,20 +97,3 @@ cdef Py_ssize_t padded_stride(Py_ssize_t columns) noexcept nogil:
     if columns * sizeof(real) % (2 * CACHE_LINE) == 0:
         return columns + CACHE_LINE // <Py_ssize_t>sizeof(real)
     return columns
-
-
-cdef Block block_of(const Block *samples, Py_ssize_t number, int thread) noexcept nogil:
-    """A block, for a thread: pairs, as evenly as it goes, since nobody goes on before all have come."""
-    cdef Block block = samples[0]
-    cdef Py_ssize_t pairs = (samples.rows + 1) // 2
-    cdef Py_ssize_t start = pairs * number // samples.blocks * 2
-    block.rows = min(samples.rows, pairs * (number + 1) // samples.blocks * 2) - start
-    block.top += start
-    block.first_in_batch += start
-    block.thread = (<Workspace>samples.workspace).thread_at[thread]
-    return block
-
-
-cdef Counter counter_of(const Block *block, Py_ssize_t layer) noexcept nogil:
-    """Where the random numbers of a dropout begin."""
-    return Counter(<uint32_t>block.first_in_batch, <uint32_t>layer, <uint32_t>block.number)
