@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +13,7 @@ from cnn_core.model import Model
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from cnn_core.training import Recipe, Validation
+from memory_peak import peak_of
 
 HEADS = [
     ("softmax", "cross_entropy"),
@@ -35,15 +35,6 @@ def problem(rng, net, samples, dtype):
     parameters = (rng.normal(size=net.n_parameters()) * 0.3).astype(dtype)
     labels = rng.integers(0, net.n_outputs, samples).astype(np.intp)
     return x, labels, parameters
-
-
-def peak_of(act):
-    tracemalloc.start()
-    try:
-        act()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 class TestRows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +13,7 @@ from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from cnn_core.sparse import SparseRows
 from cnn_core.training import Recipe, Validation
+from memory_peak import peak_of
 
 
 def sparse_rows(rng, samples, features, density, dtype):
@@ -38,15 +38,6 @@ def problem(rng, net, samples, dtype, density=0.1):
     x, dense = sparse_rows(rng, samples, net.n_inputs, density, dtype)
     t = rng.random((samples, net.n_outputs)).astype(dtype)
     return x, dense, t, (rng.normal(size=net.n_parameters()) * 0.3).astype(dtype)
-
-
-def peak_of(act):
-    tracemalloc.start()
-    try:
-        act()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 SETTINGS = {

@@ -8,12 +8,12 @@ import os
 import pickle
 import random
 import struct
-import tracemalloc
 
 import numpy as np
 import pytest
 
 from cnn_core.data import DataError, read_idx
+from memory_peak import memory_peak
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -122,16 +122,12 @@ def test_a_wrong_checksum_of_gzip_is_refused(tmp_path):
 def test_a_huge_declared_size_takes_no_memory(tmp_path):
     plain = saved(tmp_path, idx_bytes(0x08, (2**31,), bytes(100)))
     packed = saved(tmp_path, gzip.compress(idx_bytes(0x08, (2**31,), bytes(100))), "packed")
-    tracemalloc.start()
-    try:
+    with memory_peak() as peak:
         with pytest.raises(DataError, match=r"expected 2147483648 bytes .* found 100"):
             read_idx(plain)
         with pytest.raises(DataError, match="2147483648 bytes declared in a packed file"):
             read_idx(packed)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2**22
+    assert peak.bytes < 2**22
 
 
 def test_an_over_long_gzip_stream_is_not_unpacked_to_its_end(tmp_path, monkeypatch):
@@ -141,14 +137,9 @@ def test_an_over_long_gzip_stream_is_not_unpacked_to_its_end(tmp_path, monkeypat
         for _ in range(64):
             stream.write(bytes(2**20))
     path = saved(tmp_path, zeros.getvalue())
-    tracemalloc.start()
-    try:
-        with pytest.raises(DataError, match="found more than 12"):
-            read_idx(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2**22
+    with memory_peak() as peak, pytest.raises(DataError, match="found more than 12"):
+        read_idx(path)
+    assert peak.bytes < 2**22
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import random
 import struct
-import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
 from cnn_core.data import DataError, Table, load_file
+from memory_peak import memory_peak
 
 X = np.array([[0.5, 1.0], [2.0, 3.0], [4.0, 5.0]])
 Y = np.array([0, 1, 0])
@@ -311,16 +311,12 @@ def test_a_malformed_array_is_refused_in_either_kind_of_file(tmp_path, contents,
     single, labels = tmp_path / "single.npy", tmp_path / "labels.npy"
     single.write_bytes(contents)
     labels.write_bytes(good)
-    tracemalloc.start()
-    try:
+    with memory_peak() as peak:
         with pytest.raises(DataError, match=message):
             load_file(single, labels=labels)
         with pytest.raises(DataError, match=message):
             load_file(archive(tmp_path, {"X.npy": contents, "y.npy": good}))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2**22
+    assert peak.bytes < 2**22
 
 
 def test_an_archive_that_would_unpack_to_far_more_than_its_size_is_refused(tmp_path, monkeypatch):
@@ -328,16 +324,12 @@ def test_an_archive_that_would_unpack_to_far_more_than_its_size_is_refused(tmp_p
     size = 2**21
     contents = npy_header(f"({size // 8}, 1)") + bytes(size)
     path = archive(tmp_path, {"X.npy": contents})
-    tracemalloc.start()
-    try:
-        with pytest.raises(
-            DataError, match=r"bytes declared in a packed file .* store it unpacked"
-        ):
-            load_file(path, has_target=False)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2**20
+    with (
+        memory_peak() as peak,
+        pytest.raises(DataError, match=r"bytes declared in a packed file .* store it unpacked"),
+    ):
+        load_file(path, has_target=False)
+    assert peak.bytes < 2**20
     stored = archive(tmp_path, {"X.npy": contents}, zipfile.ZIP_STORED)
     assert load_file(stored, has_target=False).X.shape == (size // 8, 1)
 

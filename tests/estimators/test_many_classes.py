@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
 from cnn_core import NN, MLPClassifier, one_hot
 from cnn_core.estimators.compat import ConvergenceWarning
+from memory_peak import peak_of
 
 SAMPLES, CLASSES = 20_000, 1000
 # Bytes that an array (samples, classes) of one-hot rows or outputs would take in float32.
@@ -20,15 +19,6 @@ def data():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(SAMPLES, 3)).astype(np.float32)
     return x, rng.permutation(np.arange(SAMPLES) % CLASSES)
-
-
-def peak_of(act):
-    tracemalloc.start()
-    try:
-        act()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def classifier(name, **parameters):

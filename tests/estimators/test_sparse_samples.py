@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
 from cnn_core import NN, MLPClassifier, MLPRegressor, find_learning_rate
+from memory_peak import memory_peak
 
 sparse = pytest.importorskip("scipy.sparse")
 
@@ -215,10 +214,6 @@ def test_zeros_take_no_memory(name, rng, method):
     y = np.arange(samples) % 3
     fitted = classifier(name, max_iter=1, batch_size=100).fit(x, y)
     arguments = (x, y) if method in ("fit", "score") else (x,)
-    tracemalloc.start()
-    try:
+    with memory_peak() as peak:
         getattr(fitted, method)(*arguments)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < samples * features * 4 / 2
+    assert peak.bytes < samples * features * 4 / 2

@@ -6,7 +6,6 @@ import json
 import struct
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from damage import tree_of, write_tree
 from hostile import KINDS, npy, npz, read_or_refuse, zipped
 from hostile_bytes import MIB, as_file, gzip_bomb, model_bytes
 from hostile_checkpoints import TRAININGS, checkpoints
+from memory_peak import memory_peak
 from paths import GOLDEN, HELPERS
 
 # Memory
@@ -29,16 +29,13 @@ from paths import GOLDEN, HELPERS
 
 def peak_of(read, path, **options):
     """The most memory that was taken while a file was read or refused, and the error if refused."""
-    tracemalloc.start()
-    try:
-        read(path, **options)
-        error = None
-    except (DataError, ModelFileError) as refusal:
-        error = refusal
-    finally:
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    return peak, error
+    error = None
+    with memory_peak() as peak:
+        try:
+            read(path, **options)
+        except (DataError, ModelFileError) as refusal:
+            error = refusal
+    return peak.bytes, error
 
 
 def test_a_gzip_bomb_that_says_what_it_is_is_refused_before_it_is_unpacked(tmp_path):

@@ -6,7 +6,6 @@ What is refused is refused before anything begins: see `hostile_checkpoints.resu
 from __future__ import annotations
 
 import itertools
-import tracemalloc
 
 import pytest
 
@@ -16,6 +15,7 @@ from hostile import KINDS, read_or_refuse
 from hostile_bytes import MIB
 from hostile_checkpoints import ESTIMATOR, checkpoints, resume_one
 from json_fields import NUMBERS, VALUES, change, places_in
+from memory_peak import memory_peak
 
 
 def contents(path, name):
@@ -82,9 +82,6 @@ def test_no_number_takes_memory_that_the_file_does_not_have(tmp_path):
     tensors, tree = contents(path, name)
     check(name, path, tensors, tree, ("kind",), "Model")
     for place, kind in zip(places_in(tree), itertools.cycle(NUMBERS), strict=False):
-        tracemalloc.start()
-        try:
+        with memory_peak() as peak:
             check(name, path, tensors, tree, place, VALUES[kind])
-            assert tracemalloc.get_traced_memory()[1] < 2 * MIB, place
-        finally:
-            tracemalloc.stop()
+        assert peak.bytes < 2 * MIB, place

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
 from damage import mutations
 from hostile import KINDS, npy, npz, read_or_refuse, zipped
 from hostile_bytes import CASES, EACH, MIB, NOT_THERE, as_file
+from memory_peak import memory_peak
 from paths import GOLDEN
 
 kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
@@ -42,14 +42,10 @@ def test_a_damaged_file_is_read_or_refused_by_name(kind, tmp_path, data):
         contents = mutate(contents)
     path = tmp_path / f"file{kind.ending}"
     path.write_bytes(contents)
-    tracemalloc.start()
-    try:
+    with memory_peak() as peak:
         result = read_or_refuse(kind, path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
     assert result is not None
-    assert peak < ALWAYS_ALLOWED_BYTES + 16 * MIB
+    assert peak.bytes < ALWAYS_ALLOWED_BYTES + 16 * MIB
 
 
 @kinds

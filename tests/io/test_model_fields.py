@@ -12,7 +12,6 @@ import functools
 import itertools
 import json
 import pickle
-import tracemalloc
 import warnings
 
 import numpy as np
@@ -25,6 +24,7 @@ from damage import tree_of, write_tree
 from hostile import KINDS, read_or_refuse
 from hostile_bytes import MIB
 from json_fields import NUMBERS, VALUES, change, places_in
+from memory_peak import memory_peak
 from paths import GOLDEN
 
 NAMES = ("nn", "model", "classifier", "regressor", "early stopping")
@@ -111,12 +111,9 @@ def test_no_number_takes_memory_that_the_file_does_not_have(tmp_path, name):
     read_or_refuse(KINDS["model"], GOLDEN / f"{name}_version_1.safetensors")
     for place, kind in zip(places_in(tree), itertools.cycle(NUMBERS), strict=False):
         write_tree(path, tensors, change(tree, place, VALUES[kind]))
-        tracemalloc.start()
-        try:
+        with memory_peak() as peak:
             read_or_refuse(KINDS["model"], path)
-            assert tracemalloc.get_traced_memory()[1] < MIB, place
-        finally:
-            tracemalloc.stop()
+        assert peak.bytes < MIB, place
 
 
 class TestClasses:
@@ -131,21 +128,19 @@ class TestClasses:
     @pytest.mark.parametrize("dtype", ["<U100000000", ">U300000000", "<U1", "|O", "U"])
     def test_the_width_of_an_array_is_that_of_the_longest(self, tmp_path, dtype):
         path = self.saved(tmp_path / "file", ["lily", "rose", "tulip"], dtype)
-        tracemalloc.start()
-        classes = cnn_core.load(path, backend="numpy").classes_
-        assert tracemalloc.get_traced_memory()[1] < MIB
-        tracemalloc.stop()
+        with memory_peak() as peak:
+            classes = cnn_core.load(path, backend="numpy").classes_
+        assert peak.bytes < MIB
         assert classes.tolist() == ["lily", "rose", "tulip"]
         assert classes.dtype == (object if dtype == "|O" else "<U5")
 
     def test_one_long_name_among_many_is_refused(self, tmp_path):
         names = ["a" * 400_000, *(f"b{number:05}" for number in range(20_000))]
         path = self.saved(tmp_path / "file", names, "<U5")
-        tracemalloc.start()
-        with pytest.raises(ModelFileError, match="found 20001 names of up to 400000"):
+        refused = pytest.raises(ModelFileError, match="found 20001 names of up to 400000")
+        with memory_peak() as peak, refused:
             cnn_core.load(path, backend="numpy")
-        assert tracemalloc.get_traced_memory()[1] < 100 * MIB
-        tracemalloc.stop()
+        assert peak.bytes < 100 * MIB
 
     def test_what_could_not_be_loaded_is_not_saved(self, tmp_path):
         labels = np.array(["a" * 2**24, "b"], object)
@@ -201,11 +196,9 @@ def test_the_biases_of_the_articles_rule_are_compared_before_memory_is_taken(tmp
     dtype = tensors["wih"].dtype
     for bias in (np.zeros((1, n), dtype), np.zeros(1, dtype), np.zeros((1, 1, n), dtype)):
         write_tensors(path, {**tensors, "bih": bias}, texts)
-        tracemalloc.start()
-        with pytest.raises(ModelFileError, match=r"bih|bho"):
+        with memory_peak() as peak, pytest.raises(ModelFileError, match=r"bih|bho"):
             cnn_core.load(path, backend="numpy")
-        assert tracemalloc.get_traced_memory()[1] < 4 * MIB
-        tracemalloc.stop()
+        assert peak.bytes < 4 * MIB
 
 
 @pytest.mark.parametrize("kind", ["nn", "model"])

@@ -7,12 +7,12 @@ import json
 import os
 import pickle
 import random
-import tracemalloc
 
 import numpy as np
 import pytest
 
 from cnn_core.model_file import ModelFileError, read_tensors, write_tensors
+from memory_peak import memory_peak
 
 TENSORS = {
     "hidden.weights": np.arange(6, dtype=np.float32).reshape(2, 3) / 7,
@@ -256,14 +256,10 @@ def test_a_foreign_file_is_refused_by_name(tmp_path, contents):
 def test_a_header_beyond_the_limit_is_not_read(tmp_path):
     path = tmp_path / "model"
     write_raw(path, b"{" + b" " * 2**24, b"")
-    tracemalloc.start()
-    try:
-        with pytest.raises(ModelFileError, match="2 to 1048576 bytes was expected"):
-            read_tensors(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2**20
+    refused = pytest.raises(ModelFileError, match="2 to 1048576 bytes was expected")
+    with memory_peak() as peak, refused:
+        read_tensors(path)
+    assert peak.bytes < 2**20
 
 
 @pytest.mark.parametrize(

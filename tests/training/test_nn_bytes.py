@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pickle
-import tracemalloc
 
 import numpy as np
 import pytest
 
 from cnn_core import NN
+from memory_peak import memory_peak
 from small_nn import small_net
 
 
@@ -71,13 +71,9 @@ class TestBytes:
         x = np.zeros((40_000, 200), sample_dtype)
         labels = np.zeros(len(x), np.uint8)
         net = NN(200, 4, 3, 0.5, 1, batch_size=500, backend=name)
-        tracemalloc.start()
-        try:
+        with memory_peak() as peak:
             net.fit(x, labels, validation=(x, labels))
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert peak < x.nbytes
+        assert peak.bytes < x.nbytes
 
     def test_one_value_of_another_dtype_is_still_checked(self, name):
         with pytest.raises(ValueError, match="not finite"):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
+from memory_peak import memory_peak
 from networks import network, parameters_for
 
 pytestmark = pytest.mark.covering
@@ -91,11 +90,7 @@ class TestBytes:
         net = network([400, 3, 2], input_scale=1 / 255 if kind == np.uint8 else 1)
         engine = backend.engine(net, parameters_for(rng, net, np.float32))
         order = rng.permutation(samples).astype(np.intp) if ordered else None
-        tracemalloc.start()
-        try:
+        with memory_peak() as peak:
             engine.train_epoch(x, t, order, 100, 0.1)
             engine.predict(x, t)
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert peak < samples * 400 / 2
+        assert peak.bytes < samples * 400 / 2
