@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import networks
 from cnn_core.class_targets import ClassTargets
 from cnn_core.model import Model
-from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from cnn_core.training import Recipe, Validation
 from memory_peak import peak_of
@@ -25,14 +24,12 @@ HEADS = [
 
 
 def network(units, head=HEADS[0], **settings):
-    *below, last = itertools.pairwise(units)
-    layers = [Dense(*size, "tanh") for size in below]
-    return Network((*layers, Dense(*last, head[0])), head[1], **settings)
+    return networks.network(units, "tanh", *head, **settings)
 
 
 def problem(rng, net, samples, dtype):
     x = rng.normal(size=(samples, net.n_inputs)).astype(dtype)
-    parameters = (rng.normal(size=net.n_parameters()) * 0.3).astype(dtype)
+    parameters = networks.parameters_for(rng, net, dtype)
     labels = rng.integers(0, net.n_outputs, samples).astype(np.intp)
     return x, labels, parameters
 

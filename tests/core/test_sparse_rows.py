@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import networks
 from cnn_core.model import Model
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import SGD, Adam
@@ -29,15 +29,14 @@ def sparse_rows(rng, samples, features, density, dtype):
 
 
 def network(units, normalization=None, **settings):
-    *below, last = itertools.pairwise(units)
-    layers = [Dense(*size, "relu", 0.0, normalization) for size in below]
-    return Network((*layers, Dense(*last, "softmax")), "cross_entropy", **settings)
+    head = ("softmax", "cross_entropy")
+    return networks.network(units, "relu", *head, normalization=normalization, **settings)
 
 
 def problem(rng, net, samples, dtype, density=0.1):
     x, dense = sparse_rows(rng, samples, net.n_inputs, density, dtype)
     t = rng.random((samples, net.n_outputs)).astype(dtype)
-    return x, dense, t, (rng.normal(size=net.n_parameters()) * 0.3).astype(dtype)
+    return x, dense, t, networks.parameters_for(rng, net, dtype)
 
 
 SETTINGS = {

@@ -1,8 +1,8 @@
 """What a backend provides: kernels and engines, each contract written once, here.
 
-Both speak of NumPy arrays that have been validated already: C-contiguous, native byte order, all of
-one dtype (float32 or float64). They check shapes, since a compiled loop must never leave an array,
-and convert nothing but the bytes that an engine may be given as samples: anything else is refused.
+Both take NumPy arrays that have been validated already: C-contiguous, native byte order, all of one
+dtype (float32 or float64). They check shapes, since a compiled loop must never leave an array, and
+convert nothing but the bytes that an engine may be given as samples: anything else is refused.
 
 Words: a *sample* is a row; ``z = x @ weights + bias`` is the pre-activation, ``a`` the activation,
 ``y`` the activation of the last layer, ``t`` its target, ``delta`` the derivative of the loss with
@@ -260,7 +260,7 @@ class Kernels(Protocol):
 
 
 class Predictor(Protocol):
-    """Predicts a fixed number of samples at a time, with everything laid out beforehand."""
+    """Predicts a fixed number of samples at a time, with buffers that are allocated once."""
 
     def __call__(self, x: Samples) -> FloatArray:
         """Return the outputs for `x` (rows, n_inputs), or (n_inputs,) if it is one row.
@@ -275,11 +275,11 @@ class Engine(Protocol):
     """A network's parameters and buffers, and whole epochs over them.
 
     An engine is made from a `Network` and its flat parameter array, which it binds once and changes
-    in place: whoever holds that array sees the network learn. So it is with `moments`,
-    (n_moments, n_parameters), what the optimizer keeps, with `statistics`, (n_statistics,), the
-    running averages of batch normalization, and with `average`, that of the parameters. Together
-    with `steps` these arrays are the state: an engine that is given copies of them goes on in the
-    same way.
+    in place: a caller that holds the array sees the network learn. The same holds for `moments`,
+    (n_moments, n_parameters), the optimizer's state, for `statistics`, (n_statistics,), the running
+    averages of batch normalization, and for `average`, the running average of the parameters.
+    Together with `steps` these arrays are the state: an engine that is given copies of them goes on
+    in the same way.
 
     Samples are of the parameters' dtype, bytes (uint8), or `SparseRows` of the parameters' dtype,
     which give the same bits as the same rows with their zeros; all are multiplied by the network's
@@ -323,7 +323,7 @@ class Engine(Protocol):
         x : (n, n_inputs) array or SparseRows
         t : (n, n_outputs) array or ClassTargets
         order : (m,) array of indices into the samples, or None
-            None: the samples as they stand.
+            None: all samples in their own order.
         batch_size : int
             At least 1; the last batch holds what is left. The article's rule takes all the samples
             in one step and refuses anything else.
@@ -371,8 +371,8 @@ class Engine(Protocol):
         Returns
         -------
         bool
-            Whether every value of `x`, scaled, is finite; it costs nothing to look while they are
-            at hand.
+            Whether every value of `x`, scaled, is finite. The values are read anyway, so the check
+            costs nothing.
         """
 
     def predictor(self, rows: int) -> Predictor:

@@ -44,7 +44,7 @@ INTERRUPTED = "interrupted by the user"
 
 
 class Trainable(Protocol):
-    """The interface of a model for training; `cnn_core.Model` implements it.
+    """What a training needs of a model; `cnn_core.Model` implements it.
 
     Attributes
     ----------
@@ -73,16 +73,16 @@ class Trainable(Protocol):
         """Views of `parameters`, layer by layer."""
 
     def arrays(self) -> dict[str, FloatArray]:
-        """Return the arrays that steps change, themselves."""
+        """Return the arrays that steps change (no copies)."""
 
     def weights(self) -> dict[str, FloatArray]:
-        """Return the arrays that outputs depend on, themselves."""
+        """Return the arrays that outputs depend on (no copies)."""
 
     def is_finite(self) -> bool:
         """Tell whether all weights are finite."""
 
     def state(self) -> ModelState:
-        """Return all that the model consists of, its arrays and its history themselves."""
+        """Return all that the model consists of, without copying its arrays and its history."""
 
     def snapshot(self) -> Snapshot:
         """Return a copy of all that steps change."""
@@ -102,7 +102,7 @@ class Trainable(Protocol):
         *,
         keep: Keep | None = None,
     ) -> tuple[float, npt.NDArray[Any]]:
-        """Return the loss, and the outputs or what is kept of them."""
+        """Return the loss, and the outputs or what `keep` makes of them."""
 
     def exclusively(self) -> AbstractContextManager[Engine]:
         """Give the engine for exclusive use."""
@@ -122,12 +122,12 @@ class EpochRecord:
     last_epoch : int
         Number of the last epoch of this call.
     loss : float
-        Weighted mean over the samples of the network's loss, each sample as it was before its own
-        batch's step, without the term of `Network.l2`. For L-BFGS that of all samples after the
+        Weighted mean of the network's loss over the samples, each measured before the step of its
+        own batch, without the term of `Network.l2`. For L-BFGS: the loss of all samples after the
         iteration, with this term.
     accuracy : float or None
-        Share of samples whose largest output was their class, likewise; None if the targets are
-        not classes.
+        Share of samples whose largest output was their class, measured likewise; None if the
+        targets are not classes.
     validation_loss, validation_accuracy : float or None
         The same on the validation data after the epoch; None without such data.
     samples : int
@@ -137,7 +137,7 @@ class EpochRecord:
     validation_score : float or None
         What `Validation.score` gave after the epoch.
     learning_rate : float or None
-        That of the epoch's last step; None for L-BFGS.
+        Learning rate of the epoch's last step; None for L-BFGS.
     """
 
     epoch: int
@@ -173,7 +173,7 @@ class Recipe:
     Attributes
     ----------
     epochs : int
-        Passes over the data, at least 0; with a time budget at most so many.
+        Passes over the data, at least 0; with a time budget the largest number of them.
     batch_size : int
         Samples of one step, at least 1; the last batch of an epoch holds what is left.
     learning_rate : float
@@ -183,19 +183,18 @@ class Recipe:
     shuffle : bool
         Whether every epoch sees the samples in another order, by the model's seed.
     patience : int, optional
-        The training ends after more than so many epochs in a row without an improvement of more
-        than `tol`, as scikit-learn's ``n_iter_no_change``; None: it does not.
+        Stop after more than this many epochs in a row without an improvement of more than `tol`,
+        like scikit-learn's ``n_iter_no_change``; None: never stop early.
     tol : float
         At least 0; for L-BFGS the largest derivative at which it has converged.
     monitor : str
         What should improve: ``"loss"``, ``"accuracy"``, ``"validation_loss"``,
         ``"validation_accuracy"`` or ``"validation_score"``.
     restore_best : bool
-        Whether the model is given back, in the end, its state after the best epoch.
+        Whether the state after the best epoch is restored at the end.
     time_budget : float, optional
-        Seconds, above 0, which the training is to take: the schedule is stretched so that it ends
-        with them, in the middle of an epoch if need be. What is learned depends on the machine's
-        speed then. At least one step is taken.
+        Seconds of training, above 0. The schedule is stretched to end with them, within an epoch if
+        need be. The result then depends on the machine's speed. At least one step is taken.
 
     Raises
     ------
@@ -230,22 +229,22 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """What is measured after every epoch, on data that is not trained on.
+    """Validation data, which are measured after every epoch.
 
     Attributes
     ----------
     x : (n, n_inputs) array
     t : (n, n_outputs) array or ClassTargets
     weights : (n,) array, optional
-        What each sample counts in the loss.
+        Weight of each sample in the loss.
     are_classes : bool
-        Whether the targets are labels or rows of classes: the share of samples whose largest output
-        is their class is measured then.
+        Whether the targets are classes (labels or rows). If so, the accuracy is measured: the share
+        of samples whose largest output is their class.
     score : callable, optional
-        Gives a number, the more the better, for the outputs (n, n_outputs), an array that the next
-        epoch overwrites.
+        Returns a number for the outputs (n, n_outputs); higher is better. The next epoch overwrites
+        the array of outputs.
     keep : callable, optional
-        What the score is given in place of all outputs, which then take no memory: see
+        Reduces the outputs, block by block, to what `score` is called with: see
         `cnn_core.Model.predict`.
     """
 
@@ -259,14 +258,14 @@ class Validation:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What is trained on and measured on, checked already.
+    """Training and validation data, already checked.
 
     Attributes
     ----------
     x : (n, n_inputs) array
     t : (n, n_outputs) array or ClassTargets
     weights : (n,) array, optional
-        What each sample counts.
+        Weight of each sample.
     are_classes : bool
         Whether the targets are labels or rows of classes, whose largest output is the answer.
     validation : Validation, optional
@@ -280,7 +279,7 @@ class TrainingData:
 
 
 class TrainingState:
-    """A running training as callbacks see it and may act on it, and its state at the end.
+    """The state of a training: callbacks read and change it, and `train` returns it.
 
     Attributes
     ----------
@@ -291,27 +290,27 @@ class TrainingState:
     recipe : Recipe
     epoch : int
         Number of the current epoch, or of the last one, from 1, counted over all trainings of the
-        model; before the first epoch that of the one before.
+        model. Before the first epoch: the number of epochs of earlier trainings.
     last_epoch : int
         Number of the last epoch that is planned.
     learning_rate : float
         Base of the schedule; a callback may set it for the epochs to come.
     record : EpochRecord or None
-        Of the epoch that ended last; None before the first one.
+        Measurements of the epoch that ended last; None before the first one.
     history : dict of str to list of float
-        The model's, with that epoch as its last values.
+        The model's history, which ends with the values of that epoch.
     best_epoch : int or None
-        Number of the epoch of this training in which what the recipe monitors was best.
+        Number of the epoch of this training with the best monitored value.
     best_value : float or None
-        Its value there.
+        The monitored value of that epoch.
     improved : bool
-        Whether that is the epoch that ended last.
+        Whether that epoch is the one that ended last.
     missing : dict of str to str
-        What would have to be there for each value that is not measured, so that it could be.
+        For each value that is not measured: what is needed to measure it.
     stopped_because : str or None
         Why the training ended before its last epoch; None if it did not.
     converged : bool
-        Whether that is because nothing improved any more, or L-BFGS has found a minimum.
+        Whether it ended because nothing improved any more, or because L-BFGS found a minimum.
     """
 
     def __init__(self, model: Trainable, owner: Any, recipe: Recipe) -> None:
