@@ -1,7 +1,7 @@
 """The command line: ``cnn-core``, also ``python -m cnn_core``.
 
-Each command is a module with ``add_parser`` and ``run``. Importing them imports nothing beyond
-NumPy: the packages of the extra ``cnn-core[app]`` are imported by what uses them.
+Each command is a module with a function ``run``; its arguments stand in ``commands``. The modules
+import nothing beyond NumPy: what uses a package of the extra ``cnn-core[app]`` imports it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def _run(argv: list[str]) -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
-    code: int = arguments.run(arguments)
+    module = importlib.import_module(f"cnn_core.cli.{arguments.command.replace('-', '_')}")
+    code: int = module.run(arguments)
     return code
 
 
@@ -92,15 +93,16 @@ def _as_options(argv: list[str]) -> list[str]:
 def _parser(command: str | None) -> tuple[Parser, dict[str, Parser]]:
     """Return the parser and those of the commands, by their names.
 
-    Only the module of the command that was typed is imported: nobody waits for the others.
+    Only the command that was typed has its arguments: without one not even NumPy is imported.
     """
     parser = Parser(prog="cnn-core", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cnn-core {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in COMMANDS:
         if name == command:
-            module = importlib.import_module(f"cnn_core.cli.{name.replace('-', '_')}")
-            module.add_parser(commands)
+            from cnn_core.cli.commands import ADD
+
+            ADD[name](commands)
         else:
             add_command(commands, name)
     return parser, dict(commands.choices)

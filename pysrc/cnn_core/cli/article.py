@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core import NN, backend_info, backends
-from cnn_core.cli import arguments, records, run_folder
+from cnn_core.cli import records, run_folder
+from cnn_core.cli.commands import ARTICLE_EPOCHS
 from cnn_core.cli.console import note, require, short_path, show_result
 from cnn_core.cli.plots import plot_gallery
 from cnn_core.cli.progress import epochs_shown
@@ -28,20 +29,13 @@ from cnn_core.cli.trained_model import Trained, describe_backend, weights_sha256
 from cnn_core.files import write_table, write_text
 from cnn_core.network import Rule
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 IMAGES = 5_000
 HIDDEN = 128
-EPOCHS = 1_000
 PUBLISHED_ACCURACY = 0.7644
 GALLERY_ROWS, GALLERY_COLUMNS = 2, 4
 
-DESCRIPTION = """\
-Repeats a published experiment on the first 5,000 training and 5,000 test images of Fashion-MNIST:
-with the rule as it was published, and with the exact gradient, on each backend. Its published
-accuracy is 0.7644. Writes a run folder with the table, the reports, and the first eight test images
-with their predicted classes.
-"""
 
 EXPLANATION = """\
 The published rule takes the sigmoid twice on the way back, is no gradient of any loss, and gives
@@ -94,39 +88,6 @@ class _Result:
             "seconds": round(self.seconds, 3),
             "test accuracy": self.evaluation.accuracy,
         }
-
-
-def add_parser(commands: arguments.Subcommands) -> None:
-    """Add the command to the parser."""
-    parser = arguments.add_command(
-        commands,
-        "article",
-        description=DESCRIPTION,
-    )
-    parser.add_argument(
-        "--epochs",
-        metavar="N",
-        type=arguments.Whole(1),
-        default=EPOCHS,
-        help=f"epochs of the published rule (default: {EPOCHS}); the exact gradient gets three "
-        "tenths of them",
-    )
-    parser.add_argument(
-        "--backend",
-        choices=("both", *backends.NAMES),
-        default="both",
-        help="what computes (default: both backends, one after the other)",
-    )
-    arguments.add_seed(parser)
-    parser.add_argument(
-        "--data-folder",
-        metavar="DIR",
-        type=arguments.path,
-        help="where the files of Fashion-MNIST are (default: wherever they are found)",
-    )
-    arguments.add_out(parser, "article")
-    arguments.add_quiet(parser, "no progress and no explanation")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -195,7 +156,15 @@ def _table(rows: list[dict[str, Any]]) -> str:
     """Return the results as text, the published one above them."""
     heads = ("rule", "batch", "dtype", "backend", "epochs", "seconds", "test accuracy")
     cells = [
-        ["as published", "5000", "float64", "NumPy", f"{EPOCHS}", "-", f"{PUBLISHED_ACCURACY:.4f}"]
+        [
+            "as published",
+            "5000",
+            "float64",
+            "NumPy",
+            f"{ARTICLE_EPOCHS}",
+            "-",
+            f"{PUBLISHED_ACCURACY:.4f}",
+        ]
     ]
     for row in rows:
         shown = {

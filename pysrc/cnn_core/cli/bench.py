@@ -11,70 +11,9 @@ import importlib
 import sys
 from pathlib import Path
 
-from cnn_core.cli import arguments
 from cnn_core.cli.console import CommandError
 
-__all__ = ["add_parser", "run"]
-
-BATCH_SIZES = (1, 32, 256)
-
-DESCRIPTION = """\
-Races whatever is installed of scikit-learn, PyTorch, JAX, onnxruntime and a plain NumPy loop
-against cnn_core: training a 784-128-10 network in float32 (sigmoid, squared error, plain gradient
-descent), and predicting one row. Everyone first has to give the same outputs and to reach the same
-loss. It has to be run from a checkout of the sources, which hold the drivers.
-"""
-
-
-def add_parser(commands: arguments.Subcommands) -> None:
-    """Add the command to the parser."""
-    parser = arguments.add_command(
-        commands,
-        "bench",
-        description=DESCRIPTION,
-    )
-    parser.add_argument(
-        "--data",
-        choices=("synthetic", "fashion-mnist"),
-        default="synthetic",
-        help="random samples (the default) or the first training images of Fashion-MNIST; the time "
-        "hardly depends on it",
-    )
-    parser.add_argument(
-        "--data-folder",
-        metavar="DIR",
-        type=arguments.path,
-        help="where the files of Fashion-MNIST are",
-    )
-    parser.add_argument(
-        "--samples",
-        metavar="N",
-        type=arguments.Whole(1, 60_000),
-        default=6_000,
-        help="samples of an epoch (default: 6000)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        metavar="N",
-        type=arguments.Whole(1),
-        nargs="+",
-        default=list(BATCH_SIZES),
-        help=f"samples of a step (default: {' '.join(map(str, BATCH_SIZES))})",
-    )
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=arguments.Whole(1),
-        help="cores that everyone may use (default: all that this process may use)",
-    )
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=arguments.Whole(1),
-        default=2,
-        help="turns that everyone takes, of which the best counts (default: 2)",
-    )
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,38 +6,11 @@ import argparse
 
 import numpy as np
 
-from cnn_core.cli import arguments
 from cnn_core.cli.console import note, one_line, show
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import Samples, read_samples
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands: arguments.Subcommands) -> None:
-    """Add the command to the parser."""
-    parser = arguments.add_command(
-        commands,
-        "data",
-        description="Shows where a data set is, its shapes, SHA-256 and classes. Fashion-MNIST is "
-        "fetched if it is nowhere on the machine; each place that was tried is named.",
-    )
-    parser.add_argument(
-        "data",
-        metavar="DATA",
-        nargs="?",
-        default="fashion-mnist",
-        help="fashion-mnist (the default), digits, or a file as cnn-core train takes it",
-    )
-    parser.add_argument(
-        "--labels", metavar="FILE", help="the .npy file of the targets of an .npy file"
-    )
-    parser.add_argument(
-        "--target", metavar="NAME", help="target column of a .csv file (default: its last one)"
-    )
-    arguments.add_table_layout(parser)
-    parser.add_argument("--data-folder", metavar="DIR", help="where the files of Fashion-MNIST are")
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

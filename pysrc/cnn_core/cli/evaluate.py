@@ -6,7 +6,6 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from cnn_core.cli import arguments
 from cnn_core.cli.console import note, require, show
 from cnn_core.cli.report import evaluate
 from cnn_core.cli.run_folder import Run, read_run
@@ -14,26 +13,7 @@ from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_test_part
 from cnn_core.cli.trained_model import describe_network
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands: arguments.Subcommands) -> None:
-    """Add the command to the parser."""
-    parser = arguments.add_command(
-        commands,
-        "evaluate",
-        description="Evaluates the model of a run folder on the test part of the data that it was "
-        "trained on, or of other data of the same classes; all of a file that has no test part.",
-    )
-    arguments.add_run(parser)
-    arguments.add_data(
-        parser,
-        default=None,
-        help="fashion-mnist, digits or a file as cnn-core train takes it (default: what was "
-        "trained on)",
-    )
-    arguments.add_backend(parser)
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

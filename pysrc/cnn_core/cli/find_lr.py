@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cnn_core.cli import arguments, options, run_folder
+from cnn_core.cli import options, run_folder
 from cnn_core.cli.console import note, require, short_path, show_result
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_samples
@@ -14,37 +14,9 @@ from cnn_core.cli.training import plan_and_parts
 from cnn_core.files import write_table
 from cnn_core.training.lr_finder import LearningRates, find_learning_rate
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 STEPS = 200
-
-DESCRIPTION = """\
-Tries learning rates, from a small one to a large one, each in one step of a network that begins to
-learn, and suggests the one at which the loss falls fastest. Writes a folder with the losses as a
-table and as a picture. The test part is not looked at.
-"""
-
-
-def add_parser(commands: arguments.Subcommands) -> None:
-    """Add the command to the parser."""
-    parser = arguments.add_command(
-        commands,
-        "find-lr",
-        description=DESCRIPTION,
-        late_epilog=options.presets,
-    )
-    arguments.add_data(parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP)
-    network = parser.add_argument_group("network")
-    options.add_network(network)
-    arguments.add_seed(network)
-    arguments.add_arithmetic(parser.add_argument_group("arithmetic"))
-    output = parser.add_argument_group("output")
-    arguments.add_out(output, "DATA-rates")
-    output.add_argument("--no-plots", action="store_true", help="draw no picture")
-    arguments.add_quiet(output, "one line with the suggestion")
-    # This command has no arguments for the length of a training.
-    nothing = ("epochs", "learning_rate", "schedule", "time_budget", "patience", "validation_share")
-    parser.set_defaults(run=run, **dict.fromkeys(nothing))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,23 +18,9 @@ import numpy as np
 
 import cnn_core
 from cnn_core import backend_info
-from cnn_core.cli import arguments
 from cnn_core.cli.console import error_text, one_line, show
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands: arguments.Subcommands) -> None:
-    """Add the command to the parser."""
-    parser = arguments.add_command(
-        commands,
-        "info",
-        description="Shows what computes on this machine, and which files it was loaded from. If "
-        "it cannot be loaded, shows why; the exit code is 1 then.",
-    )
-    arguments.add_backend(parser)
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,16 +10,27 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cnn_core.cli import arguments, plan_nn
+from cnn_core.cli import arguments
 from cnn_core.cli.console import CommandError
 from cnn_core.network import HIDDEN_ACTIVATIONS, NORMALIZATIONS
 from cnn_core.optimizers import SOLVERS, WITH_DECAY
 from cnn_core.training.schedules import SCHEDULES
 
-__all__ = ["NN_PRESET", "OPTIMIZER_RATES", "add_network", "add_training", "check", "presets"]
+__all__ = [
+    "NN_EPOCHS",
+    "NN_HIDDEN",
+    "NN_PRESET",
+    "OPTIMIZER_RATES",
+    "add_network",
+    "add_training",
+    "check",
+    "presets",
+]
 
 DEFAULT_PRESET = "fast"
 NN_PRESET = "nn"
+NN_HIDDEN = 128
+NN_EPOCHS = 20
 
 # How long the steps of an optimizer should be if those of "adamw" are 1.
 OPTIMIZER_RATES = {
@@ -184,9 +195,7 @@ def presets() -> str:
     from cnn_core.estimators.presets import PRESETS
 
     rows = [(name, _line_of(settings)) for name, settings in PRESETS.items()]
-    rows.append(
-        (NN_PRESET, f"{plan_nn.HIDDEN}, sigmoid; plain gradient descent, {plan_nn.EPOCHS} epochs")
-    )
+    rows.append((NN_PRESET, f"{NN_HIDDEN}, sigmoid; plain gradient descent, {NN_EPOCHS} epochs"))
     lines = (f"  {name:<9} {line}" for name, line in rows)
     return "\n".join(["  preset    hidden layers and training", *lines])
 

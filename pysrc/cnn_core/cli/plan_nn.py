@@ -19,14 +19,13 @@ import argparse
 from typing import Any
 
 from cnn_core import NN
+from cnn_core.cli.options import NN_EPOCHS, NN_HIDDEN
 from cnn_core.cli.plan import Data, Part, Plan
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.training.callbacks import Callback
 
-__all__ = ["EPOCHS", "HIDDEN", "NNPlan", "default_learning_rate"]
+__all__ = ["NNPlan", "default_learning_rate"]
 
-HIDDEN = 128
-EPOCHS = 20
 _BATCH_SIZE = 16
 _LEARNING_RATE = 1.0
 _WIDEST_AT_FULL_RATE = 128
@@ -41,8 +40,8 @@ class NNPlan(Plan):
 
     def __init__(self, args: argparse.Namespace, data: Data) -> None:
         self.preset = args.preset
-        hidden = HIDDEN if args.hidden is None else args.hidden[0]
-        self.epochs = args.epochs or data.epochs(EPOCHS)
+        hidden = NN_HIDDEN if args.hidden is None else args.hidden[0]
+        self.epochs = args.epochs or data.epochs(NN_EPOCHS)
         self.batch_size = args.batch_size or _BATCH_SIZE
         self.learning_rate = args.learning_rate or default_learning_rate(hidden)
         self.face = NN(

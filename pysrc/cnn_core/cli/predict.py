@@ -7,47 +7,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnn_core.cli import arguments
 from cnn_core.cli.console import CommandError, note, show
 from cnn_core.cli.run_folder import Run, read_run
 from cnn_core.cli.tables import read_features
 from cnn_core.files import table_text, write_text
 from cnn_core.network import FloatArray, IndexArray
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands: arguments.Subcommands) -> None:
-    """Add the command to the parser."""
-    parser = arguments.add_command(
-        commands,
-        "predict",
-        description="Writes the predicted class of each sample of a file as comma-separated text. "
-        "A name that a spreadsheet would run as a formula gets an apostrophe before it.",
-    )
-    arguments.add_run(parser)
-    parser.add_argument(
-        "file",
-        metavar="FILE",
-        type=arguments.path,
-        help="samples: an IDX file, .npz (its test part, if it has one), .npy or .csv (with a "
-        "header, its columns are found by name and others are left out)",
-    )
-    arguments.add_table_layout(parser)
-    parser.add_argument(
-        "--outputs",
-        action="store_true",
-        help="add the network's output for each class: its probability; with the preset nn a "
-        "number from 0 to 1, and they need not add up to 1",
-    )
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=arguments.new_file,
-        help="file to write (default: standard output)",
-    )
-    arguments.add_backend(parser)
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

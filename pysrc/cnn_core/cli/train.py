@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from cnn_core.cli import arguments, options, records, resume, run_folder, run_report
+from cnn_core.cli.commands import add_train
 from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
 from cnn_core.cli.reproduce import training_again
 from cnn_core.cli.scaling import Scaling
@@ -17,60 +18,7 @@ from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.io.container import ModelFileError
 from cnn_core.io.fields import Fields
 
-__all__ = ["add_parser", "run"]
-
-DESCRIPTION = """\
-Trains a network and writes a run folder: the model, the settings, the history, a classification
-report and pictures.
-
-The test part is measured after every epoch for the curve and reported at the end; nothing is
-selected on it. To choose settings, hold a part of the training samples out with
---validation-share.
-"""
-
-
-def add_parser(commands: arguments.Subcommands) -> None:
-    """Add the command to the parser."""
-    parser = arguments.add_command(
-        commands,
-        "train",
-        description=DESCRIPTION,
-        late_epilog=options.presets,
-    )
-    arguments.add_data(parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP)
-    options.add_network(parser.add_argument_group("network"))
-    training = parser.add_argument_group("training")
-    options.add_training(training)
-    training.add_argument(
-        "--validation-share",
-        metavar="X",
-        type=arguments.share,
-        help="hold this share of the training samples out, and measure on them instead of on the "
-        "test part after every epoch",
-    )
-    arguments.add_seed(training)
-    arguments.add_arithmetic(parser.add_argument_group("arithmetic"))
-    output = parser.add_argument_group("output")
-    arguments.add_out(output, "DATA")
-    output.add_argument(
-        "--checkpoint-every",
-        metavar="N",
-        type=arguments.checkpoint_every,
-        default={},
-        help="write a checkpoint after every N epochs, or Ns seconds, or never (default: as often "
-        "as takes 2%% of the time at most)",
-    )
-    output.add_argument(
-        "--resume",
-        metavar="RUN",
-        type=arguments.path,
-        help="go on with a training that was killed or interrupted, to the same weights as if it "
-        "had not been; "
-        "beside it only --quiet and --no-plots",
-    )
-    output.add_argument("--no-plots", action="store_true", help="draw no pictures")
-    arguments.add_quiet(output, "no progress and no report, one line at the end")
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -84,7 +32,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if argv[:1] != ["train"]:
         raise CommandError(f"expected the command train, found {' '.join(argv[:1]) or 'nothing'}")
     parser = arguments.Parser(prog="cnn-core", allow_abbrev=False)
-    add_parser(parser.add_subparsers(dest="command"))
+    add_train(parser.add_subparsers(dest="command"))
     try:
         args = parser.parse_args(argv, argparse.Namespace(argv=argv))
     except SystemExit as end:

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cnn_core.cli import arguments, run_folder, train
+from cnn_core.cli import run_folder, train
 from cnn_core.cli.console import CommandError, note, require, show
 from cnn_core.cli.plan import counted
 from cnn_core.cli.reproduce import training_again
@@ -18,15 +18,8 @@ from cnn_core.cli.trained_model import describe_backend, weights_sha256
 from cnn_core.cli.training import Training
 from cnn_core.io.fields import Fields
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
-DESCRIPTION = """\
-Trains again by the settings and on the data that a run folder records, and says whether the final
-weights are the same, bit for bit. Nothing is written.
-
-The exit code is 0 if they are, 1 if they are not, and 2 if it cannot be told: the data have
-changed, say, or the training ended by the clock or by Ctrl-C.
-"""
 
 _BACKENDS = ("cython", "numpy")
 # Settings that may change the bits, and their keys in `cnn_core.backend_info`.
@@ -40,20 +33,6 @@ _ENVIRONMENT = {
     "Cython": ("versions", "cython"),
     "compiler": ("compiler",),
 }
-
-
-def add_parser(commands: arguments.Subcommands) -> None:
-    """Add the command to the parser."""
-    parser = arguments.add_command(
-        commands,
-        "verify",
-        description=DESCRIPTION,
-    )
-    arguments.add_run(parser)
-    arguments.add_backend(parser)
-    arguments.add_threads(parser)
-    parser.set_defaults(backend=None, run=run)
-    arguments.add_quiet(parser, "no progress, one line at the end")
 
 
 def run(args: argparse.Namespace) -> int:
