@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.containers import as_array, column_names, no_numbers, place_of, require_unmasked
-from cnn_core.sparse import Samples, as_finite_rows, as_sparse_rows, is_sparse
+from cnn_core.sparse import Samples, as_finite_rows, as_sparse_rows, has_sparse_columns, is_sparse
 from cnn_core.types import FloatArray
 
 _BYTES = np.dtype(np.uint8)
@@ -56,7 +56,7 @@ def as_samples(
         if values.dtype is dtype and not finite_unless_as_is:
             require_finite(values, values, name)
         return values
-    if is_sparse(values):
+    if is_sparse(values) or has_sparse_columns(values):
         rows = as_sparse_rows(values, name)
         if rows.n_features != n_features:
             raise ValueError(

@@ -88,14 +88,23 @@ def is_sparse(values: Any) -> bool:
     return isinstance(values, SparseRows) or hasattr(values, "tocsr")
 
 
+def has_sparse_columns(values: Any) -> bool:
+    """Tell whether values are a data frame of pandas whose columns all leave out their zeros."""
+    # pandas shows `sparse` where all columns are sparse ones, whatever it is that they leave out.
+    if not (hasattr(values, "iloc") and getattr(values, "ndim", 0) == 2):
+        return False
+    dtypes = list(values.dtypes)
+    return bool(dtypes) and hasattr(values, "sparse") and all(d.fill_value == 0 for d in dtypes)
+
+
 def as_sparse_rows(values: Any, name: str) -> SparseRows:
-    """Return a sparse matrix or array as sparse rows, checked and copied only if need be.
+    """Return what is stored sparsely as sparse rows, checked and copied only if need be.
 
     Values that stand at one place are added up, as SciPy has it.
 
     Parameters
     ----------
-    values : SparseRows or object with a method ``tocsr``
+    values : SparseRows, object with a method ``tocsr``, or frame of sparse columns
         Of any format, with indices in any order.
     name : str
         What the caller's user calls it.
@@ -114,7 +123,7 @@ def as_sparse_rows(values: Any, name: str) -> SparseRows:
             f"{name}: expected 2 dimensions, (samples, features), found the shape {values.shape}. "
             f"Reshape your data: pass {name}.reshape(1, -1) if it is one sample"
         )
-    matrix = values.tocsr()
+    matrix = values.tocsr() if hasattr(values, "tocsr") else _rows_of_columns(values)
     data = np.asarray(matrix.data)
     if data.dtype.kind == "c":
         raise ValueError(
@@ -136,6 +145,19 @@ def as_sparse_rows(values: Any, name: str) -> SparseRows:
         np.ascontiguousarray(data), np.ascontiguousarray(indices, _INDICES), indptr, n_features
     )
     return rows if _rise(rows) else _added_up(rows)
+
+
+def _rows_of_columns(frame: Any) -> SparseRows:
+    """Return the rows of a data frame for which `has_sparse_columns` holds."""
+    columns = [column.array for _, column in frame.items()]
+    row = np.concatenate([column.sp_index.indices for column in columns])
+    counts = [column.npoints for column in columns]
+    order = np.argsort(row, kind="stable")
+    indptr = np.zeros(len(frame) + 1, _POSITIONS)
+    np.cumsum(np.bincount(row, minlength=len(frame)), out=indptr[1:])
+    data = np.concatenate([column.sp_values for column in columns])[order]
+    indices = np.repeat(np.arange(len(columns), dtype=_INDICES), counts)[order]
+    return SparseRows(data, indices, indptr, len(columns))
 
 
 def as_finite_rows(rows: SparseRows, dtype: npt.DTypeLike, name: str) -> SparseRows:

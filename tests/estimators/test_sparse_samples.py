@@ -217,3 +217,48 @@ def test_zeros_take_no_memory(name, rng, method):
     with memory_peak() as peak:
         getattr(fitted, method)(*arguments)
     assert peak.bytes < samples * features * 4 / 2
+
+
+class TestFrames:
+    """Data frames of pandas whose columns are sparse."""
+
+    @pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64, np.uint8, bool])
+    def test_learn_with_the_bits_of_a_dense_frame(self, name, data, kind):
+        pd = pytest.importorskip("pandas")
+        dense = pd.DataFrame(np.abs(data[0] * 10).astype(kind)).add_prefix("c")
+        frame = dense.astype(pd.SparseDtype(kind, kind(0)))
+        fitted, expected = (
+            classifier(name).fit(frame, data[1]),
+            classifier(name).fit(dense, data[1]),
+        )
+        assert weights_of(fitted) == weights_of(expected)
+        assert list(fitted.feature_names_in_) == list(dense.columns)
+        np.testing.assert_array_equal(fitted.predict(frame), expected.predict(dense))
+        outputs = [
+            NN(40, 4, 3, 0.5, 2, seed=0, backend=name).fit(x, data[1]).predict(x)
+            for x in (frame, dense)
+        ]
+        np.testing.assert_array_equal(*outputs)
+
+    def test_take_no_memory_for_zeros(self, rng):
+        pd = pytest.importorskip("pandas")
+        codes = pd.Series(rng.permutation(np.arange(3000) % 1000))
+        frame = pd.get_dummies(codes, sparse=True)
+        with memory_peak() as peak:
+            classifier("auto", max_iter=1, dtype=np.float32).fit(frame, codes % 3)
+        assert peak.bytes < frame.size * 4 / 4
+
+    @pytest.mark.parametrize("left_out", [1.0, np.nan])
+    def test_that_leave_out_something_else_than_zeros_are_written_out(self, data, left_out):
+        pd = pytest.importorskip("pandas")
+        dense = pd.DataFrame(np.where(data[0] == 0, 1.0, data[0]))
+        frame = dense.astype(pd.SparseDtype(float, left_out))
+        assert weights_of(classifier("auto").fit(frame, data[1])) == weights_of(
+            classifier("auto").fit(dense, data[1])
+        )
+
+    def test_of_no_numbers_are_refused(self):
+        pd = pytest.importorskip("pandas")
+        frame = pd.DataFrame({"a": pd.arrays.SparseArray(["x", "y"], fill_value=0)})
+        with pytest.raises(TypeError, match="X: expected real numbers, found"):
+            MLPClassifier().fit(frame, [0, 1])

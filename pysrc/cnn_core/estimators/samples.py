@@ -14,7 +14,14 @@ import numpy.typing as npt
 
 from cnn_core.arrays import as_finite
 from cnn_core.containers import as_array, column_names, no_numbers
-from cnn_core.sparse import Samples, SparseRows, as_finite_rows, as_sparse_rows, is_sparse
+from cnn_core.sparse import (
+    Samples,
+    SparseRows,
+    as_finite_rows,
+    as_sparse_rows,
+    has_sparse_columns,
+    is_sparse,
+)
 from cnn_core.validation import parameters_dtype
 
 _BYTES = np.dtype(np.uint8)
@@ -27,7 +34,7 @@ Table: TypeAlias = npt.NDArray[Any] | SparseRows
 def as_table(values: Any, estimator: str, name: str = "X") -> Table:
     """Return samples as an array of real numbers of two dimensions, neither of them empty.
 
-    A sparse matrix stays one.
+    A sparse matrix stays one, and a data frame of sparse columns becomes sparse rows.
 
     Parameters
     ----------
@@ -44,7 +51,7 @@ def as_table(values: Any, estimator: str, name: str = "X") -> Table:
     ValueError
         For another number of dimensions, and if there are no samples or no features.
     """
-    if is_sparse(values):
+    if is_sparse(values) or has_sparse_columns(values):
         rows = as_sparse_rows(values, name)
         require_some(rows.shape, estimator, name)
         return rows
