@@ -20,7 +20,7 @@ class Ours:
     def __init__(self, setting: Setting, quality: str) -> None:
         from cnn_core import TabularClassifier, TabularRegressor
 
-        kind = TabularClassifier if setting.n_classes else TabularRegressor
+        kind: Any = TabularClassifier if setting.n_classes else TabularRegressor
         self._estimator = kind(
             quality=quality, n_threads=setting.n_threads, random_state=setting.seed
         )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cnn_core.network import Dense, Embedding, Huber, Network, Pinball
     from cnn_core.nn import NN
     from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
+    from cnn_core.tables import TabularClassifier, TabularRegressor
     from cnn_core.targets import one_hot
     from cnn_core.training import DivergenceError, EpochRecord, Recipe, Validation
     from cnn_core.training.lr_finder import LearningRates, find_learning_rate
@@ -58,6 +59,8 @@ __all__ = [
     "RMSprop",
     "Recipe",
     "Rprop",
+    "TabularClassifier",
+    "TabularRegressor",
     "Validation",
     "__version__",
     "backend_info",
@@ -98,6 +101,8 @@ _NAMES = {
     "Recipe": "training",
     "Rprop": "optimizers",
     "SGD": "optimizers",
+    "TabularClassifier": "tables",
+    "TabularRegressor": "tables",
     "Validation": "training",
     "backend_info": "backends",
     "find_learning_rate": "training.lr_finder",

@@ -22,6 +22,8 @@ READERS: dict[str, tuple[str, str]] = {
     "Model": ("cnn_core.loading", "read_model_alone"),
     "MLPClassifier": ("cnn_core.estimators", "read"),
     "MLPRegressor": ("cnn_core.estimators", "read"),
+    "TabularClassifier": ("cnn_core.tables", "read"),
+    "TabularRegressor": ("cnn_core.tables", "read"),
 }
 
 
@@ -40,7 +42,7 @@ def load(
 
     Returns
     -------
-    NN, Model, MLPClassifier or MLPRegressor
+    NN, Model, MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
         Whatever was saved.
 
     Raises

@@ -170,7 +170,10 @@ class TestFiles:
         assert not list(tmp_path.iterdir())
 
     def test_every_kind_has_a_reader_that_is_there(self):
-        assert set(READERS) == {"NN", "Model", "MLPClassifier", "MLPRegressor"}
+        assert set(READERS) == {"NN", "Model", "MLPClassifier", "MLPRegressor"} | {
+            "TabularClassifier",
+            "TabularRegressor",
+        }
 
 
 class TestRefusals:

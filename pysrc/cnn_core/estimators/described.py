@@ -19,7 +19,7 @@ from cnn_core.training.schedules import Schedule
 Described = TypeVar("Described", bound="DescribedMLP")
 
 
-def keep(estimator: DescribedMLP, arguments: dict[str, Any]) -> None:
+def keep(estimator: BaseEstimator, arguments: dict[str, Any]) -> None:
     """Store the arguments of ``__init__``, its ``locals()``, under their own names."""
     for name, value in arguments.items():
         if name not in ("self", "__class__"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from cnn_core.layers import HIDDEN_ACTIVATIONS
@@ -184,12 +184,12 @@ Rumelhart, Hinton, Williams, "Learning representations by back-propagating error
 }
 
 
-def documented(kind: Class) -> Class:
+def documented(kind: Class, texts: Mapping[str, str] = _TEXTS) -> Class:
     """Put the common texts into a class's docstring, in place of their names in braces."""
     # There are no docstrings with ``python -OO``.
     if kind.__doc__:
         text = inspect.cleandoc(kind.__doc__)
-        for name, common in _TEXTS.items():
+        for name, common in texts.items():
             text = text.replace(f"{{{name}}}", common.strip("\n"))
         kind.__doc__ = text
     return kind

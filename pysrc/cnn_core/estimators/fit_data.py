@@ -77,7 +77,7 @@ def read_evaluation_set(
     """
     X, y, *rest = values
     table = as_table(X, estimator, f"{place}[0]")
-    require_features(table, names_of(X), n_features, names, estimator, f"{place}[0]")
+    require_features(table.shape[1], names_of(X), n_features, names, estimator, f"{place}[0]")
     labels = task.read(y, len(table), estimator, f"{place}[1]", known_from=known_from)
     weights = as_weights(rest[0] if rest else None, len(table), dtype, f"{place}[2]")
     x = as_samples(table, dtype, estimator, f"{place}[0]", column_names(X))

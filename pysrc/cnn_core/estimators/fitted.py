@@ -78,7 +78,7 @@ class FittedMLP(DescribedMLP):
 
     def _require_features(self, table: Table, names: npt.NDArray[np.object_] | None) -> None:
         require_features(
-            table,
+            table.shape[1],
             names,
             self.n_features_in_,
             getattr(self, "feature_names_in_", None),

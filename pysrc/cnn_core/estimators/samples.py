@@ -192,7 +192,7 @@ def names_of(values: Any) -> npt.NDArray[np.object_] | None:
 
 
 def require_features(
-    table: Table,
+    n_features: int,
     names: npt.NDArray[np.object_] | None,
     fitted: int,
     fitted_names: npt.NDArray[np.object_] | None,
@@ -203,7 +203,8 @@ def require_features(
 
     Parameters
     ----------
-    table : (n, n_features) array
+    n_features : int
+        Those of the samples.
     names : (n_features,) array of str, optional
     fitted : int
         Number of features that it was fitted with.
@@ -238,9 +239,9 @@ def require_features(
             UserWarning,
             stacklevel=5,
         )
-    if table.shape[1] != fitted:
+    if n_features != fitted:
         raise ValueError(
-            f"{name} has {table.shape[1]} features, but {estimator} is expecting {fitted} features "
+            f"{name} has {n_features} features, but {estimator} is expecting {fitted} features "
             "as input: pass the features that it was fitted with"
         )
 

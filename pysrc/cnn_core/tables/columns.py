@@ -141,6 +141,16 @@ class TableReader:
         # Without any, the network learns from its biases alone.
         return features or [Feature("nothing", np.zeros(frame.n_rows), 0, False)]
 
+    def features_of_columns(self) -> list[list[int]]:
+        """Return the numbers of the features that come from each column."""
+        found: list[list[int]] = []
+        start = 0
+        for plan in self.plans:
+            count = 0 if plan.dropped is not None else len(plan.parts) or 1
+            found.append(list(range(start, start + count)))
+            start += count
+        return found
+
     def describe(self) -> str:
         """Return a table of what was decided about the columns."""
         head = ("column", "kind", "distinct", "missing", "used as")
@@ -281,7 +291,8 @@ def _plan_of_numbers(name: str, kind: Kind, values: Numbers) -> tuple[ColumnPlan
     distinct = len(np.unique(values[~absent]))
     plan = ColumnPlan(name, kind, _useless(distinct, missing), missing, distinct)
     # Minus zero is zero, and NaN has many bit patterns.
-    return plan, _digest("number", np.where(absent, np.nan, values + 0.0))
+    # Nor does an addition like those that signal.
+    return plan, _digest("number", np.where(absent, np.nan, np.where(absent, 0.0, values) + 0.0))
 
 
 def _useless(distinct: int, missing: int) -> str | None:

@@ -64,6 +64,15 @@ class Encoder:
                 columns.append(("pieces", scale.n_bins))
         return columns
 
+    def pieces(self) -> list[slice]:
+        """Return the rows of weights that belong to columns of pieces."""
+        ends = np.cumsum(self.sizes).tolist()
+        return [
+            slice(end - size, end)
+            for (encoding, size), end in zip(self._columns(), ends, strict=True)
+            if encoding == "pieces"
+        ]
+
     def encode(self, features: list[Feature]) -> npt.NDArray[np.float32]:
         """Return the matrix, (n, columns) of float32 in C order.
 

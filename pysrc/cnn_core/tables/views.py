@@ -34,6 +34,12 @@ class View:
         Of AdamW.
     steps : int
         Of each network.
+    smoothing : float
+        Share of a class's target that is spread over all classes, from 0 to below 1.
+    averaging : float
+        Above 0: predictions go by a running average of the weights with this decay.
+    zero_pieces : bool
+        Whether the weights of the piecewise-linear encoding start at 0, the others at random.
     """
 
     scaling: Scaling = "robust"
@@ -45,6 +51,9 @@ class View:
     learning_rate: float = 0.004
     weight_decay: float = 0.01
     steps: int = 2000
+    smoothing: float = 0.0
+    averaging: float = 0.0
+    zero_pieces: bool = False
 
     def __post_init__(self) -> None:
         require_known("scaling", self.scaling, SCALINGS)
@@ -57,6 +66,8 @@ class View:
         share("dropout", self.dropout)
         positive("learning_rate", self.learning_rate)
         whole("steps", self.steps, 1)
+        share("smoothing", self.smoothing)
+        share("averaging", self.averaging)
 
     def to_json(self) -> dict[str, Any]:
         """Return it in terms of JSON."""
@@ -85,4 +96,7 @@ class View:
             learning_rate=inside.number("learning_rate"),
             weight_decay=inside.number("weight_decay"),
             steps=inside.whole("steps", 1),
+            smoothing=inside.number("smoothing"),
+            averaging=inside.number("averaging"),
+            zero_pieces=inside.flag("zero_pieces"),
         )

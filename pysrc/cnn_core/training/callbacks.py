@@ -245,6 +245,59 @@ class PrintEpochs(Callback):
         print(state.record, file=self.stream)
 
 
+class ProgressLine:
+    """A bar and a text, in one line of a terminal; elsewhere some lines below each other.
+
+    These are the first and the last, about ten between them, and one at least every five seconds.
+
+    Parameters
+    ----------
+    out : text stream
+    width : int
+        Characters of the bar.
+    clock : callable
+        Gives the time in seconds.
+    """
+
+    def __init__(
+        self, out: TextIO, width: int = 20, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._out, self._width, self._clock = out, width, clock
+        self._in_place = out.isatty()
+        self._shown = 0
+        self._part = -1
+        self._waiting: str | None = None
+        self._printed_at = clock()
+
+    def show(self, done: int, total: int, text: str) -> None:
+        """Show that `done` of `total` are done."""
+        if self._in_place:
+            filled = self._width * done // total
+            line = f"[{'#' * filled}{'.' * (self._width - filled)}] {text}"
+            # Blanks overwrite the rest of a longer line before.
+            print(f"\r{line.ljust(self._shown)}", end="", file=self._out, flush=True)
+            self._shown = len(line)
+            return
+        self._waiting = text
+        part = done // max(total // 10, 1)
+        is_late = self._clock() - self._printed_at >= _MOST_SECONDS_WITHOUT_A_LINE
+        if part > self._part or done == total or is_late:
+            self._part = part
+            self._print_line()
+
+    def end(self) -> None:
+        """End the line, or print the last text."""
+        if self._in_place and self._shown:
+            print(file=self._out, flush=True)
+        elif self._waiting is not None:
+            self._print_line()
+
+    def _print_line(self) -> None:
+        print(self._waiting, file=self._out, flush=True)
+        self._waiting = None
+        self._printed_at = self._clock()
+
+
 class ProgressBar(Callback):
     """Shows on a terminal how far a training is, in one line.
 
@@ -273,39 +326,18 @@ class ProgressBar(Callback):
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Find out whether the output is a terminal."""
-        self._out = sys.stderr if self.stream is None else self.stream
-        self._in_place = self._out.isatty()
+        out = sys.stderr if self.stream is None else self.stream
+        self._line = ProgressLine(out, self.width, self.clock)
         self._first = state.last_epoch - state.recipe.epochs
-        self._shown = 0
-        self._waiting: EpochRecord | None = None
-        self._printed_at = self.clock()
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Show the epoch."""
         done, total = state.epoch - self._first, state.last_epoch - self._first
-        if self._in_place:
-            filled = self.width * done // total
-            line = f"[{'#' * filled}{'.' * (self.width - filled)}] {state.record}"
-            # Blanks overwrite the rest of a longer line before.
-            print(f"\r{line.ljust(self._shown)}", end="", file=self._out, flush=True)
-            self._shown = len(line)
-            return
-        self._waiting = state.record
-        is_late = self.clock() - self._printed_at >= _MOST_SECONDS_WITHOUT_A_LINE
-        if done in (1, total) or done % max(total // 10, 1) == 0 or is_late:
-            self._print_line()
+        self._line.show(done, total, str(state.record))
 
     def on_train_end(self, state: TrainingState) -> None:
         """End the line, or print the last epoch."""
-        if self._in_place and self._shown:
-            print(file=self._out, flush=True)
-        elif self._waiting is not None:
-            self._print_line()
-
-    def _print_line(self) -> None:
-        print(self._waiting, file=self._out, flush=True)
-        self._waiting = None
-        self._printed_at = self.clock()
+        self._line.end()
 
 
 class CSVLog(Callback):

@@ -1,0 +1,145 @@
+"""Bags of networks: one for each view of a table, a network for each fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.layers import Dense, LayerDescription
+from cnn_core.model import Model
+from cnn_core.network import Network
+from cnn_core.optimizers import SGD, Adam
+from cnn_core.tables.columns import Feature
+from cnn_core.tables.dense import expanded
+from cnn_core.tables.encoder import Encoder
+from cnn_core.tables.tasks import Predictions, TableTask
+from cnn_core.tables.views import View
+from cnn_core.types import FloatArray
+
+# Rows that are encoded and predicted together: the matrix of more would take much memory.
+_ROWS_AT_ONCE = 2**14
+
+
+def network_of(view: View, encoder: Encoder, task: TableTask) -> Network:
+    """Return the network of a view."""
+    sizes = [*view.hidden, task.network.n_outputs]
+    last = len(sizes) - 1
+    layers: list[LayerDescription] = []
+    for number, units in enumerate(sizes):
+        settings: dict[str, Any] = {"activation": task.network.activation}
+        if number < last:
+            settings = {
+                "activation": view.activation,
+                "dropout": view.dropout,
+                "normalization": view.normalization,
+            }
+        if number == 0:
+            layers.append(Dense(sum(encoder.sizes), units, **settings))
+        else:
+            layers.append(Dense(sizes[number - 1], units, **settings))
+    return Network(
+        tuple(layers),
+        task.network.loss,
+        Adam(weight_decay=view.weight_decay),
+        averaging=view.averaging,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """The networks of a view.
+
+    Attributes
+    ----------
+    view : View
+    encoder : Encoder
+    models : tuple of Model
+        Without an optimizer's state.
+    """
+
+    view: View
+    encoder: Encoder
+    models: tuple[Model, ...]
+
+    @classmethod
+    def of_weights(
+        cls,
+        view: View,
+        encoder: Encoder,
+        network: Network,
+        weights: list[dict[str, npt.NDArray[Any]]],
+        **machine: Any,
+    ) -> Bag:
+        """Return the bag of trained networks.
+
+        Parameters
+        ----------
+        weights : list of dict of str to array
+            ``"parameters"``, and ``"statistics"`` where there is batch normalization. Where there
+            is an ``"average"`` of the parameters it takes their place.
+        **machine
+            `backend` and `n_threads` of the models.
+        """
+        bare = replace(network, optimizer=SGD(), averaging=0.0)
+        models = []
+        for arrays in weights:
+            model = Model(bare, **machine)
+            own = model.arrays()
+            own["parameters"][...] = arrays.get("average", arrays["parameters"])
+            if "statistics" in arrays:
+                own["statistics"][...] = arrays["statistics"]
+            models.append(model)
+        return cls(view, encoder, tuple(models))
+
+    def outputs(self, model: Model, features: list[Feature]) -> FloatArray:
+        """Return the outputs of one of the networks."""
+        matrix = self.encoder.encode(features)
+        return model.predict(expanded(matrix, self.encoder.encodings, self.encoder.sizes))
+
+    def mean(self, features: list[Feature], task: TableTask) -> Predictions:
+        """Return the mean of the networks' addends."""
+        matrix = expanded(self.encoder.encode(features), self.encoder.encodings, self.encoder.sizes)
+        total = task.addends(self.models[0].predict(matrix))
+        for model in self.models[1:]:
+            total += task.addends(model.predict(matrix))
+        total /= len(self.models)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Bags whose predictions are blended.
+
+    Attributes
+    ----------
+    task : TableTask
+    bags : tuple of Bag
+    shares : (n_bags,) array
+        With the sum 1.
+    """
+
+    task: TableTask
+    bags: tuple[Bag, ...]
+    shares: npt.NDArray[np.float64]
+
+    def predictions(self, features: list[Feature]) -> Predictions:
+        """Return the predictions for rows, as a user gets them."""
+        n_rows = len(features[0].values)
+        blocks = [
+            self._of_block([one._replace(values=one.values[begin:end]) for one in features])
+            for begin, end in (
+                (begin, begin + _ROWS_AT_ONCE) for begin in range(0, n_rows, _ROWS_AT_ONCE)
+            )
+        ]
+        return np.concatenate(blocks)
+
+    def _of_block(self, features: list[Feature]) -> Predictions:
+        parts = [
+            share * bag.mean(features, self.task)
+            for bag, share in zip(self.bags, self.shares.tolist(), strict=True)
+            if share
+        ]
+        return self.task.predictions(sum(parts[1:], parts[0]))

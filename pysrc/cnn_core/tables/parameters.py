@@ -1,0 +1,87 @@
+"""What the parameters of `TabularClassifier` and `TabularRegressor` say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cnn_core import backends
+from cnn_core.estimators.parameters import hidden_sizes, random_state
+from cnn_core.estimators.sklearn_callbacks import require_own
+from cnn_core.tables.recipe import LEAST_ROWS_FOR_FOLDS, N_FOLDS, QUALITIES, preset_of
+from cnn_core.tables.views import MOST_BINS, View
+from cnn_core.training.callbacks import Callback
+from cnn_core.validation import flag, positive, require_known, shown, whole
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is going to be trained.
+
+    Attributes
+    ----------
+    views : tuple of View
+    n_members : int
+        Networks of each view.
+    cv : object
+        As `cnn_core.tables.folds.folds_for` takes it; None if no row is held out.
+    """
+
+    views: tuple[View, ...]
+    n_members: int
+    cv: Any
+
+
+def plan_of(estimator: Any, n_rows: int, *, classes: bool) -> Plan:
+    """Return what an estimator is going to train on so many rows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a parameter of another kind or outside its range.
+    """
+    require_known("quality", estimator.quality, QUALITIES)
+    preset = preset_of(estimator.quality, n_rows, classes=classes)
+    changes: dict[str, Any] = {}
+    if estimator.max_steps is not None:
+        changes["steps"] = whole("max_steps", estimator.max_steps, 1)
+    if estimator.hidden_layer_sizes is not None:
+        changes["hidden"] = tuple(hidden_sizes(estimator.hidden_layer_sizes))
+    views = tuple(replace(view, **changes) for view in preset.views)
+    if estimator.n_bins is not None:
+        bins = whole("n_bins", estimator.n_bins, 0, MOST_BINS)
+        views = tuple(replace(view, bins=bins) if view.bins else view for view in views)
+    n_members = preset.members
+    if estimator.n_members is not None:
+        n_members = whole("n_members", estimator.n_members, 1)
+    return Plan(views, n_members, _cv_of(estimator.cv, n_rows))
+
+
+def _cv_of(cv: Any, n_rows: int) -> Any:
+    if cv is None:
+        return N_FOLDS if n_rows >= LEAST_ROWS_FOR_FOLDS else None
+    if isinstance(cv, bool | float | np.bool_):
+        raise TypeError(f"cv: expected a whole number, 'time' or folds, found {shown(cv)}")
+    return whole("cv", cv, 2) if isinstance(cv, int | np.integer) else cv
+
+
+def check_parameters(estimator: Any) -> list[Callback]:
+    """Check the parameters that do not depend on the data; return the callbacks.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a parameter of another kind or outside its range.
+    """
+    plan_of(estimator, LEAST_ROWS_FOR_FOLDS, classes=True)
+    if estimator.time_budget is not None:
+        positive("time_budget", estimator.time_budget)
+    if not isinstance(estimator.verbose, bool | np.bool_):
+        whole("verbose", estimator.verbose, 0)
+    if hasattr(estimator, "calibrate"):
+        flag("calibrate", estimator.calibrate)
+    random_state(estimator.random_state)
+    backends.threads_in_use(backends.get(estimator.backend), estimator.n_threads)
+    return require_own(estimator.callbacks)

@@ -1,0 +1,83 @@
+"""The recipes behind `quality`: the only place that says how good and how slow each of them is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from cnn_core.tables.views import View
+
+Quality: TypeAlias = Literal["fast", "balanced", "best"]
+
+N_FOLDS = 5
+# Below so many rows none is held out: every network learns from all of them.
+LEAST_ROWS_FOR_FOLDS = 10
+_LEAST_BATCH, _MOST_BATCH, _BATCHES = 32, 256, 40
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a quality stands for.
+
+    Attributes
+    ----------
+    views : tuple of View
+        One bag of networks for each.
+    members : int
+        Networks of a bag; networks beyond the folds see other folds.
+    """
+
+    views: tuple[View, ...]
+    members: int = N_FOLDS
+
+
+# Above so many rows a network takes more steps, in the proportion of the root of the rows.
+_ROWS_OF_USUAL_STEPS = 5000
+_MOST_STEPS = 8000
+# Of a network that learns from all rows, where nothing says when to stop.
+_STEPS_WITHOUT_FOLDS = 200
+
+_BALANCED = View(activation="relu", bins=32, steps=2000, averaging=0.995)
+_PRESETS: dict[Quality, Preset] = {
+    "fast": Preset((replace(_BALANCED, activation="silu"),)),
+    "balanced": Preset((_BALANCED,)),
+    "best": Preset(
+        (
+            _BALANCED,
+            replace(_BALANCED, bins=0, hidden=(256, 256), learning_rate=0.002),
+            replace(_BALANCED, scaling="quantile", bins=12, normalization="batch"),
+        )
+    ),
+}
+QUALITIES: tuple[Quality, ...] = tuple(_PRESETS)
+
+
+def preset_of(quality: Quality, n_rows: int, *, classes: bool) -> Preset:
+    """Return the preset of a quality.
+
+    Parameters
+    ----------
+    quality : str
+    n_rows : int
+        Of the table.
+    classes : bool
+        Whether classes are to be learned, rather than numbers.
+    """
+    preset = _PRESETS[quality]
+    if n_rows < LEAST_ROWS_FOR_FOLDS:
+        times = _STEPS_WITHOUT_FOLDS / _BALANCED.steps
+    else:
+        times = max(math.sqrt(n_rows / _ROWS_OF_USUAL_STEPS), 1.0)
+    views = tuple(
+        replace(view, steps=min(round(view.steps * times), _MOST_STEPS)) for view in preset.views
+    )
+    if classes:
+        views = tuple(replace(view, smoothing=0.05, zero_pieces=True) for view in views)
+    return replace(preset, views=views)
+
+
+def batch_size_for(n_rows: int) -> int:
+    """Return the rows of a step: about a fortieth of all, as a power of two from 32 to 256."""
+    size = 2.0 ** round(math.log2(max(n_rows / _BATCHES, 1)))
+    return int(min(max(size, _LEAST_BATCH), _MOST_BATCH))

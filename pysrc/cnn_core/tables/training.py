@@ -1,0 +1,230 @@
+"""Training of the networks of an ensemble, and their predictions for the rows held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.model import Model
+from cnn_core.network import Network
+from cnn_core.tables.blending import greedy_shares
+from cnn_core.tables.columns import Feature
+from cnn_core.tables.dense import expanded
+from cnn_core.tables.encoder import Encoder
+from cnn_core.tables.ensemble import Bag, Ensemble, network_of
+from cnn_core.tables.folds import Fold
+from cnn_core.tables.members import Member, TrainedMember, train_members
+from cnn_core.tables.recipe import batch_size_for
+from cnn_core.tables.tasks import Predictions, TableTask
+from cnn_core.tables.views import View
+from cnn_core.training import Recipe
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.schedules import OneCycle
+from cnn_core.types import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTable:
+    """What an ensemble learns from.
+
+    Attributes
+    ----------
+    features : list of Feature
+    y : (n,) array
+        As the task reads it.
+    weights : (n,) array of float32, or None
+    folds : list of Fold
+        One for each network of a bag.
+    """
+
+    features: list[Feature]
+    y: npt.NDArray[Any]
+    weights: FloatArray | None
+    folds: list[Fold]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The predictions for rows by the networks that did not learn from them.
+
+    Attributes
+    ----------
+    predictions : (n, k) array
+        NaN in rows that no network has held out.
+    known : (n,) array of bool
+        Whether a row has a prediction.
+    """
+
+    predictions: Predictions
+    known: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an ensemble is trained.
+
+    Attributes
+    ----------
+    seed : int
+    callbacks : sequence of Callback
+    calibrate : bool
+    time_budget : float or None
+        Seconds, for all networks together.
+    checkpoint : path-like or None
+        A folder.
+    backend : str
+    n_threads : int or None
+    """
+
+    seed: int
+    callbacks: Sequence[Callback] = ()
+    calibrate: bool = True
+    time_budget: float | None = None
+    checkpoint: Any = None
+    backend: str = "auto"
+    n_threads: int | None = None
+
+
+def train(
+    table: TrainingTable, task: TableTask, views: tuple[View, ...], settings: Settings
+) -> tuple[Ensemble, HeldOut]:
+    """Train an ensemble.
+
+    Returns
+    -------
+    ensemble : Ensemble
+    held_out : HeldOut
+        Its predictions, as a user gets them, for the rows held out.
+    """
+    encoders = [Encoder.of(table.features, view) for view in views]
+    members: list[Member] = []
+    for number, (view, encoder) in enumerate(zip(views, encoders, strict=True)):
+        members += _members(table, task, view, encoder, settings, number)
+    trained = train_members(
+        members,
+        n_threads=settings.n_threads,
+        time_budget=settings.time_budget,
+        checkpoint=settings.checkpoint,
+    )
+    n_folds = len(table.folds)
+    of_views = [trained[at : at + n_folds] for at in range(0, len(trained), n_folds)]
+    bags = tuple(
+        Bag.of_weights(
+            view,
+            encoder,
+            network_of(view, encoder, task),
+            [member.weights for member in own],
+            backend=settings.backend,
+            n_threads=settings.n_threads,
+        )
+        for view, encoder, own in zip(views, encoders, of_views, strict=True)
+    )
+    return _blended(table, task, bags, of_views, calibrate=settings.calibrate)
+
+
+def _members(
+    table: TrainingTable,
+    task: TableTask,
+    view: View,
+    encoder: Encoder,
+    settings: Settings,
+    number: int,
+) -> list[Member]:
+    """Return what the networks of a view are and learn from, one for each fold."""
+    network = network_of(view, encoder, task)
+    matrix = expanded(encoder.encode(table.features), encoder.encodings, encoder.sizes)
+    targets, smoothed = task.targets(table.y), task.targets(table.y, view.smoothing)
+    zeros = encoder.pieces() if view.zero_pieces else []
+    members = []
+    for place, fold in enumerate(table.folds):
+        seeds = np.random.SeedSequence([settings.seed, number, place]).generate_state(2)
+        members.append(
+            Member(
+                make=partial(_first_model, network, zeros, settings.backend, *map(int, seeds)),
+                recipe=_recipe(view, fold),
+                x=matrix,
+                t=smoothed,
+                validation_t=targets,
+                rows=fold.train,
+                validation_rows=fold.held_out if len(fold.held_out) else None,
+                weights=table.weights,
+                callbacks=tuple(settings.callbacks),
+            )
+        )
+    return members
+
+
+def _recipe(view: View, fold: Fold) -> Recipe:
+    batch_size = batch_size_for(len(fold.train) + len(fold.held_out))
+    steps_of_epoch = -(-len(fold.train) // batch_size)
+    held_out = bool(len(fold.held_out))
+    return Recipe(
+        epochs=-(-view.steps // steps_of_epoch),
+        batch_size=batch_size,
+        learning_rate=view.learning_rate,
+        schedule=OneCycle(),
+        monitor="validation_loss" if held_out else "loss",
+        restore_best=held_out,
+    )
+
+
+def _first_model(
+    network: Network, zeros: list[slice], backend: str, seed: int, seed_of_weights: int
+) -> Model:
+    """Return a network with its first weights, of which some rows are 0."""
+    model = Model(network, seed=seed, backend=backend, n_threads=1)
+    model.initialize("auto", np.random.RandomState(seed_of_weights))
+    for rows in zeros:
+        model.layers[0].weights[rows] = 0
+    return model
+
+
+def _blended(
+    table: TrainingTable,
+    task: TableTask,
+    bags: tuple[Bag, ...],
+    of_views: list[list[TrainedMember]],
+    *,
+    calibrate: bool,
+) -> tuple[Ensemble, HeldOut]:
+    """Find shares and temperature by the rows that every bag has held out."""
+    counts = np.zeros(len(table.y))
+    for fold in table.folds:
+        counts[fold.held_out] += 1
+    known = counts > 0
+    candidates = [_held_out(table, task, own, counts)[known] for own in of_views]
+    y = table.y[known]
+    weights = None if table.weights is None else table.weights[known].astype(np.float64)
+    shares = greedy_shares(candidates, lambda means: task.loss(task.predictions(means), y, weights))
+    mean = sum(
+        (share * one for share, one in zip(shares.tolist(), candidates, strict=True)),
+        np.zeros_like(candidates[0]),
+    )
+    if calibrate and known.any():
+        task = task.calibrated(mean, y, weights)
+    predictions = np.full((len(table.y), mean.shape[1]), np.nan)
+    predictions[known] = task.predictions(mean)
+    return Ensemble(task, bags, shares), HeldOut(predictions, known)
+
+
+def _held_out(
+    table: TrainingTable, task: TableTask, trained: list[TrainedMember], counts: Any
+) -> Predictions:
+    """Return for each row the mean addend of the networks that have held it out."""
+    total: Predictions | None = None
+    for fold, member in zip(table.folds, trained, strict=True):
+        outputs = member.outputs
+        if outputs is None:
+            outputs = np.empty((0, task.network.n_outputs), np.float32)
+        addends = task.addends(outputs)
+        if total is None:
+            total = np.zeros((len(table.y), addends.shape[1]))
+        total[fold.held_out] += addends
+    assert total is not None
+    found: Predictions = total / np.maximum(counts, 1)[:, None]
+    return found
