@@ -117,3 +117,10 @@ def test_a_scale_that_does_not_go_together_is_refused(change: dict, message: str
     scale = scale_of(np.arange(9.0), "quantile", 4, marks_missing=True).to_json()
     with pytest.raises((TypeError, ValueError), match=message):
         Encoder.from_json([scale | change], "encoder")
+
+
+def test_a_frequent_value_is_an_edge_and_so_are_its_neighbours() -> None:
+    mostly_zero = np.append(np.zeros(800), np.arange(-20, 80) + 0.5)
+    scale = scale_of(mostly_zero, "robust", 8, marks_missing=True)
+    assert {-0.5, 0, 0.5, -19.5, 79.5} <= set(scale.edges.tolist())
+    assert scale.n_bins <= 8

@@ -158,10 +158,21 @@ def scale_of(values: Numbers, scaling: Scaling, bins: int, *, marks_missing: boo
 
 
 def _edges(finite: Numbers, bins: int) -> Numbers:
-    """Return the edges of bins with equal numbers of values; none if a straight line does."""
-    distinct = np.unique(finite)
+    """Return the edges of bins with equal numbers of values; none if a straight line does.
+
+    A value that fills a bin by itself is an edge, as are those next to it, so that the function
+    may jump there; the others share the bins that are left.
+    """
+    distinct, counts = np.unique(finite, return_counts=True)
     if len(distinct) > bins + 1:
-        distinct = np.unique(2 * np.quantile(finite / 2, np.linspace(0, 1, bins + 1)))
+        fills_a_bin = counts > len(finite) / bins
+        places = np.flatnonzero(fills_a_bin)
+        near = np.unique(np.clip([places - 1, places, places + 1], 0, len(distinct) - 1))
+        if len(near) >= bins:
+            fills_a_bin[:], near = False, near[:0]
+        others = np.repeat(distinct[~fills_a_bin], counts[~fills_a_bin])
+        shares = np.linspace(0, 1, bins + 1 - len(near))
+        distinct = np.unique(np.append(distinct[near], 2 * np.quantile(others / 2, shares)))
     return distinct if len(distinct) > 2 else np.empty(0)
 
 
