@@ -14,9 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +48,16 @@ def fits_to_do(arguments: argparse.Namespace) -> Iterator[Fit]:
                     yield Fit(table, split, learner, threads)
 
 
-def version_of(learner: str, commit: str | None) -> str:
-    """Return what a result depends on besides the fit: of ours the commit as well."""
+@cache
+def version_of(learner: str) -> str:
+    """Return what a result depends on besides the fit: of ours its last commit as well."""
     version = LEARNERS[learner].version
-    return f"{version} {commit}" if LEARNERS[learner].package == "cnn-core" else version
+    if LEARNERS[learner].package != "cnn-core":
+        return version
+    command = ["git", "log", "-1", "--format=%h", "--", "cnn_core", "pysrc"]
+    root = Path(__file__).parents[1]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return f"{version} {ended.stdout.strip()}".strip()
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -76,13 +84,13 @@ def measure(fit: Fit, cores: list[int], version: str) -> dict[str, Any]:
         return line | {"failed": str(error)}
 
 
-def race(arguments: argparse.Namespace, commit: str | None) -> None:
+def race(arguments: argparse.Namespace) -> None:
     """Carry out what is missing, and add its lines to the file."""
     done = {_key(line) for line in read(arguments.lines) if "failed" not in line}
     absent: set[str] = set()
     arguments.lines.parent.mkdir(parents=True, exist_ok=True)
     for fit in fits_to_do(arguments):
-        version = version_of(fit.learner, commit)
+        version = version_of(fit.learner)
         key = (fit.table, fit.number, fit.learner, fit.threads, version)
         if key in done or fit.table in absent:
             continue
@@ -113,7 +121,7 @@ def _summary(line: dict[str, Any]) -> str:
     )
 
 
-def report(arguments: argparse.Namespace, commit: str | None) -> dict[str, Any]:
+def report(arguments: argparse.Namespace) -> dict[str, Any]:
     """Print the tables of what is in the file, and return what is to be kept."""
     newest = {
         _key(line)[:4]: line
@@ -122,7 +130,7 @@ def report(arguments: argparse.Namespace, commit: str | None) -> dict[str, Any]:
         and line["table"] in arguments.sets
         and line["split"] in arguments.splits
         and line["learner"] in arguments.methods
-        and line["version"] == version_of(line["learner"], commit)
+        and line["version"] == version_of(line["learner"])
     }
     lines = list(newest.values())
     present = {line["learner"] for line in lines}
@@ -189,8 +197,8 @@ def main() -> int:
     if absent:
         print(f"Not installed, hence not in the race: {', '.join(absent)}")
     if not arguments.report:
-        race(arguments, machine["commit"])
-    contents = report(arguments, machine["commit"])
+        race(arguments)
+    contents = report(arguments)
     if arguments.json is not None:
         save(arguments.json, {"machine": machine, **contents})
     return 0

@@ -1,4 +1,4 @@
-"""Who races, by name: boosted trees and two nets of PyTorch."""
+"""Who races, by name: boosted trees, two nets of PyTorch, and ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 
-from tables.nets import RealMLP, TabM
+from tables.nets import Ours, RealMLP, TabM
 from tables.setting import Model, Setting
 from tables.trees import CatBoost, HistGradientBoosting, LightGBM, XGBoost
 
@@ -63,6 +63,9 @@ _CATBOOST_NEEDS = ("plotly", "matplotlib", "graphviz")
 _PYTABKIT_NEEDS = ("torch",)
 
 LEARNERS: dict[str, Learner] = {
+    "cnn_core_fast": Learner("cnn-core", "cnn_core", partial(Ours, quality="fast")),
+    "cnn_core_balanced": Learner("cnn-core", "cnn_core", partial(Ours, quality="balanced")),
+    "cnn_core_best": Learner("cnn-core", "cnn_core", partial(Ours, quality="best")),
     "lightgbm": Learner("lightgbm", "lightgbm", LightGBM),
     "lightgbm_stopped": Learner("lightgbm", "lightgbm", partial(LightGBM, stops=True)),
     "xgboost": Learner("xgboost-cpu", "xgboost", XGBoost),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -65,8 +66,8 @@ def print_standing(standing: Standing) -> None:
                 name,
                 f"{standing.rank(name, LOSS):.2f}",
                 f"{standing.rank(name, ERROR):.2f}",
-                f"{standing.rank(name, LOSS, CLASSES):.2f}",
-                f"{standing.rank(name, LOSS, NUMBER):.2f}",
+                _number(standing.rank(name, LOSS, CLASSES)),
+                _number(standing.rank(name, LOSS, NUMBER)),
                 f"{standing.normalised(name, LOSS):.3f}",
                 f"{standing.geometric_mean(name, 'fit_seconds'):.2f}",
                 f"{standing.geometric_mean(name, 'cpu_seconds'):.2f}",
@@ -81,6 +82,10 @@ def print_standing(standing: Standing) -> None:
     print(f"\n{NOTES}")
     if standing.incomplete:
         print(f"Not by all, hence left out: {', '.join(sorted(standing.incomplete))}")
+
+
+def _number(rank: float) -> str:
+    return "-" if math.isnan(rank) else f"{rank:.2f}"
 
 
 def print_duels(standing: Standing) -> None:
@@ -114,7 +119,9 @@ def print_seconds(lines: Sequence[dict[str, Any]], learners: Sequence[str]) -> N
     """Print the seconds of fits by size and threads, the median over sets."""
     threads = sorted({line["threads"] for line in lines})
     heads = ["seconds of a fit"]
-    heads += [f"{size} rows, {n} threads" for size in ("4,000", "50,000") for n in threads]
+    heads += [
+        f"{size} rows, {n} thread{'s' * (n > 1)}" for size in ("4,000", "50,000") for n in threads
+    ]
     table = []
     for name in learners:
         cells = [name]
