@@ -156,6 +156,12 @@ def test_levels_that_come_later_are_unknown_and_known_ones_go_by_their_text() ->
     assert reader.read(later)[0].values.tolist() == [1, 0, -1, 2, -1]
 
 
+def test_a_level_that_is_no_text_in_unicode_is_a_level_all_the_same() -> None:
+    reader, features = first({"x": ["\ud800", "é"] * 20})
+    assert reader.plans[0].levels == ("?", "é")
+    assert features[0].values.tolist() == [0, 1] * 20
+
+
 def test_kinds_can_be_said_by_name_and_by_number() -> None:
     table = {"code": [1, 2] * 20, "text": ["1", "x"] * 10 + ["2", ""] * 10}
     assert kinds(table) == ["number", "category"]
@@ -228,9 +234,13 @@ def test_a_value_of_another_kind_is_refused_by_its_place(
         ([[1, 2], [3]], ValueError, "rows of equal length"),
         ({"a": [1, 2], "b": [1]}, ValueError, "columns of one length, found lengths from 1 to 2"),
         ({"a": 1}, TypeError, r"X\['a'\]: expected a column of values, found int"),
-        ({"a": np.zeros((2, 2))}, ValueError, r"X\['a'\]: expected a column of one dimension"),
+        ({"a": np.zeros((2, 2))}, ValueError, "X, column 0: expected one value in each row"),
         ([[{"a": 1}], [2]], TypeError, r"column 0, row 0: expected a number, text or a date"),
         (pl.LazyFrame({"a": [1]}), TypeError, r"pass X.collect\(\)"),
+        (pl.DataFrame({"a": [{"x": 1, "y": 2}]}), ValueError, "one value in each row"),
+        (pl.DataFrame({"a": [[1], [2, 3]]}), TypeError, "column 0 .*expected a number, text"),
+        (pd.Series([1, 2]), ValueError, "Reshape your data"),
+        ({"a": {"b": 1}}, TypeError, r"X\['a'\]: expected a column of values, found dict"),
     ],
 )
 def test_what_is_no_table_is_refused(values: Any, kind: type[Exception], message: str) -> None:

@@ -69,8 +69,8 @@ def test_parameters_that_are_objects_are_none_again(tmp_path: Path) -> None:
 
 
 def test_thousands_of_levels_fit_into_a_file(tmp_path: Path) -> None:
-    table = {"x": [f"{'a long name of a level' * 8} {row % 2000}" for row in range(10_000)]}
-    learner = classifier(max_steps=1, n_members=1).fit(table, np.arange(10_000) % 2)
+    table = {"x": [f"{'a long name of a level' * 16} {row % 1000}" for row in range(5000)]}
+    learner = classifier(max_steps=1, n_members=1).fit(table, np.arange(5000) % 2)
     learner.save(tmp_path / "learner")
     found = cnn_core.load(tmp_path / "learner")
     np.testing.assert_array_equal(found.predict(table), learner.predict(table))

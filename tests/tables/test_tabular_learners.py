@@ -174,7 +174,7 @@ def test_the_columns_and_the_networks_are_described() -> None:
 
 def test_probabilities_are_calibrated_unless_it_is_said_otherwise() -> None:
     coin = np.random.default_rng(0).integers(0, 2, N)
-    settings = {"max_steps": 2000, "hidden_layer_sizes": (64,), "n_members": 5}
+    settings = {"max_steps": 800, "hidden_layer_sizes": (64,), "n_members": 5}
     raw = classifier(calibrate=False, **settings).fit(TABLE, coin)
     calibrated = classifier(**settings).fit(TABLE, coin)
     assert calibrated.oof_loss_ < raw.oof_loss_

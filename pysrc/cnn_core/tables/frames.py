@@ -5,7 +5,7 @@ Nothing here imports a library of data frames: a container is known by what it c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,12 @@ def as_frame(values: Any, estimator: str, name: str = "X") -> Frame:
     columns, categorical, own_names = _columns_of(values, name)
     if names is None:
         names = own_names
+    for number, column in enumerate(columns):
+        if column.ndim != 1:
+            raise ValueError(
+                f"{name}, column {number}: expected one value in each row, found an array of the "
+                f"shape {column.shape}; pass its parts as columns"
+            )
     lengths = sorted({len(column) for column in columns})
     if len(lengths) > 1:
         raise ValueError(
@@ -106,7 +112,7 @@ def _columns_of(values: Any, name: str) -> _Parts:
         columns = [_plain(column, f"{name}[{key!r}]") for key, column in values.items()]
         return columns, [_says_categories(column) for column in values.values()], _texts(values)
     for method, take in _FRAMES.items():
-        if hasattr(values, method) and hasattr(values, "shape"):
+        if hasattr(values, method) and len(getattr(values, "shape", ())) == 2:
             found = [take(column) for column in _series_of(values, method)]
             return [column for column, _ in found], [said for _, said in found], None
     if isinstance(values, list | tuple) and values:
@@ -197,17 +203,12 @@ def _plain(column: Any, name: str) -> Column:
         return _of_polars(column)[0]
     if hasattr(column, "to_pylist"):
         return _of_arrow(column)[0]
-    if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
+    if isinstance(column, str | bytes | Mapping | Set) or not hasattr(column, "__len__"):
         raise TypeError(
             f"{name}: expected a column of values, found {type(column).__name__}; a dict stands "
             "for a table by its columns: pass a list of values for each name"
         )
-    array = _unmasked(column) if isinstance(column, np.ndarray) else _objects(list(column))
-    if array.ndim != 1:
-        raise ValueError(
-            f"{name}: expected a column of one dimension, found the shape {array.shape}"
-        )
-    return array
+    return _unmasked(column) if isinstance(column, np.ndarray) else _objects(list(column))
 
 
 # Arrays and lists
@@ -216,12 +217,6 @@ def _plain(column: Any, name: str) -> Column:
 def _of_array(array: npt.NDArray[Any], name: str) -> _Parts:
     if array.dtype.names is not None:
         fields = [_unmasked(array[field]) for field in array.dtype.names]
-        for field, column in zip(array.dtype.names, fields, strict=True):
-            if column.ndim != 1:
-                raise ValueError(
-                    f"{name}[{field!r}]: expected one value in each row, found the shape "
-                    f"{column.shape[1:]}"
-                )
         return fields, [False] * len(fields), _texts(array.dtype.names)
     if array.dtype.kind == "c":
         raise ValueError(

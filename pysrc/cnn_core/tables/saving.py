@@ -37,6 +37,8 @@ def write(path: str | os.PathLike[str], estimator: Any) -> None:
     ------
     TypeError
         If a parameter is an object that a file cannot hold.
+    ValueError
+        If the name of a column is no text in Unicode.
     OSError
         If the file cannot be written.
     """
@@ -62,7 +64,7 @@ def write(path: str | os.PathLike[str], estimator: Any) -> None:
         ],
     }
     tensors: dict[str, FloatArray] = {
-        DESCRIPTION: _text_as_numbers(json.dumps(description, allow_nan=False)),
+        DESCRIPTION: _text_as_numbers(json.dumps(description, allow_nan=False, ensure_ascii=False)),
         OOF: estimator.oof_prediction_,
         "oof": np.array([estimator.oof_score_, estimator.oof_loss_]),
     }

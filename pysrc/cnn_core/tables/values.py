@@ -10,7 +10,7 @@ import decimal
 import math
 import numbers
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -128,7 +128,7 @@ def _require_values(column: Column, place: str) -> None:
     for kind in set(map(type, column)):
         if issubclass(kind, complex):
             raise ValueError(f"{place}: Complex data not supported; pass its parts as columns")
-        if hasattr(kind, "__len__") and not issubclass(kind, _TEXT_TYPES):
+        if issubclass(kind, Sized) and not issubclass(kind, _TEXT_TYPES):
             row = next(row for row, value in enumerate(column) if type(value) is kind)
             raise TypeError(
                 f"{place}, row {row}: expected a number, text or a date, found "
@@ -333,7 +333,8 @@ def text_of(value: Any) -> str | None:
     if is_missing(value):
         return None
     if isinstance(value, str):
-        return value.strip()
+        # Half a surrogate pair, which no file can hold, becomes a question mark.
+        return value.strip() if value.isascii() else value.strip().encode(errors="replace").decode()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
     if isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_):
