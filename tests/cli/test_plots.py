@@ -58,6 +58,20 @@ def test_curves_fit_into_their_picture(tmp_path, epochs, measured):
     assert has_white_frame(pixels)
 
 
+def test_the_axis_of_accuracies_has_no_number_above_1(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda one, *_, **__: figures.append(one)
+    )
+    plot_curves(
+        tmp_path / "curves.png", {"loss": [0.2, 0.1], "accuracy": [1.0, 1.0]}, "a title", "test"
+    )
+    (axes,) = (one for one in figures[0].axes if one.get_title() == "accuracy")
+    least, most = axes.get_ylim()
+    assert least < 1 < most
+    assert all(tick <= 1 for tick in axes.get_yticks() if least <= tick <= most)
+
+
 def test_a_learning_rate_that_changes_is_drawn_below(tmp_path):
     values = history(9)
     plot_curves(tmp_path / "constant.png", {**values, "learning_rate": [0.5] * 9}, "a", "test")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_core import NN, MLPClassifier, find_learning_rate
+from cnn_core.learning_rates import LearningRates
 from cnn_core.model import Model
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import Adam
@@ -67,6 +68,18 @@ def test_the_curve_can_be_drawn(name, data, tmp_path):
     found = find_learning_rate(model_of(name), *data)
     found.plot(tmp_path / "rates.png")
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_batch_whose_loss_explodes_does_not_flatten_the_curve(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    figures = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda one, *_, **__: figures.append(one)
+    )
+    smoothed = np.linspace(2, 1, 50)
+    losses = np.append(smoothed[:-1], 1e9)
+    LearningRates(np.geomspace(1e-3, 1, 50), losses, smoothed, 0.1).plot(tmp_path / "rates.png")
+    assert 2 < figures[0].axes[0].get_ylim()[1] < 3
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,18 @@ class Parser(argparse.ArgumentParser):
     def _likely(self, text: str) -> str | None:
         options = self._option_string_actions
         if text.startswith("-"):
-            return next(iter(get_close_matches(text.partition("=")[0], list(options), n=1)), None)
+            return _nearest(text.partition("=")[0], list(options))
         takes_data = "--data" in options and options["--data"].choices is None
         return f"--data {text}" if takes_data else None
+
+
+def _nearest(typed: str, options: list[str]) -> str | None:
+    """Return the option that was likely meant: by its start, its initials or its spelling."""
+    words = {option.strip("-"): option for option in options if option.startswith("--")}
+    text = typed.strip("-")
+    for name, option in words.items():
+        initials = "".join(word[0] for word in name.split("-"))
+        if text and (name.startswith(text) or (len(text) > 1 and text == initials)):
+            return option
+    alike = get_close_matches(text, list(words), n=1)
+    return words[alike[0]] if alike else None

@@ -54,6 +54,8 @@ _STYLE: dict[str, Any] = {
 
 _ANNOTATED_CLASSES = 20
 _LABELLED_CLASSES = 60
+# Where an axis of accuracies ends, so that it has no number above 1 and a line at 1 is seen.
+_ABOVE_THE_BEST = 1.005
 
 
 def plot_curves(
@@ -91,6 +93,8 @@ def plot_curves(
             axes = drawn[place]
             _plot_quantity(axes, history, quantity, measured)
             axes.set_title(loss if quantity == "loss" else quantity)
+            if quantity == "accuracy":
+                axes.set_ylim(top=min(axes.get_ylim()[1], _ABOVE_THE_BEST))
             if kept_epoch is not None:
                 axes.axvline(kept_epoch, color=_FAINT, linestyle=":", label="the epoch kept")
             axes.legend(loc="best")

@@ -79,7 +79,9 @@ class LearningRates:
         axes.semilogx(self.rates, self.losses, color="0.8", label="loss of the batch")
         axes.semilogx(self.rates, self.smoothed, label="smoothed")
         axes.axvline(self.suggestion, linestyle="--", label=f"suggestion {self.suggestion:.2g}")
-        axes.set(xlabel="learning rate", ylabel="loss")
+        # The last losses of single batches may be so large that nothing else would be seen.
+        shown = 1.05 * float(self.smoothed.max())
+        axes.set(xlabel="learning rate", ylabel="loss", ylim=(min(0.0, axes.get_ylim()[0]), shown))
         axes.legend()
         # None: what matplotlib's own settings say.
         kind = Path(path).suffix[1:] or None
