@@ -37,31 +37,25 @@ SOURCES = Path("cnn_core")
 SHARED = "cnn_core._native._cnn_core_shared"
 MODULES = (
     "dense",
-    "workspace",
     "layer",
     "activations",
     "losses",
     "optimizers",
-    "randomness",
-    "net",
+    "sparse_rows",
     "update",
     "normalization",
     "dropout",
     "dense_layer",
     "embedding",
     "describe",
-    "gather",
-    "sparse_rows",
-    "forward",
-    "backward",
+    "samples",
+    "forward_backward",
     "small_batches",
-    "data",
-    "tally",
     "kernels",
     "engine",
 )
 # Compiled once, for all levels and dtypes.
-COMMON_MODULES = ("pool", "thread_tuning")
+COMMON_MODULES = ("threads",)
 # A register tile is one function that is called with constants for its sizes: compiled out of line
 # it takes three times as long. So every inline function of such a module is inlined, and nothing
 # around it is worth a copy for each of the sizes.
@@ -70,7 +64,7 @@ ALWAYS_INLINED = [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, un
 INLINED = dict.fromkeys(("dense", "activations", "losses"), ALWAYS_INLINED)
 GCC_FLAGS = {"dense": ["-fno-ipa-cp"]}
 # What Python calls and what is set up once: small code is best where no loop over values is.
-SMALL = ("kernels", "engine", "data", "describe", "net", "workspace", "tally")
+SMALL = ("kernels", "engine", "describe", "layer")
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
 WANTED_LEVELS = os.environ.get("CNN_CORE_LEVELS", "").split()

@@ -7,6 +7,7 @@ activation is its two formulas without branches, a name, and a line in `activate
 
 cimport cython
 
+from .layer cimport Block, LayerBuffers, Workspace, block_shape
 from .matrix cimport SUMS, Shape, first_largest, runs, sum_rows
 from .scalar cimport (
     at_least,
@@ -22,7 +23,6 @@ from .scalar cimport (
     tanh_of,
     tanh_slope,
 )
-from .workspace cimport Block, LayerBuffers, Workspace, block_shape
 
 ctypedef real (*Formula)(real) noexcept nogil
 

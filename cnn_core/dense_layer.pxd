@@ -1,9 +1,8 @@
 """The dense layer, and that of the article. How: dense_layer.pyx."""
 
-from .layer cimport Layer
+from .layer cimport Block, Layer, LayerBuffers
 from .matrix cimport Matrix
 from .scalar cimport real
-from .workspace cimport Block, LayerBuffers
 
 
 cdef class DenseLayer(Layer):

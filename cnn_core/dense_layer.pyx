@@ -8,12 +8,7 @@ cimport cython
 from libc.string cimport memcpy
 
 from .dense cimport ProductBuffers, Target, Terms, list_terms, product
-from .matrix cimport Matrix, Range, Shape
-from .normalization cimport add_rows
-from .scalar cimport real, real_multiply_add, sigmoid_of, sigmoid_slope
-from .sparse_rows cimport SparseWeights, sparse_affine, sparse_products
-from .update cimport apply_step
-from .workspace cimport (
+from .layer cimport (
     PIECE_COLUMNS,
     PIECE_ROWS,
     Block,
@@ -22,6 +17,11 @@ from .workspace cimport (
     Workspace,
     padded_stride,
 )
+from .matrix cimport Matrix, Range, Shape
+from .normalization cimport add_rows
+from .scalar cimport real, real_multiply_add, sigmoid_of, sigmoid_slope
+from .sparse_rows cimport SparseWeights, sparse_affine, sparse_products
+from .update cimport apply_step
 
 cdef enum:
     # Bytes of weights that may take their part of the L2 cache.

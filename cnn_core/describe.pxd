@@ -1,6 +1,6 @@
 """A network for the loops, from its description. How: describe.pyx."""
 
-from .net cimport Net
+from .layer cimport Net
 
 
 cdef Net net_of(network, Py_ssize_t n_parameters)

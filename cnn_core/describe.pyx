@@ -7,8 +7,7 @@ from .activations cimport activation_layer
 from .dense_layer cimport article_layer, dense_layer
 from .dropout cimport dropout_layer
 from .embedding cimport embedding_layer
-from .layer cimport Layer
-from .net cimport Net
+from .layer cimport Layer, Net
 from .normalization cimport normalization_layer
 
 

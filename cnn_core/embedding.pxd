@@ -1,9 +1,7 @@
 """The embedding layer. How: embedding.pyx."""
 
-from .layer cimport Layer
-from .matrix cimport Range
+from .layer cimport Block, Layer, LayerBuffers
 from .scalar cimport real
-from .workspace cimport Block, LayerBuffers
 
 
 cdef struct Table:

@@ -11,10 +11,10 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
 import numpy as np
 
+from .layer cimport Block, LayerBuffers, Workspace, padded_stride
 from .matrix cimport Range
 from .scalar cimport real
 from .update cimport apply_step
-from .workspace cimport Block, LayerBuffers, Workspace, padded_stride
 
 cdef enum:
     PIECE_VALUES = 16384

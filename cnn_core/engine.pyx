@@ -1,11 +1,11 @@
 """The engine: whole epochs over a network, without Python inside.
 
-What happens to a batch stands in forward.pyx, backward.pyx and update.pyx; what each method does, with
+What happens to a batch stands in forward_backward.pyx and update.pyx; what each method does, with
 shapes and errors, in `cnn_core.backends.interface.Engine`.
 """
 
 cimport cython
-from libc.math cimport isfinite, sqrt
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
@@ -16,29 +16,39 @@ import numpy as np
 
 from cnn_core.backends.alignment import aligned
 
-from ..pool cimport prepare, run
-from ..thread_tuning cimport ThreadCountTuner
-from .backward cimport backward_all_task, backward_block, forward_backward_block
-from .data cimport Data, LearningRates, require_rows
+from ..threads cimport ThreadCountTuner, check_signals, prepare, run
 from .describe cimport net_of
-from .forward cimport end_forward, forward_all_task, predict_block
-from .gather cimport total_of
-from .layer cimport Layer
+from .forward_backward cimport end_forward, forward_backward, predict_block
+from .layer cimport SLICE_ROWS, Block, LayerBuffers, Net, Prediction, Samples, Workspace
 from .losses cimport ARTICLE, LossFunction, loss_named
-from .net cimport Net
 from .optimizers cimport Optimizer, Step
+from .samples cimport Data, LearningRates, require_rows, total_of
 from .scalar cimport real
-from .sparse_rows cimport sort_by_pieces
 from .small_batches cimport can_group, group_of, take_steps
-from .tally cimport Tally, check_signals, count
-from .update cimport apply_clipped_step, finish_gradient, squared_weights, update_piece
-from .workspace cimport SLICE_ROWS, Block, LayerBuffers, Prediction, Samples, Workspace
+from .update cimport finish_step, squared_weights, update_parameters
 
 cdef extern from "threads.h" nogil:
     int64_t nanoseconds()
 
 # Multiply-adds between two meetings of threads below which the others would not pay.
 cdef double LEAST_SHARED_WORK = 1e6
+
+
+cdef struct Tally:
+    # Of an epoch: the sum of the losses and what the samples count, the hits, and the work since the
+    # last look at the signals.
+    double loss
+    double total
+    Py_ssize_t hits
+    double work
+
+
+cdef void count(Tally *tally, Workspace workspace, Py_ssize_t rows) noexcept nogil:
+    """Add the losses, in the order of the samples whoever computed them, and the hits."""
+    cdef Py_ssize_t i
+    for i in range(rows):
+        tally.loss += workspace.losses[i]
+        tally.hits += workspace.hits[i]
 
 
 cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
@@ -277,7 +287,7 @@ cdef class Engine:
                 work = 1.0 * self.net.arrays.parameters.shape[0] * block.rows
                 threads = self.threads_for(work)
                 block.blocks = self.net.blocks_of(block.rows, threads)
-                check_signals(&tally, work / threads)
+                check_signals(&tally.work, work / threads)
                 if as_they_stand:
                     (<LayerBuffers>workspace.layer_at[0]).own_inputs = (
                         data.samples.reals + block.first * self.net.inputs
@@ -357,70 +367,23 @@ cdef class Engine:
             block.adds = block.first_in_batch > 0
             block.blocks = self.net.blocks_of(block.rows, threads)
             # Here, where no parameter has been touched by the step.
-            check_signals(tally, self.work_of(block.rows) / threads)
-            self.forward_backward(&block, threads)
+            check_signals(&tally.work, self.work_of(block.rows) / threads)
+            forward_backward(&block, threads)
             count(tally, workspace, block.rows)
             if steps and not isfinite(tally.loss):
                 return 0
             if steps:
                 end_forward(&block)
             block.steps = not whole and block.first_in_batch + block.rows == batch_rows
-            self.update_parameters(&block, threads)
+            update_parameters(&block, threads)
             block.first += block.rows
             block.first_in_batch += block.rows
         if whole:
-            self.finish_step(&block, steps, threads)
+            finish_step(&block, steps, threads)
         if are_shared:
             self.tuner.end(nanoseconds())
         self.steps_taken += steps
         return 0
-
-    cdef void forward_backward(self, Block *block, int threads) noexcept nogil:
-        """All samples up to the last layer and down again, together where they have to wait."""
-        cdef Py_ssize_t tasks
-        block.layer = -1
-        while True:
-            run(forward_backward_block, block, block.blocks, threads)
-            block.layer = self.net.next_barrier(block.layer)
-            if block.layer == self.net.size:
-                break
-            tasks = (<Layer>self.net.layer_at[block.layer]).barrier_tasks
-            run(forward_all_task, block, tasks, threads)
-        while True:
-            block.layer = self.net.barrier_below(block.layer)
-            if block.layer < 0:
-                break
-            tasks = (<Layer>self.net.layer_at[block.layer]).barrier_tasks
-            run(backward_all_task, block, tasks, threads)
-            if block.layer > self.net.lowest_backward:
-                run(backward_block, block, block.blocks, threads)
-
-    cdef void update_parameters(self, const Block *block, int threads) noexcept nogil:
-        """The gradient over the samples of a slice, and the step if this is the last one."""
-        cdef Block piece = block[0]
-        cdef Py_ssize_t end = block.rows
-        while piece.top < end:
-            piece.rows = min(end - piece.top, <Py_ssize_t>SLICE_ROWS)
-            piece.adds = block.adds or piece.top > 0
-            piece.steps = block.steps and piece.top + piece.rows == end
-            if piece.samples.are_read_sparse:
-                sort_by_pieces(&piece)
-            run(update_piece, &piece, self.net.pieces, threads)
-            piece.top += piece.rows
-
-    cdef void finish_step(self, Block *block, bint steps, int threads) noexcept nogil:
-        """Make a gradient complete, and take the step by it if asked for."""
-        cdef double square = 0
-        cdef Py_ssize_t piece
-        run(finish_gradient, block, self.net.pieces, threads)
-        if not steps:
-            return
-        for piece in range(self.net.pieces):
-            square += (<Workspace>block.workspace).squares[piece]
-        block.scale = 1
-        if sqrt(square) > self.net.clip_norm:
-            block.scale = <real>(self.net.clip_norm / sqrt(square))
-        run(apply_clipped_step, block, self.net.pieces, threads)
 
     cdef int step_group(
         self, Workspace workspace, const Samples *samples, Py_ssize_t first, Py_ssize_t rows,
@@ -434,7 +397,7 @@ cdef class Engine:
         block.rows = rows
         block.steps = True
         dense.are_read_sparse = False
-        check_signals(tally, self.work_of(rows))
+        check_signals(&tally.work, self.work_of(rows))
         count(tally, workspace, take_steps(&block, batch_size, &total))
         tally.total += total
         self.steps_taken = block.number

@@ -10,10 +10,12 @@ from operator import index
 
 import numpy as np
 
-from . cimport activations, dense, losses, normalization, randomness
+from . cimport activations, dense, losses, normalization
 from .activations cimport Activation, activation_named
 from .dense cimport ProductBuffers
-from .dropout cimport drop
+from .dropout cimport Counter, drop
+from .dropout cimport random_bits as random_words
+from .layer cimport Workspace
 from .losses cimport LossFunction, loss_named
 from .matrix cimport Range, Shape
 from .normalization cimport (
@@ -25,9 +27,7 @@ from .normalization cimport (
     rows_backward,
 )
 from .optimizers cimport Optimizer, Step
-from .randomness cimport Counter
 from .scalar cimport real
-from .workspace cimport Workspace
 
 
 cdef int require(str argument, Py_ssize_t found, Py_ssize_t expected, str axis) except -1:
@@ -189,9 +189,8 @@ def output_delta(
     cdef real[::1] values = flat(z), outputs = flat(y), targets = flat(t), result = flat(out)
     cdef Shape shape = shape_of(z)
     with nogil:
-        losses.output_delta(
-            &chosen.value, &last, values, outputs, targets, <real>total, shape, result
-        )
+        if not losses.output_slope(&chosen.value, outputs, targets, <real>total, shape, result):
+            activations.activation_backward(&last, values, outputs, result, result, shape)
         if weights is not None:
             for i in range(z.shape[0]):
                 for j in range(z.shape[1]):
@@ -351,7 +350,7 @@ def random_bits(key, tuple counter not None, uint32_t[::1] out not None):
     if out.shape[0] == 0:
         return
     with nogil:
-        randomness.random_bits(number, first, others, &out[0], out.shape[0])
+        random_words(number, first, others, &out[0], out.shape[0])
 
 
 def dropout(

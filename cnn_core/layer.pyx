@@ -1,12 +1,28 @@
-"""The contract of a layer: what the engine asks of each, and what it does if a kind says nothing.
+"""Layers: what the engine asks of each, the memory of a batch, and the chain that a network is.
 
 Samples go through in blocks, by any thread in any order: a block reads all parameters and writes the
 rows of its own samples. Parameters are updated in pieces, by any thread in any order: a piece reads
 all rows and writes parameters of its own. So nothing is locked, and no sum depends on who computed it.
+
+A batch that is larger than the workspace goes through in slices; their gradients add up, and the last
+one takes the step. With normalization over the batch there is room for all of it.
 """
 
+cimport cython
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+
+from .dense cimport ProductBuffers
 from .matrix cimport Range
-from .workspace cimport Block, LayerBuffers, Workspace
+from .scalar cimport real
+
+cdef extern from "vector.h" nogil:
+    enum:
+        TILE_ROWS
+
+cdef enum:
+    CACHE_LINE = 64
+    # Bytes of weights that may take their part of the L2 cache.
+    L2_SHARE = 524288
 
 
 cdef class Layer:
@@ -49,3 +65,163 @@ cdef class Layer:
         cdef Py_ssize_t piece
         for piece in range(self.pieces):
             self.update(buffers, block, piece)
+
+
+@cython.final
+cdef class Arrays:
+    """A network's flat arrays."""
+
+
+@cython.final
+cdef class ThreadBuffers:
+    """What a thread needs for a task."""
+
+
+@cython.final
+cdef class LayerBuffers:
+    """What a layer reads and writes."""
+
+
+@cython.final
+cdef class Workspace:
+    """Memory for what up to `rows` samples leave behind in a network."""
+
+    def __cinit__(self, Py_ssize_t rows):
+        # Nobody has a view of no rows.
+        self.rows = max(rows, 1)
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.layer_at)
+        PyMem_RawFree(self.memory)
+
+    cdef int allocate(self) except -1:
+        """Get the memory that was asked for so far, to be asked for once more."""
+        self.memory = PyMem_RawMalloc(self.size + CACHE_LINE)
+        if self.memory == NULL:
+            raise MemoryError(
+                f"no memory for {self.rows} samples in this network: {self.size} bytes"
+            )
+        self.size = 0
+        return 0
+
+    cdef int borrow(self) except -1:
+        """Let the loops find the buffers without the GIL."""
+        cdef Py_ssize_t number
+        self.layer_at = <void **>PyMem_RawCalloc(
+            len(self.layers) + len(self.threads), sizeof(void *)
+        )
+        if self.layer_at == NULL:
+            raise MemoryError(f"no memory for {len(self.layers)} layers")
+        self.thread_at = self.layer_at + len(self.layers)
+        for number, buffers in enumerate(self.layers + self.threads):
+            self.layer_at[number] = <void *>buffers
+        return 0
+
+    cdef void *carve(self, size_t size) except? NULL:
+        """The next bytes, from a cache line on; NULL while the size is being found."""
+        cdef size_t start = (<size_t>self.memory + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+        start += self.size
+        self.size += (size + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+        return NULL if self.memory == NULL else <void *>start
+
+    cdef real[::1] carve_reals(self, Py_ssize_t count):
+        cdef void *start = self.carve(count * sizeof(real))
+        if start == NULL:
+            return None
+        return <real[:count]><real *>start
+
+    cdef real[::1] carve_rows(self, Py_ssize_t row):
+        """A row for each sample."""
+        return self.carve_reals(self.rows * row)
+
+    cdef int carve_results(self, Py_ssize_t pieces) except -1:
+        """A loss and a hit for each sample, and the squared gradient of each piece."""
+        cdef void *losses = self.carve(self.rows * sizeof(double))
+        cdef void *hits = self.carve(self.rows)
+        cdef void *squares = self.carve(max(pieces, 1) * sizeof(double))
+        if self.memory != NULL:
+            self.losses = <double[:self.rows]><double *>losses
+            self.hits = <unsigned char[:self.rows]><unsigned char *>hits
+            self.squares = <double[:max(pieces, 1)]><double *>squares
+        return 0
+
+
+cdef Py_ssize_t padded_stride(Py_ssize_t columns) noexcept nogil:
+    """Distance between rows: at an even number of cache lines a column would share a few sets."""
+    if columns * sizeof(real) % (2 * CACHE_LINE) == 0:
+        return columns + CACHE_LINE // <Py_ssize_t>sizeof(real)
+    return columns
+
+
+cdef class Net:
+    """A network as the loops see it: its layers, and the arrays that they share."""
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.layer_at)
+
+    cdef int chain(self, list layers) except -1:
+        """Take the layers, and number their pieces."""
+        cdef Layer layer
+        cdef Py_ssize_t number, largest = 0
+        self.arrays = Arrays.__new__(Arrays)
+        self.size = len(layers)
+        self.layers = layers
+        self.layer_at = <void **>PyMem_RawCalloc(self.size, sizeof(void *))
+        if self.layer_at == NULL:
+            raise MemoryError(f"no memory for {self.size} layers")
+        for number, layer in enumerate(layers):
+            self.layer_at[number] = <void *>layer
+            layer.arrays = self.arrays
+            layer.is_first = number == 0
+            layer.first_piece = self.pieces
+            self.pieces += layer.pieces
+            self.waits = self.waits or layer.barrier_tasks > 0
+            largest = max(largest, layer.weights_size)
+        # While the weights of a layer stay in the L2 cache a block is small, so that its activations
+        # stay near; weights that do not are fetched anew for every block.
+        self.block_size = 48 if largest * <Py_ssize_t>sizeof(real) <= L2_SHARE else 256
+        return 0
+
+    cdef Py_ssize_t blocks_of(self, Py_ssize_t rows, int threads) noexcept nogil:
+        """Blocks that `rows` samples are dealt out in: a multiple of the threads, if there are enough."""
+        cdef Py_ssize_t each = (rows + threads * self.block_size - 1) // (threads * self.block_size)
+        return min(threads * each, (rows + TILE_ROWS - 1) // TILE_ROWS)
+
+    cdef Workspace workspace(self, Py_ssize_t rows, Py_ssize_t threads, bint training):
+        """Memory for what up to `rows` samples leave behind."""
+        cdef Workspace workspace = Workspace(rows)
+        # The first time only the size is found.
+        self.lay_out(workspace, threads, training)
+        workspace.allocate()
+        self.lay_out(workspace, threads, training)
+        workspace.borrow()
+        return workspace
+
+    cdef int lay_out(self, Workspace workspace, Py_ssize_t threads, bint training) except -1:
+        cdef LayerBuffers below = LayerBuffers.__new__(LayerBuffers)
+        cdef LayerBuffers buffers
+        cdef ThreadBuffers thread
+        cdef Layer layer
+        workspace.input_row = padded_stride(self.inputs)
+        workspace.x = workspace.carve_rows(workspace.input_row)
+        below.outputs, below.row = workspace.x, workspace.input_row
+        workspace.layers = []
+        for layer in self.layers:
+            buffers = LayerBuffers.__new__(LayerBuffers)
+            buffers.inputs, buffers.input_row = below.outputs, below.row
+            buffers.input_delta = below.delta
+            layer.lay_out(workspace, buffers, training)
+            workspace.layers.append(buffers)
+            below = buffers
+        workspace.threads = []
+        for _ in range(threads):
+            thread = ThreadBuffers.__new__(ThreadBuffers)
+            thread.product = <ProductBuffers *>workspace.carve(sizeof(ProductBuffers))
+            thread.gradient = workspace.carve_reals(PIECE_ROWS * PIECE_COLUMNS)
+            if training:
+                thread.inputs = workspace.carve_reals(PIECE_ROWS * SLICE_ROWS)
+            workspace.threads.append(thread)
+        if training:
+            workspace.targets, workspace.target_row = workspace.carve_rows(below.row), below.row
+            workspace.carve_results(self.pieces)
+        return 0

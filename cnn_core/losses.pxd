@@ -1,6 +1,5 @@
 """Losses by name: what a sample's outputs cost, and the derivative in the last layer."""
 
-from .activations cimport Activation
 from .matrix cimport Shape
 from .scalar cimport real
 
@@ -37,9 +36,8 @@ cdef void row_losses(
     const Loss *loss, const real[::1] z, const real[::1] y, const real[::1] t, Shape shape,
     double[::1] losses, Py_ssize_t first,
 ) noexcept nogil
-# dloss/dz for a batch of `samples` samples, or of so much weight, of which these are some rows; out
-# is none of the others.
-cdef void output_delta(
-    const Loss *loss, const Activation *activation, const real[::1] z, const real[::1] y,
-    const real[::1] t, real samples, Shape shape, real[::1] out,
+# dloss/dz, and True, where loss and last activation go together, so that its slope cancels out; else
+# dloss/dy, and False. For a batch of `samples` samples, or of so much weight; out is no input.
+cdef bint output_slope(
+    const Loss *loss, const real[::1] y, const real[::1] t, real samples, Shape shape, real[::1] out
 ) noexcept nogil

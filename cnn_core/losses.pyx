@@ -1,14 +1,13 @@
 """Losses: one number for each sample, in double precision, and the delta that goes back.
 
 A new loss is two formulas for one output here, a name in losses.pxd, and a line in `loss_named`,
-`row_losses` and `output_delta`.
+`row_losses` and `output_slope`.
 """
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport fabs, log, log1p
 
-from .activations cimport Activation, activation_backward
 from .matrix cimport SUMS, Shape, first_largest, runs, sum_rows
 from .scalar cimport at_least, at_most, exp_of_negative, multiply_add, real, sign_of
 
@@ -113,27 +112,21 @@ cdef void row_losses(
         cross_entropy(z, t, shape, losses, first)
 
 
-cdef void output_delta(
-    const Loss *loss, const Activation *activation, const real[::1] z, const real[::1] y,
-    const real[::1] t, real samples, Shape shape, real[::1] out,
+cdef bint output_slope(
+    const Loss *loss, const real[::1] y, const real[::1] t, real samples, Shape shape, real[::1] out
 ) noexcept nogil:
-    """dloss/dz; where loss and activation go together the activation's slope cancels out."""
+    """dloss/dz and True, or dloss/dy and False."""
     if loss.name == CROSS_ENTROPY:
         cross_entropy_delta(y, t, samples, shape, out)
-    elif loss.name == ARTICLE:
-        divided(error, loss, y, t, 1, runs(shape), out)
-    elif loss.name == POISSON or loss.name == BINARY_CROSS_ENTROPY:
-        divided(error, loss, y, t, samples, runs(shape), out)
+    elif loss.name == ABSOLUTE_ERROR:
+        divided(error_sign, loss, y, t, samples, runs(shape), out)
+    elif loss.name == HUBER:
+        divided(huber_slope, loss, y, t, samples, runs(shape), out)
+    elif loss.name == PINBALL:
+        divided(pinball_slope, loss, y, t, samples, shape, out)
     else:
-        if loss.name == SQUARED_ERROR:
-            divided(error, loss, y, t, samples, runs(shape), out)
-        elif loss.name == ABSOLUTE_ERROR:
-            divided(error_sign, loss, y, t, samples, runs(shape), out)
-        elif loss.name == HUBER:
-            divided(huber_slope, loss, y, t, samples, runs(shape), out)
-        else:
-            divided(pinball_slope, loss, y, t, samples, shape, out)
-        activation_backward(activation, z, y, out, out, shape)
+        divided(error, loss, y, t, 1 if loss.name == ARTICLE else samples, runs(shape), out)
+    return loss.name in (ARTICLE, POISSON, BINARY_CROSS_ENTROPY, CROSS_ENTROPY)
 
 
 cdef inline double squared_error(

@@ -3,10 +3,9 @@
 All arrays of samples of a call have one shape, the distance between rows included.
 """
 
-from .layer cimport Layer
+from .layer cimport Block, Layer, LayerBuffers
 from .matrix cimport Shape
 from .scalar cimport real
-from .workspace cimport Block, LayerBuffers
 
 
 cdef struct Units:

@@ -6,10 +6,10 @@ sample is made of LANES sums, in the same way at every level, so that a vector c
 
 cimport cython
 
+from .layer cimport Block, LayerBuffers, Workspace, block_shape
 from .matrix cimport Range, Shape
 from .scalar cimport real, real_multiply_add
 from .update cimport apply_step
-from .workspace cimport Block, LayerBuffers, Workspace, block_shape
 
 cdef extern from "vector.h" nogil:
     real square_root(real x)

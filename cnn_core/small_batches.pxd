@@ -1,7 +1,6 @@
 """Small steps, several at once as far as the first layer goes. How: small_batches.pyx."""
 
-from .net cimport Net
-from .workspace cimport Block
+from .layer cimport Block, Net
 
 
 cdef bint can_group(Net net)

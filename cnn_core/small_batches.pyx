@@ -13,17 +13,14 @@ layers apply_clipped_step their steps one by one. Only the order of roundings di
 
 from libc.math cimport isfinite
 
-from .backward cimport backward_layers, loss_and_output_delta
 from .dense cimport Target, product
 from .dense_layer cimport DenseLayer
-from .forward cimport forward_layers
-from .gather cimport ask_for_quarter, gather_block, total_of
-from .layer cimport Layer
+from .forward_backward cimport backward_layers, forward_layers, loss_and_output_delta
+from .layer cimport Block, Layer, LayerBuffers, Net, ThreadBuffers, Workspace
 from .matrix cimport Matrix
-from .net cimport Net
+from .samples cimport ask_for_quarter, gather_block, total_of
 from .scalar cimport real
 from .update cimport update_layer
-from .workspace cimport Block, LayerBuffers, ThreadBuffers, Workspace
 
 cdef enum:
     # Samples of a group: enough for a full tile of the product, and few enough that the square of

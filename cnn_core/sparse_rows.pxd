@@ -1,7 +1,7 @@
 """The first layer on sparse rows, by the values that they store. How: sparse_rows.pyx."""
 
+from .layer cimport Block, LayerBuffers
 from .scalar cimport real
-from .workspace cimport Block, LayerBuffers
 
 
 cdef struct SparseWeights:

@@ -10,18 +10,18 @@ the values of the batch are sorted by the piece of weights that they belong to.
 from libc.string cimport memset
 
 from .dense cimport DEPTH_BLOCK
-from .gather cimport number_of
-from .net cimport Net
-from .scalar cimport real, real_multiply_add
-from .workspace cimport (
+from .layer cimport (
     PIECE_COLUMNS,
     PIECE_ROWS,
     Block,
     LayerBuffers,
+    Net,
     Samples,
     SparseEntry,
     ThreadBuffers,
+    number_of,
 )
+from .scalar cimport real, real_multiply_add
 
 cdef extern from "vector.h" nogil:
     int is_nonfinite(real x)

@@ -5,11 +5,42 @@ while both are in the nearest cache. A gradient that is clipped by its norm is c
 any step: update_piece without steps, then finish_gradient (the norm), then apply_clipped_step.
 """
 
-from .layer cimport Layer
+from libc.math cimport sqrt
+
+from ..threads cimport run
+from .layer cimport SLICE_ROWS, Block, Layer, LayerBuffers, Net, Workspace
 from .matrix cimport Range
-from .net cimport Net
 from .scalar cimport multiply_add, real, real_multiply_add
-from .workspace cimport Block, LayerBuffers, Workspace
+from .sparse_rows cimport sort_by_pieces
+
+
+cdef void update_parameters(const Block *samples, int threads) noexcept nogil:
+    """The gradient over the samples of a slice, and the step if this is the last one."""
+    cdef Block block = samples[0]
+    cdef Py_ssize_t end = samples.rows
+    while block.top < end:
+        block.rows = min(end - block.top, <Py_ssize_t>SLICE_ROWS)
+        block.adds = samples.adds or block.top > 0
+        block.steps = samples.steps and block.top + block.rows == end
+        if block.samples.are_read_sparse:
+            sort_by_pieces(&block)
+        run(update_piece, &block, (<Net>block.net).pieces, threads)
+        block.top += block.rows
+
+
+cdef void finish_step(Block *block, bint steps, int threads) noexcept nogil:
+    """Make a gradient complete, and take the step by it if asked for."""
+    cdef double square = 0
+    cdef Py_ssize_t piece, pieces = (<Net>block.net).pieces
+    run(finish_gradient, block, pieces, threads)
+    if not steps:
+        return
+    for piece in range(pieces):
+        square += (<Workspace>block.workspace).squares[piece]
+    block.scale = 1
+    if sqrt(square) > (<Net>block.net).clip_norm:
+        block.scale = <real>((<Net>block.net).clip_norm / sqrt(square))
+    run(apply_clipped_step, block, pieces, threads)
 
 
 cdef inline Py_ssize_t layer_of(const Block *block, Py_ssize_t *piece) noexcept nogil:

@@ -52,7 +52,7 @@ def test_every_inline_function_of_the_dense_layer_is_inlined_at_every_level(
 
 def test_kernels_and_engine_built_by_clang_compute_what_numpy_does(source_tree, tmp_path):
     level = backend_info("cython")["isa"].replace("-", "_")
-    wanted = rf"_native\.(cpu|pool|thread_tuning|_cnn_core_shared|{level}_float\d+\.\w+)$"
+    wanted = rf"_native\.(cpu|threads|_cnn_core_shared|{level}_float\d+\.\w+)$"
     tree = tree_built_with("clang", wanted, source_tree, tmp_path / "tree")
     origin = "import cnn_core; print(cnn_core.backend_info()['compiler'], cnn_core.__file__)"
     places = {"cwd": source_tree, "PYTHONPATH": str(tree / "pysrc")}

@@ -220,11 +220,11 @@ def on_one_thread(name: str, dtype: str) -> dict[str, str]:
 @pytest.fixture
 def try_fewer_threads():
     """Decides whether fewer threads than asked for may share a step, which they must not here."""
-    from cnn_core._native import thread_tuning
+    from cnn_core._native import threads
 
-    thread_tuning.try_fewer_threads(False)
-    yield thread_tuning.try_fewer_threads
-    thread_tuning.try_fewer_threads(True)
+    threads.try_fewer_threads(False)
+    yield threads.try_fewer_threads
+    threads.try_fewer_threads(True)
 
 
 @pytest.mark.compiled

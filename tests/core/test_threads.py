@@ -231,7 +231,7 @@ class Machine:
     """A clock that knows how long a step of so many multiply-adds takes with so many threads."""
 
     def __init__(self, most, seconds_of_a_step, work=2e7, piece=None):
-        from cnn_core._native.thread_tuning import ThreadCountTuner
+        from cnn_core._native.threads import ThreadCountTuner
 
         self.tuner, self.seconds, self.work = ThreadCountTuner(most), seconds_of_a_step, work
         self.piece = piece

@@ -21,31 +21,25 @@ LEVELS = {
 DTYPES = ("float32", "float64")
 MODULES = (
     "dense",
-    "workspace",
     "layer",
     "activations",
     "losses",
     "optimizers",
-    "randomness",
-    "net",
+    "sparse_rows",
     "update",
     "normalization",
     "dropout",
     "dense_layer",
     "embedding",
     "describe",
-    "gather",
-    "sparse_rows",
-    "forward",
-    "backward",
+    "samples",
+    "forward_backward",
     "small_batches",
-    "data",
-    "tally",
     "kernels",
     "engine",
 )
 # Compiled once for all levels and dtypes.
-COMMON = ("cpu", "pool", "thread_tuning", "_cnn_core_shared")
+COMMON = ("cpu", "threads", "_cnn_core_shared")
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 # What a build leaves behind, and what belongs to no distribution.

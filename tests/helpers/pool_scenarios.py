@@ -385,7 +385,7 @@ def end_within_a_training() -> None:
 
 
 if __name__ == "__main__":
-    from cnn_core._native.thread_tuning import try_fewer_threads
+    from cnn_core._native.threads import try_fewer_threads
 
     try_fewer_threads(False)
     globals()[sys.argv[1]]()

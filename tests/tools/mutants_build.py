@@ -26,7 +26,7 @@ from unittest import mock
 ARITHMETIC = {"+": "-", "-": "+", "*": "+", "/": "*", "//": "*", "%": "*"}
 COMPARISONS = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 # Whole epochs, the pool and the choice of the processor are no kernels.
-NOT_MUTATED = ("engine.pyx", "tally.pyx", "pool.pyx", "thread_tuning.pyx", "cpu.pyx")
+NOT_MUTATED = ("engine.pyx", "threads.pyx", "cpu.pyx")
 HEADER = "vector.h"
 FUNCTION = re.compile(r"(?:    )?(?:cdef|def|INLINED)\b[^=(]*?(\w+)\(")
 

@@ -15,7 +15,7 @@ from cnn_core.backends import backend_info
 def main() -> int:
     package = "cnn_core._native"
     info = backend_info("cython")
-    modules = [f"{package}.cpu", f"{package}.pool"]
+    modules = [f"{package}.cpu", f"{package}.threads"]
     for level in (level for level in info["isa_built"] if level in info["isa_detected"]):
         for dtype in ("float32", "float64"):
             folder = f"{package}.{level.replace('-', '_')}_{dtype}"

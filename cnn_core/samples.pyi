@@ -1,10 +1,10 @@
 # Loops for the other compiled modules: nothing that Python could call.
 from typing import Any, final
 
-__pyx_capi__: dict[str, Any]
-
 import numpy as np
 import numpy.typing as npt
+
+__pyx_capi__: dict[str, Any]
 
 @final
 class Data: ...

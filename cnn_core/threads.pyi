@@ -3,6 +3,7 @@ from typing import Any, final
 
 __pyx_capi__: dict[str, Any]
 
+def forget_workers() -> None: ...
 def try_fewer_threads(wanted: bool) -> None: ...
 
 @final

@@ -1,8 +1,7 @@
-"""The caller's arrays, checked. How: data.pyx."""
+"""The caller's arrays, checked, and on their way into the workspace. How: samples.pyx."""
 
-from .net cimport Net
+from .layer cimport Block, Net, Samples
 from .scalar cimport real
-from .workspace cimport Samples
 
 
 cdef class Data:
@@ -41,3 +40,9 @@ cdef class LearningRates:
 cdef int require_rows(
     str argument, const real[:, ::1] array, Py_ssize_t rows, Py_ssize_t columns
 ) except -1
+cdef double total_of(const Block *block) noexcept nogil
+cdef void gather_block(const Block *block) noexcept nogil
+cdef void gather(const Block *block) noexcept nogil
+cdef void ask_for_quarter(
+    const Samples *samples, Py_ssize_t inputs, Py_ssize_t i, int quarter
+) noexcept nogil

@@ -1,6 +1,22 @@
-"""How many threads share a step. How: thread_tuning.pyx."""
+"""The threads of the process, how many of them share a step, and signals. How: threads.pyx."""
 
 from libc.stdint cimport int64_t
+
+# Task number `task`, by a thread whose number, from 0 to below as many as were asked for, no other has
+# meanwhile.
+ctypedef void (*Task)(void *context, Py_ssize_t task, int thread) noexcept nogil
+
+cdef enum:
+    # Nanoseconds that a thread waits awake. With less, and threads that take turns, as they do next to
+    # busy neighbours, lose each other: who sleeps is woken on the waker's core and stays there.
+    # docs/engine.md has the figures.
+    PATIENCE = 1000000
+
+
+cdef int prepare(int threads) except -1
+cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept nogil
+# Work since the last look at the signals, of which more has been done.
+cdef int check_signals(double *since, double work) except -1 nogil
 
 
 cdef class ThreadCountTuner:
