@@ -1,7 +1,7 @@
 """Messages of the command line: errors, notes and missing packages.
 
-Results go to standard output; all this goes to standard error. Names come from files, so that on a
-terminal both are shown without anything that a terminal would obey.
+Results go to standard output, messages to standard error. Both may hold names from files, so
+control characters are replaced if they go to a terminal.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def show(text: str, end: str = "\n") -> None:
     ----------
     text : str
     end : str
-        What is printed behind it.
+        Text printed after it.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def show_result(text: str, folder: Path) -> None:
     ----------
     text : str
     folder : pathlib.Path
-        The run folder, which is complete.
+        The complete run folder.
 
     Raises
     ------

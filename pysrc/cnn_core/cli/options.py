@@ -1,4 +1,4 @@
-"""What may be typed of the network and its training, and which presets there are.
+"""The arguments of the network and its training, and the presets.
 
 The presets are those of `cnn_core.MLPClassifier.preset`, made for images like those of
 Fashion-MNIST, and ``nn``: plain gradient descent on the squared error of sigmoid units, by
@@ -32,12 +32,12 @@ NN_PRESET = "nn"
 NN_HIDDEN = 128
 NN_EPOCHS = 20
 
-# How long the steps of an optimizer should be if those of "adamw" are 1.
+# Learning rate of each optimizer, relative to that of "adamw".
 OPTIMIZER_RATES = {
     solver.name: solver.rate for solver in SOLVERS.values() if solver.rate is not None
 }
 _WITH_DECAY = tuple(name for name in WITH_DECAY if name in OPTIMIZER_RATES)
-# What `NN` has not, by its name among the arguments.
+# Arguments that `NN` does not have.
 _NOT_OF_NN = (
     "activation",
     "dropout",
@@ -53,7 +53,7 @@ _NOT_OF_NN = (
 
 
 def add_network(group: argparse._ActionsContainer) -> None:
-    """Add the preset, and what it says of the network and its steps."""
+    """Add the preset, and the arguments that replace its network and optimizer."""
     group.add_argument(
         "--preset",
         metavar="NAME",
@@ -155,7 +155,7 @@ def add_training(group: argparse._ActionsContainer) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse what would have no effect, before anything is read.
+    """Refuse arguments without effect, before any data are read.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def check(args: argparse.Namespace) -> None:
     Raises
     ------
     CommandError
-        If something was typed that the preset has no use for.
+        If an argument has no effect with the preset.
     """
     if args.preset == NN_PRESET:
         _check_nn(args)

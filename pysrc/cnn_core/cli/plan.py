@@ -1,4 +1,4 @@
-"""A plan: a network that is to be trained, and how; one kind for each face of the library."""
+"""Plans: a network and the settings of its training, for `NN` and for `MLPClassifier`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENDLESS = 1_000_000
 
 
 class Part(NamedTuple):
-    """Samples, as the network takes them, with their classes.
+    """Samples in the form that the network takes, and their classes.
 
     Attributes
     ----------
@@ -40,13 +40,13 @@ class Part(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What a plan has to know of the samples.
+    """The properties of the samples that a plan depends on.
 
     Attributes
     ----------
     n_features, n_classes : int
     input_scale : float
-        What the network is to multiply its inputs by.
+        Factor by which the network multiplies its inputs.
     n_samples : int
         Samples to train on.
     """
@@ -57,7 +57,7 @@ class Data(NamedTuple):
     n_samples: int
 
     def epochs(self, usual: int) -> int:
-        """Return the epochs for as many samples where 60,000 have the usual ones."""
+        """Return the epochs for this number of samples, given those for 60,000."""
         needed = min(_MOST_DEFAULT_EPOCHS, math.ceil(_DEFAULT_SAMPLES / self.n_samples))
         return max(usual, needed)
 
@@ -69,11 +69,11 @@ class Plan(ABC):
     ----------
     preset : str
     face : NN or MLPClassifier
-        The network, without anything learned.
+        The untrained estimator.
     network : Network
-        What it will be.
+        The description of its network.
     epochs : int
-        Planned; with a time budget at most so many.
+        Planned epochs; with a time budget the largest number of them.
     batch_size : int
     learning_rate : float
     time_budget : float or None
@@ -82,7 +82,7 @@ class Plan(ABC):
     smoothing : float
         Share of a label that the loss of the training spreads over all classes.
     least_rate, largest_rate : float
-        Between them a useful learning rate will be.
+        Range in which a useful learning rate is looked for.
     """
 
     preset: str
@@ -105,17 +105,17 @@ class Plan(ABC):
         callbacks: list[Callback],
         checkpoint: Checkpoint | None = None,
     ) -> bool:
-        """Train on one part, measuring the other after each epoch; go on where a checkpoint stands.
+        """Train on one part and measure the other after each epoch; resume from a checkpoint.
 
         Returns
         -------
         bool
-            Whether it came to its end; False if Ctrl-C was pressed after an epoch at least.
+            True if the training was completed, False if Ctrl-C ended it after at least one epoch.
 
         Raises
         ------
         KeyboardInterrupt
-            If there was no epoch before.
+            If Ctrl-C ended it before that.
         """
 
     @property

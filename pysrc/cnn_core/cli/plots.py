@@ -74,12 +74,12 @@ def plot_curves(
     path : pathlib.Path
         PNG to write, 1200 pixels wide.
     history : dict of str to list of float
-        What each epoch had; that in training may be missing.
+        Values of each epoch; the accuracy of training may be missing.
     title : str
     measured : str
         What the validation data are: ``"test"`` or ``"validation"``.
     loss : str
-        What the loss is called.
+        Title of the plot of losses.
     kept_epoch : int, optional
         Number of the epoch, from 1, whose weights were kept as the best ones; it is marked.
     """

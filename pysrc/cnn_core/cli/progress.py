@@ -20,8 +20,8 @@ __all__ = ["epochs_shown"]
 
 OnEpoch = Callable[[EpochRecord], None]
 
-# Where there is no terminal: so many lines at least, all of them if there are few epochs, and none
-# later than so many seconds after the one before.
+# Without a terminal: at least this many lines, one for each epoch if there are few, and at least
+# one line in this many seconds.
 _LEAST_LINES = 10
 _FEW_EPOCHS = 20
 _SECONDS_BETWEEN_LINES = 5.0
@@ -46,20 +46,20 @@ def epochs_shown(
     Parameters
     ----------
     label : str
-        What is going on, in a word or two.
+        What is trained, in one or two words.
     epochs : int
-        How many there will be.
+        Planned number of epochs.
     quiet : bool
         Show nothing.
     measured : str
-        What the validation data of the training are.
+        What the validation data are: ``"test"`` or ``"validation"``.
     seconds : float, optional
-        How long it will take, if that is known better than the number of epochs.
+        The time budget, if the training has one; progress is then measured by time.
 
     Yields
     ------
     callable
-        To be called with the `cnn_core.training.EpochRecord` of each epoch.
+        Function to call with the `cnn_core.training.EpochRecord` of each epoch.
     """
     way = _ByEpochs(epochs) if seconds is None else _ByTime(seconds)
     if quiet:

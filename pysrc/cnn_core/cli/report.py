@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a network makes of samples with classes.
+    """The evaluation of a network on samples with known classes.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Evaluation:
     loss : float
         See `cnn_core.cli.trained_model.Trained.measure`.
     predicted : numpy.ndarray, (n,)
-        Class of each sample according to the network.
+        Predicted class of each sample.
     confusion : numpy.ndarray, (classes, classes)
         Number of samples by true class (row) and predicted class (column).
     report : str
@@ -52,7 +52,7 @@ def evaluate(
     ----------
     trained : Trained
     x : numpy.ndarray, (n, features)
-        Samples as the network takes them.
+        Samples in the form that the network takes.
     y : numpy.ndarray, (n,)
         True classes, as positions in `class_names`.
     class_names : tuple of str

@@ -40,8 +40,8 @@ FORMAT_VERSION = 1
 def begin(out: Path | None, name: str, record: dict[str, Any]) -> Iterator[NewFolder]:
     """Make a run folder that can be resumed from its first checkpoint on.
 
-    It has its name followed by ``.unfinished`` while the block lasts, and loses that at its end. If
-    the block fails, it is removed unless there is a checkpoint of an epoch in it.
+    While the block runs, the folder's name ends in ``.unfinished``. If the block fails, the folder
+    is removed, unless it holds the checkpoint of an epoch.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def begin(out: Path | None, name: str, record: dict[str, Any]) -> Iterator[NewFo
     name : str
         What was trained on.
     record : dict
-        What has to be known to go on.
+        All that resuming the training needs.
 
     Raises
     ------
     CommandError
-        If `out` is there and not empty, or is being made or unfinished.
+        If `out` is not empty, or another training is writing it or has left it unfinished.
     OSError
         If nothing can be written there.
     """
@@ -77,12 +77,12 @@ def begin(out: Path | None, name: str, record: dict[str, Any]) -> Iterator[NewFo
 
 @dataclass(frozen=True, eq=False)
 class Begun:
-    """A training that was begun.
+    """An unfinished training.
 
     Attributes
     ----------
     path, final : pathlib.Path
-        Its folder, and what that is to be called at the end; the same where it was ended by Ctrl-C.
+        Its folder, and the name of that at the end; both are the same if Ctrl-C ended the training.
     """
 
     path: Path
@@ -130,15 +130,15 @@ def find(folder: Path) -> Begun | None:
 
 @contextmanager
 def go_on(begun: Begun) -> Iterator[Fields]:
-    """Give what was recorded at the beginning of a training.
+    """Open an unfinished training; yield what was recorded at its beginning.
 
-    Nobody else can go on with it as long as the block lasts. In the folder nothing is changed.
+    No other process can resume it before the block ends. The folder is not changed.
 
     Raises
     ------
     CommandError
-        If another process is at it, the record is damaged, or the folder holds what no training
-        has written.
+        If another process is resuming it, the record is damaged, or the folder holds files that no
+        training writes.
     """
     _require_own_files(begun.path)
     with _locked(begun.path):

@@ -20,7 +20,7 @@ __all__ = ["Trained", "describe_backend", "describe_network", "weights_sha256", 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A network that tells classes apart; it knows them by their numbers, from 0.
+    """A trained classifier network; its classes are numbered from 0.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Trained:
 
     @classmethod
     def of(cls, owner: Any) -> Trained:
-        """Return what an `NN` or a fitted `MLPClassifier` holds.
+        """Return the network of an `NN` or of a fitted `MLPClassifier`.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class Trained:
     def measure(
         self, x: FloatArray | ByteArray, y: np.ndarray[Any, Any]
     ) -> tuple[float, IndexArray]:
-        """Return the loss for samples with classes, and the class that each is taken for.
+        """Return the loss for samples with known classes, and the predicted class of each.
 
         The loss is the one that the network was trained for, without smoothing of the labels.
 
@@ -141,10 +141,10 @@ def describe_backend(info: dict[str, Any]) -> str:
 
 
 def weights_sha256(model: Model) -> str:
-    """Return the SHA-256 of what predictions go by.
+    """Return the SHA-256 of all arrays that predictions depend on.
 
-    That is of each layer its weights, (fan_out, fan_in), bias, gain, and running mean and variance,
-    as far as it has them, row by row, little-endian.
+    For each layer these are the weights, (fan_out, fan_in), the bias, the gain, and the running
+    mean and variance, if it has them, in C order and little-endian.
     """
     digest = hashlib.sha256()
     statistics = model.network.unflatten_statistics(model.statistics)

@@ -75,17 +75,16 @@ class DescribedMLP(CallbackSupportMixin, BaseEstimator, ABC):
     def preset(cls: type[Described], name: str, **overrides: Any) -> Described:
         """Return an estimator with settings proven on images like those of Fashion-MNIST.
 
-        They are for bytes from 0 to 255, 784 of them for an image, and about 60,000 images. They
-        were chosen for classes; for numbers they are a place to start from. What they are,
-        `get_params` shows. A `fit` of the estimator warns if its samples are too few for the
-        epochs of the preset.
+        They suit about 60,000 images of 784 bytes (0 to 255). They were chosen for classes; for
+        numbers they are a place to start. `get_params` shows them. `fit` warns if there are too few
+        samples for the epochs of the preset.
 
         Parameters
         ----------
         name : {"fast", "balanced", "best"}
             ``"fast"`` trains for a second or two, ``"best"`` some ten times as long.
         **overrides
-            Parameters that are to be other than in the preset.
+            Parameters that replace those of the preset.
 
         Raises
         ------

@@ -18,13 +18,13 @@ EvalSet: TypeAlias = tuple[Any, ...] | Sequence[tuple[Any, ...]] | None
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Samples and what is to be predicted for them, in the user's terms and in the network's.
+    """Samples and their targets, as the user passed them and as the network takes them.
 
     Attributes
     ----------
     x : (n, n_features) array
     y : array
-        Labels or numbers, as the estimator reads them.
+        Labels or numbers, as the estimator has read them.
     t : ClassTargets or (n, n_outputs) array
     weights : (n,) array, optional
     """

@@ -19,20 +19,20 @@ from cnn_core.model import Model
 
 @dataclass(frozen=True, eq=False)
 class FitData:
-    """What was passed to a fit, once all of it has been checked.
+    """The checked arguments of a fit.
 
     Attributes
     ----------
     task : Task
     model : Model
-        New, or the one that goes on.
+        A new model, or the one that is trained further.
     data : EvaluationSet
-        All of the samples; their weights are the user's.
+        All samples, with the user's weights.
     sets : list of EvaluationSet
         The sets to evaluate on.
     names : (n_features,) array of str or None
     first : bool
-        Whether nothing has been learned so far.
+        Whether this is the first fit.
     """
 
     task: Task
@@ -73,7 +73,7 @@ def read_evaluation_set(
     Raises
     ------
     TypeError, ValueError
-        For what cannot be measured.
+        For a set that cannot be evaluated.
     """
     X, y, *rest = values
     table = as_table(X, estimator, f"{place}[0]")

@@ -1,8 +1,8 @@
 """``coefs_`` and ``intercepts_`` of networks whose layers do more than multiply and add.
 
-Whoever reads the two computes ``activation(x @ coefs_[i] + intercepts_[i])``, layer by layer, as
-emlearn and the converters to ONNX do. So they are shown with all that a prediction does beside:
-`input_scale` and batch normalization are folded into them.
+Other tools (emlearn, converters to ONNX) read the two and compute ``activation(x @ coefs_[i] +
+intercepts_[i])``, layer by layer. So `input_scale` and batch normalization, which a prediction
+applies as well, are folded into them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cnn_core.network import EPSILON, FloatArray, LayerArrays
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """What a layer does to ``u = x @ weights`` before its activation: ``u * scale + shift + bias``.
+    """A layer's arithmetic before its activation: ``(x @ weights) * scale + shift + bias``.
 
     Attributes
     ----------
@@ -54,12 +54,12 @@ class Fold:
 
 
 def folds_of(model: Model) -> list[Fold] | None:
-    """Return what the layers do beside; None if that is nothing.
+    """Return the folds of all layers; None if there is nothing to fold.
 
     Raises
     ------
     AttributeError
-        For layer normalization, which no weights can stand for.
+        For layer normalization, which cannot be folded into weights.
     """
     network = model.network
     kinds = {layer.normalization for layer in network.layers}

@@ -27,7 +27,7 @@ _MOST_CHARACTERS = 2**24
 
 @dataclass(frozen=True, eq=False)
 class Classification(Task):
-    """How the classes of a problem are written as targets of a network, and read from its outputs.
+    """Converts classes to targets of a network, and its outputs to classes.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ class Classification(Task):
         return class_weights(self.class_weight, self, labels)
 
     def decode(self, outputs: FloatArray) -> Labels:
-        """Return the likeliest label of each sample, (n,), or (n, n_labels) of 0 and 1.
+        """Return the most probable label of each sample, (n,), or (n, n_labels) of 0 and 1.
 
         A label of two, or one of several, is chosen if its probability is above 0.5.
         """
@@ -166,7 +166,7 @@ class Classification(Task):
         return chosen if self.kind == "multilabel" else self.classes[chosen]
 
     def _chosen(self, outputs: FloatArray) -> IndexArray:
-        """Return the number of each sample's likeliest class, or 0 and 1 for several labels."""
+        """Return the number of each sample's most probable class, or 0 and 1 for several labels."""
         if self.kind == "multiclass":
             largest: IndexArray = outputs.argmax(axis=1)
             return largest
@@ -184,7 +184,7 @@ class Classification(Task):
         return outputs
 
     def to_score(self, outputs: FloatArray) -> IndexArray:
-        """Return the numbers of the likeliest classes; -1 for outputs that are not finite."""
+        """Return the numbers of the most probable classes; -1 for outputs that are not finite."""
         chosen = self._chosen(outputs)
         chosen[~np.isfinite(outputs).all(axis=1)] = -1
         return chosen

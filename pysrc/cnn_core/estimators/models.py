@@ -45,7 +45,7 @@ def first_model(
 
 
 def model_going_on(estimator: Any, network: Network, before: Model, incremental: bool) -> Model:
-    """Return the model for a fit that goes on from another one.
+    """Return the model for a fit that continues another one.
 
     For `partial_fit`, as long as no parameter has been changed that it was made with, it is the
     model itself; the optimizer goes on as well. A `fit` with `warm_start` has a new optimizer.
@@ -53,7 +53,7 @@ def model_going_on(estimator: Any, network: Network, before: Model, incremental:
     Raises
     ------
     ValueError
-        If the layers are others than before.
+        If the layers have changed.
     """
     sizes = [(layer.fan_in, layer.fan_out, layer.normalization) for layer in network.layers]
     known = [(layer.fan_in, layer.fan_out, layer.normalization) for layer in before.network.layers]

@@ -33,9 +33,9 @@ class StoppingRule:
     by_score : bool
         Whether the validation score decides.
     adaptive : bool
-        Whether the learning rate is divided in place of an end, until that makes no sense any more.
+        Whether the learning rate is divided instead, until it is very small.
     in_force : bool
-        False for L-BFGS, which has a rule of its own.
+        False for L-BFGS, which has its own rule.
     """
 
     tol: float
@@ -46,7 +46,7 @@ class StoppingRule:
 
 
 class Monitor(Callback):
-    """Notes what each epoch of a fit has brought, and ends it in time.
+    """Records the results of each epoch of a fit, and stops the fit by the rule.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Monitor(Callback):
     sets : list of Validation
         What is measured; the last one decides, if any does.
     reported : bool
-        Whether these are the user's own, of which the progress keeps everything.
+        Whether these are the user's sets, of which the progress keeps all values.
     loss_parts : int
         What a loss of the network is divided by.
     verbose : bool
@@ -214,7 +214,7 @@ class BestWeights(Callback):
     ----------
     progress : FitProgress
     incremental : bool
-        Whether this is a `partial_fit`: only once there is no hope of better ones then.
+        Whether this is a `partial_fit`, which restores them only when its patience is used up.
     """
 
     def __init__(self, progress: FitProgress, *, incremental: bool) -> None:

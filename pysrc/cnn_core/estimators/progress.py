@@ -23,7 +23,7 @@ CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
 
 @dataclass(eq=False)
 class FitProgress:
-    """What the fits of an estimator have brought so far.
+    """The results of an estimator's fits so far.
 
     Attributes
     ----------
@@ -145,13 +145,13 @@ class FitProgress:
         }
 
     def set_state(self, state: dict[str, Any], arrays: dict[str, FloatArray]) -> None:
-        """Be what `state` gave, or nothing else than before.
+        """Restore what `state` returned; on an error nothing is changed.
 
         Parameters
         ----------
         state : dict
         arrays : dict of str to array
-            Those of the model, which the best weights go with.
+            Arrays of the model, whose shapes the best weights must have.
 
         Raises
         ------

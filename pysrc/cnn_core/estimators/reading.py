@@ -35,7 +35,7 @@ def read(file: ModelFile) -> BaseMLP:
     Raises
     ------
     cnn_core.ModelFileError
-        If what the file says does not go together.
+        If the contents of the file contradict each other.
     """
     kind = file.metadata["kind"]
     model, extra = read_model(file)

@@ -1,4 +1,4 @@
-"""What is to be learned: between the words of a user and the numbers of a network."""
+"""Tasks: they convert between a user's targets and the numbers of a network."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cnn_core.containers import as_array, column_names, missing_in, place_of
 from cnn_core.estimators.compat import DataConversionWarning
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
 
-# Where a task is known from, unless something else is said.
+# Where a task is known from, for the errors; the usual case.
 BEFORE = "the fit before"
 
 
 class Task(ABC):
-    """What is to be learned: `Classification` or `Regression`."""
+    """The task of an estimator: `Classification` or `Regression`."""
 
     @property
     @abstractmethod
@@ -57,7 +57,7 @@ class Task(ABC):
         known_from: str = BEFORE,
         to_score: bool = False,
     ) -> npt.NDArray[Any]:
-        """Return what a user wants to be predicted, checked.
+        """Return a user's targets, checked.
 
         Parameters
         ----------
@@ -70,8 +70,8 @@ class Task(ABC):
         known_from : str
             Where the task is known from, for the errors.
         to_score : bool
-            Whether they are only compared with predictions, so that what is never predicted is
-            merely wrong.
+            Whether they are only compared with predictions. Values that are never predicted are
+            then allowed, and count as wrong.
         """
 
     @abstractmethod
@@ -84,13 +84,13 @@ class Task(ABC):
 
     @abstractmethod
     def to_score(self, outputs: FloatArray) -> npt.NDArray[Any]:
-        """Return what the score looks at of some outputs: for each a number or few."""
+        """Return what `score` needs of some outputs: one or a few numbers for each sample."""
 
     @abstractmethod
     def score(
         self, y: npt.NDArray[Any], predicted: npt.NDArray[Any], weights: FloatArray | None
     ) -> float:
-        """Return how good predictions are, the more the better; NaN if one is not finite.
+        """Return the score of predictions; higher is better, NaN if one of them is not finite.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Task(ABC):
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """Return what a file has to hold of it beside the estimator's parameters."""
+        """Return what a file stores of the task, besides the estimator's parameters."""
 
     def positions(self, y: npt.NDArray[Any]) -> IndexArray | None:
         """Return the class of each sample, from 0; None if it has none."""
@@ -114,14 +114,14 @@ class Task(ABC):
         return position
 
     def weights(self, y: npt.NDArray[Any]) -> FloatArray | None:
-        """Return the weight of each sample that comes from what it is; None for 1 throughout."""
+        """Return the weights of samples by their class; None if all are 1."""
         return None
 
 
 def as_target_array(
     values: Any, n_samples: int, estimator: str, name: str = "y"
 ) -> npt.NDArray[Any]:
-    """Return what is to be learned as an array of one or two dimensions and finite, if numbers.
+    """Return targets as an array of one or two dimensions; numbers are finite.
 
     Raises
     ------

@@ -45,12 +45,12 @@ def biases_of(model: Model) -> LayerList:
 
 
 def set_weights(model: Model, values: Any, name: str) -> None:
-    """Let the weights of the layers be such as `weights_of` shows them.
+    """Set the weights of the layers, given as `weights_of` returns them.
 
     Raises
     ------
     TypeError, ValueError
-        As `write`, and if they cannot be.
+        As `write`, and if no weights of the layers give them.
     """
     layers, folds = model.predicting_layers, folds_of(model)
     copies = _read([layer.weights for layer in layers], values, name)
@@ -64,7 +64,7 @@ def set_weights(model: Model, values: Any, name: str) -> None:
 
 
 def set_biases(model: Model, values: Any, name: str) -> None:
-    """Let the biases of the layers be such as `biases_of` shows them.
+    """Set the biases of the layers, given as `biases_of` returns them.
 
     Raises
     ------
