@@ -28,6 +28,11 @@ PACKAGES = (
     "onnx",
     "onnxruntime",
     "threadpoolctl",
+    "pandas",
+    "catboost",
+    "lightgbm",
+    "xgboost-cpu",
+    "pytabkit",
 )
 FOLDER = Path(__file__).parent
 
