@@ -41,7 +41,7 @@ class TestOwnData:
     def test_evaluate_measures_the_samples_that_were_held_out(self, flowers, tmp_path):
         folder = tmp_path / "run"
         arguments = ("--data", flowers, "--target", "kind", "--out", folder, "--epochs", 3)
-        succeed("train", *arguments, "--quiet")
+        succeed("train", *arguments, "--quiet", "--no-plots")
         printed = succeed("evaluate", folder)
         assert "12 samples" in printed
         assert "held out in training" in printed
@@ -82,7 +82,9 @@ class TestOwnData:
 
     def test_evaluate_measures_all_of_another_file(self, flowers, tmp_path, capsys):
         folder = tmp_path / "run"
-        succeed("train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet")
+        succeed(
+            "train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet", "--no-plots"
+        )
         other = tmp_path / "other.csv"
         other.write_text("weight,length,kind\n0.0,1000,lily\n0.02,1020,tulip\n")
         assert "2 samples: all samples of" in succeed("evaluate", folder, "--data", other)
@@ -96,7 +98,9 @@ class TestOwnData:
         self, flowers, tmp_path, capsys
     ):
         folder = tmp_path / "run"
-        succeed("train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet")
+        succeed(
+            "train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet", "--no-plots"
+        )
         with open(flowers, "a", encoding="utf-8") as stream:
             stream.write("1000,lily,0\n")
         error = refused(capsys, "evaluate", folder)
@@ -128,7 +132,9 @@ class TestOwnData:
         self, flowers, tmp_path, capsys
     ):
         folder = tmp_path / "run"
-        succeed("train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet")
+        succeed(
+            "train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet", "--no-plots"
+        )
         new = tmp_path / "new.csv"
         new.write_text("weight,kind,length\n0.0,?,1000\n0.01,?,1010\n0.02,?,1020\n")
         expected = ["sample,class", "0,lily", "1,rose", "2,tulip"]
@@ -178,7 +184,9 @@ class TestOwnData:
         assert (folder / "gallery.png").exists()
         # The same images, in the same order, as the data set that is known by name.
         named = tmp_path / "named"
-        succeed("train", "--data", "digits", "--epochs", 40, "--out", named, "--quiet")
+        succeed(
+            "train", "--data", "digits", "--epochs", 40, "--out", named, "--quiet", "--no-plots"
+        )
         results = [record_of(run)["result"]["weights_sha256"] for run in (folder, named)]
         assert results[0] == results[1]
 
@@ -189,7 +197,7 @@ class TestOwnData:
             np.save(tmp_path / "y.npy", data.y_train)
             folder = tmp_path / name
             arguments = ("--data", tmp_path / "x.npy", "--labels", tmp_path / "y.npy")
-            succeed("train", *arguments, "--epochs", 40, "--out", folder, "--quiet")
+            succeed("train", *arguments, "--epochs", 40, "--out", folder, "--quiet", "--no-plots")
         folders = [tmp_path / name for name in ("bytes", "shorts")]
         records = [record_of(folder) for folder in folders]
         nets = [
@@ -208,7 +216,7 @@ class TestOwnData:
         np.save(tmp_path / "y.npy", 10 * data.y_train.astype(int) - 30)
         folder = tmp_path / "run"
         arguments = ("--data", tmp_path / "x.npy", "--labels", tmp_path / "y.npy")
-        succeed("train", *arguments, "--epochs", 40, "--out", folder, "--quiet")
+        succeed("train", *arguments, "--epochs", 40, "--out", folder, "--quiet", "--no-plots")
         record = record_of(folder)
         assert record["class_names"] == [str(number) for number in range(-30, 70, 10)]
         assert record["preprocessing"]["description"] == "standardised feature by feature"
@@ -247,7 +255,7 @@ class TestOwnData:
         table.write_text("".join(rows))
         folder = tmp_path / "run"
         arguments = ("--data", table, "--no-header", "--out", folder, "--no-plots")
-        succeed("train", *arguments, "--quiet")
+        succeed("train", *arguments, "--quiet", "--no-plots")
         assert accuracy_in(succeed("evaluate", folder)) == 1
         assert record_of(folder)["result"]["test_loss"] < 0.1
         samples = tmp_path / "new.csv"
@@ -299,6 +307,16 @@ class TestOwnData:
 
     def test_the_run_is_found_from_another_folder(self, flowers, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        succeed("train", "--data", "flowers.csv", "--target", "kind", "--out", "run", "--quiet")
+        succeed(
+            "train",
+            "--data",
+            "flowers.csv",
+            "--target",
+            "kind",
+            "--out",
+            "run",
+            "--quiet",
+            "--no-plots",
+        )
         monkeypatch.chdir("/")
         assert "held out in training" in succeed("evaluate", tmp_path / "run")

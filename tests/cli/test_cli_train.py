@@ -41,7 +41,7 @@ class TestTrain:
     @pytest.mark.parametrize("backend", BACKENDS)
     def test_the_backend_that_was_asked_for_computes_and_is_recorded(self, tmp_path, backend):
         arguments = ("--data", "digits", "--epochs", 30, "--backend", backend)
-        succeed("train", *arguments, "--out", tmp_path / "run", "--quiet")
+        succeed("train", *arguments, "--out", tmp_path / "run", "--quiet", "--no-plots")
         record = record_of(tmp_path / "run")
         assert record["backend"]["backend"] == backend
         assert record["result"]["test_accuracy"] > 0.9
