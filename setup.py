@@ -47,6 +47,7 @@ MODULES = (
     "dropout",
     "dense_layer",
     "embedding",
+    "encoded_layer",
     "describe",
     "samples",
     "forward_backward",
@@ -61,7 +62,7 @@ COMMON_MODULES = ("threads",)
 # around it is worth a copy for each of the sizes.
 # The loops over formulas of activations and losses are such functions as well.
 ALWAYS_INLINED = [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]
-INLINED = dict.fromkeys(("dense", "activations", "losses"), ALWAYS_INLINED)
+INLINED = dict.fromkeys(("dense", "encoded_layer", "activations", "losses"), ALWAYS_INLINED)
 GCC_FLAGS = {"dense": ["-fno-ipa-cp"]}
 # What Python calls and what is set up once: small code is best where no loop over values is.
 SMALL = ("kernels", "engine", "describe", "layer")

@@ -3,10 +3,13 @@
 A new kind of layer is a subclass of `Layer` in a file of its own, and a branch in `layers_of`.
 """
 
+import math
+
 from .activations cimport activation_layer
 from .dense_layer cimport article_layer, dense_layer
 from .dropout cimport dropout_layer
 from .embedding cimport embedding_layer
+from .encoded_layer cimport encoded_layer
 from .layer cimport Layer, Net
 from .normalization cimport normalization_layer
 
@@ -44,18 +47,22 @@ cdef list layers_of(
     cdef object description = network.layers[number]
     cdef Py_ssize_t units = description.fan_out
     cdef bint is_last = number == len(network.layers) - 1
-    if type(description).__name__ == "Embedding":
+    cdef str kind = type(description).__name__
+    cdef list layers
+    if kind == "Embedding":
         return [embedding_layer(description, start)]
-    cdef list layers = [
-        article_layer(description.fan_in, units, start, net.article_samples)
-        if net.article
-        else dense_layer(description.fan_in, units, start, description.normalization is None)
-    ]
+    if kind == "EncodedDense":
+        layers = [encoded_layer(description, start)]
+    elif kind == "Dense" and net.article:
+        layers = [article_layer(description.fan_in, units, start, net.article_samples)]
+    elif kind == "Dense":
+        layers = [dense_layer(description.fan_in, units, start, description.normalization is None)]
+    else:
+        raise TypeError(f"layer {number}: the compiled backend has no {kind}")
     if description.normalization is not None:
+        start += math.prod(description.weights_shape)
         layers.append(
-            normalization_layer(
-                description.normalization, units, start + description.fan_in * units, statistics
-            )
+            normalization_layer(description.normalization, units, start, statistics)
         )
     layers.append(activation_layer(description.activation, units, is_last, net.article))
     if description.dropout > 0:

@@ -282,6 +282,7 @@ cdef class Engine:
         if self.threads_for(1.0 * self.net.arrays.parameters.shape[0] * data.rows) > 1:
             prepare(self.threads)
         with nogil:
+            self.net.prepare(workspace)
             while block.first < data.rows:
                 block.rows = min(workspace.rows, data.rows - block.first)
                 work = 1.0 * self.net.arrays.parameters.shape[0] * block.rows
@@ -311,6 +312,7 @@ cdef class Engine:
                 batch = min(batch, <Py_ssize_t>SLICE_ROWS)
             if self.workspace is None or self.workspace.rows < batch:
                 self.workspace = self.net.workspace(batch, self.threads, True)
+            self.net.prepare(self.workspace)
         except BaseException:
             self.training = 0
             raise

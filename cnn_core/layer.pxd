@@ -93,6 +93,8 @@ cdef class LayerBuffers:
     # averages move towards.
     cdef real[::1] spread
     cdef real[::1] statistics
+    # What a dense layer on encoded columns keeps of its weights: their sums.
+    cdef real[::1] sums
     # The caller's own rows, without gaps, where the first layer takes them as they stand; else NULL.
     cdef const real *own_inputs
 
@@ -208,7 +210,9 @@ cdef class Layer:
     # Weights that each sample meets.
     cdef Py_ssize_t weights_size
 
+    cdef bint can_read(self, const real[:, ::1] x) noexcept nogil
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1
+    cdef void prepare(self, LayerBuffers buffers) noexcept nogil
     cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil
@@ -217,6 +221,7 @@ cdef class Layer:
     cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil
+    cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil
     cdef void update_all(self, LayerBuffers buffers, const Block *block) noexcept nogil
 
 
@@ -262,5 +267,6 @@ cdef class Net:
 
     cdef int chain(self, list layers) except -1
     cdef Py_ssize_t blocks_of(self, Py_ssize_t rows, int threads) noexcept nogil
+    cdef void prepare(self, Workspace workspace) noexcept nogil
     cdef Workspace workspace(self, Py_ssize_t rows, Py_ssize_t threads, bint training)
     cdef int lay_out(self, Workspace workspace, Py_ssize_t threads, bint training) except -1

@@ -34,6 +34,13 @@ cdef class Layer:
         buffers.delta = buffers.input_delta
         return 0
 
+    cdef bint can_read(self, const real[:, ::1] x) noexcept nogil:
+        """Whether the first layer is sure that it can read these samples; else its description looks."""
+        return False
+
+    cdef void prepare(self, LayerBuffers buffers) noexcept nogil:
+        """Work out what is kept of the parameters, which anyone may have changed between two calls."""
+
     cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """Make outputs of inputs in a step of training, for the samples of a block."""
         self.predict(buffers, block)
@@ -59,6 +66,9 @@ cdef class Layer:
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         """Find the gradient of a piece over all samples of the slice, and take its step if asked for."""
+
+    cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
+        """Work it out anew for a piece whose step was taken elsewhere."""
 
     cdef void update_all(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """The same for all pieces, on one thread."""
@@ -186,6 +196,12 @@ cdef class Net:
         """Blocks that `rows` samples are dealt out in: a multiple of the threads, if there are enough."""
         cdef Py_ssize_t each = (rows + threads * self.block_size - 1) // (threads * self.block_size)
         return min(threads * each, (rows + TILE_ROWS - 1) // TILE_ROWS)
+
+    cdef void prepare(self, Workspace workspace) noexcept nogil:
+        """Let each layer look at its parameters, before anything is done with them."""
+        cdef Py_ssize_t l
+        for l in range(self.size):
+            (<Layer>self.layer_at[l]).prepare(<LayerBuffers>workspace.layer_at[l])
 
     cdef Workspace workspace(self, Py_ssize_t rows, Py_ssize_t threads, bint training):
         """Memory for what up to `rows` samples leave behind."""

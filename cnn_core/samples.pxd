@@ -1,6 +1,6 @@
 """The caller's arrays, checked, and on their way into the workspace. How: samples.pyx."""
 
-from .layer cimport Block, Net, Samples
+from .layer cimport Block, Layer, Net, Samples
 from .scalar cimport real
 
 
@@ -20,6 +20,7 @@ cdef class Data:
 
     cdef int bind(self, x, Net net) except -1
     cdef int bind_dense(self, x, Net net) except -1
+    cdef bint is_read_by(self, Layer layer)
     cdef int bind_sparse(self, x, Net net) except -1
     cdef int bind_targets(self, targets, Net net) except -1
     cdef int bind_labels(self, targets, Net net) except -1

@@ -13,7 +13,7 @@ from cnn_core.class_targets import ClassTargets
 from cnn_core.sparse import SparseRows
 
 from .dense_layer cimport DenseLayer
-from .layer cimport PIECE_ROWS, SLICE_ROWS, Block, Net, Samples, SparseEntry, Workspace, number_of
+from .layer cimport PIECE_ROWS, SLICE_ROWS, Block, Layer, Net, Samples, SparseEntry, Workspace, number_of
 from .scalar cimport real
 
 cdef extern from "vector.h" nogil:
@@ -64,10 +64,18 @@ cdef class Data:
             raise ValueError(
                 f"x: expected the {net.article_samples} samples of the biases, found {self.rows}"
             )
-        if net.sample_check is not None:
+        if net.sample_check is not None and not self.is_read_by(<Layer>net.layers[0]):
             net.sample_check.check_samples(x)
         self.samples.count = self.rows
         return 0
+
+    cdef bint is_read_by(self, Layer layer):
+        """Whether a layer that reads codes is sure of the samples."""
+        cdef bint found = False
+        if self.reals is not None:
+            with nogil:
+                found = layer.can_read(self.reals)
+        return found
 
     cdef int bind_sparse(self, x, Net net) except -1:
         # The caller's values and columns, and a copy of where the rows begin.

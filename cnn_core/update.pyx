@@ -93,6 +93,10 @@ cdef void apply_clipped_step(void *context, Py_ssize_t piece, int thread) noexce
     where.decays = False
     scale((<Net>block.net).arrays.gradient, block.scale, &where)
     apply_step(block, (<Net>block.net).arrays.gradient, &where)
+    cdef Py_ssize_t l = layer_of(block, &piece)
+    (<Layer>(<Net>block.net).layer_at[l]).after_step(
+        <LayerBuffers>(<Workspace>block.workspace).layer_at[l], piece
+    )
 
 
 cdef void scale(real[::1] gradient, real factor, const Range *where) noexcept nogil:

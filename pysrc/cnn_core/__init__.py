@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cnn_core.io.container import ModelFileError
     from cnn_core.loading import load
     from cnn_core.model import Model
-    from cnn_core.network import Dense, Embedding, Huber, Network, Pinball
+    from cnn_core.network import Dense, Embedding, EncodedDense, Huber, Network, Pinball
     from cnn_core.nn import NN
     from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
     from cnn_core.tables import TabularClassifier, TabularRegressor
@@ -45,6 +45,7 @@ __all__ = [
     "Dense",
     "DivergenceError",
     "Embedding",
+    "EncodedDense",
     "EpochRecord",
     "Huber",
     "LearningRates",
@@ -84,6 +85,7 @@ _NAMES = {
     "DataNotFoundError": "data",
     "Dense": "network",
     "Embedding": "network",
+    "EncodedDense": "network",
     "DivergenceError": "training",
     "EpochRecord": "training",
     "Huber": "network",

@@ -27,7 +27,7 @@ from cnn_core.sparse import Samples, SparseRows, require_finite_rows
 from cnn_core.training import loop
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import Recipe, TrainingData, TrainingState, Validation
-from cnn_core.types import FloatArray
+from cnn_core.types import FloatArray, IndexArray
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint
@@ -116,6 +116,7 @@ class Model(BoundNetwork):
         *,
         weights: FloatArray | None = None,
         are_classes: bool = False,
+        rows: IndexArray | None = None,
         validation: Validation | None = None,
         callbacks: Iterable[Callback] = (),
         owner: Any = None,
@@ -134,6 +135,9 @@ class Model(BoundNetwork):
         are_classes : bool
             Whether the targets are rows of classes, whose largest output is the answer: there is
             an accuracy then.
+        rows : (m,) array of integers, optional
+            The samples that an epoch trains on, by default all; the others are not read. Nothing
+            of `x` is copied.
         validation : Validation, optional
             What is measured after every epoch.
         callbacks : iterable of Callback
@@ -170,7 +174,7 @@ class Model(BoundNetwork):
         RuntimeError
             If the model is being trained already, by another thread or by its caller's callback.
         """
-        data = self._training_data(TrainingData(x, t, weights, are_classes, validation))
+        data = self._training_data(TrainingData(x, t, weights, are_classes, validation, rows))
         open_checkpoint = None
         if checkpoint is not None:
             # Imported here, as below, since most processes never need it.
@@ -267,7 +271,7 @@ class Model(BoundNetwork):
         if out is None:
             out = np.empty((len(x), self.network.n_outputs), self.dtype)
         else:
-            require_output(out, self.network, self.dtype, x=x, **self.arrays())
+            require_output(out, self.network, self.dtype, len(x), x=x, **self.arrays())
         return self._predict(x, slice(0, len(x)), out)
 
     def _predict(self, x: Samples, rows: slice, out: FloatArray) -> FloatArray:
@@ -297,6 +301,7 @@ class Model(BoundNetwork):
         out: FloatArray | None = None,
         *,
         keep: Keep | None = None,
+        rows: IndexArray | None = None,
     ) -> tuple[float, npt.NDArray[Any]]:
         """Return the loss, without the term of `Network.l2`, and the outputs.
 
@@ -312,6 +317,8 @@ class Model(BoundNetwork):
             The outputs are written to it. It shares no memory with the others or with the model.
         keep : callable, optional
             What is returned in place of the outputs; see `predict`.
+        rows : (m,) array of numpy.intp, optional
+            The samples that are evaluated, by default all; loss and outputs are theirs.
 
         Raises
         ------
@@ -319,22 +326,24 @@ class Model(BoundNetwork):
             For arrays that are not as they have to be.
         """
         x, t, weights = as_model_arrays(x, t, weights, self.network, self.dtype)
-        at_once = self._block_rows(len(x))
+        n_samples = len(x) if rows is None else len(rows)
+        at_once = self._block_rows(n_samples)
         whole = out is not None or keep is None
         if out is None:
-            out = np.empty((len(x) if whole else at_once, self.network.n_outputs), self.dtype)
+            out = np.empty((n_samples if whole else at_once, self.network.n_outputs), self.dtype)
         else:
             rows_of_targets = None if isinstance(t, ClassTargets) else t
             read = {"t": rows_of_targets, "weights": weights, **self.arrays()}
-            require_output(out, self.network, self.dtype, x=x, **read)
-        kept = KeptOutputs(len(x), nothing if keep is None else keep)
+            require_output(out, self.network, self.dtype, n_samples, x=x, **read)
+        kept = KeptOutputs(n_samples, nothing if keep is None else keep)
         losses, totals = [], []
-        for rows in blocks(len(x), at_once):
-            y = out[rows] if whole else out[: rows.stop - rows.start]
-            of_block = None if weights is None else weights[rows]
-            losses.append(self._evaluate(x[rows], t[rows], of_block, y))
+        for block in blocks(n_samples, at_once):
+            y = out[block] if whole else out[: block.stop - block.start]
+            own = block if rows is None else rows[block]
+            of_block = None if weights is None else weights[own]
+            losses.append(self._evaluate(x[own], t[own], of_block, y))
             totals.append(float(len(y) if of_block is None else of_block.sum(dtype=np.float64)))
-            kept.add(rows, y)
+            kept.add(block, y)
         return _mean(losses, totals), out if keep is None else kept.values
 
     def _evaluate(

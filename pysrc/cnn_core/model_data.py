@@ -15,7 +15,8 @@ from cnn_core.containers import require_unmasked
 from cnn_core.network import Network
 from cnn_core.sparse import Samples, SparseRows, require_sparse_rows
 from cnn_core.training.state import TrainingData
-from cnn_core.types import FloatArray
+from cnn_core.types import FloatArray, IndexArray
+from cnn_core.validation import shown
 
 _BYTES = np.dtype(np.uint8)
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
@@ -107,7 +108,8 @@ def as_training_data(
         if not isinstance(t, ClassTargets):
             t = _apart(t, own)
         x = replace(x, data=_apart(x.data, own)) if isinstance(x, SparseRows) else _apart(x, own)
-        return {"x": x, "t": t, "weights": weights}
+        rows = None if part_of.rows is None else _as_rows(part_of.rows, len(x), f"{part}rows")
+        return {"x": x, "t": t, "weights": weights, "rows": rows}
 
     data = replace(data, **checked(data, ""))
     if data.validation is None:
@@ -116,22 +118,43 @@ def as_training_data(
     return replace(data, validation=validation)
 
 
+def _as_rows(rows: IndexArray, n_samples: int, name: str) -> IndexArray:
+    """Return the numbers of some samples, in a copy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, and for none.
+    """
+    if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu" or rows.ndim != 1:
+        raise TypeError(f"{name}: expected an array (n,) of whole numbers, found {shown(rows)}")
+    if not rows.size:
+        raise ValueError(f"{name}: expected at least one sample, found none")
+    if rows.min() < 0 or rows.max() >= n_samples:
+        raise ValueError(
+            f"{name}: expected numbers of samples from 0 to {n_samples - 1}, found "
+            f"{rows.min()} to {rows.max()}"
+        )
+    return rows.astype(np.intp)
+
+
 def require_output(
     out: FloatArray,
     network: Network,
     dtype: np.dtype[Any],
+    n_samples: int,
     *,
     x: Samples,
     **read: FloatArray | None,
 ) -> None:
-    """Refuse an array that the outputs for `x` cannot be written to while `read` is read.
+    """Refuse an array that outputs cannot be written to while `x` and `read` are read.
 
     Raises
     ------
     TypeError, ValueError
         For such an array.
     """
-    as_checked(out, (len(x), network.n_outputs), (dtype,), "out")
+    as_checked(out, (n_samples, network.n_outputs), (dtype,), "out")
     require_apart("out", out, x=x.data if isinstance(x, SparseRows) else x, **read)
 
 

@@ -30,7 +30,7 @@ FLOORS = (
     ("loading",),
     ("tables",),
     ("nn", "estimators"),
-    ("nn_attributes",),
+    ("members", "nn_attributes"),
     ("model",),
     ("bound_network", "model_data"),
     ("io",),

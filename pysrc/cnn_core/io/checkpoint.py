@@ -207,7 +207,7 @@ class CheckpointSession(TrainingCheckpoint):
         found = _read(self._path)
         known = {} if found is None else found.training["identity"]
         self._identity = identity_of(state.model, state.recipe, data, known)
-        samples = len(data.x)
+        samples = data.n_samples
         steps_of_epoch = -(-samples // max(min(state.recipe.batch_size, samples), 1))
         self._resumed = self._resume(found, seeded, steps_of_epoch)
         if self._resumed is not None:

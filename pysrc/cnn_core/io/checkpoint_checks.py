@@ -89,6 +89,8 @@ def check_progress(
         If it does not.
     """
     most = (found.epochs_done - state.model.epochs_done) * steps_of_epoch
+    limit = state.recipe.max_steps
+    most = most if limit is None else min(most, limit)
     # A training with a time budget may end within an epoch.
     whole("steps", progress["steps"], 0 if state.recipe.time_budget else most, most)
     if number("seconds", progress["seconds"]) < 0:

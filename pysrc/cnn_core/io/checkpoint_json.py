@@ -39,9 +39,11 @@ def identity_of(
     validation = data.validation
     arrays = {
         "x": data.x,
+        "rows": data.rows,
         "t": data.t,
         "weights of samples": data.weights,
         "validation x": None if validation is None else validation.x,
+        "validation rows": None if validation is None else validation.rows,
         "validation t": None if validation is None else validation.t,
         "validation weights": None if validation is None else validation.weights,
     }
@@ -52,6 +54,8 @@ def identity_of(
         "dtype": model.dtype.name,
         "seed": model.seed,
         **{one.name: _text_of(getattr(recipe, one.name)) for one in fields(recipe)},
+        # As in a file that was written when no recipe had any.
+        "max_steps": recipe.max_steps,
         "epochs done before": model.epochs_done,
         "weights before this training": fingerprint(
             *model.arrays().values(), np.array(model.steps)

@@ -23,9 +23,11 @@ from cnn_core.layers.base import (
 )
 from cnn_core.layers.dense import Dense
 from cnn_core.layers.embedding import MOST_CODES, Embedding
+from cnn_core.layers.encoded import ENCODINGS, EncodedDense, Encoding
 
 __all__ = [
     "ACTIVATIONS",
+    "ENCODINGS",
     "EPSILON",
     "HIDDEN_ACTIVATIONS",
     "LAST_LAYER_ACTIVATIONS",
@@ -36,13 +38,15 @@ __all__ = [
     "Activation",
     "Dense",
     "Embedding",
+    "EncodedDense",
+    "Encoding",
     "LayerArrays",
     "LayerBase",
     "LayerDescription",
     "Normalization",
 ]
 
-LayerDescription: TypeAlias = Dense | Embedding
+LayerDescription: TypeAlias = Dense | Embedding | EncodedDense
 # The registry of kinds of layers, by the names that files have for them.
 LAYERS: dict[str, type[LayerDescription]] = {
     kind.__name__: kind for kind in get_args(LayerDescription)

@@ -30,17 +30,21 @@ class Batches:
 
     def __init__(self, data: TrainingData, batch_size: int) -> None:
         self.x, self.t, self.weights = data.x, data.t, data.weights
-        self.batch_size = min(batch_size, max(len(self.x), 1))
-        self.steps = -(-len(self.x) // self.batch_size)
+        self._rows, self._samples = data.rows, data.n_samples
+        self.batch_size = min(batch_size, max(self._samples, 1))
+        self.steps = -(-self._samples // self.batch_size)
         self.order: IndexArray | None = None
 
     def shuffle(self, key: int | None, epoch: int) -> None:
         """Set the order of an epoch; without a key that of the data."""
-        self.order = None if key is None else shuffled_order(key, epoch, len(self.x))
+        order = None if key is None else shuffled_order(key, epoch, self._samples)
+        if self._rows is not None:
+            order = self._rows if order is None else self._rows[order]
+        self.order = order
 
     def rows(self, first: int, count: int) -> slice:
         """Return the range of the samples of `count` steps from step `first` on."""
-        return slice(first * self.batch_size, min((first + count) * self.batch_size, len(self.x)))
+        return slice(first * self.batch_size, min((first + count) * self.batch_size, self._samples))
 
     def weight(self, rows: slice) -> float:
         """Return the total weight of these samples."""

@@ -12,19 +12,28 @@ _PART = 0.01
 
 
 class WholeEpochs:
-    """The budget of a training that takes whole epochs, `total` steps in all."""
+    """The budget of a training without a limit of time.
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    Parameters
+    ----------
+    total : int
+        Steps of whole epochs.
+    most : int, optional
+        Steps that are not exceeded.
+    """
+
+    def __init__(self, total: int, most: int | None = None) -> None:
+        self._most = most
+        self._total = total if most is None else min(total, most)
         self.overhead = 0.0
 
     def is_over(self, done: int) -> bool:
-        """Return False: there is no time limit."""
-        return False
+        """Tell whether no more steps may be taken."""
+        return self._most is not None and done >= self._most
 
     def part(self, done: int, left: int) -> tuple[int, int]:
-        """Return all remaining steps of the epoch, and those of the training."""
-        return left, self._total
+        """Return the steps that remain of the epoch, and those of the training."""
+        return left if self._most is None else min(left, self._most - done), self._total
 
 
 class TimeLimit:
@@ -76,6 +85,7 @@ class TimeLimit:
             return 1, self._most
         elapsed = self._clock() - self._start
         step = max(elapsed / done, 1e-9)
+        left = min(left, self._most - done)
         remaining = self._seconds - self.overhead - elapsed
         if remaining < step / 2:
             return 0, done
@@ -87,6 +97,19 @@ class TimeLimit:
 StepBudget: TypeAlias = WholeEpochs | TimeLimit
 
 
-def step_budget(seconds: float | None, most: int, clock: Clock) -> StepBudget:
-    """Return the budget of a training of at most `most` steps, with a time budget or without."""
-    return WholeEpochs(most) if seconds is None else TimeLimit(seconds, most, clock)
+def step_budget(seconds: float | None, total: int, most: int | None, clock: Clock) -> StepBudget:
+    """Return the budget of a training.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        Its limit of time.
+    total : int
+        Steps of whole epochs.
+    most : int, optional
+        Its limit of steps.
+    clock : callable
+    """
+    if seconds is None:
+        return WholeEpochs(total, most)
+    return TimeLimit(seconds, total if most is None else min(total, most), clock)

@@ -35,8 +35,9 @@ def train(
     clock : callable
         Gives the time in seconds.
     """
+    recipe = recipe.with_epochs_of(data.n_samples)
     session = Session(model, data, recipe, callbacks=callbacks, owner=owner)
-    _require_batches(model, min(recipe.batch_size, len(data.x)))
+    _require_batches(model, min(recipe.batch_size, data.n_samples))
     checkpoint = TrainingCheckpoint() if open_checkpoint is None else open_checkpoint(session)
     with checkpoint.rollback_if_rejected(), model.exclusively() as engine:
         checkpoint.restore_model()
@@ -60,7 +61,8 @@ class _Loop:
         self._batches = batches
         self._clock = clock
         self._guard = DivergenceGuard(session.state.model)
-        self._budget = step_budget(recipe.time_budget, recipe.epochs * batches.steps, clock)
+        total = recipe.epochs * batches.steps
+        self._budget = step_budget(recipe.time_budget, total, recipe.max_steps, clock)
         if isinstance(self._budget, TimeLimit):
             session.rehearse()
             self._budget.end_rehearsal()

@@ -98,7 +98,7 @@ class Session:
         validation = data.validation
         self._outputs: FloatArray | None = None
         if validation is not None and validation.score is not None and validation.keep is None:
-            self._outputs = np.empty(validation.t.shape, model.dtype)
+            self._outputs = np.empty(validation.measured_targets.shape, model.dtype)
         self.callbacks = as_callbacks(callbacks)
         if recipe.patience is not None or recipe.restore_best:
             # The last one, so that the others find the best weights in their `on_train_end`.
@@ -192,7 +192,7 @@ class Session:
         loss, kept = self._evaluate(validation, answers)
         accuracy = score = None
         if validation.are_classes:
-            right = np.concatenate(answers) == labels_of(validation.t)
+            right = np.concatenate(answers) == labels_of(validation.measured_targets)
             accuracy = int(np.count_nonzero(right)) / len(right)
         if validation.score is not None:
             score = float(validation.score(kept))
@@ -209,7 +209,9 @@ class Session:
             return nothing(outputs) if validation.keep is None else validation.keep(outputs)
 
         data = validation.x, validation.t, validation.weights
-        loss, kept = self.state.model.evaluate(*data, self._outputs, keep=keep)
+        loss, kept = self.state.model.evaluate(
+            *data, self._outputs, keep=keep, rows=validation.rows
+        )
         return loss, kept if self._outputs is None else self._outputs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from cnn_core.outputs import Keep
 from cnn_core.sparse import Samples
 from cnn_core.training.schedules import Schedule, as_schedule
 from cnn_core.training.snapshot import ModelState, Snapshot
-from cnn_core.types import FloatArray
+from cnn_core.types import FloatArray, IndexArray
 from cnn_core.validation import (
     at_least_0,
     flag,
@@ -101,6 +101,7 @@ class Trainable(Protocol):
         out: FloatArray | None = None,
         *,
         keep: Keep | None = None,
+        rows: IndexArray | None = None,
     ) -> tuple[float, npt.NDArray[Any]]:
         """Return the loss, and the outputs or what `keep` makes of them."""
 
@@ -192,6 +193,9 @@ class Recipe:
         ``"validation_accuracy"`` or ``"validation_score"``.
     restore_best : bool
         Whether the state after the best epoch is restored at the end.
+    max_steps : int, optional
+        At most so many steps, at least 1, the last of them within an epoch if need be; the schedule
+        ends with them.
     time_budget : float, optional
         Seconds of training, above 0. The schedule is stretched to end with them, within an epoch if
         need be. The result then depends on the machine's speed. At least one step is taken.
@@ -212,12 +216,15 @@ class Recipe:
     monitor: str = "loss"
     restore_best: bool = False
     time_budget: float | None = None
+    max_steps: int | None = None
 
     def __post_init__(self) -> None:
         whole("epochs", self.epochs, 0)
         whole("batch_size", self.batch_size, 1)
         if self.patience is not None:
             whole("patience", self.patience, 0)
+        if self.max_steps is not None:
+            whole("max_steps", self.max_steps, 1)
         set_checked(self, positive, "learning_rate")
         set_checked(self, at_least_0, "tol")
         set_checked(self, flag, "shuffle", "restore_best")
@@ -225,6 +232,13 @@ class Recipe:
             set_checked(self, positive, "time_budget")
         require_monitored(self.monitor)
         object.__setattr__(self, "schedule", as_schedule(self.schedule))
+
+    def with_epochs_of(self, n_samples: int) -> Recipe:
+        """Return the recipe for so many samples: with no more epochs than its steps reach."""
+        if self.max_steps is None:
+            return self
+        steps = -(-n_samples // max(min(self.batch_size, n_samples), 1))
+        return replace(self, epochs=min(self.epochs, -(-self.max_steps // max(steps, 1))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,6 +260,8 @@ class Validation:
     keep : callable, optional
         Reduces the outputs, block by block, to what `score` is called with: see
         `cnn_core.Model.predict`.
+    rows : (m,) array of numpy.intp, optional
+        The samples that are measured; by default all.
     """
 
     x: Samples
@@ -254,6 +270,12 @@ class Validation:
     are_classes: bool = False
     score: Callable[[Any], float] | None = None
     keep: Keep | None = None
+    rows: IndexArray | None = None
+
+    @property
+    def measured_targets(self) -> Targets:
+        """The targets of the samples that are measured."""
+        return self.t if self.rows is None else self.t[self.rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,6 +291,8 @@ class TrainingData:
     are_classes : bool
         Whether the targets are labels or rows of classes, whose largest output is the answer.
     validation : Validation, optional
+    rows : (m,) array of numpy.intp, optional
+        The samples that an epoch trains on; by default all.
     """
 
     x: Samples
@@ -276,6 +300,12 @@ class TrainingData:
     weights: FloatArray | None = None
     are_classes: bool = False
     validation: Validation | None = None
+    rows: IndexArray | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of an epoch."""
+        return len(self.x) if self.rows is None else len(self.rows)
 
 
 class TrainingState:

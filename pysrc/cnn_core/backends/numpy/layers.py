@@ -17,6 +17,7 @@ from cnn_core.network import (
     STATISTICS_MOMENTUM,
     Dense,
     Embedding,
+    EncodedDense,
     FloatArray,
     LayerArrays,
     Network,
@@ -242,10 +243,36 @@ class EmbeddingLayer(Layer):
             start = end
 
 
+class EncodedLayer(Layer):
+    """A dense layer on the encoded columns of the samples; the first layer."""
+
+    def __init__(
+        self,
+        number: int,
+        description: EncodedDense,
+        parameters: LayerArrays,
+        gradients: LayerArrays,
+        statistics: tuple[FloatArray, FloatArray] | None = None,
+    ) -> None:
+        super().__init__(number, description, parameters, gradients, statistics)
+        self._encode = description.encode
+
+    def multiply(self, x: FloatArray) -> FloatArray:
+        """Return the weighted sums of the encoded columns, without a bias."""
+        return super().multiply(self._encode(x))
+
+    def multiply_backward(
+        self, x: FloatArray, grad_u: FloatArray, grad_x: FloatArray | None
+    ) -> None:
+        """Fill the gradient of the weights."""
+        super().multiply_backward(self._encode(x), grad_u, None)
+
+
 # The class of each kind in `cnn_core.layers.LAYERS`.
 _CLASSES: dict[type[LayerDescription], Callable[..., Layer]] = {
     Dense: Layer,
     Embedding: EmbeddingLayer,
+    EncodedDense: EncodedLayer,
 }
 
 

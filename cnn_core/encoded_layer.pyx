@@ -1,0 +1,512 @@
+"""The dense layer on encoded columns: its features are never made.
+
+Of a column of pieces the features before a value's bin are 0.5, those behind it -0.5. So its part of an
+output is a row of a table of sums, which belongs to the bin, plus the bin's own row of weights times how
+far the value is through the bin. On the way back a row of weights takes the deltas of all samples of
+later bins, less half of all deltas, and those of its own bin times how far each is through it. Both are
+one pass over the samples, sorted by their bins, and one from the last row of weights to the first.
+A code picks a row of weights. Numbers that stand side by side go through the matrix product.
+
+A piece of parameters is a column of pieces, with its sums; up to PIECE_ROWS rows of other columns; or the
+bias. Its thread looks through all samples: so nothing is locked, and no sum depends on who computed it.
+"""
+
+cimport cython
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from libc.string cimport memcpy, memset
+
+from .dense cimport ROW_VECTORS, VECTOR_LENGTH, Target, product
+from .layer cimport (
+    PIECE_COLUMNS,
+    PIECE_ROWS,
+    SLICE_ROWS,
+    Block,
+    LayerBuffers,
+    ThreadBuffers,
+    Workspace,
+    padded_stride,
+)
+from .matrix cimport Matrix, Range, Shape
+from .normalization cimport add_rows
+from .scalar cimport real
+from .update cimport apply_step
+
+cdef extern from "vector.h" nogil:
+    ctypedef float vector
+    vector load_vector(const real *address)
+    void store_vector(real *address, vector value)
+    vector load_some(const real *address, int count)
+    void store_some(real *address, vector value, int count)
+    vector zero_vector()
+
+cdef extern from "<math.h>" nogil:
+    double floor(double x)
+
+cdef enum:
+    # Rows that a sample picks at a time; vectors of units whose sums are registers, two of each.
+    MOST_ROWS = 128
+    GRADIENT_VECTORS = 4
+
+
+cdef struct WeightedRows:
+    # Rows of weights or of sums, and what each is multiplied by.
+    const real *rows[MOST_ROWS]
+    real factors[MOST_ROWS]
+    int count
+
+
+cdef inline Py_ssize_t bin_of(real value, Py_ssize_t bins, real *through) noexcept nogil:
+    """The bin of a value, and how far through it the value is; whatever is in the array by now."""
+    cdef Py_ssize_t number
+    value = value if value > 0 else 0
+    value = value if value < bins else bins
+    number = min(<Py_ssize_t>value, bins - 1)
+    through[0] = value - <real>number
+    return number
+
+
+cdef inline Py_ssize_t level_of(real value, Py_ssize_t levels) noexcept nogil:
+    """The level of a code, -1 for none; likewise."""
+    return <Py_ssize_t>value if 0 <= value < levels else -1
+
+
+@cython.final
+cdef class EncodedLayer(Layer):
+    """outputs = encode(inputs) @ weights + bias; the first layer of a network."""
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.columns_at)
+
+    cdef int take_columns(self, description, Py_ssize_t start) except -1:
+        """Note what stands where, numbers side by side together, and number the pieces."""
+        cdef Py_ssize_t number
+        cdef Columns *last = NULL
+        self.columns_at = <Columns *>PyMem_RawCalloc(self.fan_in, sizeof(Columns))
+        if self.columns_at == NULL:
+            raise MemoryError(f"no memory for {self.fan_in} columns")
+        for number, (name, features) in enumerate(
+            zip(description.encodings, description.sizes, strict=True)
+        ):
+            encoding = {"number": NUMBERS, "pieces": PIECES, "codes": CODES}[name]
+            if last != NULL and encoding == NUMBERS and last.encoding == NUMBERS:
+                last.features += 1
+            else:
+                last = &self.columns_at[self.n_columns]
+                last[0] = Columns(encoding, number, features, start, self.sums_size, 0, 0)
+                self.n_columns += 1
+            start += features * self.fan_out
+            if encoding == PIECES:
+                self.sums_size += features * self.fan_out
+        for number in range(self.n_columns):
+            last = &self.columns_at[number]
+            last.first_piece = self.pieces
+            last.pieces = 1
+            if last.encoding != PIECES:
+                last.pieces = (last.features + PIECE_ROWS - 1) // PIECE_ROWS
+            self.pieces += last.pieces
+        self.bias = start
+        self.pieces += self.has_bias
+        return 0
+
+    cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
+        buffers.row = padded_stride(self.fan_out)
+        buffers.outputs = workspace.carve_rows(buffers.row)
+        buffers.sums = workspace.carve_reals(max(self.sums_size, 1))
+        if training:
+            buffers.delta = workspace.carve_rows(buffers.row)
+        return 0
+
+    cdef bint can_read(self, const real[:, ::1] x) noexcept nogil:
+        cdef Py_ssize_t i, n
+        cdef const Columns *columns
+        cdef real value
+        cdef bint bad = False
+        for i in range(x.shape[0]):
+            for n in range(self.n_columns):
+                columns = &self.columns_at[n]
+                value = x[i, columns.column]
+                if columns.encoding == CODES:
+                    bad |= not (-1 <= value < columns.features and floor(value) == value)
+                elif columns.encoding == PIECES:
+                    bad |= value != value
+        return not bad
+
+    cdef void prepare(self, LayerBuffers buffers) noexcept nogil:
+        cdef Py_ssize_t n
+        for n in range(self.n_columns):
+            self.sum_up_all(buffers.sums, &self.columns_at[n])
+
+    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        cdef Py_ssize_t n, i, first = 0
+        self.add_bias(buffers, block)
+        # As many columns at a time as there is room for their rows.
+        while first < self.n_columns:
+            n = min(first + MOST_ROWS // 2, self.n_columns)
+            for i in range(block.top, block.top + block.rows):
+                self.look_up(buffers, i, first, n)
+            first = n
+        for n in range(self.n_columns):
+            if self.columns_at[n].encoding == NUMBERS:
+                self.add_numbers(buffers, block, &self.columns_at[n])
+
+    cdef void add_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """Let the outputs begin with the bias, or with 0."""
+        cdef Py_ssize_t i
+        cdef size_t size = <size_t>self.fan_out * sizeof(real)
+        for i in range(block.top, block.top + block.rows):
+            if self.has_bias:
+                memcpy(&buffers.outputs[i * buffers.row], &self.arrays.parameters[self.bias], size)
+            else:
+                memset(&buffers.outputs[i * buffers.row], 0, size)
+
+    cdef void look_up(
+        self, LayerBuffers buffers, Py_ssize_t sample, Py_ssize_t first, Py_ssize_t end
+    ) noexcept nogil:
+        """Add the rows that a sample picks of some columns to its outputs."""
+        cdef const real *values = &buffers.inputs[sample * buffers.input_row]
+        cdef const real *weights = &self.arrays.parameters[0]
+        cdef const Columns *columns
+        cdef WeightedRows picked
+        cdef Py_ssize_t n, number
+        picked.count = 0
+        for n in range(first, end):
+            columns = &self.columns_at[n]
+            if columns.encoding == PIECES:
+                number = bin_of(
+                    values[columns.column], columns.features, &picked.factors[picked.count + 1]
+                ) * self.fan_out
+                picked.rows[picked.count] = &buffers.sums[columns.sums + number]
+                picked.factors[picked.count] = 1
+                picked.rows[picked.count + 1] = weights + columns.weights + number
+                picked.count += 2
+            elif columns.encoding == CODES:
+                number = level_of(values[columns.column], columns.features) * self.fan_out
+                if number >= 0:
+                    picked.rows[picked.count] = weights + columns.weights + number
+                    picked.factors[picked.count] = 1
+                    picked.count += 1
+        add_picked(&picked, self.fan_out, &buffers.outputs[sample * buffers.row])
+
+    cdef void add_numbers(
+        self, LayerBuffers buffers, const Block *block, const Columns *columns
+    ) noexcept nogil:
+        cdef real *outputs = &buffers.outputs[block.top * buffers.row]
+        product(
+            Matrix(
+                &buffers.inputs[block.top * buffers.input_row + columns.column], buffers.input_row, 1
+            ),
+            Matrix(&self.arrays.parameters[columns.weights], self.fan_out, 1),
+            block.rows, self.fan_out, columns.features,
+            Target(outputs, buffers.row, 1, outputs, buffers.row, False),
+            NULL, (<ThreadBuffers>block.thread).product,
+        )
+
+    cdef const Columns *columns_of(self, Py_ssize_t *piece) noexcept nogil:
+        """The columns that a piece belongs to, whose number it becomes; NULL for the bias."""
+        cdef Py_ssize_t low = 0, high = self.n_columns, middle
+        if self.has_bias and piece[0] == self.pieces - 1:
+            return NULL
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.columns_at[middle].first_piece <= piece[0]:
+                low = middle
+            else:
+                high = middle
+        piece[0] -= self.columns_at[low].first_piece
+        return &self.columns_at[low]
+
+    cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
+        cdef const Columns *columns = self.columns_of(&piece)
+        cdef Py_ssize_t first, end, start, size
+        if columns == NULL:
+            return Range(self.bias, 1, self.fan_out, self.fan_out, self.bias, self.fan_out, False)
+        first, end = 0, columns.features
+        if columns.encoding != PIECES:
+            first = piece * PIECE_ROWS
+            end = min(first + PIECE_ROWS, columns.features)
+        start, size = columns.weights + first * self.fan_out, (end - first) * self.fan_out
+        return Range(start, 1, size, size, start, size, True)
+
+    cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
+        cdef const Columns *columns = self.columns_of(&piece)
+        cdef Part part
+        if columns == NULL:
+            self.update_bias(buffers, block)
+            return
+        part = Part(columns, 0, 0, 0, 0)
+        while part.unit < self.fan_out:
+            part.units = min(<Py_ssize_t>PIECE_COLUMNS, self.fan_out - part.unit)
+            if columns.encoding == PIECES:
+                self.update_pieces(buffers, block, part)
+            else:
+                part.first = piece * PIECE_ROWS
+                part.end = min(part.first + PIECE_ROWS, columns.features)
+                self.update_part(buffers, block, &part, NULL)
+            part.unit += part.units
+
+    cdef void update_pieces(
+        self, LayerBuffers buffers, const Block *block, Part part
+    ) noexcept nogil:
+        """All rows of a column of pieces, from the last one down, and its sums."""
+        cdef real later[PIECE_COLUMNS]
+        less_half_of_sum(
+            &buffers.delta[block.top * buffers.row + part.unit], buffers.row, block.rows, part.units,
+            later,
+        )
+        part.end = part.columns.features
+        while part.end > 0:
+            part.first = max(part.end - PIECE_ROWS, 0)
+            self.update_part(buffers, block, &part, later)
+            part.end = part.first
+        if block.steps:
+            self.sum_up(buffers.sums, part.columns, part.unit, part.units)
+
+    cdef void update_part(
+        self, LayerBuffers buffers, const Block *block, const Part *part, real *later
+    ) noexcept nogil:
+        """The gradient of some rows of weights, and their step.
+
+        `later`: see `gradient_of_part`. The gradient is stored only if there is more to come, or if
+        nothing but it was asked for.
+        """
+        cdef real[::1] room = (<ThreadBuffers>block.thread).gradient
+        cdef Py_ssize_t i, j, at, rows = part.end - part.first
+        cdef Range where = Range(
+            part.columns.weights + part.first * self.fan_out + part.unit, rows, part.units,
+            self.fan_out, 0, part.units, True,
+        )
+        self.gradient_of_part(buffers, block, part, later, &room[0])
+        if not block.adds and block.steps:
+            apply_step(block, room, &where)
+            return
+        for i in range(rows):
+            at = where.start + i * where.row
+            for j in range(part.units):
+                if block.adds:
+                    self.arrays.gradient[at + j] = self.arrays.gradient[at + j] + room[i * part.units + j]
+                else:
+                    self.arrays.gradient[at + j] = room[i * part.units + j]
+        if block.steps:
+            where.gradient, where.gradient_row = where.start, where.row
+            apply_step(block, self.arrays.gradient, &where)
+
+    cdef void gradient_of_part(
+        self, LayerBuffers buffers, const Block *block, const Part *part, real *later, real *out
+    ) noexcept nogil:
+        """The gradient of some rows, `part.units` values each, over the samples of a slice.
+
+        `later`, for pieces: the sum of the deltas of later bins, less half of all deltas; afterwards that
+        for the rows before these.
+        """
+        cdef int heads[PIECE_ROWS]
+        cdef int following[SLICE_ROWS]
+        cdef real factors[SLICE_ROWS]
+        cdef const real *delta = &buffers.delta[block.top * buffers.row + part.unit]
+        cdef const real *values = &buffers.inputs[
+            block.top * buffers.input_row + part.columns.column
+        ]
+        cdef Py_ssize_t i, number
+        if part.columns.encoding == NUMBERS:
+            product(
+                Matrix(values + part.first, 1, buffers.input_row), Matrix(delta, buffers.row, 1),
+                part.end - part.first, part.units, block.rows,
+                Target(NULL, 0, 1, out, part.units, False), NULL,
+                (<ThreadBuffers>block.thread).product,
+            )
+            return
+        for i in range(part.end - part.first):
+            heads[i] = -1
+        # From the last sample to the first, so that each list rises.
+        for i in range(block.rows - 1, -1, -1):
+            factors[i] = 1
+            if part.columns.encoding == PIECES:
+                number = bin_of(values[i * buffers.input_row], part.columns.features, &factors[i])
+            else:
+                number = level_of(values[i * buffers.input_row], part.columns.features)
+            if part.first <= number < part.end:
+                following[i] = heads[number - part.first]
+                heads[number - part.first] = <int>i
+        for i in range(part.end - part.first - 1, -1, -1):
+            gradient_of_row(
+                heads[i], following, factors, delta, buffers.row, part.units, later,
+                out + i * part.units,
+            )
+
+    cdef void update_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        cdef Range where = self.range_of(self.pieces - 1)
+        if not block.adds:
+            self.arrays.gradient[self.bias : self.bias + self.fan_out] = 0
+        add_rows(
+            buffers.delta,
+            Shape(block.top * buffers.row, block.rows, self.fan_out, buffers.row),
+            self.arrays.gradient, self.bias,
+        )
+        if block.steps:
+            apply_step(block, self.arrays.gradient, &where)
+
+    cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
+        cdef const Columns *columns = self.columns_of(&piece)
+        if columns != NULL:
+            self.sum_up_all(buffers.sums, columns)
+
+    cdef void sum_up_all(self, real[::1] sums, const Columns *columns) noexcept nogil:
+        cdef Py_ssize_t unit = 0
+        while columns.encoding == PIECES and unit < self.fan_out:
+            self.sum_up(sums, columns, unit, min(<Py_ssize_t>PIECE_COLUMNS, self.fan_out - unit))
+            unit += PIECE_COLUMNS
+
+    cdef void sum_up(
+        self, real[::1] sums, const Columns *columns, Py_ssize_t unit, Py_ssize_t units
+    ) noexcept nogil:
+        """Of each bin the sum of the rows before it, less half of the sum of all rows."""
+        cdef real before[PIECE_COLUMNS]
+        cdef const real *weights = &self.arrays.parameters[columns.weights + unit]
+        cdef real *out = &sums[columns.sums + unit]
+        cdef Py_ssize_t t, j
+        less_half_of_sum(weights, self.fan_out, columns.features, units, before)
+        for t in range(columns.features):
+            for j in range(units):
+                out[t * self.fan_out + j] = before[j]
+                before[j] = before[j] + weights[t * self.fan_out + j]
+
+
+cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
+    return load_vector(address) if whole else load_some(address, columns)
+
+
+cdef inline void store(
+    real *address, vector value, const bint whole, const int columns
+) noexcept nogil:
+    if whole:
+        store_vector(address, value)
+    else:
+        store_some(address, value, columns)
+
+
+cdef inline void less_half_of_columns(
+    const int vectors, const bint whole, const int columns, const real *start, Py_ssize_t row,
+    Py_ssize_t rows, real *out,
+) noexcept nogil:
+    """out = less half of the sum of the rows, for some units; called with constants."""
+    cdef vector sums[ROW_VECTORS]
+    cdef Py_ssize_t i
+    cdef int v
+    for v in range(vectors):
+        sums[v] = zero_vector()
+    for i in range(rows):
+        for v in range(vectors):
+            sums[v] = sums[v] + load(start + i * row + v * VECTOR_LENGTH, whole, columns)
+    for v in range(vectors):
+        store(out + v * VECTOR_LENGTH, <real>-0.5 * sums[v], whole, columns)
+
+
+cdef void less_half_of_sum(
+    const real *start, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t units, real *out
+) noexcept nogil:
+    """out = less half of the sum of the rows, in rising order."""
+    cdef Py_ssize_t unit = 0
+    while unit + ROW_VECTORS * VECTOR_LENGTH <= units:
+        less_half_of_columns(ROW_VECTORS, True, 0, start + unit, row, rows, out + unit)
+        unit += ROW_VECTORS * VECTOR_LENGTH
+    while unit + VECTOR_LENGTH <= units:
+        less_half_of_columns(1, True, 0, start + unit, row, rows, out + unit)
+        unit += VECTOR_LENGTH
+    if unit < units:
+        less_half_of_columns(1, False, <int>(units - unit), start + unit, row, rows, out + unit)
+
+
+cdef inline void add_columns(
+    const int vectors, const bint whole, const int columns, const WeightedRows *picked,
+    Py_ssize_t unit, real *out,
+) noexcept nogil:
+    """Add the rows to some units; called with constants, so that the sums become registers."""
+    cdef vector sums[ROW_VECTORS]
+    cdef int k, v
+    for v in range(vectors):
+        sums[v] = load(out + unit + v * VECTOR_LENGTH, whole, columns)
+    for k in range(picked.count):
+        for v in range(vectors):
+            sums[v] = sums[v] + picked.factors[k] * load(
+                picked.rows[k] + unit + v * VECTOR_LENGTH, whole, columns
+            )
+    for v in range(vectors):
+        store(out + unit + v * VECTOR_LENGTH, sums[v], whole, columns)
+
+
+cdef void add_picked(const WeightedRows *picked, Py_ssize_t units, real *out) noexcept nogil:
+    cdef Py_ssize_t unit = 0
+    while unit + ROW_VECTORS * VECTOR_LENGTH <= units:
+        add_columns(ROW_VECTORS, True, 0, picked, unit, out)
+        unit += ROW_VECTORS * VECTOR_LENGTH
+    while unit + VECTOR_LENGTH <= units:
+        add_columns(1, True, 0, picked, unit, out)
+        unit += VECTOR_LENGTH
+    if unit < units:
+        add_columns(1, False, <int>(units - unit), picked, unit, out)
+
+
+cdef inline void gradient_of_columns(
+    const int vectors, const bint whole, const int columns, int head, const int *following,
+    const real *factors, const real *delta, Py_ssize_t row, real *later, real *out,
+) noexcept nogil:
+    """The gradient of a row of weights for some units; called with constants likewise."""
+    cdef vector own[GRADIENT_VECTORS]
+    cdef vector all[GRADIENT_VECTORS]
+    cdef vector value
+    cdef int i, v
+    for v in range(vectors):
+        all[v] = load(later + v * VECTOR_LENGTH, whole, columns)
+        own[v] = all[v]
+    i = head
+    while i >= 0:
+        for v in range(vectors):
+            value = load(delta + i * row + v * VECTOR_LENGTH, whole, columns)
+            own[v] = own[v] + factors[i] * value
+            all[v] = all[v] + value
+        i = following[i]
+    for v in range(vectors):
+        store(out + v * VECTOR_LENGTH, own[v], whole, columns)
+        store(later + v * VECTOR_LENGTH, all[v], whole, columns)
+
+
+cdef void gradient_of_row(
+    int head, const int *following, const real *factors, const real *delta, Py_ssize_t row,
+    Py_ssize_t units, real *later, real *out,
+) noexcept nogil:
+    """The gradient of a row of weights, over the samples in its list.
+
+    `later` as in `gradient_of_part`; NULL for rows that know nothing of each other.
+    """
+    cdef real none[PIECE_COLUMNS]
+    cdef Py_ssize_t unit = 0, step = GRADIENT_VECTORS * VECTOR_LENGTH
+    cdef real *shared = later
+    if later == NULL:
+        memset(none, 0, <size_t>units * sizeof(real))
+        shared = none
+    while unit + step <= units:
+        gradient_of_columns(
+            GRADIENT_VECTORS, True, 0, head, following, factors, delta + unit, row, shared + unit,
+            out + unit,
+        )
+        unit += step
+    while unit + VECTOR_LENGTH <= units:
+        gradient_of_columns(
+            1, True, 0, head, following, factors, delta + unit, row, shared + unit, out + unit
+        )
+        unit += VECTOR_LENGTH
+    if unit < units:
+        gradient_of_columns(
+            1, False, <int>(units - unit), head, following, factors, delta + unit, row, shared + unit,
+            out + unit,
+        )
+
+
+cdef EncodedLayer encoded_layer(description, Py_ssize_t start):
+    """The layer of a description, its weights from number `start` of the parameters on."""
+    cdef EncodedLayer layer = EncodedLayer.__new__(EncodedLayer)
+    layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
+    layer.has_bias = description.normalization is None
+    # Two rows of each column at most.
+    layer.weights_size = 2 * layer.fan_in * layer.fan_out
+    layer.take_columns(description, start)
+    return layer

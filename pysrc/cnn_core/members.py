@@ -1,0 +1,287 @@
+"""Train the members of an ensemble: independent networks, one on each thread.
+
+Members share the arrays that they are trained on; each has its own rows of them, weights, seed and
+best epoch. What a member learns depends on nothing but itself, so that the number of threads
+changes no bit.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnn_core.backends.threads import MOST_THREADS, available_threads
+from cnn_core.class_targets import Targets
+from cnn_core.model import Model
+from cnn_core.sparse import Samples
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.divergence import DivergenceError
+from cnn_core.training.state import Recipe, TrainingState, Validation
+from cnn_core.types import FloatArray, IndexArray
+from cnn_core.validation import positive, whole
+
+if TYPE_CHECKING:
+    from cnn_core.io.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A network of an ensemble, and what it is trained on.
+
+    Attributes
+    ----------
+    make : callable
+        Returns the `Model` with its first weights. It is called on the thread that trains, which
+        the model should be content with: ``n_threads=1``.
+    recipe : Recipe
+        With ``monitor="validation_loss"`` and `restore_best` the weights are those of the best
+        epoch.
+    x : (n, n_inputs) array
+    t : (n, n_outputs) array, or labels
+    rows : (m,) array of integers
+        The samples that are trained on.
+    validation_rows : (k,) array of integers, optional
+        Those that are measured after every epoch.
+    weights : (n,) array, optional
+        What each sample counts.
+    are_classes : bool
+        As for `Model.train`.
+    callbacks : tuple of Callback
+        Of this training. Hooks of all members are called one at a time.
+    owner : object, optional
+        As for `Model.train`.
+    """
+
+    make: Callable[[], Model]
+    recipe: Recipe
+    x: Samples
+    t: Targets
+    rows: IndexArray
+    validation_rows: IndexArray | None = None
+    weights: FloatArray | None = None
+    are_classes: bool = False
+    callbacks: tuple[Callback, ...] = ()
+    owner: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedMember:
+    """What the training of a member has given.
+
+    Attributes
+    ----------
+    weights : dict of str to array
+        ``parameters``, and ``statistics`` and ``average`` where there are any, as `Model` has them.
+    outputs : (k, n_outputs) array or None
+        For the samples in `Member.validation_rows`.
+    best_epoch : int or None
+        Number of the epoch that was best, by what the recipe monitors.
+    best_value : float or None
+        What was measured there.
+    epochs : int
+        How many were trained, also after the best one.
+    steps : int
+        Steps of the optimizer up to these weights.
+    history : dict of str to list of float
+        See `Model.history`.
+    stopped_because : str or None
+        Why it ended before its last epoch; also where it diverged after a good epoch.
+    """
+
+    weights: dict[str, FloatArray]
+    outputs: FloatArray | None
+    best_epoch: int | None
+    best_value: float | None
+    epochs: int
+    steps: int
+    history: dict[str, list[float]]
+    stopped_because: str | None
+
+
+def train_members(
+    members: Sequence[Member],
+    *,
+    n_threads: int | None = None,
+    time_budget: float | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+) -> list[TrainedMember]:
+    """Train all members, as many at a time as there are threads; return them in their order.
+
+    Parameters
+    ----------
+    members : sequence of Member
+    n_threads : int, optional
+        At most so many at a time; by default `CNN_CORE_NUM_THREADS`, else as many as the process
+        may use cores. They change no bit of any result.
+    time_budget : float, optional
+        Seconds for all members together, above 0, of which each has its share. What is learned
+        depends on the machine's speed then.
+    checkpoint : Checkpoint or path-like, optional
+        A folder, in which each member has a file. The same call resumes from them after being
+        killed, bit for bit: members that had ended are read, others go on.
+
+    Raises
+    ------
+    TypeError, ValueError, CheckpointError, OSError
+        As `Model.train` does.
+    DivergenceError
+        If a member diverges before any of its epochs was good.
+    KeyboardInterrupt
+        On Ctrl-C, once no member is being trained any more.
+    """
+    threads = available_threads() if n_threads is None else whole("n_threads", n_threads, 1)
+    threads = min(threads, max(len(members), 1), MOST_THREADS)
+    if time_budget is not None:
+        rounds = -(-len(members) // threads)
+        share = positive("time_budget", time_budget) / max(rounds, 1)
+        members = [replace(one, recipe=replace(one.recipe, time_budget=share)) for one in members]
+    paths = _paths(checkpoint, len(members))
+    turns = _Turns()
+    jobs = list(zip(members, paths, strict=True))
+    if threads == 1:
+        return [_train(member, path, turns) for member, path in jobs]
+    with ThreadPoolExecutor(threads, "cnn_core member") as pool:
+        running = [pool.submit(_train, member, path, turns) for member, path in jobs]
+        try:
+            done, _ = wait(running, return_when=FIRST_EXCEPTION)
+            # Of several that failed the first one is heard.
+            return [one.result() for one in running if one in done]
+        except BaseException:
+            # The others end before their next epoch.
+            turns.are_over = True
+            for one in running:
+                one.cancel()
+            raise
+
+
+def _paths(checkpoint: Any, n_members: int) -> list[Checkpoint | None]:
+    """Return the checkpoint of each member, in a folder that is made if it is not there."""
+    if checkpoint is None:
+        return [None] * n_members
+    from cnn_core.io.checkpoint import as_checkpoint
+
+    whole_one = as_checkpoint(checkpoint)
+    folder = Path(whole_one.path)
+    folder.mkdir(exist_ok=True)
+    names = (f"member-{number:04d}.safetensors" for number in range(n_members))
+    return [replace(whole_one, path=folder / name) for name in names]
+
+
+class _Turns:
+    """Lets the hooks of all members take turns, and ends the trainings when one has failed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.are_over = False
+
+
+class _IsOverError(Exception):
+    """Ends the training of a member when another one has failed."""
+
+
+class _InTurn(Callback):
+    """Calls the hooks of a callback when no other member's are running."""
+
+    def __init__(self, callback: Callback, turns: _Turns) -> None:
+        self._callback = callback
+        self._lock = turns.lock
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        with self._lock:
+            self._callback.on_train_begin(state)
+
+    def on_epoch_begin(self, state: TrainingState) -> None:
+        with self._lock:
+            self._callback.on_epoch_begin(state)
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        with self._lock:
+            self._callback.on_epoch_end(state)
+
+    def on_train_end(self, state: TrainingState) -> None:
+        with self._lock:
+            self._callback.on_train_end(state)
+
+    def get_state(self) -> dict[str, Any]:
+        with self._lock:
+            return self._callback.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        with self._lock:
+            self._callback.set_state(state)
+
+
+class _Watch(Callback):
+    """Keeps the state of a training, and ends it when the others are over."""
+
+    state: TrainingState
+
+    def __init__(self, turns: _Turns) -> None:
+        self._turns = turns
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        self.state = state
+
+    def on_epoch_begin(self, state: TrainingState) -> None:
+        if self._turns.are_over:
+            raise _IsOverError
+
+
+def _train(member: Member, checkpoint: Checkpoint | None, turns: _Turns) -> TrainedMember:
+    """Train a member from its first weights, or from its checkpoint."""
+    model = member.make()
+    validation = None
+    if member.validation_rows is not None:
+        validation = Validation(
+            member.x,
+            member.t,
+            member.weights,
+            member.are_classes,
+            rows=member.validation_rows,
+        )
+    watch = _Watch(turns)
+    stopped_because = None
+    try:
+        model.train(
+            member.x,
+            member.t,
+            member.recipe,
+            weights=member.weights,
+            are_classes=member.are_classes,
+            rows=member.rows,
+            validation=validation,
+            callbacks=[watch, *(_InTurn(callback, turns) for callback in member.callbacks)],
+            owner=member.owner,
+            checkpoint=checkpoint,
+        )
+    except DivergenceError as error:
+        if watch.state.best_epoch is None:
+            raise
+        stopped_because = str(error)
+    return _trained(member, model, watch.state, stopped_because)
+
+
+def _trained(
+    member: Member, model: Model, state: TrainingState, stopped_because: str | None
+) -> TrainedMember:
+    outputs = None
+    if member.validation_rows is not None:
+        outputs = np.empty((len(member.validation_rows), model.network.n_outputs), model.dtype)
+        model.evaluate(member.x, member.t, out=outputs, rows=member.validation_rows)
+    return TrainedMember(
+        model.weights(),
+        outputs,
+        state.best_epoch,
+        state.best_value,
+        model.epochs_done,
+        model.steps,
+        model.history,
+        stopped_because or state.stopped_because,
+    )
