@@ -49,6 +49,9 @@ class Member:
         The samples that are trained on.
     validation_rows : (k,) array of integers, optional
         Those that are measured after every epoch.
+    validation_t : array, optional
+        What is measured against, in place of `t`: hard labels where those that are learned are
+        smoothed.
     weights : (n,) array, optional
         What each sample counts.
     are_classes : bool
@@ -65,6 +68,7 @@ class Member:
     t: Targets
     rows: IndexArray
     validation_rows: IndexArray | None = None
+    validation_t: Targets | None = None
     weights: FloatArray | None = None
     are_classes: bool = False
     callbacks: tuple[Callback, ...] = ()
@@ -241,7 +245,7 @@ def _train(member: Member, checkpoint: Checkpoint | None, turns: _Turns) -> Trai
     if member.validation_rows is not None:
         validation = Validation(
             member.x,
-            member.t,
+            member.t if member.validation_t is None else member.validation_t,
             member.weights,
             member.are_classes,
             rows=member.validation_rows,

@@ -12,6 +12,7 @@ import pytest
 
 from cnn_core import Model, Recipe
 from cnn_core.callbacks import Callback
+from cnn_core.class_targets import ClassTargets
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.members import Member, train_members
 from cnn_core.network import Dense, EncodedDense, Network
@@ -281,3 +282,13 @@ def test_rows_that_are_none_are_refused(rng, name, rows, error, match):
         train_members([replace(member, rows=rows)], n_threads=1)
     with pytest.raises(error, match=f"validation {match}" if "rows" in match else match):
         train_members([replace(member, validation_rows=rows)], n_threads=1)
+
+
+def test_the_loss_of_validation_may_be_by_other_targets(rng, name):
+    member = members_of(rng, name)[0]
+    hard = member.t
+    smoothed = replace(member, t=ClassTargets(hard, 3, 0.1), validation_t=hard)
+    (trained,) = train_members([smoothed], n_threads=1)
+    own = hard[member.validation_rows]
+    loss = -np.log(trained.outputs[np.arange(len(own)), own]).mean()
+    assert trained.best_value == pytest.approx(loss, rel=1e-5)
