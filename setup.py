@@ -48,6 +48,10 @@ MODULES = (
     "dense_layer",
     "embedding",
     "encoded_layer",
+    "patches",
+    "convolution",
+    "pooling",
+    "channels",
     "describe",
     "samples",
     "forward_backward",
@@ -62,8 +66,11 @@ COMMON_MODULES = ("threads",)
 # around it is worth a copy for each of the sizes.
 # The loops over formulas of activations and losses are such functions as well.
 ALWAYS_INLINED = [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]
-INLINED = dict.fromkeys(("dense", "encoded_layer", "activations", "losses"), ALWAYS_INLINED)
-GCC_FLAGS = {"dense": ["-fno-ipa-cp"]}
+INLINED = dict.fromkeys(
+    ("dense", "encoded_layer", "activations", "losses", "patches", "pooling", "channels"),
+    ALWAYS_INLINED,
+)
+GCC_FLAGS = {"dense": ["-fno-ipa-cp"], "patches": ["-fno-ipa-cp"]}
 # What Python calls and what is set up once: small code is best where no loop over values is.
 SMALL = ("kernels", "engine", "describe", "layer")
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}

@@ -5,13 +5,18 @@ A new kind of layer is a subclass of `Layer` in a file of its own, and a branch 
 
 import math
 
+from cnn_core.layers import Conv2D, ImageLayer
+
 from .activations cimport activation_layer
+from .channels cimport channel_normalization
+from .convolution cimport convolution_layer
 from .dense_layer cimport article_layer, dense_layer
-from .dropout cimport dropout_layer
+from .dropout cimport dropout_layer, spatial_dropout_layer
 from .embedding cimport embedding_layer
 from .encoded_layer cimport encoded_layer
 from .layer cimport Layer, Net
 from .normalization cimport normalization_layer
+from .pooling cimport pool_layer
 
 
 cdef Net net_of(network, Py_ssize_t n_parameters):
@@ -32,8 +37,9 @@ cdef Net net_of(network, Py_ssize_t n_parameters):
         net.normalizes = net.normalizes or getattr(description, "normalization", None) is not None
     net.inputs, net.outputs = network.n_inputs, network.n_outputs
     net.chain(layers)
-    # The first of the article's layers has biases to learn, any other nothing but an input.
-    net.lowest_backward = -1 if net.article else 1
+    # The first of the article's layers has biases to learn, a convolution may get its delta from the
+    # layer above; any other has nothing but an input.
+    net.lowest_backward = -1 if net.article or net.scratch > 0 else 1
     net.takes_any_rows = type(network.layers[0]).__name__ == "Dense"
     net.sample_check = network.layers[0] if network.layers[0].reads_columns else None
     net.first_units = (<Layer>layers[0]).fan_out
@@ -51,6 +57,8 @@ cdef list layers_of(
     cdef list layers
     if kind == "Embedding":
         return [embedding_layer(description, start)]
+    if isinstance(description, ImageLayer):
+        return layers_of_images(description, start, statistics, is_last)
     if kind == "EncodedDense":
         layers = [encoded_layer(description, start)]
     elif kind == "Dense" and net.article:
@@ -62,9 +70,38 @@ cdef list layers_of(
     if description.normalization is not None:
         start += math.prod(description.weights_shape)
         layers.append(
-            normalization_layer(description.normalization, units, start, statistics)
+            normalization_layer(description.normalization, units, 1, start, statistics)
         )
     layers.append(activation_layer(description.activation, units, is_last, net.article))
     if description.dropout > 0:
+        layers.append(dropout_layer(description.dropout, units))
+    return layers
+
+
+cdef list layers_of_images(
+    description, Py_ssize_t start, Py_ssize_t statistics, bint is_last
+):
+    """The layers of a convolution or a pool."""
+    cdef Py_ssize_t height, width, channels, rows, columns
+    cdef bint is_normalized = description.normalization is not None
+    height, width, channels = description.output_shape
+    rows, columns = description.weights_shape
+    cdef Py_ssize_t pixels = height * width, units = pixels * channels
+    cdef Py_ssize_t bias = start + rows * columns
+    cdef list layers = [
+        convolution_layer(description, start, not is_normalized)
+        if isinstance(description, Conv2D)
+        else pool_layer(description)
+    ]
+    if description.normalization == "batch":
+        layers.append(channel_normalization(channels, pixels, bias, statistics))
+    elif is_normalized:
+        layers.append(
+            normalization_layer(description.normalization, channels, pixels, bias, statistics)
+        )
+    layers.append(activation_layer(description.activation, units, is_last, False))
+    if description.dropout > 0 and description.spatial_dropout:
+        layers.append(spatial_dropout_layer(description.dropout, units, channels))
+    elif description.dropout > 0:
         layers.append(dropout_layer(description.dropout, units))
     return layers

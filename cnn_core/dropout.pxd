@@ -28,7 +28,12 @@ cdef class DropoutLayer(Layer):
     cdef double rate
 
 
+cdef class SpatialDropoutLayer(DropoutLayer):
+    cdef Py_ssize_t channels
+
+
 cdef DropoutLayer dropout_layer(double rate, Py_ssize_t units)
+cdef DropoutLayer spatial_dropout_layer(double rate, Py_ssize_t units, Py_ssize_t channels)
 cdef void drop(
     double rate, uint64_t key, Counter counter, const real[::1] a, real[::1] out, Shape shape
 ) noexcept nogil

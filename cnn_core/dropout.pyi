@@ -5,5 +5,7 @@ __pyx_capi__: dict[str, Any]
 
 from .layer import Layer
 
-@final
 class DropoutLayer(Layer): ...
+
+@final
+class SpatialDropoutLayer(DropoutLayer): ...

@@ -20,7 +20,6 @@ cdef enum:
     WORDS = 256
 
 
-@cython.final
 cdef class DropoutLayer(Layer):
     """The layer of a dropout: in predictions nothing."""
 
@@ -41,6 +40,31 @@ cdef class DropoutLayer(Layer):
             self.rate, block.key, counter_of(block, self.number), buffers.delta,
             buffers.input_delta, block_shape(block, self.fan_out, buffers.row),
         )
+
+
+@cython.final
+cdef class SpatialDropoutLayer(DropoutLayer):
+    """Dropout of whole channels of images."""
+
+    cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        drop_channels(
+            self.rate, block.key, counter_of(block, self.number), buffers.inputs, buffers.outputs,
+            block_shape(block, self.fan_out, buffers.row), self.channels,
+        )
+
+    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        drop_channels(
+            self.rate, block.key, counter_of(block, self.number), buffers.delta,
+            buffers.input_delta, block_shape(block, self.fan_out, buffers.row), self.channels,
+        )
+
+
+cdef DropoutLayer spatial_dropout_layer(double rate, Py_ssize_t units, Py_ssize_t channels):
+    cdef SpatialDropoutLayer layer = SpatialDropoutLayer.__new__(SpatialDropoutLayer)
+    layer.rate = rate
+    layer.fan_in = layer.fan_out = units
+    layer.channels = channels
+    return layer
 
 
 cdef DropoutLayer dropout_layer(double rate, Py_ssize_t units):
@@ -112,3 +136,25 @@ cdef void random_bits(
         )
         for j in range(size - 4 * whole):
             out[4 * whole + j] = block[j]
+
+
+cdef void drop_channels(
+    double rate, uint64_t key, Counter counter, const real[::1] a, real[::1] out, Shape shape,
+    Py_ssize_t channels,
+) noexcept nogil:
+    """The same for images, each channel of a sample as a whole."""
+    cdef uint32_t words[WORDS]
+    cdef uint32_t threshold = <uint32_t>min(floor(rate * 4294967296.0 + 0.5), 4294967295.0)
+    cdef real kept = <real>(1 / (1 - rate))
+    cdef Py_ssize_t i, j, p, at, start, count
+    for i in range(shape.rows):
+        start = 0
+        while start < channels:
+            count = min(channels - start, <Py_ssize_t>WORDS)
+            random_bits(key, <uint32_t>(start // 4), counter, words, count)
+            for p in range(shape.columns // channels):
+                at = shape.start + i * shape.row + p * channels + start
+                for j in range(count):
+                    out[at + j] = a[at + j] * kept if words[j] >= threshold else 0
+            start += count
+        counter.second += 1

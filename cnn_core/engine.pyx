@@ -279,13 +279,13 @@ cdef class Engine:
         block.samples = &data.samples
         asked.out = out
         asked.nonfinite = 0
-        if self.threads_for(1.0 * self.net.arrays.parameters.shape[0] * data.rows) > 1:
+        if self.threads_for(self.forward_work(data.rows)) > 1:
             prepare(self.threads)
         with nogil:
             self.net.prepare(workspace)
             while block.first < data.rows:
                 block.rows = min(workspace.rows, data.rows - block.first)
-                work = 1.0 * self.net.arrays.parameters.shape[0] * block.rows
+                work = self.forward_work(block.rows)
                 threads = self.threads_for(work)
                 block.blocks = self.net.blocks_of(block.rows, threads)
                 check_signals(&tally.work, work / threads)
@@ -320,7 +320,11 @@ cdef class Engine:
 
     cdef double work_of(self, Py_ssize_t rows) noexcept nogil:
         """The multiply-adds of a step, forward and backward."""
-        return 3.0 * self.net.arrays.parameters.shape[0] * rows
+        return 3.0 * self.forward_work(rows)
+
+    cdef double forward_work(self, Py_ssize_t rows) noexcept nogil:
+        """The multiply-adds of a prediction."""
+        return 1.0 * (self.net.arrays.parameters.shape[0] + self.net.work) * rows
 
     cdef int threads_for(self, double work) noexcept nogil:
         return 1 if work < LEAST_SHARED_WORK else self.threads

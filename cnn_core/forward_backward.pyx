@@ -69,6 +69,8 @@ cdef void forward_backward_block(void *context, Py_ssize_t number, int thread) n
     cdef Block block = block_of(<const Block *>context, number, thread)
     if block.layer < 0:
         gather_block(&block)
+    else:
+        forward_after(&block)
     if forward_layers(&block, block.layer + 1) == (<Net>block.net).size:
         loss_and_output_delta(&block)
         # The loss has gone through the last activation.
@@ -82,6 +84,8 @@ cdef Py_ssize_t forward_layers(const Block *block, Py_ssize_t l) noexcept nogil:
     while l < (<Net>block.net).size and (<Layer>layers[l]).barrier_tasks == 0:
         (<Layer>layers[l]).forward(<LayerBuffers>buffers[l], block)
         l += 1
+    if l < (<Net>block.net).size:
+        (<Layer>layers[l]).forward_before(<LayerBuffers>buffers[l], block)
     return l
 
 
@@ -90,6 +94,13 @@ cdef void forward_all_task(void *context, Py_ssize_t task, int thread) noexcept 
     cdef const Block *block = <const Block *>context
     (<Layer>(<Net>block.net).layer_at[block.layer]).forward_all(
         <LayerBuffers>(<Workspace>block.workspace).layer_at[block.layer], block, <int>task
+    )
+
+
+cdef void forward_after(const Block *block) noexcept nogil:
+    """What the layer that all samples have come to leaves for a block."""
+    (<Layer>(<Net>block.net).layer_at[block.layer]).forward_after(
+        <LayerBuffers>(<Workspace>block.workspace).layer_at[block.layer], block
     )
 
 
@@ -105,6 +116,9 @@ cdef void end_forward(const Block *block) noexcept nogil:
 cdef void backward_block(void *context, Py_ssize_t number, int thread) noexcept nogil:
     """Down from the layer that all have come to, to the next where all wait, or to the end."""
     cdef Block block = block_of(<const Block *>context, number, thread)
+    (<Layer>(<Net>block.net).layer_at[block.layer]).backward_after(
+        <LayerBuffers>(<Workspace>block.workspace).layer_at[block.layer], &block
+    )
     backward_layers(&block, block.layer - 1)
 
 
@@ -115,6 +129,8 @@ cdef void backward_layers(const Block *block, Py_ssize_t l) noexcept nogil:
     while l >= 0 and (<Layer>layers[l]).barrier_tasks == 0:
         (<Layer>layers[l]).backward(<LayerBuffers>buffers[l], block)
         l -= 1
+    if l >= 0:
+        (<Layer>layers[l]).backward_before(<LayerBuffers>buffers[l], block)
 
 
 cdef void backward_all_task(void *context, Py_ssize_t task, int thread) noexcept nogil:

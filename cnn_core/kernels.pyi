@@ -1,6 +1,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.layers import Conv2D, ImageLayer
 from cnn_core.network import Activation, FloatArray, Loss, Normalization
 from cnn_core.optimizers import Optimizer
 
@@ -14,6 +15,19 @@ def dense_backward(
     grad_weights: FloatArray | None = None,
     grad_bias: FloatArray | None = None,
     grad_x: FloatArray | None = None,
+) -> None: ...
+def convolve(layer: Conv2D, x: FloatArray, weights: FloatArray, out: FloatArray) -> None: ...
+def convolve_backward(
+    layer: Conv2D,
+    x: FloatArray,
+    weights: FloatArray,
+    delta: FloatArray,
+    grad_weights: FloatArray | None = None,
+    grad_x: FloatArray | None = None,
+) -> None: ...
+def pool(layer: ImageLayer, x: FloatArray, out: FloatArray) -> None: ...
+def pool_backward(
+    layer: ImageLayer, x: FloatArray, grad_out: FloatArray, grad_x: FloatArray
 ) -> None: ...
 def activate(activation: Activation, z: FloatArray, out: FloatArray) -> None: ...
 def activation_backward(

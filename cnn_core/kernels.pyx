@@ -10,8 +10,11 @@ from operator import index
 
 import numpy as np
 
+from cnn_core.layers import AvgPool2D, Conv2D, GlobalAveragePool, MaxPool2D
+
 from . cimport activations, dense, losses, normalization
 from .activations cimport Activation, activation_named
+from .convolution cimport ConvolutionLayer, convolution_layer
 from .dense cimport ProductBuffers
 from .dropout cimport Counter, drop
 from .dropout cimport random_bits as random_words
@@ -27,7 +30,11 @@ from .normalization cimport (
     rows_backward,
 )
 from .optimizers cimport Optimizer, Step
+from .pooling cimport PoolLayer, pool_layer
 from .scalar cimport real
+
+
+cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 
 
 cdef int require(str argument, Py_ssize_t found, Py_ssize_t expected, str axis) except -1:
@@ -106,6 +113,100 @@ def dense_backward(
         require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
         with nogil:
             dense.dense_input_gradient(delta, weights, grad_x, buffers)
+
+
+cdef ConvolutionLayer convolution_of(
+    layer, const real[:, ::1] x, const real[:, ::1] weights
+):
+    """The loops of a convolution without a bias."""
+    if not isinstance(layer, Conv2D):
+        raise TypeError(f"layer: expected Conv2D, found {layer!r}")
+    require("x", x.shape[1], layer.fan_in, "columns")
+    rows, columns = layer.weights_shape
+    require_shape("weights", weights, rows, columns)
+    return convolution_layer(layer, 0, False)
+
+
+def convolve(
+    layer,
+    const real[:, ::1] x not None,
+    const real[:, ::1] weights not None,
+    real[:, ::1] out not None,
+):
+    """``out`` = the convolution of the images `x`, without a bias."""
+    cdef ConvolutionLayer loops = convolution_of(layer, x, weights)
+    cdef real[::1] image = np.empty(loops.image_values(), REALS)
+    cdef Py_ssize_t i
+    require_shape("out", out, x.shape[0], loops.fan_out)
+    with nogil:
+        for i in range(x.shape[0]):
+            loops.place_image(&x[i, 0], &image[0])
+            loops.convolve(&weights[0, 0], NULL, &image[0], &out[i, 0])
+
+
+def convolve_backward(
+    layer,
+    const real[:, ::1] x not None,
+    const real[:, ::1] weights not None,
+    const real[:, ::1] delta not None,
+    real[:, ::1] grad_weights=None,
+    real[:, ::1] grad_x=None,
+):
+    """From dloss/dout, `delta`, the gradients of weights and `x`, each if asked for."""
+    cdef ConvolutionLayer loops = convolution_of(layer, x, weights)
+    cdef real[::1] image = np.empty(max(loops.image_values(), loops.scratch), REALS)
+    cdef real[::1] turned = np.empty(loops.weights_size, REALS)
+    cdef Py_ssize_t i, piece
+    require_shape("delta", delta, x.shape[0], loops.fan_out)
+    if grad_weights is not None:
+        require_shape("grad_weights", grad_weights, weights.shape[0], weights.shape[1])
+        grad_weights[:, :] = 0
+        for i in range(x.shape[0]):
+            loops.place_image(&x[i, 0], &image[0])
+            for piece in range(loops.window):
+                loops.add_weight_gradient(
+                    &image[0], &delta[i, 0], piece,
+                    &grad_weights[piece * weights.shape[0] // loops.window, 0],
+                )
+    if grad_x is not None:
+        require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
+        for piece in range(loops.window):
+            loops.turn(&weights[0, 0], piece, &turned[0])
+        for i in range(x.shape[0]):
+            loops.input_gradient(&turned[0], &delta[i, 0], &image[0], &grad_x[i, 0])
+
+
+cdef PoolLayer pool_of(layer, const real[:, ::1] x, const real[:, ::1] out):
+    """The loops of a pool."""
+    if not isinstance(layer, MaxPool2D | AvgPool2D | GlobalAveragePool):
+        raise TypeError(
+            f"layer: expected MaxPool2D, AvgPool2D or GlobalAveragePool, found {layer!r}"
+        )
+    require("x", x.shape[1], layer.fan_in, "columns")
+    require_shape("out", out, x.shape[0], layer.fan_out)
+    return pool_layer(layer)
+
+
+def pool(layer, const real[:, ::1] x not None, real[:, ::1] out not None):
+    """``out`` = the largest value or the mean of each window of the images `x`."""
+    cdef PoolLayer loops = pool_of(layer, x, out)
+    cdef Py_ssize_t i
+    for i in range(x.shape[0]):
+        loops.pool(&x[i, 0], &out[i, 0])
+
+
+def pool_backward(
+    layer,
+    const real[:, ::1] x not None,
+    const real[:, ::1] grad_out not None,
+    real[:, ::1] grad_x not None,
+):
+    """``grad_x`` = dloss/dx from dloss/dout, `grad_out`."""
+    cdef PoolLayer loops = pool_of(layer, x, grad_out)
+    cdef Py_ssize_t i
+    require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
+    for i in range(x.shape[0]):
+        loops.pool_backward(&x[i, 0], &grad_out[i, 0], &grad_x[i, 0])
 
 
 def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1] out not None):

@@ -76,6 +76,8 @@ cdef class ThreadBuffers:
     cdef ProductBuffers *product
     cdef real[::1] gradient
     cdef real[::1] inputs
+    # An image with margins.
+    cdef real[::1] image
 
 
 cdef class LayerBuffers:
@@ -93,8 +95,11 @@ cdef class LayerBuffers:
     # averages move towards.
     cdef real[::1] spread
     cdef real[::1] statistics
-    # What a dense layer on encoded columns keeps of its weights: their sums.
+    # What a dense layer on encoded columns keeps of its weights: their sums. Of images: sums of each
+    # sample; what a convolution keeps: the inputs with margins, and the weights as the way back takes them.
     cdef real[::1] sums
+    cdef real[::1] images
+    cdef real[::1] turned
     # The caller's own rows, without gaps, where the first layer takes them as they stand; else NULL.
     cdef const real *own_inputs
 
@@ -207,8 +212,11 @@ cdef class Layer:
     cdef Py_ssize_t first_piece
     # Tasks in which all samples are taken together, 0 if each goes through by itself.
     cdef Py_ssize_t barrier_tasks
-    # Weights that each sample meets.
+    # Weights that each sample meets; how many multiply-adds it takes beyond one for each parameter; and
+    # values that a thread needs room for, 0 but for images.
     cdef Py_ssize_t weights_size
+    cdef Py_ssize_t work
+    cdef Py_ssize_t scratch
 
     cdef bint can_read(self, const real[:, ::1] x) noexcept nogil
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1
@@ -216,8 +224,12 @@ cdef class Layer:
     cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil
+    cdef void forward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void forward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil
+    cdef void forward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil
+    cdef void backward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void backward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil
+    cdef void backward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil
@@ -247,6 +259,10 @@ cdef class Net:
     cdef bint normalizes
     # Whether several steps can be taken at once: see small_batches.pyx.
     cdef bint groups
+    # Multiply-adds of a sample beyond one for each parameter; values that a thread needs room for, 0
+    # without images.
+    cdef Py_ssize_t work
+    cdef Py_ssize_t scratch
     # Most samples of a block.
     cdef Py_ssize_t block_size
     cdef Arrays arrays

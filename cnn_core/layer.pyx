@@ -51,11 +51,23 @@ cdef class Layer:
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """Make input_delta of delta."""
 
+    cdef void forward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """Take the place of `forward` where there are barrier tasks: what a block can do before them."""
+
     cdef void forward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
-        """Take the place of `forward` where there are barrier tasks: some columns of all samples."""
+        """A barrier task: some columns of all samples."""
+
+    cdef void forward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """What is left for a block to do after them."""
+
+    cdef void backward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """Take the place of `backward` likewise."""
 
     cdef void backward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
-        """Take the place of `backward` likewise."""
+        """A barrier task on the way back."""
+
+    cdef void backward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """What is left for a block to do after them."""
 
     cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """All samples of a step have gone forward, and their loss is finite."""
@@ -172,7 +184,7 @@ cdef class Net:
     cdef int chain(self, list layers) except -1:
         """Take the layers, and number their pieces."""
         cdef Layer layer
-        cdef Py_ssize_t number, largest = 0
+        cdef Py_ssize_t number, largest = 0, largest_image = 0
         self.arrays = Arrays.__new__(Arrays)
         self.size = len(layers)
         self.layers = layers
@@ -186,10 +198,20 @@ cdef class Net:
             layer.first_piece = self.pieces
             self.pieces += layer.pieces
             self.waits = self.waits or layer.barrier_tasks > 0
+            self.work += layer.work
+            self.scratch = max(self.scratch, layer.scratch)
+            if layer.scratch > 0:
+                largest_image = max(largest_image, layer.fan_in + layer.fan_out)
             largest = max(largest, layer.weights_size)
         # While the weights of a layer stay in the L2 cache a block is small, so that its activations
         # stay near; weights that do not are fetched anew for every block.
         self.block_size = 48 if largest * <Py_ssize_t>sizeof(real) <= L2_SHARE else 256
+        if largest_image > 0:
+            # Of images as many as stay there.
+            self.block_size = max(
+                min(L2_SHARE // (largest_image * <Py_ssize_t>sizeof(real)), <Py_ssize_t>48),
+                <Py_ssize_t>TILE_ROWS,
+            )
         return 0
 
     cdef Py_ssize_t blocks_of(self, Py_ssize_t rows, int threads) noexcept nogil:
@@ -236,6 +258,8 @@ cdef class Net:
             thread.gradient = workspace.carve_reals(PIECE_ROWS * PIECE_COLUMNS)
             if training:
                 thread.inputs = workspace.carve_reals(PIECE_ROWS * SLICE_ROWS)
+            if training and self.scratch > 0:
+                thread.image = workspace.carve_reals(self.scratch)
             workspace.threads.append(thread)
         if training:
             workspace.targets, workspace.target_row = workspace.carve_rows(below.row), below.row

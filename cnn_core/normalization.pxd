@@ -20,12 +20,16 @@ cdef class NormalizationLayer(Layer):
     # Over the batch, or over the units of a sample.
     cdef bint over_batch
     cdef Units units
+    # Of images: a unit is a channel of every pixel; else 1 pixel.
+    cdef Py_ssize_t channels
+    cdef Py_ssize_t pixels
 
+    cdef Shape shape(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef Shape columns(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil
 
 
 cdef NormalizationLayer normalization_layer(
-    str name, Py_ssize_t units, Py_ssize_t bias, Py_ssize_t mean
+    str name, Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean
 )
 cdef void normalize_columns(
     const real[::1] u, const real[::1] parameters, Units units, Shape shape,

@@ -1,9 +1,8 @@
 # Loops for the other compiled modules: nothing that Python could call.
-from typing import Any, final
+from typing import Any
 
 __pyx_capi__: dict[str, Any]
 
 from .layer import Layer
 
-@final
 class NormalizationLayer(Layer): ...

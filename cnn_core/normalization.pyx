@@ -25,9 +25,15 @@ cdef double EPSILON = 1e-5
 cdef double STATISTICS_MOMENTUM = 0.1
 
 
-@cython.final
 cdef class NormalizationLayer(Layer):
     """The layer of a normalization, with its gain and bias. Over the batch all samples wait for it."""
+
+    cdef Shape shape(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """The pixels of a block, as so many rows."""
+        return Shape(
+            block.top * buffers.row, block.rows * self.pixels, self.channels,
+            buffers.row // self.pixels,
+        )
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         Layer.lay_out(self, workspace, buffers, training)
@@ -35,23 +41,22 @@ cdef class NormalizationLayer(Layer):
             # The inputs become the normalized values, which the way back reads.
             buffers.outputs = workspace.carve_rows(buffers.row)
             buffers.delta = workspace.carve_rows(buffers.row)
-        buffers.spread = workspace.carve_reals(workspace.rows + self.fan_out)
-        buffers.statistics = workspace.carve_reals(2 * self.fan_out)
+        buffers.spread = workspace.carve_reals(workspace.rows * self.pixels + self.channels)
+        buffers.statistics = workspace.carve_reals(2 * self.channels)
         return 0
 
     cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         normalize_rows(
             buffers.inputs, self.arrays.parameters, self.units,
-            block_shape(block, self.fan_out, buffers.row), block.top,
-            buffers.inputs, buffers.spread, buffers.outputs,
+            self.shape(buffers, block), block.top * self.pixels, buffers.inputs, buffers.spread,
+            buffers.outputs,
         )
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         if self.over_batch:
             normalize_by(
                 self.arrays.statistics, self.arrays.parameters, self.units,
-                buffers.inputs, block_shape(block, self.fan_out, buffers.row),
-                buffers.outputs,
+                buffers.inputs, self.shape(buffers, block), buffers.outputs,
             )
         else:
             self.forward(buffers, block)
@@ -59,7 +64,7 @@ cdef class NormalizationLayer(Layer):
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         rows_backward(
             buffers.inputs, buffers.spread, self.arrays.parameters, self.units, buffers.delta,
-            block_shape(block, self.fan_out, buffers.row), block.top, buffers.input_delta,
+            self.shape(buffers, block), block.top * self.pixels, buffers.input_delta,
         )
 
     cdef void forward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
@@ -77,24 +82,24 @@ cdef class NormalizationLayer(Layer):
 
     cdef Shape columns(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
         """All samples of the workspace, the columns of a task."""
-        return columns_from(Shape(0, block.rows, self.fan_out, buffers.row), task * ABREAST)
+        return columns_from(Shape(0, block.rows, self.channels, buffers.row), task * ABREAST)
 
     cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        # One sample has no variance to tell of.
-        if self.over_batch and block.batch_rows > 1:
+        # One value has no variance to tell of.
+        if self.over_batch and block.batch_rows * self.pixels > 1:
             move_averages(
-                buffers.statistics, self.arrays.statistics, self.units.mean, 2 * self.fan_out
+                buffers.statistics, self.arrays.statistics, self.units.mean, 2 * self.channels
             )
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
         return Range(
-            self.units.bias, 1, 2 * self.fan_out, 2 * self.fan_out, self.units.bias,
-            2 * self.fan_out, False,
+            self.units.bias, 1, 2 * self.channels, 2 * self.channels, self.units.bias,
+            2 * self.channels, False,
         )
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         """The gradient of bias and gain, which stand one behind the other, and the step."""
-        cdef Shape shape = block_shape(block, self.fan_out, buffers.row)
+        cdef Shape shape = self.shape(buffers, block)
         cdef Range where = self.range_of(piece)
         if not block.adds:
             self.arrays.gradient[where.start : where.start + where.columns] = 0
@@ -107,17 +112,21 @@ cdef class NormalizationLayer(Layer):
 
 
 cdef NormalizationLayer normalization_layer(
-    str name, Py_ssize_t units, Py_ssize_t bias, Py_ssize_t mean
+    str name, Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean
 ):
-    """Over `units` units, the gain behind the bias, the variances behind the means."""
+    """Of so many channels of each pixel, the gain behind the bias, the variances behind the means.
+
+    Over the batch it is for one pixel; channels.pyx has the one for more.
+    """
     cdef NormalizationLayer layer = NormalizationLayer.__new__(NormalizationLayer)
     if name not in ("batch", "layer"):
         raise ValueError(f"normalization: expected batch or layer, found {name!r}")
     layer.over_batch = name == "batch"
-    layer.fan_in = layer.fan_out = units
+    layer.fan_in = layer.fan_out = channels * pixels
+    layer.channels, layer.pixels = channels, pixels
     layer.pieces = 1
-    layer.barrier_tasks = (units + ABREAST - 1) // ABREAST if layer.over_batch else 0
-    layer.units = Units(bias + units, bias, mean, mean + units)
+    layer.barrier_tasks = (channels + ABREAST - 1) // ABREAST if layer.over_batch else 0
+    layer.units = Units(bias + channels, bias, mean, mean + channels)
     return layer
 
 

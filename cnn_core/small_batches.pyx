@@ -35,7 +35,7 @@ cdef bint can_group(Net net):
     cdef Layer first = net.layers[0]
     return (
         net.plain and type(first) is DenseLayer and (<DenseLayer>first).has_bias and not net.waits
-        and not net.normalizes and first.weights_size >= LEAST_WEIGHTS
+        and not net.normalizes and net.scratch == 0 and first.weights_size >= LEAST_WEIGHTS
     )
 
 

@@ -194,8 +194,26 @@ typedef int64_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
 typedef int32_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
 #endif
 INLINED vector either(vector a, vector b) { return (vector)((lane_bits)a | (lane_bits)b); }
+/* The larger one of each lane; NaN if one of them is. */
+INLINED vector larger(vector a, vector b) {
+    lane_bits is_a = (lane_bits)(b <= a) | (lane_bits)(a != a);
+    return (vector)(((lane_bits)a & is_a) | ((lane_bits)b & ~is_a));
+}
+/* Take what is in the lanes of `rest` where a and b are equal: there is 0 left, and 0 elsewhere. */
+INLINED vector take_where_equal(vector a, vector b, vector *rest) {
+    lane_bits is_equal = (lane_bits)(a == b);
+    vector taken = (vector)((lane_bits)*rest & is_equal);
+    *rest = (vector)((lane_bits)*rest & ~is_equal);
+    return taken;
+}
 #else
 INLINED vector either(vector a, vector b) { return a != 0 ? a : b; }
+INLINED vector larger(vector a, vector b) { return b <= a || a != a ? a : b; }
+INLINED vector take_where_equal(vector a, vector b, vector *rest) {
+    vector taken = a == b ? *rest : 0;
+    *rest = a == b ? 0 : *rest;
+    return taken;
+}
 #endif
 INLINED unsigned lanes_not_zero(vector v) {
 #if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)

@@ -26,9 +26,21 @@ if TYPE_CHECKING:
     from cnn_core.io.container import ModelFileError
     from cnn_core.loading import load
     from cnn_core.model import Model
-    from cnn_core.network import Dense, Embedding, EncodedDense, Huber, Network, Pinball
+    from cnn_core.network import (
+        AvgPool2D,
+        Conv2D,
+        Dense,
+        Embedding,
+        EncodedDense,
+        GlobalAveragePool,
+        Huber,
+        MaxPool2D,
+        Network,
+        Pinball,
+    )
     from cnn_core.nn import NN
     from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
+    from cnn_core.stack import Stack
     from cnn_core.tables import TabularClassifier, TabularRegressor
     from cnn_core.targets import one_hot
     from cnn_core.training import DivergenceError, EpochRecord, Recipe, Validation
@@ -38,8 +50,10 @@ __all__ = [
     "NN",
     "SGD",
     "Adam",
+    "AvgPool2D",
     "Checkpoint",
     "CheckpointError",
+    "Conv2D",
     "DataError",
     "DataNotFoundError",
     "Dense",
@@ -47,11 +61,13 @@ __all__ = [
     "Embedding",
     "EncodedDense",
     "EpochRecord",
+    "GlobalAveragePool",
     "Huber",
     "LearningRates",
     "Lion",
     "MLPClassifier",
     "MLPRegressor",
+    "MaxPool2D",
     "Model",
     "ModelFileError",
     "Nadam",
@@ -60,6 +76,7 @@ __all__ = [
     "RMSprop",
     "Recipe",
     "Rprop",
+    "Stack",
     "TabularClassifier",
     "TabularRegressor",
     "Validation",
@@ -79,8 +96,10 @@ __all__ = [
 # help for NumPy, a program that predicts one row for scikit-learn.
 _NAMES = {
     "Adam": "optimizers",
+    "AvgPool2D": "network",
     "Checkpoint": "io.checkpoint",
     "CheckpointError": "io.checkpoint",
+    "Conv2D": "network",
     "DataError": "data",
     "DataNotFoundError": "data",
     "Dense": "network",
@@ -88,11 +107,13 @@ _NAMES = {
     "EncodedDense": "network",
     "DivergenceError": "training",
     "EpochRecord": "training",
+    "GlobalAveragePool": "network",
     "Huber": "network",
     "LearningRates": "training.lr_finder",
     "Lion": "optimizers",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "MaxPool2D": "network",
     "Model": "model",
     "ModelFileError": "io.container",
     "NN": "nn",
@@ -103,6 +124,7 @@ _NAMES = {
     "Recipe": "training",
     "Rprop": "optimizers",
     "SGD": "optimizers",
+    "Stack": "stack",
     "TabularClassifier": "tables",
     "TabularRegressor": "tables",
     "Validation": "training",

@@ -18,11 +18,16 @@ from cnn_core.layers import (
     NORMALIZATIONS,
     STATISTICS_MOMENTUM,
     Activation,
+    AvgPool2D,
+    Conv2D,
     Dense,
     Embedding,
     EncodedDense,
+    GlobalAveragePool,
+    ImageLayer,
     LayerArrays,
     LayerDescription,
+    MaxPool2D,
     Normalization,
 )
 from cnn_core.losses import LOSSES, NEEDED_ACTIVATION, Huber, Loss, LossName, Pinball
@@ -51,16 +56,20 @@ __all__ = [
     "RULES",
     "STATISTICS_MOMENTUM",
     "Activation",
+    "AvgPool2D",
     "ByteArray",
+    "Conv2D",
     "Dense",
     "Embedding",
     "EncodedDense",
     "FloatArray",
+    "GlobalAveragePool",
     "Huber",
     "IndexArray",
     "LayerArrays",
     "Loss",
     "LossName",
+    "MaxPool2D",
     "Network",
     "Normalization",
     "Pinball",
@@ -170,11 +179,7 @@ class Network:
             raise TypeError(f"optimizer: expected one of {known}, found {self.optimizer!r}")
         set_checked(self, _factor, "input_scale")
         for number, (below, above) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
-            if below.fan_out != above.fan_in:
-                raise ValueError(
-                    f"layer {number + 1} expects {above.fan_in} inputs, "
-                    f"but layer {number} has {below.fan_out} units"
-                )
+            self._check_sizes(number, below, above)
             if below.activation in LAST_LAYER_ACTIVATIONS:
                 raise ValueError(
                     f"layer {number}: {below.activation} belongs in the last layer alone"
@@ -184,6 +189,22 @@ class Network:
         self._check_last_layer()
         self._check_step()
         self._check_rule()
+
+    @staticmethod
+    def _check_sizes(number: int, below: LayerDescription, above: LayerDescription) -> None:
+        """Refuse a layer that takes other values than those of layer `number` below it."""
+        if isinstance(below, ImageLayer) and isinstance(above, ImageLayer):
+            if below.output_shape != above.input_shape:
+                raise ValueError(
+                    f"layer {number + 1} ({type(above).__name__}) expects images of the shape "
+                    f"{above.input_shape}, but layer {number} ({type(below).__name__}) has "
+                    f"{below.output_shape}"
+                )
+        elif below.fan_out != above.fan_in:
+            raise ValueError(
+                f"layer {number + 1} expects {above.fan_in} inputs, "
+                f"but layer {number} has {below.fan_out} units"
+            )
 
     def _check_places(self) -> None:
         """Refuse a layer that stands where its kind does not belong."""
@@ -290,7 +311,10 @@ class Network:
             If no whole number of rows fits, or if the exact rule finds another number than 1.
         """
         units = self.n_parameters(1) - self.n_parameters(0)
-        rows, rest = divmod(n_parameters - self.n_parameters(0), units)
+        # Without any bias, as in a network of pools alone, one row fits as well as any other.
+        rows, rest = (
+            divmod(n_parameters - self.n_parameters(0), units) if units else (1, n_parameters)
+        )
         if rest or rows < 0 or (self.rule == "exact" and rows != 1):
             raise ValueError(
                 f"this network has {self.n_parameters()} parameters (rule {self.rule!r}), "

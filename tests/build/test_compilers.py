@@ -33,20 +33,24 @@ def functions_of(objects: list[Path]) -> set[str]:
     return {line.split()[-1].partition(".")[0] for line in lines if re.search(r" [tT] ", line)}
 
 
+@pytest.mark.parametrize(
+    ("module", "function"), [("dense", "product"), ("patches", "gathered_product")]
+)
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_every_inline_function_of_the_dense_layer_is_inlined_at_every_level(
-    compiler, source_tree, tmp_path
+def test_every_inline_function_of_a_product_is_inlined_at_every_level(
+    compiler, module, function, source_tree, tmp_path
 ):
     # A register tile that is called instead takes three times as long; no other test would notice.
-    source = (source_tree / "cnn_core" / "dense.pyx").read_text()
+    source = (source_tree / "cnn_core" / f"{module}.pyx").read_text()
     inline = set(re.findall(r"^cdef inline .*?(\w+)\(", source, re.MULTILINE))
     assert "tile" in inline
-    tree = tree_built_with(compiler, r"\.dense$", source_tree, tmp_path / "tree")
-    objects = sorted(tree.glob("build/**/dense.o"))
+    tree = tree_built_with(compiler, rf"\.{module}$", source_tree, tmp_path / "tree")
+    objects = sorted(tree.glob(f"build/**/{module}.o"))
     functions = functions_of(objects)
     # The module's name stands behind the number of its letters.
-    assert len(objects) == len([name for name in functions if name.endswith("5dense_product")]) > 0
-    left = {name for name in functions for part in inline if name.endswith(f"5dense_{part}")}
+    prefix = f"{len(module)}{module}_"
+    assert len(objects) == len([name for name in functions if name.endswith(prefix + function)]) > 0
+    left = {name for name in functions for part in inline if name.endswith(prefix + part)}
     assert left == set()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnn_core.contracts import Kernels
-from cnn_core.network import ACTIVATIONS
+from cnn_core.network import ACTIVATIONS, Conv2D, MaxPool2D
 from cnn_core.optimizers import Adam
 
 OPERATIONS = sorted(name for name in vars(Kernels) if not name.startswith("_"))
@@ -25,9 +25,15 @@ def unset(shape, dtype):
     return np.full(shape, np.nan, dtype)
 
 
+# 4 by 3 pixels of 2 channels: 24 values; 36 or 12 come out.
+CONVOLUTION = Conv2D((4, 3, 2), 3)
+POOL = MaxPool2D((4, 3, 2), 2, 1)
+
+
 def well_formed_call(operation, dtype, rng):
     """The arguments of a correct call, by name."""
     x, weights = normal(rng, (4, 6), dtype), normal(rng, (6, 5), dtype)
+    images, kernels = normal(rng, (4, 24), dtype), normal(rng, (18, 3), dtype)
     units = rng.random((4, 5)).astype(dtype)
     out = unset((4, 5), dtype)
     return {
@@ -39,6 +45,27 @@ def well_formed_call(operation, dtype, rng):
             "grad_weights": unset((6, 5), dtype),
             "grad_bias": unset(5, dtype),
             "grad_x": unset((4, 6), dtype),
+        },
+        "convolve": {
+            "layer": CONVOLUTION,
+            "x": images,
+            "weights": kernels,
+            "out": unset((4, 36), dtype),
+        },
+        "convolve_backward": {
+            "layer": CONVOLUTION,
+            "x": images,
+            "weights": kernels,
+            "delta": normal(rng, (4, 36), dtype),
+            "grad_weights": unset((18, 3), dtype),
+            "grad_x": unset((4, 24), dtype),
+        },
+        "pool": {"layer": POOL, "x": images, "out": unset((4, 12), dtype)},
+        "pool_backward": {
+            "layer": POOL,
+            "x": images,
+            "grad_out": normal(rng, (4, 12), dtype),
+            "grad_x": unset((4, 24), dtype),
         },
         "activate": {"activation": "tanh", "z": units, "out": out},
         "activation_backward": {
@@ -107,6 +134,8 @@ def well_formed_call(operation, dtype, rng):
 def outputs_of(operation):
     return {
         "dense_backward": ("grad_weights", "grad_bias", "grad_x"),
+        "convolve_backward": ("grad_weights", "grad_x"),
+        "pool_backward": ("grad_x",),
         "loss": (),
         "update": ("parameters", "moments"),
         "normalize": ("normal", "spread", "z"),

@@ -38,7 +38,7 @@ FLOORS = (
     ("backends",),
     ("initializers", "settings", "targets", "tolerances"),
     ("arrays", "network"),
-    ("losses", "optimizers"),
+    ("losses", "optimizers", "stack"),
     ("class_targets", "layers", "outputs", "sparse"),
     ("containers", "exclusive", "files", "interrupts", "standardization", "types", "validation"),
     ("_native", "_version"),

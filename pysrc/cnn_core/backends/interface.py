@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.class_targets import Targets
-from cnn_core.layers import Activation, Normalization
+from cnn_core.layers import Activation, Conv2D, ImageLayer, Normalization
 from cnn_core.losses import Loss
 from cnn_core.optimizers import Optimizer
 from cnn_core.sparse import Samples
@@ -59,6 +59,51 @@ class Kernels(Protocol):
 
         Shapes: x and grad_x (n, fan_in), weights and grad_weights (fan_in, fan_out),
         delta (n, fan_out), grad_bias (fan_out,).
+        """
+
+    def convolve(self, layer: Conv2D, x: FloatArray, weights: FloatArray, out: FloatArray) -> None:
+        """``out`` = the convolution of the images `x`, without a bias.
+
+        A patch is what a pixel of the output is computed from, the pixels under the kernel, in the
+        order (row, column, channel). With the patches of all pixels of all samples as rows,
+        ``out = patches @ weights``, for each group with its own channels; see `Conv2D`.
+
+        Shapes: x (n, layer.fan_in), weights layer.weights_shape, out (n, layer.fan_out).
+        """
+
+    def convolve_backward(
+        self,
+        layer: Conv2D,
+        x: FloatArray,
+        weights: FloatArray,
+        delta: FloatArray,
+        grad_weights: FloatArray | None = None,
+        grad_x: FloatArray | None = None,
+    ) -> None:
+        """From dloss/dout, `delta`, the gradients; an output that is None is not computed.
+
+        ``grad_weights = patches.T @ delta``; in `grad_x` each pixel has the sum over the patches
+        that it is in of ``delta @ weights.T``.
+
+        Shapes: as for `convolve`, delta (n, layer.fan_out), grad_weights like weights, grad_x
+        like x.
+        """
+
+    def pool(self, layer: ImageLayer, x: FloatArray, out: FloatArray) -> None:
+        """``out`` = the largest value, or the mean, of each window of each channel of `x`.
+
+        NaN in a window gives NaN. Shapes: x (n, layer.fan_in), out (n, layer.fan_out).
+        """
+
+    def pool_backward(
+        self, layer: ImageLayer, x: FloatArray, grad_out: FloatArray, grad_x: FloatArray
+    ) -> None:
+        """``grad_x`` = dloss/dx from dloss/dout, `grad_out`.
+
+        In a window the first of the largest values has all of it, row by row; or each value its
+        equal share. Windows that overlap add up.
+
+        Shapes: x and grad_x (n, layer.fan_in), grad_out (n, layer.fan_out).
         """
 
     def activate(self, activation: Activation, z: FloatArray, out: FloatArray) -> None:

@@ -24,6 +24,13 @@ from cnn_core.layers.base import (
 from cnn_core.layers.dense import Dense
 from cnn_core.layers.embedding import MOST_CODES, Embedding
 from cnn_core.layers.encoded import ENCODINGS, EncodedDense, Encoding
+from cnn_core.layers.images import (
+    AvgPool2D,
+    Conv2D,
+    GlobalAveragePool,
+    ImageLayer,
+    MaxPool2D,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -36,17 +43,24 @@ __all__ = [
     "NORMALIZATIONS",
     "STATISTICS_MOMENTUM",
     "Activation",
+    "AvgPool2D",
+    "Conv2D",
     "Dense",
     "Embedding",
     "EncodedDense",
     "Encoding",
+    "GlobalAveragePool",
+    "ImageLayer",
     "LayerArrays",
     "LayerBase",
     "LayerDescription",
+    "MaxPool2D",
     "Normalization",
 ]
 
-LayerDescription: TypeAlias = Dense | Embedding | EncodedDense
+LayerDescription: TypeAlias = (
+    Dense | Embedding | EncodedDense | Conv2D | MaxPool2D | AvgPool2D | GlobalAveragePool
+)
 # The registry of kinds of layers, by the names that files have for them.
 LAYERS: dict[str, type[LayerDescription]] = {
     kind.__name__: kind for kind in get_args(LayerDescription)

@@ -10,15 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core import backends, tolerances
+from cnn_core.backends.numpy.images import convolved, input_gradient, weight_gradient
 from cnn_core.network import (
     ACTIVATIONS,
     LOSSES,
     NEEDED_ACTIVATION,
     NORMALIZATIONS,
     Activation,
+    AvgPool2D,
+    Conv2D,
     Dense,
     FloatArray,
+    GlobalAveragePool,
     Loss,
+    MaxPool2D,
     Network,
     Normalization,
 )
@@ -105,6 +110,78 @@ def dense_cases(inputs: Inputs) -> Iterator[Case]:
         backward,
         lambda _: [of_sum(x.T, delta), of_sum(ones, delta)[0], of_sum(delta, weights.T)],
     )
+
+
+def image_cases(inputs: Inputs) -> Iterator[Case]:
+    """Yield convolutions and pools, forward and backward."""
+    layers = {
+        "same": Conv2D((9, 8, 3), 20),
+        "valid, stride 2": Conv2D((9, 8, 4), 6, 5, 2, "valid"),
+        "groups": Conv2D((9, 8, 4), 6, groups=2),
+    }
+    for title, layer in layers.items():
+        yield from convolution_pair(inputs, title, layer)
+    for pool in (MaxPool2D((9, 8, 20), 3, 2), AvgPool2D((9, 8, 3)), GlobalAveragePool((9, 8, 3))):
+        yield from pool_pair(inputs, pool)
+
+
+def convolution_pair(inputs: Inputs, title: str, layer: Conv2D) -> Iterator[Case]:
+    """Yield one convolution, forward and backward."""
+    arrays = inputs.normal(8, layer.fan_in), inputs.normal(*layer.weights_shape)
+    delta = inputs.normal(8, layer.fan_out)
+    slack = 2 * tolerances.SUM_SLACK * inputs.eps
+
+    def forward(backend: backends.Backend) -> Arrays:
+        out = inputs.empty(8, layer.fan_out)
+        inputs.kernels(backend).convolve(layer, *arrays, out)
+        return (out,)
+
+    def backward(backend: backends.Backend) -> Arrays:
+        outs = inputs.empty(*layer.weights_shape), inputs.empty(8, layer.fan_in)
+        inputs.kernels(backend).convolve_backward(layer, *arrays, delta, *outs)
+        return outs
+
+    patch, pixels = layer.weights_shape[0], 8 * layer.fan_out // layer.channels
+    # The sums of the terms' magnitudes.
+    x, weights = (np.abs(array).astype(np.float64) for array in arrays)
+    wide = np.abs(delta).astype(np.float64)
+    reach = layer.kernel**2 * layer.channels
+    yield Case(
+        "convolve",
+        title,
+        forward,
+        lambda _: [slack * (patch + 2) * convolved(layer, x, weights)],
+    )
+    yield Case(
+        "convolve_backward",
+        title,
+        backward,
+        lambda _: [
+            slack * (pixels + 2) * weight_gradient(layer, x, wide),
+            slack * (reach + 2) * input_gradient(layer, weights, wide),
+        ],
+    )
+
+
+def pool_pair(inputs: Inputs, layer: MaxPool2D | AvgPool2D | GlobalAveragePool) -> Iterator[Case]:
+    """Yield one pool, forward and backward."""
+    x, grad_out = inputs.normal(8, layer.fan_in), inputs.normal(8, layer.fan_out)
+
+    def forward(backend: backends.Backend) -> Arrays:
+        out = inputs.empty(8, layer.fan_out)
+        inputs.kernels(backend).pool(layer, x, out)
+        return (out,)
+
+    def backward(backend: backends.Backend) -> Arrays:
+        out = inputs.empty(8, layer.fan_in)
+        inputs.kernels(backend).pool_backward(layer, x, grad_out, out)
+        return (out,)
+
+    title = type(layer).__name__
+    # The mean of up to 72 values of about 1, and sums of a few shares.
+    allowed = 2 * tolerances.SUM_SLACK * 72 * inputs.eps
+    yield Case("pool", title, forward, lambda _: [allowed])
+    yield Case("pool_backward", title, backward, lambda _: [allowed * 5])
 
 
 def activation_cases(inputs: Inputs) -> Iterator[Case]:
@@ -277,13 +354,22 @@ def random_cases(inputs: Inputs) -> Iterator[Case]:
 
 
 def training_cases(inputs: Inputs) -> Iterator[Case]:
-    """Yield three networks, each trained for two epochs."""
+    """Yield four networks, each trained for two epochs."""
     # Why this epsilon: see `tolerances.TRAJECTORY_EPS`.
     adam = Adam(epsilon=0.01, weight_decay=0.1)
     networks = {
         "sigmoid, SGD": Network((Dense(20, 33), Dense(33, 3))),
         "tanh, softmax, Adam": Network(
             (Dense(20, 33, "tanh", dropout=0.2), Dense(33, 3, "softmax")), "cross_entropy", adam
+        ),
+        "convolution, batch norm, Adam": Network(
+            (
+                Conv2D((5, 4, 1), 6, normalization="batch", activation="silu"),
+                AvgPool2D((5, 4, 6), normalization="batch", activation="tanh"),
+                Dense(24, 3, "softmax"),
+            ),
+            "cross_entropy",
+            adam,
         ),
         "batch norm, SiLU, Adam": Network(
             (Dense(20, 33, "silu", normalization="batch"), Dense(33, 3, "softmax")),
@@ -319,6 +405,7 @@ def cases(inputs: Inputs) -> Iterator[Case]:
     """Yield everything that is compared."""
     for group in (
         dense_cases,
+        image_cases,
         activation_cases,
         loss_cases,
         normalization_cases,

@@ -12,10 +12,24 @@ import numpy.typing as npt
 
 from cnn_core.backends.numpy.activations import ACTIVATE, BACKWARD
 from cnn_core.backends.numpy.checks import require, require_known, require_vector, require_whole
+from cnn_core.backends.numpy.images import (
+    convolved,
+    input_gradient,
+    pooled,
+    pooled_backward,
+    weight_gradient,
+)
 from cnn_core.backends.numpy.losses import LOSS, delta_of, key_of
 from cnn_core.backends.numpy.normalization import AXIS, normalized, normalized_backward
 from cnn_core.backends.numpy.optimizers import UPDATE
 from cnn_core.backends.numpy.random import philox
+from cnn_core.layers import (
+    AvgPool2D,
+    Conv2D,
+    GlobalAveragePool,
+    ImageLayer,
+    MaxPool2D,
+)
 from cnn_core.network import EPSILON, Activation, FloatArray, Loss, Normalization, Pinball
 from cnn_core.optimizers import Optimizer
 
@@ -56,6 +70,70 @@ def dense_backward(
         if grad_x is not None:
             require("grad_x", grad_x, x.shape, x, written=True)
             np.matmul(delta, weights.T, out=grad_x)
+
+
+def convolve(layer: Conv2D, x: FloatArray, weights: FloatArray, out: FloatArray) -> None:
+    """``out`` = the convolution of the images `x`, without a bias."""
+    _require_convolution(layer, x, weights)
+    require("out", out, (len(x), layer.fan_out), x, written=True)
+    with np.errstate(all="ignore"):
+        out[:] = convolved(layer, x, weights)
+
+
+def convolve_backward(
+    layer: Conv2D,
+    x: FloatArray,
+    weights: FloatArray,
+    delta: FloatArray,
+    grad_weights: FloatArray | None = None,
+    grad_x: FloatArray | None = None,
+) -> None:
+    """From dloss/dout, `delta`, the gradients of weights and `x`, each if asked for."""
+    _require_convolution(layer, x, weights)
+    require("delta", delta, (len(x), layer.fan_out), x)
+    with np.errstate(all="ignore"):
+        if grad_weights is not None:
+            require("grad_weights", grad_weights, weights.shape, x, written=True)
+            grad_weights[:] = weight_gradient(layer, x, delta)
+        if grad_x is not None:
+            require("grad_x", grad_x, x.shape, x, written=True)
+            grad_x[:] = input_gradient(layer, weights, delta)
+
+
+def pool(layer: ImageLayer, x: FloatArray, out: FloatArray) -> None:
+    """``out`` = the largest value or the mean of each window of the images `x`."""
+    _require_pool(layer, x)
+    require("out", out, (len(x), layer.fan_out), x, written=True)
+    with np.errstate(all="ignore"):
+        out[:] = pooled(layer, x)
+
+
+def pool_backward(
+    layer: ImageLayer, x: FloatArray, grad_out: FloatArray, grad_x: FloatArray
+) -> None:
+    """``grad_x`` = dloss/dx from dloss/dout, `grad_out`."""
+    _require_pool(layer, x)
+    require("grad_out", grad_out, (len(x), layer.fan_out), x)
+    require("grad_x", grad_x, x.shape, x, written=True)
+    with np.errstate(all="ignore"):
+        grad_x[:] = pooled_backward(layer, x, grad_out)
+
+
+def _require_convolution(layer: Conv2D, x: FloatArray, weights: FloatArray) -> None:
+    if not isinstance(layer, Conv2D):
+        raise TypeError(f"layer: expected Conv2D, found {layer!r}")
+    require("x", x, None, x)
+    require("x", x, (len(x), layer.fan_in), x)
+    require("weights", weights, layer.weights_shape, x)
+
+
+def _require_pool(layer: ImageLayer, x: FloatArray) -> None:
+    if not isinstance(layer, MaxPool2D | AvgPool2D | GlobalAveragePool):
+        raise TypeError(
+            f"layer: expected MaxPool2D, AvgPool2D or GlobalAveragePool, found {layer!r}"
+        )
+    require("x", x, None, x)
+    require("x", x, (len(x), layer.fan_in), x)
 
 
 def activate(activation: Activation, z: FloatArray, out: FloatArray) -> None:

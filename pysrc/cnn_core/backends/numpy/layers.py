@@ -7,12 +7,19 @@ its signal, (n, fan_out).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from cnn_core.backends.numpy import kernels
 from cnn_core.backends.numpy.normalization import AXIS
-from cnn_core.layers import LayerDescription
+from cnn_core.layers import (
+    AvgPool2D,
+    Conv2D,
+    GlobalAveragePool,
+    LayerDescription,
+    MaxPool2D,
+)
 from cnn_core.network import (
     STATISTICS_MOMENTUM,
     Dense,
@@ -268,11 +275,123 @@ class EncodedLayer(Layer):
         super().multiply_backward(self._encode(x), grad_u, None)
 
 
+class ImagesLayer(Layer):
+    """What the layers for images have in common.
+
+    Bias and normalization treat the pixels of all samples as those of a dense layer treat samples.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        description: Conv2D | MaxPool2D | AvgPool2D | GlobalAveragePool,
+        parameters: LayerArrays,
+        gradients: LayerArrays,
+        statistics: tuple[FloatArray, FloatArray] | None = None,
+    ) -> None:
+        super().__init__(number, description, parameters, gradients, statistics)
+        self._channels = description.output_channels
+        self._drops_channels = description.spatial_dropout
+
+    def affine(self, x: FloatArray) -> FloatArray:
+        """Return the pre-activation for `x` in a step of training."""
+        if self.normalizer is None:
+            return self.affine_for_prediction(x)
+        u = self.multiply(x)
+        return self.normalizer.forward(self._pixels(u)).reshape(u.shape)
+
+    def affine_for_prediction(self, x: FloatArray) -> FloatArray:
+        """Return the pre-activation for `x` in a prediction."""
+        u = self.multiply(x)
+        if self.normalizer is not None:
+            return self.normalizer.predict(self._pixels(u)).reshape(u.shape)
+        if self.bias.size:
+            u = (self._pixels(u) + self.bias).reshape(u.shape)
+        return u
+
+    def drop(self, seed: int, step: int, values: FloatArray) -> FloatArray:
+        """Apply the dropout of this step, to single values or to whole channels of a sample."""
+        if not (self.rate and self._drops_channels):
+            return super().drop(seed, step, values)
+        mask = np.ones((len(values), self._channels), values.dtype)
+        kernels.dropout(self.rate, seed, step, self.number, mask, mask)
+        images = values.reshape(len(values), -1, self._channels)
+        mask = mask[:, np.newaxis]
+        return np.where(mask, images * mask, mask).reshape(values.shape)
+
+    def backward(
+        self, x: FloatArray, a: FloatArray, signal: FloatArray, grad_x: FloatArray | None
+    ) -> None:
+        """Fill the gradients of the parameters and, if asked for, the one with respect to `x`."""
+        grad_u = signal
+        if self.normalizer is not None:
+            grad_u = self.normalizer.backward(self._pixels(signal)).reshape(signal.shape)
+        elif self.bias.size:
+            self._pixels(signal).sum(axis=0, out=self.grad_bias)
+        self.multiply_backward(x, grad_u, grad_x)
+
+    def _pixels(self, values: FloatArray) -> FloatArray:
+        """Return the values of all samples, a row for each pixel."""
+        return values.reshape(-1, self._channels)
+
+
+class ConvolutionLayer(ImagesLayer):
+    """A dense layer of the pixels around each pixel."""
+
+    def __init__(self, number: int, description: Conv2D, *arrays: Any) -> None:
+        super().__init__(number, description, *arrays)
+        self._description = description
+
+    def multiply(self, x: FloatArray) -> FloatArray:
+        """Return the convolution of `x`, without a bias."""
+        u = np.empty((len(x), self._description.fan_out), x.dtype)
+        kernels.convolve(self._description, x, self.weights, u)
+        return u
+
+    def multiply_backward(
+        self, x: FloatArray, grad_u: FloatArray, grad_x: FloatArray | None
+    ) -> None:
+        """Fill the gradient of the weights and, if asked for, the one with respect to `x`."""
+        kernels.convolve_backward(
+            self._description, x, self.weights, grad_u, self.grad_weights, grad_x
+        )
+
+
+class PoolLayer(ImagesLayer):
+    """The largest value or the mean of each window."""
+
+    def __init__(
+        self,
+        number: int,
+        description: MaxPool2D | AvgPool2D | GlobalAveragePool,
+        *arrays: Any,
+    ) -> None:
+        super().__init__(number, description, *arrays)
+        self._description = description
+
+    def multiply(self, x: FloatArray) -> FloatArray:
+        """Return what the windows of `x` give."""
+        u = np.empty((len(x), self._description.fan_out), x.dtype)
+        kernels.pool(self._description, x, u)
+        return u
+
+    def multiply_backward(
+        self, x: FloatArray, grad_u: FloatArray, grad_x: FloatArray | None
+    ) -> None:
+        """Fill the gradient with respect to `x` if asked for; there are no weights."""
+        if grad_x is not None:
+            kernels.pool_backward(self._description, x, grad_u, grad_x)
+
+
 # The class of each kind in `cnn_core.layers.LAYERS`.
 _CLASSES: dict[type[LayerDescription], Callable[..., Layer]] = {
     Dense: Layer,
     Embedding: EmbeddingLayer,
     EncodedDense: EncodedLayer,
+    Conv2D: ConvolutionLayer,
+    MaxPool2D: PoolLayer,
+    AvgPool2D: PoolLayer,
+    GlobalAveragePool: PoolLayer,
 }
 
 

@@ -1,0 +1,31 @@
+"""Pooling: the largest value or the mean of each window. How: pooling.pyx."""
+
+from .layer cimport Layer
+from .scalar cimport real
+
+
+cdef struct Windows:
+    # Windows of an image without gaps: of the output rows, columns and channels; height and width of a
+    # window, and pixels from one to the next; values of a row of the image.
+    Py_ssize_t rows
+    Py_ssize_t columns
+    Py_ssize_t channels
+    Py_ssize_t height
+    Py_ssize_t width
+    Py_ssize_t step
+    Py_ssize_t line
+    # What a value of a window counts in the mean.
+    real share
+
+
+cdef class PoolLayer(Layer):
+    # Whether it takes the largest value, or the mean.
+    cdef bint takes_largest
+    cdef Windows windows
+
+    # One sample.
+    cdef void pool(self, const real *x, real *out) noexcept nogil
+    cdef void pool_backward(self, const real *x, const real *delta, real *out) noexcept nogil
+
+
+cdef PoolLayer pool_layer(description)
