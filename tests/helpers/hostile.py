@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import struct
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -75,7 +76,26 @@ _CSV = (
 
 def _models() -> tuple[bytes, ...]:
     golden = sorted(GOLDEN.glob("*_version_*.safetensors"))
-    return (*(path.read_bytes() for path in golden), *_checkpoints())
+    return (*(path.read_bytes() for path in golden), *_checkpoints(), *_tables())
+
+
+def _tables() -> tuple[bytes, ...]:
+    """Learners of tables with a column of each kind."""
+    table = {
+        "x": [*np.arange(29.0), None],
+        "c": ["a", "b", None] * 10,
+        "d": np.arange(30).astype("datetime64[D]"),
+    }
+    settings = {"n_members": 1, "max_steps": 1, "n_bins": 3, "hidden_layer_sizes": 2}
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in (cnn_core.TabularClassifier, cnn_core.TabularRegressor):
+            path = Path(folder) / "learner"
+            kind("best", **settings, random_state=0, backend="numpy").fit(
+                table, np.arange(30) % 3
+            ).save(path)
+            found.append(path.read_bytes())
+    return tuple(found)
 
 
 def _checkpoints() -> tuple[bytes, ...]:
@@ -101,6 +121,13 @@ def sealed(data: bytes) -> bytes:
 def load_and_use(path: Path) -> Any:
     """Read a model and let it predict: what was read must be of use, not only be an object."""
     loaded = cnn_core.load(path, backend="numpy")
+    if isinstance(loaded, cnn_core.TabularClassifier | cnn_core.TabularRegressor):
+        nothing = {str(name): [None] * 2 for name in range(loaded.n_features_in_)}
+        vars(loaded).pop("feature_names_in_", None)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* was fitted without feature names")
+            loaded.predict(nothing)
+        return loaded
     model = getattr(loaded, "model_", loaded)
     inputs = loaded.input_neurons if isinstance(loaded, cnn_core.NN) else model.network.n_inputs
     # Weights that overflow, or are none, predict what they predict.

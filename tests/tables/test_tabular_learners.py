@@ -122,6 +122,10 @@ def test_groups_are_held_out_together_and_time_goes_on() -> None:
     learner = regressor(n_members=4, cv=4).fit(TABLE, PRICES, groups=groups)
     for held_out in learner._held_out:
         assert len(held_out) == 10 * len(set(groups[held_out]))
+    few = regressor().fit(TABLE, PRICES, groups=np.arange(N) % 2)
+    assert [len(rows) for rows in few._held_out] == [N // 2] * 3
+    with pytest.raises(ValueError, match="at least as many groups as folds, 2, found 1"):
+        regressor().fit(TABLE, PRICES, groups=["all"] * N)
     in_time = regressor(cv="time").fit(TABLE, PRICES)
     assert np.isnan(in_time.oof_prediction_[: N // 2]).all()
     assert np.isfinite(in_time.oof_prediction_[N // 2 :]).all()

@@ -175,8 +175,12 @@ class BaseTable(BaseEstimator, ABC):
         if not isinstance(plan.cv, int | str):
             folds = folds_for(plan.cv, plan.n_members, n_rows, random, data=(y, groups))
             return kept_of(folds, kept, n_rows)
+        cv = plan.cv
+        if self.cv is None and numbers is not None:
+            # One group alone is refused.
+            cv = max(2, min(cv, len(np.unique(numbers[kept]))))
         return folds_for(
-            plan.cv,
+            cv,
             plan.n_members,
             len(kept),
             random,

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.io.fields import Fields
+from cnn_core.layers import Encoding
 from cnn_core.tables.columns import Feature
 from cnn_core.tables.scaling import NumberScale, scale_of
 from cnn_core.tables.views import View
-
-Encoding: TypeAlias = Literal["number", "pieces", "codes"]
-# What a network is given of a category whose level it does not know.
-_NO_LEVEL = -1
 
 
 @dataclass(frozen=True, eq=False)

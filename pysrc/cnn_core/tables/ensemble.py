@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.layers import Dense, LayerDescription
+from cnn_core.layers import Dense, EncodedDense, LayerDescription
 from cnn_core.model import Model
 from cnn_core.network import Network
 from cnn_core.optimizers import SGD, Adam
 from cnn_core.tables.columns import Feature
-from cnn_core.tables.dense import expanded
 from cnn_core.tables.encoder import Encoder
 from cnn_core.tables.tasks import Predictions, TableTask
 from cnn_core.tables.views import View
@@ -37,7 +36,7 @@ def network_of(view: View, encoder: Encoder, task: TableTask) -> Network:
                 "normalization": view.normalization,
             }
         if number == 0:
-            layers.append(Dense(sum(encoder.sizes), units, **settings))
+            layers.append(EncodedDense(encoder.encodings, encoder.sizes, units, **settings))
         else:
             layers.append(Dense(sizes[number - 1], units, **settings))
     return Network(
@@ -96,12 +95,11 @@ class Bag:
 
     def outputs(self, model: Model, features: list[Feature]) -> FloatArray:
         """Return the outputs of one of the networks."""
-        matrix = self.encoder.encode(features)
-        return model.predict(expanded(matrix, self.encoder.encodings, self.encoder.sizes))
+        return model.predict(self.encoder.encode(features))
 
     def mean(self, features: list[Feature], task: TableTask) -> Predictions:
         """Return the mean of the networks' addends."""
-        matrix = expanded(self.encoder.encode(features), self.encoder.encodings, self.encoder.sizes)
+        matrix = self.encoder.encode(features)
         total = task.addends(self.models[0].predict(matrix))
         for model in self.models[1:]:
             total += task.addends(model.predict(matrix))

@@ -10,7 +10,6 @@ from cnn_core.tables.views import View
 
 Quality: TypeAlias = Literal["fast", "balanced", "best"]
 
-N_FOLDS = 5
 # Below so many rows none is held out: every network learns from all of them.
 LEAST_ROWS_FOR_FOLDS = 10
 _LEAST_BATCH, _MOST_BATCH, _BATCHES = 32, 256, 40
@@ -24,12 +23,12 @@ class Preset:
     ----------
     views : tuple of View
         One bag of networks for each.
-    members : int
-        Networks of a bag; networks beyond the folds see other folds.
+    folds : int
+        As many as there are networks in a bag.
     """
 
     views: tuple[View, ...]
-    members: int = N_FOLDS
+    folds: int = 5
 
 
 # Above so many rows a network takes more steps, in the proportion of the root of the rows.
@@ -38,10 +37,10 @@ _MOST_STEPS = 8000
 # Of a network that learns from all rows, where nothing says when to stop.
 _STEPS_WITHOUT_FOLDS = 200
 
-_BALANCED = View(activation="relu", bins=32, steps=2000, averaging=0.995)
+_BALANCED = View(activation="relu", bins=32, steps=2000, averaging=0.995, dropout=0.0)
 _PRESETS: dict[Quality, Preset] = {
     "fast": Preset((replace(_BALANCED, activation="silu"),)),
-    "balanced": Preset((_BALANCED,)),
+    "balanced": Preset((_BALANCED,), folds=8),
     "best": Preset(
         (
             _BALANCED,

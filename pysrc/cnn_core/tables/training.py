@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.members import Member, TrainedMember, train_members
 from cnn_core.model import Model
 from cnn_core.network import Network
 from cnn_core.tables.blending import greedy_shares
 from cnn_core.tables.columns import Feature
-from cnn_core.tables.dense import expanded
 from cnn_core.tables.encoder import Encoder
 from cnn_core.tables.ensemble import Bag, Ensemble, network_of
 from cnn_core.tables.folds import Fold
-from cnn_core.tables.members import Member, TrainedMember, train_members
 from cnn_core.tables.recipe import batch_size_for
 from cnn_core.tables.tasks import Predictions, TableTask
 from cnn_core.tables.views import View
@@ -137,7 +136,7 @@ def _members(
 ) -> list[Member]:
     """Return what the networks of a view are and learn from, one for each fold."""
     network = network_of(view, encoder, task)
-    matrix = expanded(encoder.encode(table.features), encoder.encodings, encoder.sizes)
+    matrix = encoder.encode(table.features)
     targets, smoothed = task.targets(table.y), task.targets(table.y, view.smoothing)
     zeros = encoder.pieces() if view.zero_pieces else []
     members = []
@@ -165,6 +164,7 @@ def _recipe(view: View, fold: Fold) -> Recipe:
     held_out = bool(len(fold.held_out))
     return Recipe(
         epochs=-(-view.steps // steps_of_epoch),
+        max_steps=view.steps,
         batch_size=batch_size,
         learning_rate=view.learning_rate,
         schedule=OneCycle(),

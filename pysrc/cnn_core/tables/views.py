@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from cnn_core.io.fields import Fields
 from cnn_core.layers import HIDDEN_ACTIVATIONS, NORMALIZATIONS, Activation, Normalization
-from cnn_core.validation import positive, require_known, share, whole
+from cnn_core.validation import at_least_0, flag, positive, require_known, share, whole
 
 Scaling: TypeAlias = Literal["robust", "quantile"]
 SCALINGS: tuple[Scaling, ...] = ("robust", "quantile")
@@ -56,6 +56,9 @@ class View:
     zero_pieces: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.hidden, tuple | list):
+            raise TypeError(f"hidden: expected whole numbers, found {self.hidden!r:.80}")
+        object.__setattr__(self, "hidden", tuple(self.hidden))
         require_known("scaling", self.scaling, SCALINGS)
         whole("bins", self.bins, 0, MOST_BINS)
         for units in self.hidden:
@@ -65,9 +68,11 @@ class View:
             require_known("normalization", self.normalization, NORMALIZATIONS)
         share("dropout", self.dropout)
         positive("learning_rate", self.learning_rate)
+        at_least_0("weight_decay", self.weight_decay)
         whole("steps", self.steps, 1)
         share("smoothing", self.smoothing)
         share("averaging", self.averaging)
+        flag("zero_pieces", self.zero_pieces)
 
     def to_json(self) -> dict[str, Any]:
         """Return it in terms of JSON."""
@@ -83,20 +88,9 @@ class View:
             For anything else.
         """
         inside = Fields(values, place)
-        hidden = inside.value("hidden")
-        if not isinstance(hidden, list):
-            raise TypeError(f"{place}.hidden: expected a list, found {hidden!r:.80}")
-        return cls(
-            scaling=inside.text("scaling"),  # type: ignore[arg-type]
-            bins=inside.whole("bins"),
-            hidden=tuple(hidden),
-            activation=inside.text("activation"),  # type: ignore[arg-type]
-            normalization=inside.optional(inside.text, "normalization"),  # type: ignore[arg-type]
-            dropout=inside.number("dropout"),
-            learning_rate=inside.number("learning_rate"),
-            weight_decay=inside.number("weight_decay"),
-            steps=inside.whole("steps", 1),
-            smoothing=inside.number("smoothing"),
-            averaging=inside.number("averaging"),
-            zero_pieces=inside.flag("zero_pieces"),
-        )
+        known = {one.name for one in fields(cls)}
+        for name in inside:
+            if name not in known:
+                raise ValueError(f"{inside.name(name)}: unknown; a newer cnn_core may read it")
+        # What an older file does not say is as it is by default.
+        return cls(**inside.values)
