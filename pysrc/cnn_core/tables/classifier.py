@@ -63,7 +63,7 @@ class TabularClassifier(ClassifierMixin, BaseTable):
     >>> colour = rng.choice(["red", "green", "blue"], 200)
     >>> size = np.where(rng.random(200) < 0.1, np.nan, rng.normal(size=200))
     >>> y = np.where((colour == "red") | (size > 0.5), "yes", "no")
-    >>> learner = TabularClassifier("fast", max_steps=200, random_state=0)
+    >>> learner = TabularClassifier("fast", max_steps=100, n_members=2, random_state=0)
     >>> learner = learner.fit({"colour": colour, "size": size}, y)
     >>> learner.predict({"colour": ["red", "blue"], "size": [None, -1.0]}).tolist()
     ['yes', 'no']

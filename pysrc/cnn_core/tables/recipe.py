@@ -44,8 +44,8 @@ _PRESETS: dict[Quality, Preset] = {
     "best": Preset(
         (
             _BALANCED,
+            replace(_BALANCED, normalization="batch", dropout=0.1, averaging=0.0),
             replace(_BALANCED, bins=0, hidden=(256, 256), learning_rate=0.002),
-            replace(_BALANCED, scaling="quantile", bins=12, normalization="batch"),
         )
     ),
 }

@@ -58,7 +58,7 @@ class TabularRegressor(RegressorMixin, BaseTable):
     >>> rng = np.random.default_rng(0)
     >>> size, kind = rng.uniform(0, 10, 400), rng.choice(["flat", "house"], 400)
     >>> price = 20 * size + np.where(kind == "house", 50, 0) + rng.normal(size=400)
-    >>> learner = TabularRegressor("fast", max_steps=300, random_state=0)
+    >>> learner = TabularRegressor("fast", max_steps=200, n_members=2, random_state=0)
     >>> learner = learner.fit({"size": size, "kind": kind}, price)
     >>> new = {"size": [5.0], "kind": ["house"]}
     >>> bool(140 < learner.predict(new)[0] < 160)

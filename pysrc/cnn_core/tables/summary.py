@@ -8,6 +8,7 @@ from typing import Any
 from cnn_core.tables.columns import TableReader
 from cnn_core.tables.ensemble import Ensemble
 from cnn_core.tables.tasks import Classes
+from cnn_core.tables.views import View
 
 
 def of_table(estimator: Any, reader: TableReader, ensemble: Ensemble) -> str:
@@ -23,7 +24,7 @@ def of_table(estimator: Any, reader: TableReader, ensemble: Ensemble) -> str:
             bag.view.scaling,
             str(bag.view.bins or "-"),
             f"{sum(bag.encoder.sizes):,}",
-            " ".join(map(str, bag.view.hidden)) + f" {bag.view.activation}",
+            _hidden(bag.view),
             f"{bag.models[0].network.n_parameters():,}",
             str(len(bag.models)),
             f"{share:.2f}",
@@ -40,6 +41,11 @@ def of_table(estimator: Any, reader: TableReader, ensemble: Ensemble) -> str:
     if not math.isnan(estimator.oof_loss_):
         lines.append(f"on rows held out: {_scores(estimator, ensemble)}")
     return "\n".join(lines)
+
+
+def _hidden(view: View) -> str:
+    normalization = f"{view.normalization} norm" if view.normalization else ""
+    return " ".join([*map(str, view.hidden), view.activation, normalization]).rstrip()
 
 
 def _scores(estimator: Any, ensemble: Ensemble) -> str:
