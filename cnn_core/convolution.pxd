@@ -52,4 +52,6 @@ cdef class ConvolutionLayer(Layer):
     cdef void turn(self, const real *weights, Py_ssize_t piece, real *turned) noexcept nogil
 
 
-cdef ConvolutionLayer convolution_layer(description, Py_ssize_t start, bint has_bias)
+cdef ConvolutionLayer convolution_layer(
+    description, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t start, bint has_bias
+)

@@ -219,15 +219,20 @@ cdef void add_sum_of_pixels(
         first += size
 
 
-cdef ConvolutionLayer convolution_layer(description, Py_ssize_t start, bint has_bias):
-    """The layer of a description, whose weights stand from number `start` of the parameters on."""
+cdef ConvolutionLayer convolution_layer(
+    description, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t start, bint has_bias
+):
+    """The first rows and columns of what a description says, all of them or fewer.
+
+    The weights stand from number `start` of the parameters on.
+    """
     cdef ConvolutionLayer layer = ConvolutionLayer.__new__(ConvolutionLayer)
-    cdef Py_ssize_t height, width, channels, rows, columns
+    cdef Py_ssize_t height, width, channels
     cdef Py_ssize_t window = description.kernel, step = description.stride
     cdef Py_ssize_t margin = description.margin, groups = description.groups
     height, width, channels = description.input_shape
-    rows, columns, layer.channels = description.output_shape
-    layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
+    layer.channels = description.channels
+    layer.fan_in, layer.fan_out = description.fan_in, rows * columns * layer.channels
     layer.window, layer.groups, layer.input_channels = window, groups, channels
     layer.pixels, layer.input_pixels = rows * columns, height * width
     layer.weights, layer.weights_size = start, window * window * (channels // groups) * layer.channels

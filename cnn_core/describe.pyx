@@ -4,6 +4,7 @@ A new kind of layer is a subclass of `Layer` in a file of its own, and a branch 
 """
 
 import math
+from dataclasses import replace
 
 from cnn_core.layers import Conv2D, ImageLayer
 
@@ -58,7 +59,7 @@ cdef list layers_of(
     if kind == "Embedding":
         return [embedding_layer(description, start)]
     if isinstance(description, ImageLayer):
-        return layers_of_images(description, start, statistics, is_last)
+        return layers_of_images(network, number, start, statistics, is_last)
     if kind == "EncodedDense":
         layers = [encoded_layer(description, start)]
     elif kind == "Dense" and net.article:
@@ -78,18 +79,41 @@ cdef list layers_of(
     return layers
 
 
+cdef tuple shape_read(network, Py_ssize_t number):
+    """The shape of the image that the layer above layer `number` reads of its output.
+
+    A pool may leave out rows and columns at the end, which a convolution right below need not make.
+    """
+    description = network.layers[number]
+    shape = description.output_shape
+    above = network.layers[number + 1] if number + 1 < len(network.layers) else None
+    if (
+        not isinstance(above, ImageLayer) or isinstance(above, Conv2D)
+        or not isinstance(description, Conv2D) or description.activation != "identity"
+        or description.normalization is not None or description.dropout > 0
+    ):
+        return shape
+    rows, columns, _ = above.output_shape
+    height, width = above.window
+    return above.step * (rows - 1) + height, above.step * (columns - 1) + width, shape[2]
+
+
 cdef list layers_of_images(
-    description, Py_ssize_t start, Py_ssize_t statistics, bint is_last
+    network, Py_ssize_t number, Py_ssize_t start, Py_ssize_t statistics, bint is_last
 ):
     """The layers of a convolution or a pool."""
     cdef Py_ssize_t height, width, channels, rows, columns
+    cdef object description = network.layers[number]
     cdef bint is_normalized = description.normalization is not None
-    height, width, channels = description.output_shape
+    below = network.layers[number - 1] if number > 0 else None
+    if isinstance(below, Conv2D) and not isinstance(description, Conv2D):
+        description = replace(description, input_shape=shape_read(network, number - 1))
+    height, width, channels = shape_read(network, number)
     rows, columns = description.weights_shape
     cdef Py_ssize_t pixels = height * width, units = pixels * channels
     cdef Py_ssize_t bias = start + rows * columns
     cdef list layers = [
-        convolution_layer(description, start, not is_normalized)
+        convolution_layer(description, height, width, start, not is_normalized)
         if isinstance(description, Conv2D)
         else pool_layer(description)
     ]

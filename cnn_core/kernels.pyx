@@ -124,7 +124,8 @@ cdef ConvolutionLayer convolution_of(
     require("x", x.shape[1], layer.fan_in, "columns")
     rows, columns = layer.weights_shape
     require_shape("weights", weights, rows, columns)
-    return convolution_layer(layer, 0, False)
+    height, width, _ = layer.output_shape
+    return convolution_layer(layer, height, width, 0, False)
 
 
 def convolve(

@@ -14,7 +14,8 @@ cdef struct Windows:
     Py_ssize_t width
     Py_ssize_t step
     Py_ssize_t line
-    # What a value of a window counts in the mean.
+    # Whether each value of the image is in one window, and what it counts in a mean.
+    bint tile
     real share
 
 

@@ -71,7 +71,8 @@ cdef class PoolLayer(Layer):
         cdef Windows w = self.windows
         cdef Py_ssize_t row, column
         cdef int c
-        memset(out, 0, <size_t>self.fan_in * sizeof(real))
+        if not w.tile:
+            memset(out, 0, <size_t>self.fan_in * sizeof(real))
         for row in range(w.rows):
             for column in range(w.columns):
                 c = 0
@@ -122,7 +123,10 @@ cdef inline void pool_window_backward(
     const bint takes_largest, const bint whole, const int columns, const Windows *w, const real *x,
     const real *delta, real *out,
 ) noexcept nogil:
-    """To the first of the largest values all of the delta, or to each its share; added to `out`."""
+    """To the first of the largest values all of the delta, or to each its share.
+
+    It is added to `out` where a value may be in other windows as well.
+    """
     cdef vector rest = load(delta, whole, columns), most, part
     cdef Py_ssize_t i, j, at
     if takes_largest:
@@ -138,7 +142,9 @@ cdef inline void pool_window_backward(
             part = rest
             if takes_largest:
                 part = take_where_equal(load(x + at, whole, columns), most, &rest)
-            store(out + at, load(out + at, whole, columns) + part, whole, columns)
+            if not w.tile:
+                part = part + load(out + at, whole, columns)
+            store(out + at, part, whole, columns)
 
 
 cdef PoolLayer pool_layer(description):
@@ -151,6 +157,9 @@ cdef PoolLayer pool_layer(description):
     layer.takes_largest = type(description).__name__ == "MaxPool2D"
     layer.windows = Windows(
         rows, columns, channels, height, width, description.step,
-        description.input_shape[1] * channels, <real>(1.0 / (<double>height * <double>width)),
+        description.input_shape[1] * channels,
+        (rows * height, columns * width) == description.input_shape[:2]
+        and description.step == height == width,
+        <real>(1.0 / (<double>height * <double>width)),
     )
     return layer

@@ -81,8 +81,8 @@ def test_a_stack_names_the_layer_that_does_not_fit():
     stack = Stack((6, 6, 1)).add(MaxPool2D)
     with pytest.raises(ValueError, match=r"layer 1 \(Conv2D\): kernel: expected at most .* 3"):
         stack.add(Conv2D, 4, 5, padding="valid")
-    with pytest.raises(TypeError, match=r"layer 1 \(Conv2D\): .*kernal"):
-        stack.add(Conv2D, 4, kernal=5)
+    with pytest.raises(TypeError, match=r"layer 1 \(Conv2D\): .*kernels"):
+        stack.add(Conv2D, 4, kernels=5)
     stack.add(Dense, 4)
     with pytest.raises(ValueError, match=r"layer 2 \(Conv2D\): expected an image .* 4 values"):
         stack.add(Conv2D, 4)

@@ -24,6 +24,12 @@ STACKS = {
     .add(Conv2D, 18, activation="tanh")
     .add(MaxPool2D, 3, 2, activation="silu")
     .add(AvgPool2D, 2, 1),
+    # The last row and column of the convolution are in no window.
+    "pool first": Stack((7, 9, 2))
+    .add(Conv2D, 18, activation="identity")
+    .add(MaxPool2D, normalization="batch", activation="tanh")
+    .add(Conv2D, 4, 3, 2, activation="identity", groups=2)
+    .add(AvgPool2D, 1, 2, activation="silu"),
     "batch": Stack((7, 6, 2))
     .add(Conv2D, 18, activation="tanh", normalization="batch")
     .add(MaxPool2D, normalization="batch", activation="silu", dropout=0.2)
