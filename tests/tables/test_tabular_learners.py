@@ -73,6 +73,13 @@ def test_predictions_for_rows_held_out_are_by_networks_that_had_not_seen_them() 
     )
 
 
+@pytest.mark.parametrize(("n_members", "held_out"), [(5, 48), (8, 30), (12, 24)])
+def test_there_are_as_many_folds_as_networks_up_to_ten(n_members: int, held_out: int) -> None:
+    learner = regressor(n_members=n_members, max_steps=1).fit(TABLE, PRICES)
+    assert [len(rows) for rows in learner._held_out] == [held_out] * n_members
+    assert np.isfinite(learner.oof_prediction_).all()
+
+
 def test_fewer_networks_than_folds_leave_rows_without_a_prediction() -> None:
     learner = classifier(n_members=2).fit(TABLE, DEAR)
     known = np.isfinite(learner.oof_prediction_).all(axis=1)

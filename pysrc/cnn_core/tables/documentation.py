@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from cnn_core.estimators.documentation import documented
-from cnn_core.tables.recipe import LEAST_ROWS_FOR_FOLDS, QUALITIES
+from cnn_core.tables.recipe import FEWEST_FOLDS, LEAST_ROWS_FOR_FOLDS, MOST_FOLDS, QUALITIES
 
 _TEXTS = {
     "parameters": """
@@ -27,8 +27,9 @@ time_budget : float, optional
     "more_parameters": """
 cv : int, "time", splitter or iterable of (train, test), optional
     Which rows each network is measured on, and does not learn from. By default as many folds as
-    `quality` has networks, those of a classifier stratified; below {least} rows none. "time": in
-    the order of the rows, each network learns from what comes before those that it is measured on.
+    networks in a view, but {fewest} to {most}, those of a classifier stratified; below {least} rows
+    none. "time": in the order of the rows, each network learns from what comes before those that it
+    is measured on. With fewer networks than folds some rows are never held out.
 categorical, numerical : sequence of names or numbers of columns, optional
     Columns whose kind is not to be found out.
 random_state : int, RandomState or None, default=None
@@ -54,6 +55,8 @@ oof_loss_ : float
 """,
     # Inside the texts above.
     "qualities": "{" + ", ".join(f'"{name}"' for name in QUALITIES) + "}",
+    "fewest": str(FEWEST_FOLDS),
+    "most": str(MOST_FOLDS),
     "least": str(LEAST_ROWS_FOR_FOLDS),
 }
 documented_table: Any = partial(documented, texts=_TEXTS)

@@ -10,7 +10,13 @@ import numpy as np
 from cnn_core import backends
 from cnn_core.estimators.parameters import hidden_sizes, random_state
 from cnn_core.estimators.sklearn_callbacks import require_own
-from cnn_core.tables.recipe import LEAST_ROWS_FOR_FOLDS, QUALITIES, preset_of
+from cnn_core.tables.recipe import (
+    FEWEST_FOLDS,
+    LEAST_ROWS_FOR_FOLDS,
+    MOST_FOLDS,
+    QUALITIES,
+    preset_of,
+)
 from cnn_core.tables.views import MOST_BINS, View
 from cnn_core.training.callbacks import Callback
 from cnn_core.validation import flag, positive, require_known, shown, whole
@@ -53,15 +59,17 @@ def plan_of(estimator: Any, n_rows: int, *, classes: bool) -> Plan:
     if estimator.n_bins is not None:
         bins = whole("n_bins", estimator.n_bins, 0, MOST_BINS)
         views = tuple(replace(view, bins=bins) if view.bins else view for view in views)
-    n_members = preset.folds
+    n_members = preset.members
     if estimator.n_members is not None:
         n_members = whole("n_members", estimator.n_members, 1)
-    return Plan(views, n_members, _cv_of(estimator.cv, preset.folds, n_rows))
+    return Plan(views, n_members, _cv_of(estimator.cv, n_members, n_rows))
 
 
-def _cv_of(cv: Any, usual: int, n_rows: int) -> Any:
+def _cv_of(cv: Any, n_members: int, n_rows: int) -> Any:
     if cv is None:
-        return usual if n_rows >= LEAST_ROWS_FOR_FOLDS else None
+        if n_rows < LEAST_ROWS_FOR_FOLDS:
+            return None
+        return min(max(n_members, FEWEST_FOLDS), MOST_FOLDS)
     if isinstance(cv, bool | float | np.bool_):
         raise TypeError(f"cv: expected a whole number, 'time' or folds, found {shown(cv)}")
     return whole("cv", cv, 2) if isinstance(cv, int | np.integer) else cv

@@ -12,6 +12,8 @@ Quality: TypeAlias = Literal["fast", "balanced", "best"]
 
 # Below so many rows none is held out: every network learns from all of them.
 LEAST_ROWS_FOR_FOLDS = 10
+# There are as many folds as networks in a bag, but no fewer and no more than these.
+FEWEST_FOLDS, MOST_FOLDS = 5, 10
 _LEAST_BATCH, _MOST_BATCH, _BATCHES = 32, 256, 40
 
 
@@ -23,12 +25,12 @@ class Preset:
     ----------
     views : tuple of View
         One bag of networks for each.
-    folds : int
-        As many as there are networks in a bag.
+    members : int
+        Networks of a bag.
     """
 
     views: tuple[View, ...]
-    folds: int = 5
+    members: int = 5
 
 
 # Above so many rows a network takes more steps, in the proportion of the root of the rows.
@@ -40,7 +42,7 @@ _STEPS_WITHOUT_FOLDS = 200
 _BALANCED = View(activation="relu", bins=32, steps=2000, averaging=0.995, dropout=0.0)
 _PRESETS: dict[Quality, Preset] = {
     "fast": Preset((replace(_BALANCED, activation="silu"),)),
-    "balanced": Preset((_BALANCED,), folds=8),
+    "balanced": Preset((_BALANCED,), members=8),
     "best": Preset(
         (
             _BALANCED,
