@@ -85,6 +85,23 @@ def test_both_backends_learn_the_same(rng, dtype, name, optimizer):
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("name", ["same, stride 2", "batch"])
+def test_a_batch_with_more_samples_than_there_is_room_for_is_one_step(rng, name):
+    network = image_network(name, optimizer=Adam(epsilon=0.01), clip_norm=0.5)
+    x, t = samples_for(rng, network, 600, np.float64)
+    first = parameters_for(rng, network, np.float64)
+    found = []
+    for backend in map(backends.get, backends.available()):
+        parameters, gradient = first.copy(), np.empty_like(first)
+        engine = backend.engine(network, parameters, seed=5)
+        engine.gradient(x, t, gradient)
+        engine.train_epoch(x, t, None, 600, 0.01)
+        found.append((parameters, gradient))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", ["colour, kernel 5", "same, stride 2", "batch", "layer"])
 def test_threads_change_no_bit(rng, dtype, name):
     network = image_network(name)
