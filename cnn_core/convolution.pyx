@@ -10,15 +10,15 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from .layer cimport PIECE_COLUMNS, PIECE_ROWS, Block, LayerBuffers, ThreadBuffers, Workspace
+from .layer cimport Block, LayerBuffers, ThreadBuffers, Workspace
 from .matrix cimport Range
 from .patches cimport Gathered, gathered_product
 from .scalar cimport real
 from .update cimport apply_step
 
 cdef enum:
-    # Channels whose sums a thread has room for.
-    CHANNELS_AT_ONCE = PIECE_ROWS * PIECE_COLUMNS
+    # Channels that are summed at a time, in registers.
+    LANES = 16
 
 
 cdef inline Py_ssize_t values_of(const Geometry *image) noexcept nogil:
@@ -92,8 +92,7 @@ cdef class ConvolutionLayer(Layer):
                 )
             else:
                 add_sum_of_pixels(
-                    &buffers.delta[i * buffers.row], self.pixels, self.channels,
-                    &(<ThreadBuffers>block.thread).gradient[0], gradient,
+                    &buffers.delta[i * buffers.row], self.pixels, self.channels, gradient
                 )
         if block.steps:
             apply_step(block, self.arrays.gradient, &where)
@@ -200,23 +199,29 @@ cdef void place(
 
 
 cdef void add_sum_of_pixels(
-    const real *values, Py_ssize_t pixels, Py_ssize_t channels, real *sums, real *out
+    const real *values, Py_ssize_t pixels, Py_ssize_t channels, real *out
 ) noexcept nogil:
-    """out += the sum over the pixels of a sample, which is made on its own: so no sum is long.
+    """out += the sum over the pixels of a sample, which is made on its own: so no sum is long."""
+    cdef Py_ssize_t first = 0
+    while first + LANES <= channels:
+        add_sums(LANES, values + first, pixels, channels, out + first)
+        first += LANES
+    add_sums(<int>(channels - first), values + first, pixels, channels, out + first)
 
-    A few channels at a time, as `sums` has room for.
-    """
-    cdef Py_ssize_t p, j, size, first = 0
-    while first < channels:
-        size = min(channels - first, <Py_ssize_t>CHANNELS_AT_ONCE)
-        for j in range(size):
-            sums[j] = 0
-        for p in range(pixels):
-            for j in range(size):
-                sums[j] = sums[j] + values[p * channels + first + j]
-        for j in range(size):
-            out[first + j] = out[first + j] + sums[j]
-        first += size
+
+cdef inline void add_sums(
+    const int lanes, const real *values, Py_ssize_t pixels, Py_ssize_t channels, real *out
+) noexcept nogil:
+    cdef real sums[LANES]
+    cdef Py_ssize_t p
+    cdef int lane
+    for lane in range(lanes):
+        sums[lane] = 0
+    for p in range(pixels):
+        for lane in range(lanes):
+            sums[lane] = sums[lane] + values[p * channels + lane]
+    for lane in range(lanes):
+        out[lane] = out[lane] + sums[lane]
 
 
 cdef ConvolutionLayer convolution_layer(
