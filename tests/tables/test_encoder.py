@@ -13,10 +13,10 @@ from cnn_core.tables.encoder import Encoder
 from cnn_core.tables.scaling import scale_of
 from cnn_core.tables.views import View
 
-ROBUST = View(bins=4)
+VIEW = View(bins=4)
 
 
-def matrix_of(values: Any, view: View = ROBUST, later: Any = None) -> np.ndarray:
+def matrix_of(values: Any, view: View = VIEW, later: Any = None) -> np.ndarray:
     first = [Feature("x", np.asarray(values, np.float64))]
     encoder = Encoder.of(first, view)
     return encoder.encode(first if later is None else [Feature("x", np.asarray(later, float))])
@@ -45,14 +45,13 @@ def test_a_place_among_the_bins_is_a_bin_and_the_share_of_it() -> None:
 
 
 def test_equal_quantiles_are_one_edge_and_two_values_need_no_bins() -> None:
-    assert scale_of(np.array([0.0] * 90 + [1, 2, 3]), "robust", 4, marks_missing=True).n_bins == 3
-    assert scale_of(np.array([0.0, 1] * 9), "robust", 4, marks_missing=True).n_bins == 0
+    assert scale_of(np.array([0.0] * 90 + [1, 2, 3]), 4, marks_missing=True).n_bins == 3
+    assert scale_of(np.array([0.0, 1] * 9), 4, marks_missing=True).n_bins == 0
     mostly_zero = np.append(np.zeros(800), np.arange(90.0))
-    many = scale_of(mostly_zero, "robust", 8, marks_missing=True)
+    many = scale_of(mostly_zero, 8, marks_missing=True)
     assert (np.diff(many.edges) > 0).all()
 
 
-@pytest.mark.parametrize("scaling", ["robust", "quantile"])
 @pytest.mark.parametrize(
     "values",
     [
@@ -66,19 +65,11 @@ def test_equal_quantiles_are_one_edge_and_two_values_need_no_bins() -> None:
         [1e300] * 5 + [1],
     ],
 )
-def test_whatever_the_numbers_what_the_network_sees_is_finite(values: Any, scaling: Any) -> None:
+def test_whatever_the_numbers_what_the_network_sees_is_finite(values: Any) -> None:
     with np.errstate(all="raise", under="ignore"):
-        found = matrix_of(values, View(scaling=scaling, bins=4))
+        found = matrix_of(values, View(bins=4))
     assert np.isfinite(found).all()
     assert np.abs(found[:, 0]).max() <= 3.1
-
-
-def test_ranks_become_a_normal_distribution() -> None:
-    values = np.exp(np.random.default_rng(0).normal(size=4000) * 3)
-    found = matrix_of(values, View(scaling="quantile", bins=0))[:, 0]
-    assert found.mean() == pytest.approx(0, abs=0.01)
-    assert found.std() == pytest.approx(1, abs=0.02)
-    assert (np.diff(found[np.argsort(values)]) >= 0).all()
 
 
 def test_categories_are_columns_of_codes() -> None:
@@ -95,11 +86,10 @@ def test_an_encoder_in_json_writes_the_same_matrix() -> None:
         Feature("x", np.where(rng.random(50) < 0.2, np.nan, rng.lognormal(size=50))),
         Feature("c", rng.integers(-1, 3, 50), 3),
     ]
-    for scaling in ("robust", "quantile"):
-        encoder = Encoder.of(features, View(scaling=scaling))
-        text = json.dumps(encoder.to_json(), allow_nan=False)
-        again = Encoder.from_json(json.loads(text), "encoder")
-        np.testing.assert_array_equal(again.encode(features), encoder.encode(features))
+    encoder = Encoder.of(features, View())
+    text = json.dumps(encoder.to_json(), allow_nan=False)
+    again = Encoder.from_json(json.loads(text), "encoder")
+    np.testing.assert_array_equal(again.encode(features), encoder.encode(features))
 
 
 @pytest.mark.parametrize(
@@ -108,19 +98,18 @@ def test_an_encoder_in_json_writes_the_same_matrix() -> None:
         ({"spread": 0}, "spread: expected a number above 0"),
         ({"edges": [1, 1, 2]}, "edges: expected numbers in rising order"),
         ({"edges": [1]}, "edges: expected numbers in rising order"),
-        ({"quantiles": [2, 1]}, "quantiles: expected numbers in rising order"),
         ({"centre": None}, "centre: expected a number"),
         ({"marked": 1}, "marked: expected True or False"),
     ],
 )
 def test_a_scale_that_does_not_go_together_is_refused(change: dict, message: str) -> None:
-    scale = scale_of(np.arange(9.0), "quantile", 4, marks_missing=True).to_json()
+    scale = scale_of(np.arange(9.0), 4, marks_missing=True).to_json()
     with pytest.raises((TypeError, ValueError), match=message):
         Encoder.from_json([scale | change], "encoder")
 
 
 def test_a_frequent_value_is_an_edge_and_so_are_its_neighbours() -> None:
     mostly_zero = np.append(np.zeros(800), np.arange(-20, 80) + 0.5)
-    scale = scale_of(mostly_zero, "robust", 8, marks_missing=True)
+    scale = scale_of(mostly_zero, 8, marks_missing=True)
     assert {-0.5, 0, 0.5, -19.5, 79.5} <= set(scale.edges.tolist())
     assert scale.n_bins <= 8

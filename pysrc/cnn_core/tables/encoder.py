@@ -32,8 +32,7 @@ class Encoder:
         """Return the encoder of a view for such features."""
         return cls(
             tuple(
-                one.n_levels
-                or scale_of(one.values, view.scaling, view.bins, marks_missing=one.marks_missing)
+                one.n_levels or scale_of(one.values, view.bins, marks_missing=one.marks_missing)
                 for one in features
             )
         )

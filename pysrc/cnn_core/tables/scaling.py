@@ -7,21 +7,15 @@ float64 however large they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from cnn_core.io.fields import Fields
 from cnn_core.tables.values import Numbers
-from cnn_core.tables.views import Scaling
 
 # A scaled number lies between minus this and this.
 _LIMIT = 3.0
-# Quantiles by which a rank is found.
-_RANKS = 257
-# The share of values that is taken to lie below the first rank, and above the last.
-_LAST_RANK = 1e-3
 # Numbers nearer to 0 count as 0: nothing can be divided by them.
 _SMALLEST = 1e-290
 
@@ -36,8 +30,6 @@ class NumberScale:
         Its median, which stands for missing values.
     spread : float
         Half the interquartile range, where that is 0 a quarter of the range; above 0.
-    quantiles : array of float64
-        In rising order: the values of equally spaced ranks if it is scaled by rank, else empty.
     edges : array of float64
         The borders of its bins, in rising order, all different; empty without bins.
     marked : bool
@@ -46,7 +38,6 @@ class NumberScale:
 
     centre: float
     spread: float
-    quantiles: Numbers
     edges: Numbers
     marked: bool
 
@@ -61,8 +52,6 @@ class NumberScale:
         ``z = (x - median) / (interquartile range)``, then ``z / sqrt(1 + (z / 3)**2)``.
         """
         filled = self.filled(values)
-        if len(self.quantiles):
-            return _normal_of_rank(self.quantiles, filled)
         # Halves, so that nothing overflows but what is infinite in any case.
         with np.errstate(over="ignore"):
             z = (filled / 2 - self.centre / 2) / self.spread
@@ -94,7 +83,6 @@ class NumberScale:
         return {
             "centre": self.centre,
             "spread": self.spread,
-            "quantiles": self.quantiles.tolist(),
             "edges": self.edges.tolist(),
             "marked": self.marked,
         }
@@ -115,28 +103,25 @@ class NumberScale:
         return cls(
             fields.number("centre"),
             spread,
-            _rising(fields, "quantiles", strictly=False),
-            _rising(fields, "edges", strictly=True),
+            _edges_in(fields),
             fields.flag("marked"),
         )
 
 
-def _rising(fields: Fields, name: str, *, strictly: bool) -> Numbers:
-    found = np.array(fields.numbers(name), np.float64)
-    steps = np.diff(found / 2) if found.ndim == 1 else None
-    if steps is None or len(found) == 1 or ((steps <= 0) if strictly else (steps < 0)).any():
-        raise ValueError(f"{fields.name(name)}: expected numbers in rising order")
-    return found
+def _edges_in(fields: Fields) -> Numbers:
+    edges = np.array(fields.numbers("edges"), np.float64)
+    if edges.ndim != 1 or len(edges) == 1 or (np.diff(edges / 2) <= 0).any():
+        raise ValueError(f"{fields.name('edges')}: expected numbers in rising order")
+    return edges
 
 
-def scale_of(values: Numbers, scaling: Scaling, bins: int, *, marks_missing: bool) -> NumberScale:
+def scale_of(values: Numbers, bins: int, *, marks_missing: bool) -> NumberScale:
     """Return the scale of a feature by its values.
 
     Parameters
     ----------
     values : (n,) array
         NaN for missing ones; infinite ones count as the largest finite ones.
-    scaling : {"robust", "quantile"}
     bins : int
         Most bins; equal quantiles are one edge, and fewer different values have fewer bins.
     marks_missing : bool
@@ -146,15 +131,11 @@ def scale_of(values: Numbers, scaling: Scaling, bins: int, *, marks_missing: boo
     finite = np.sort(_without_the_smallest(values[np.isfinite(values)]))
     marked = bool(marks_missing and missing.any())
     if not len(finite):
-        return NumberScale(0.0, 1.0, np.empty(0), np.empty(0), marked)
+        return NumberScale(0.0, 1.0, np.empty(0), marked)
     lower, centre, upper = np.quantile(finite / 2, (0.25, 0.5, 0.75)).tolist()
     spread = upper - lower or (finite[-1] / 2 - finite[0] / 2) / 2 or 1.0
-    quantiles = edges = np.empty(0)
-    if scaling == "quantile":
-        quantiles = 2 * np.quantile(finite / 2, np.linspace(0, 1, min(_RANKS, len(finite))))
-    if bins:
-        edges = _edges(finite, bins)
-    return NumberScale(2 * centre, max(spread, _SMALLEST), quantiles, edges, marked)
+    edges = _edges(finite, bins) if bins else np.empty(0)
+    return NumberScale(2 * centre, max(spread, _SMALLEST), edges, marked)
 
 
 def _edges(finite: Numbers, bins: int) -> Numbers:
@@ -178,16 +159,3 @@ def _edges(finite: Numbers, bins: int) -> Numbers:
 
 def _without_the_smallest(values: Numbers) -> Numbers:
     return np.where(np.abs(values) < _SMALLEST, 0.0, values)
-
-
-def _normal_of_rank(quantiles: Numbers, values: Numbers) -> Numbers:
-    """Return the normal deviation of each value's rank, which ties share."""
-    ranks = np.linspace(_LAST_RANK, 1 - _LAST_RANK, max(len(quantiles), 2))
-    deviations = np.array([NormalDist().inv_cdf(rank) for rank in ranks.tolist()])
-    if len(quantiles) < 2:
-        return np.zeros(len(values))
-    finite = np.clip(values, quantiles[0], quantiles[-1])
-    upward = np.interp(finite, quantiles, deviations)
-    downward = -np.interp(-finite, -quantiles[::-1], deviations[::-1] * -1)
-    deviation: Numbers = (upward + downward) / 2
-    return deviation

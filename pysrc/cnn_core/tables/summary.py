@@ -17,11 +17,10 @@ def of_table(estimator: Any, reader: TableReader, ensemble: Ensemble) -> str:
     n_networks = sum(len(bag.models) for bag in ensemble.bags)
     without = f", {dropped:,} of them dropped" if dropped else ""
     lines = [f"{n_networks} networks, {estimator.quality}; {len(reader.plans):,} columns{without}"]
-    head = ("view", "scaling", "bins", "inputs", "hidden layers", "parameters", "networks", "share")
+    head = ("view", "bins", "inputs", "hidden layers", "parameters", "networks", "share")
     rows = [
         (
             str(number),
-            bag.view.scaling,
             str(bag.view.bins or "-"),
             f"{sum(bag.encoder.sizes):,}",
             _hidden(bag.view),

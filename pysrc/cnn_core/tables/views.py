@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from cnn_core.io.fields import Fields
 from cnn_core.layers import HIDDEN_ACTIVATIONS, NORMALIZATIONS, Activation, Normalization
 from cnn_core.validation import at_least_0, flag, positive, require_known, share, whole
 
-Scaling: TypeAlias = Literal["robust", "quantile"]
-SCALINGS: tuple[Scaling, ...] = ("robust", "quantile")
 MOST_BINS = 1024
 
 
@@ -20,11 +18,8 @@ class View:
 
     Attributes
     ----------
-    scaling : {"robust", "quantile"}
-        How numbers are scaled: by median and interquartile range, clipped smoothly, or to normally
-        distributed ones by their rank.
     bins : int
-        Of the piecewise-linear encoding that stands beside; 0 for none.
+        Of the piecewise-linear encoding that stands beside a scaled number; 0 for none.
     hidden : tuple of int
         Units of each hidden layer.
     activation : str
@@ -42,7 +37,6 @@ class View:
         Whether the weights of the piecewise-linear encoding start at 0, the others at random.
     """
 
-    scaling: Scaling = "robust"
     bins: int = 32
     hidden: tuple[int, ...] = (128, 128)
     activation: Activation = "relu"
@@ -59,7 +53,6 @@ class View:
         if not isinstance(self.hidden, tuple | list):
             raise TypeError(f"hidden: expected whole numbers, found {self.hidden!r:.80}")
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        require_known("scaling", self.scaling, SCALINGS)
         whole("bins", self.bins, 0, MOST_BINS)
         for units in self.hidden:
             whole("hidden", units, 1)
