@@ -55,13 +55,17 @@ def test_the_sdist_holds_every_source_and_nothing_that_was_built(sdist, source_n
 
 
 @pytest.mark.compiled
-def test_the_wheel_holds_one_module_per_level_and_dtype_and_their_stubs(wheel, checkout):
+def test_the_wheel_holds_one_module_per_level_and_dtype_and_the_stubs(wheel, checkout, source_tree):
     native = "cnn_core/_native"
     folders = [f"{native}/{level}_{dtype}" for level in LEVELS for dtype in DTYPES]
     compiled = {f"{native}/{module}{SUFFIX}" for module in COMMON}
     compiled |= {f"{folder}/{module}{SUFFIX}" for folder in folders for module in MODULES}
     stubs = {f"{native}/{module}.pyi" for module in COMMON if not module.startswith("_")}
-    stubs |= {f"{folder}/{module}.pyi" for folder in folders for module in MODULES}
+    # Those of what Python calls.
+    called = {path.name for path in (source_tree / "cnn_core").glob("*.pyi")}
+    called -= {"cpu.pyi", "threads.pyi"}
+    stubs |= {f"{folder}/{stub}" for folder in folders for stub in called}
+    assert "kernels.pyi" in called
     assert installed_names(wheel) == python_files(checkout) | compiled | stubs
     assert "cnn_core/py.typed" in python_files(checkout)
 
