@@ -3,7 +3,7 @@
 Switches, all environment variables:
 
 CNN_CORE_PURE_PYTHON=1
-    Build no extension module: a pure wheel with the NumPy backend alone.
+    Build no extension module: a pure wheel with the NumPy backend alone. On Windows always.
 CNN_CORE_LEVELS="x86-64-v3 x86-64-v4"
     Build these ISA levels alone; `native` is the highest one of the processor at hand, and takes a
     third of the time.
@@ -70,11 +70,21 @@ INLINED = dict.fromkeys(
     ("dense", "encoded_layer", "activations", "losses", "patches", "pooling", "channels"),
     ALWAYS_INLINED,
 )
-GCC_FLAGS = {"dense": ["-fno-ipa-cp"], "patches": ["-fno-ipa-cp"]}
+GCC_FLAGS = {
+    "dense": ["-fno-ipa-cp"],
+    "patches": ["-fno-ipa-cp"],
+    "normalization": ["-ftree-vectorize", "-fvect-cost-model=dynamic"],
+}
 # What Python calls and what is set up once: small code is best where no loop over values is.
-SMALL = ("kernels", "engine", "describe", "layer")
+# By -O3 the loops of normalization are twice as much code, and no faster.
+OPTIMIZED = dict.fromkeys(("kernels", "engine", "describe", "layer"), "-Os") | {
+    "normalization": "-O2"
+}
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
-PURE_PYTHON = os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0")
+# No compiler of Windows has been tried.
+PURE_PYTHON = (
+    os.environ.get("CNN_CORE_PURE_PYTHON", "0") not in ("", "0") or sys.platform == "win32"
+)
 WANTED_LEVELS = os.environ.get("CNN_CORE_LEVELS", "").split()
 ASKED_FOR = os.environ.get("CNN_CORE_SANITIZE", "0")
 SANITIZE = ASKED_FOR not in ("", "0")
@@ -97,8 +107,7 @@ DIRECTIVES = {
     "autotestdict": False,
     # The sanitizers alone would not see an index that leads from one array into another.
     "boundscheck": SANITIZE,
-    # A view that is not bound has no memory; the sanitizers see an access to it.
-    "initializedcheck": False,
+    "initializedcheck": SANITIZE,
     "wraparound": False,
     "cdivision": True,
 }
@@ -106,6 +115,7 @@ DIRECTIVES = {
 # What a compiler or linker may not know, and can do without.
 OPTIONAL = {
     "-fno-ipa-cp",
+    "-fvect-cost-model=dynamic",
     "-mprefer-vector-width=512",
     "-fno-asynchronous-unwind-tables",
     "-fno-math-errno",
@@ -140,8 +150,6 @@ COUNTED = ["-O0", "--coverage", "-fprofile-update=atomic"]
 def isa_levels() -> dict[str, list[str]]:
     """Return the levels to build for this machine's family, lowest first, with their flags."""
     machine = platform.machine().lower()
-    if sys.platform == "win32":
-        return {"generic": []}
     if machine in ("x86_64", "amd64"):
         return {
             "x86-64-v2": ["-march=x86-64-v2"],
@@ -189,19 +197,16 @@ def compiler_command() -> list[str]:
 
 def base_flags() -> list[str]:
     """Return the flags of what runs on every machine; some compilers assume the one at hand."""
-    is_x86 = platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
     return ["-march=x86-64"] if is_x86 else []
 
 
 def compile_flags(level_flags: list[str], module: str = "") -> list[str]:
     """Return the compiler's flags: nothing that changes the order of a sum."""
-    if sys.platform == "win32":
-        return ["/O2"]
     # Tables for unwinding the stack would be a tenth of the package, and nothing here throws.
-    usual = ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
+    usual = [OPTIMIZED.get(module, "-O3"), "-g0", "-fno-asynchronous-unwind-tables"]
     return [
         *(SANITIZED if SANITIZE else COUNTED if COVERAGE else usual),
-        *(["-Os"] if module in SMALL and not (SANITIZE or COVERAGE) else []),
         *level_flags,
         *GCC_FLAGS.get(module, []),
         "-ffp-contract=fast",
@@ -209,11 +214,6 @@ def compile_flags(level_flags: list[str], module: str = "") -> list[str]:
         "-fno-trapping-math",
         "-Wno-unreachable-code",
     ]
-
-
-def inlining_macros(module: str) -> list[tuple[str, str]]:
-    """Return what makes sure, with gcc and clang, that a module's inline functions are inlined."""
-    return [] if sys.platform == "win32" else INLINED.get(module, [])
 
 
 def link_flags() -> list[str]:
@@ -338,7 +338,7 @@ def extensions() -> list[Extension]:
                 Extension(
                     f"{package}.{module}",
                     [str(folder / f"{module}.pyx")],
-                    define_macros=[*macros, *inlining_macros(module)],
+                    define_macros=[*macros, *INLINED.get(module, [])],
                     include_dirs=[str(SOURCES)],
                     depends=depends,
                     extra_compile_args=compile_flags(level_flags, module),

@@ -8,8 +8,6 @@
 #define CNN_CORE_COMPILER "clang " __clang_version__
 #elif defined(__GNUC__)
 #define CNN_CORE_COMPILER "gcc " __VERSION__
-#elif defined(_MSC_VER)
-#define CNN_CORE_COMPILER "MSVC"
 #else
 #define CNN_CORE_COMPILER "unknown"
 #endif

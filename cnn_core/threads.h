@@ -11,6 +11,7 @@
 #include <unistd.h>
 #endif
 #include <stdint.h>
+#include <time.h>
 
 #ifdef __linux__
 static inline int current_core(void) { return sched_getcpu(); }
@@ -29,11 +30,6 @@ static inline int current_core(void) { return -1; }
 static inline void leave_core(int core) { (void)core; }
 #endif
 
-#if defined(__GNUC__)
-
-#include <time.h>
-
-#define HAS_THREADS 1
 static inline int64_t nanoseconds(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -59,28 +55,5 @@ static inline void pause_briefly(void) {
     __asm__ __volatile__("isb");
 #endif
 }
-
-#else
-
-/* Without such operations every job runs on the thread that asks for it. */
-#define HAS_THREADS 0
-static int64_t shared_load(int64_t *at) { return *at; }
-static void shared_store(int64_t *at, int64_t value) { *at = value; }
-static int64_t shared_exchange(int64_t *at, int64_t value) {
-    int64_t before = *at;
-    *at = value;
-    return before;
-}
-static int64_t shared_subtract(int64_t *at, int64_t value) { return *at -= value; }
-static int shared_replace(int64_t *at, int64_t expected, int64_t value) {
-    if (*at != expected)
-        return 0;
-    *at = value;
-    return 1;
-}
-static void pause_briefly(void) {}
-static int64_t nanoseconds(void) { return 0; }
-
-#endif
 
 #endif

@@ -28,7 +28,6 @@ from libc.stdint cimport int64_t
 import os
 
 cdef extern from "threads.h" nogil:
-    bint HAS_THREADS
     int64_t shared_load(int64_t *at)
     void shared_store(int64_t *at, int64_t value)
     int64_t shared_exchange(int64_t *at, int64_t value)
@@ -105,8 +104,6 @@ cdef int make_sleeper(Sleeper *sleeper) except -1:
 cdef int prepare(int threads) except -1:
     """Have `threads` - 1 workers, or as many as the system allows. Needs the GIL."""
     cdef Sleeper *worker
-    if not HAS_THREADS:
-        return 0
     if asker.wakeup == NULL:
         make_sleeper(&asker)
     while started < min(threads - 1, <int>MOST_WORKERS):
