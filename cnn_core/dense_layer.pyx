@@ -15,7 +15,6 @@ from .layer cimport (
     LayerBuffers,
     ThreadBuffers,
     Workspace,
-    padded_stride,
 )
 from .matrix cimport Matrix, Range, Shape
 from .normalization cimport add_rows
@@ -34,11 +33,7 @@ cdef class DenseLayer(Layer):
     """outputs = inputs @ weights + bias."""
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
-        buffers.row = padded_stride(self.fan_out)
-        buffers.outputs = workspace.carve_rows(buffers.row)
-        if training:
-            buffers.delta = workspace.carve_rows(buffers.row)
-        return 0
+        return workspace.carve_outputs(buffers, self.fan_out, training)
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef const real *bias = NULL
@@ -113,25 +108,12 @@ cdef class DenseLayer(Layer):
         else:
             self.update_bias(buffers, block)
 
-    cdef void update_all(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        """The weights at once if they need no memory, neither for zeros nor for a gradient."""
-        if self.is_first or not block.plain or self.fan_out >= WIDE_COLUMNS:
-            Layer.update_all(self, buffers, block)
-            return
-        self.update_weights(
-            buffers, block, 0, self.fan_in,
-            Matrix(&buffers.delta[block.top * buffers.row], buffers.row, 1),
-        )
-        if self.has_bias:
-            self.update_bias(buffers, block)
-
     cdef void update_weights(
         self, LayerBuffers buffers, const Block *block, Py_ssize_t top, Py_ssize_t rows, Matrix right
     ) noexcept nogil:
         """The gradient of some rows of weights, and the step, a few columns at a time.
 
-        `rows`: those of a piece, or of all of the layer. The gradient is stored only if there is more
-        to come, or if nothing but it was asked for.
+        The gradient is stored only if there is more to come, or if nothing but it was asked for.
         """
         cdef ProductBuffers *memory = (<ThreadBuffers>block.thread).product
         cdef Terms *terms = NULL

@@ -11,7 +11,7 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
 import numpy as np
 
-from .layer cimport Block, LayerBuffers, Workspace, padded_stride
+from .layer cimport Block, LayerBuffers, Workspace
 from .matrix cimport Range
 from .scalar cimport real
 from .update cimport apply_step
@@ -37,11 +37,7 @@ cdef class EmbeddingLayer(Layer):
         PyMem_RawFree(self.table_at)
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
-        buffers.row = padded_stride(self.fan_out)
-        buffers.outputs = workspace.carve_rows(buffers.row)
-        if training:
-            buffers.delta = workspace.carve_rows(buffers.row)
-        return 0
+        return workspace.carve_outputs(buffers, self.fan_out, training)
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         self.look_up(

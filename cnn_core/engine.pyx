@@ -19,7 +19,7 @@ from cnn_core.backends.alignment import aligned
 from ..threads cimport ThreadCountTuner, check_signals, prepare, run
 from .describe cimport net_of
 from .forward_backward cimport end_forward, forward_backward, predict_block
-from .layer cimport SLICE_ROWS, Block, LayerBuffers, Net, Prediction, Samples, Workspace
+from .layer cimport SLICE_ROWS, Arrays, Block, LayerBuffers, Net, Prediction, Samples, Workspace
 from .losses cimport ARTICLE, LossFunction, loss_named
 from .optimizers cimport Optimizer, Step
 from .samples cimport Data, LearningRates, require_rows, total_of
@@ -97,16 +97,18 @@ cdef class Engine:
         self.bind_step(network)
 
     cdef int bind_moments(self, network, moments) except -1:
+        cdef Arrays arrays = self.net.arrays
         cdef real[:, ::1] values
-        wanted = (network.optimizer.n_moments, self.net.arrays.parameters.shape[0])
+        wanted = (network.optimizer.n_moments, arrays.parameters.shape[0])
         self.moments = aligned(np.zeros(wanted, REALS)) if moments is None else moments
         values = self.moments
         if values.shape[0] != wanted[0] or values.shape[1] != wanted[1]:
             raise ValueError(f"moments: expected the shape {wanted}, found {moments.shape}")
+        arrays.first_moment = arrays.second_moment = arrays.parameters[:0]
         if values.shape[0] > 0:
-            self.net.arrays.first_moment = values[0]
+            arrays.first_moment = values[0]
         if values.shape[0] > 1:
-            self.net.arrays.second_moment = values[1]
+            arrays.second_moment = values[1]
         return 0
 
     cdef int bind_statistics(self, network, statistics) except -1:
@@ -118,15 +120,17 @@ cdef class Engine:
         return 0
 
     cdef int bind_average(self, network, average) except -1:
-        cdef Py_ssize_t wanted = self.net.arrays.parameters.shape[0]
+        cdef Arrays arrays = self.net.arrays
+        cdef Py_ssize_t wanted = arrays.parameters.shape[0]
         if not network.averaging:
             if average is not None:
                 raise ValueError("average: expected none, since the network's averaging is 0")
+            arrays.average = arrays.parameters[:0]
             return 0
-        self.average = aligned(np.array(self.net.arrays.parameters)) if average is None else average
-        self.net.arrays.average = self.average
+        self.average = aligned(np.array(arrays.parameters)) if average is None else average
+        arrays.average = self.average
         self.net.averages = True
-        if self.net.arrays.average.shape[0] != wanted:
+        if arrays.average.shape[0] != wanted:
             raise ValueError(f"average: expected the shape ({wanted},), found {average.shape}")
         return 0
 

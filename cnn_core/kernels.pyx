@@ -432,7 +432,7 @@ def update(
     if size == 0:
         return
     cdef Range where = Range(0, 1, size, size, 0, size, False)
-    cdef real[::1] first, second
+    cdef real[::1] first = parameters[:0], second = first
     if moments.shape[0] > 0:
         first = moments[0]
     if moments.shape[0] > 1:

@@ -131,6 +131,7 @@ cdef class Workspace:
     cdef void *carve(self, size_t size) except? NULL
     cdef real[::1] carve_reals(self, Py_ssize_t count)
     cdef real[::1] carve_rows(self, Py_ssize_t row)
+    cdef int carve_outputs(self, LayerBuffers buffers, Py_ssize_t columns, bint training) except -1
     cdef int carve_results(self, Py_ssize_t pieces) except -1
 
 
@@ -234,7 +235,6 @@ cdef class Layer:
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil
-    cdef void update_all(self, LayerBuffers buffers, const Block *block) noexcept nogil
 
 
 cdef class Net:

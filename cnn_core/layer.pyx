@@ -82,13 +82,6 @@ cdef class Layer:
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
         """Work it out anew for a piece whose step was taken elsewhere."""
 
-    cdef void update_all(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        """The same for all pieces, on one thread."""
-        cdef Py_ssize_t piece
-        for piece in range(self.pieces):
-            self.update(buffers, block, piece)
-
-
 @cython.final
 cdef class Arrays:
     """A network's flat arrays."""
@@ -155,6 +148,14 @@ cdef class Workspace:
     cdef real[::1] carve_rows(self, Py_ssize_t row):
         """A row for each sample."""
         return self.carve_reals(self.rows * row)
+
+    cdef int carve_outputs(self, LayerBuffers buffers, Py_ssize_t columns, bint training) except -1:
+        """Outputs of a layer's own, `columns` for each sample, and what the loss changes with them."""
+        buffers.row = padded_stride(columns)
+        buffers.outputs = self.carve_rows(buffers.row)
+        if training:
+            buffers.delta = self.carve_rows(buffers.row)
+        return 0
 
     cdef int carve_results(self, Py_ssize_t pieces) except -1:
         """A loss and a hit for each sample, and the squared gradient of each piece."""

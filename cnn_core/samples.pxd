@@ -44,6 +44,3 @@ cdef int require_rows(
 cdef double total_of(const Block *block) noexcept nogil
 cdef void gather_block(const Block *block) noexcept nogil
 cdef void gather(const Block *block) noexcept nogil
-cdef void ask_for_quarter(
-    const Samples *samples, Py_ssize_t inputs, Py_ssize_t i, int quarter
-) noexcept nogil

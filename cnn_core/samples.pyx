@@ -312,28 +312,6 @@ cdef void gather(const Block *block) noexcept nogil:
             rescale(samples.reals + start, samples.reals + later, inputs, scale, out + i * row)
 
 
-cdef void ask_for_quarter(
-    const Samples *samples, Py_ssize_t inputs, Py_ssize_t i, int quarter
-) noexcept nogil:
-    """Have a quarter of sample number `i` of the order brought near, if there is such a sample."""
-    cdef Py_ssize_t first = inputs * quarter // 4, size = inputs * (quarter + 1) // 4 - first
-    if i >= samples.count or samples.row_starts != NULL:
-        return
-    first += number_of(samples, i) * inputs
-    if samples.reals == NULL:
-        ask_for(samples.bytes + first, size)
-    else:
-        ask_for(samples.reals + first, size * sizeof(real))
-
-
-cdef inline void ask_for(const void *start, Py_ssize_t size) noexcept nogil:
-    """Have the lines of memory that begin in the next `size` bytes brought near."""
-    cdef Py_ssize_t i = 0
-    while i < size:
-        prefetch_line(<const char *>start + i)
-        i += CACHE_LINE
-
-
 cdef inline void scatter(
     const Samples *samples, Py_ssize_t sample, Py_ssize_t size, real scale, real *out
 ) noexcept nogil:

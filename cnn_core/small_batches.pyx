@@ -8,7 +8,7 @@ weights by x[i].T @ delta[i] alone. So for a group of samples from the weights W
 
 is what step after step would find: the products x @ W and x @ x.T are taken for the whole group, the
 sum is made up step by step, and at the end the group's x.T @ delta goes into W in one sweep. The other
-layers apply_clipped_step their steps one by one. Only the order of roundings differs.
+layers take their steps one by one. Only the order of roundings differs.
 """
 
 from libc.math cimport isfinite
@@ -18,7 +18,7 @@ from .dense_layer cimport DenseLayer
 from .forward_backward cimport backward_layers, forward_layers, loss_and_output_delta
 from .layer cimport Block, Layer, LayerBuffers, Net, ThreadBuffers, Workspace
 from .matrix cimport Matrix
-from .samples cimport ask_for_quarter, gather_block, total_of
+from .samples cimport gather_block, total_of
 from .scalar cimport real
 from .update cimport update_layer
 
@@ -42,16 +42,6 @@ cdef bint can_group(Net net):
 cdef Py_ssize_t group_of(Net net, Py_ssize_t batch):
     """Samples of as many whole batches as a group takes; 0 if it would be one, or does not apply."""
     return GROUP_ROWS // batch * batch if net.groups and 2 * batch <= GROUP_ROWS else 0
-
-
-cdef inline void ask_ahead(const Block *block, Py_ssize_t group, int quarter) noexcept nogil:
-    """Ask for a quarter of the samples that stand in the next group where those of this step do.
-
-    For all of them at once the core would have to wait.
-    """
-    cdef Py_ssize_t i
-    for i in range(block.first + block.top, block.first + block.top + block.rows):
-        ask_for_quarter(block.samples, (<Net>block.net).inputs, i + group, quarter)
 
 
 cdef void add_earlier_steps(
@@ -105,9 +95,7 @@ cdef Py_ssize_t take_steps(Block *block, Py_ssize_t batch_size, double *total) n
         block.total = total_of(block)
         if start > 0:
             add_earlier_steps(<LayerBuffers>first, block, units, &gram[0])
-        ask_ahead(block, rows, 0)
         forward_layers(block, 1)
-        ask_ahead(block, rows, 1)
         loss_and_output_delta(block)
         judged = start + block.rows
         total[0] += block.total
@@ -115,9 +103,7 @@ cdef Py_ssize_t take_steps(Block *block, Py_ssize_t batch_size, double *total) n
             loss += (<Workspace>block.workspace).losses[i]
         if not isfinite(loss):
             break
-        ask_ahead(block, rows, 2)
         backward_layers(block, size - 2)
-        ask_ahead(block, rows, 3)
         for l in range(1, size):
             update_layer(block, l)
         block.number += 1

@@ -65,9 +65,12 @@ cdef void update_piece(void *context, Py_ssize_t piece, int thread) noexcept nog
 
 cdef void update_layer(const Block *block, Py_ssize_t l) noexcept nogil:
     """All pieces of a layer, on the thread that asks."""
-    (<Layer>(<Net>block.net).layer_at[l]).update_all(
-        <LayerBuffers>(<Workspace>block.workspace).layer_at[l], block
-    )
+    cdef void *layer = (<Net>block.net).layer_at[l]
+    cdef Py_ssize_t piece
+    for piece in range((<Layer>layer).pieces):
+        (<Layer>layer).update(
+            <LayerBuffers>(<Workspace>block.workspace).layer_at[l], block, piece
+        )
 
 
 cdef Range range_of(const Block *block, Py_ssize_t piece) noexcept nogil:
