@@ -24,7 +24,6 @@ from .layer cimport (
     LayerBuffers,
     ThreadBuffers,
     Workspace,
-    padded_stride,
 )
 from .matrix cimport Matrix, Range, Shape
 from .normalization cimport add_rows
@@ -109,12 +108,8 @@ cdef class EncodedLayer(Layer):
         return 0
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
-        buffers.row = padded_stride(self.fan_out)
-        buffers.outputs = workspace.carve_rows(buffers.row)
         buffers.sums = workspace.carve_reals(max(self.sums_size, 1))
-        if training:
-            buffers.delta = workspace.carve_rows(buffers.row)
-        return 0
+        return workspace.carve_outputs(buffers, self.fan_out, training)
 
     cdef bint can_read(self, const real[:, ::1] x) noexcept nogil:
         cdef Py_ssize_t i, n

@@ -80,7 +80,8 @@ cdef class Layer:
         """Find the gradient of a piece over all samples of the slice, and take its step if asked for."""
 
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
-        """Work it out anew for a piece whose step was taken elsewhere."""
+        """Work out anew what `prepare` did, for a piece whose step was taken elsewhere."""
+
 
 @cython.final
 cdef class Arrays:

@@ -1,9 +1,0 @@
-# Loops for the other compiled modules: nothing that Python could call.
-from typing import Any, final
-
-__pyx_capi__: dict[str, Any]
-
-from .layer import Layer
-
-@final
-class PoolLayer(Layer): ...
