@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnn_core import backend_info
@@ -30,7 +30,7 @@ from race.bars import AT, PEAK
 from race.machine import describe
 from race.measurements import EPOCH, Course, Memory, Predicting, Row, Training
 from race.results import Tally, as_json, run_row, save, save_samples
-from race.rows import adam_work, sigmoid_work
+from race.rows import adam_work, encoded_rows, sigmoid_work
 
 NUMPY = "numpy-backend"
 SAMPLES = EPOCH // 3
@@ -144,6 +144,12 @@ def adam_cases(best: str, n_cores: int) -> list[Case]:
     ]
 
 
+def pieces_row(best: str) -> Row:
+    columns, floats = at(best, "cython-columns"), at(best)
+    (row,) = encoded_rows()
+    return replace(row, contenders=(columns, floats), bars=())
+
+
 def predicting_rows() -> list[Row]:
     of_numpy = (at("numpy", "NN.predict"), at("numpy", "NN.predictor"))
     title = "784-128-10, {:,} predicted"
@@ -201,6 +207,13 @@ def print_best(run: Run, cases: Sequence[Case], best: str, n_cores: int) -> None
     rows = [row for of_case in cases for row in (of_case.one_core, of_case.cores) if row]
     others = ("adam", "sgd-no")
     run.print_left_out([row for row in rows if row.name.startswith(others) or row.n_cores > 1])
+
+
+def print_pieces(run: Run, row: Row) -> None:
+    print(f"{row.title}: seconds an epoch, times as fast as on the features")
+    columns, floats = (run.value(row, name) for name in row.contenders)
+    print(f"{seconds(columns)}  {seconds(floats)}  {times(floats, columns)}".rstrip())
+    run.print_left_out([row])
 
 
 def print_latency(run: Run, rows: Sequence[Row]) -> None:
@@ -293,6 +306,7 @@ def main() -> int:
 
     sgd = sgd_cases(levels, arguments.batch_sizes, n_cores)
     others = [case_without_zeros(best, n_cores), *adam_cases(best, n_cores)]
+    pieces = pieces_row(best)
     latency = predicting_rows()
     memory = Memory(
         "memory", "trained on bytes", (at(best), at("numpy", NUMPY)), (), unit="MB", turns=1
@@ -305,6 +319,8 @@ def main() -> int:
         run.measure([of_case.one_core for of_case in others])
         run.measure([of_case.cores for of_case in (*sgd, *others) if of_case.cores])
         print_best(run, [*sgd, *others], best, n_cores)
+        run.measure([pieces])
+        print_pieces(run, pieces)
         run.measure(latency)
         print_latency(run, latency)
         run.measure([memory])

@@ -3,8 +3,6 @@
 from .layer cimport Block, Layer, LayerBuffers
 from .scalar cimport real
 
-
-
 cdef enum Encoding:
     NUMBERS
     PIECES

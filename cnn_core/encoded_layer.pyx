@@ -1,8 +1,8 @@
 """The dense layer on encoded columns: its features are never made.
 
 Of a column of pieces the features before a value's bin are 0.5, those behind it -0.5. So its part of an
-output is a row of a table of sums, which belongs to the bin, plus the bin's own row of weights times how
-far the value is through the bin. On the way back a row of weights takes the deltas of all samples of
+output lies between two neighbouring rows of a table of sums, as far from the first as the value is through
+the bin: the weights themselves, which take twice the memory together, are not read. On the way back a row of weights takes the deltas of all samples of
 later bins, less half of all deltas, and those of its own bin times how far each is through it. Both are
 one pass over the samples, sorted by their bins, and one from the last row of weights to the first.
 A code picks a row of weights. Numbers that stand side by side go through the matrix product.
@@ -95,7 +95,8 @@ cdef class EncodedLayer(Layer):
                 self.n_columns += 1
             start += features * self.fan_out
             if encoding == PIECES:
-                self.sums_size += features * self.fan_out
+                # A row for each bin and for the end, and what is less than half of the last one.
+                self.sums_size += (features + 2) * self.fan_out
         for number in range(self.n_columns):
             last = &self.columns_at[number]
             last.first_piece = self.pieces
@@ -145,14 +146,24 @@ cdef class EncodedLayer(Layer):
                 self.add_numbers(buffers, block, &self.columns_at[n])
 
     cdef void add_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        """Let the outputs begin with the bias, or with 0."""
-        cdef Py_ssize_t i
+        """Let the outputs begin with the bias, less half of the sum of all weights of pieces."""
+        cdef Py_ssize_t i, j, n, at
         cdef size_t size = <size_t>self.fan_out * sizeof(real)
-        for i in range(block.top, block.top + block.rows):
-            if self.has_bias:
-                memcpy(&buffers.outputs[i * buffers.row], &self.arrays.parameters[self.bias], size)
-            else:
-                memset(&buffers.outputs[i * buffers.row], 0, size)
+        cdef real *first
+        if block.rows == 0:
+            return
+        first = &buffers.outputs[block.top * buffers.row]
+        if self.has_bias:
+            memcpy(first, &self.arrays.parameters[self.bias], size)
+        else:
+            memset(first, 0, size)
+        for n in range(self.n_columns):
+            if self.columns_at[n].encoding == PIECES:
+                at = self.columns_at[n].sums + (self.columns_at[n].features + 1) * self.fan_out
+                for j in range(self.fan_out):
+                    first[j] = first[j] + buffers.sums[at + j]
+        for i in range(1, block.rows):
+            memcpy(first + i * buffers.row, first, size)
 
     cdef void look_up(
         self, LayerBuffers buffers, Py_ssize_t sample, Py_ssize_t first, Py_ssize_t end
@@ -163,16 +174,15 @@ cdef class EncodedLayer(Layer):
         cdef const Columns *columns
         cdef WeightedRows picked
         cdef Py_ssize_t n, number
+        cdef real through
         picked.count = 0
         for n in range(first, end):
             columns = &self.columns_at[n]
             if columns.encoding == PIECES:
-                number = bin_of(
-                    values[columns.column], columns.features, &picked.factors[picked.count + 1]
-                ) * self.fan_out
+                number = bin_of(values[columns.column], columns.features, &through) * self.fan_out
                 picked.rows[picked.count] = &buffers.sums[columns.sums + number]
-                picked.factors[picked.count] = 1
-                picked.rows[picked.count + 1] = weights + columns.weights + number
+                picked.rows[picked.count + 1] = picked.rows[picked.count] + self.fan_out
+                picked.factors[picked.count], picked.factors[picked.count + 1] = 1 - through, through
                 picked.count += 2
             elif columns.encoding == CODES:
                 number = level_of(values[columns.column], columns.features) * self.fan_out
@@ -353,16 +363,23 @@ cdef class EncodedLayer(Layer):
     cdef void sum_up(
         self, real[::1] sums, const Columns *columns, Py_ssize_t unit, Py_ssize_t units
     ) noexcept nogil:
-        """Of each bin the sum of the rows before it, less half of the sum of all rows."""
-        cdef real before[PIECE_COLUMNS]
+        """Of each bin, and of the end, the sum of the rows before it; then less half of the last."""
         cdef const real *weights = &self.arrays.parameters[columns.weights + unit]
         cdef real *out = &sums[columns.sums + unit]
-        cdef Py_ssize_t t, j
-        less_half_of_sum(weights, self.fan_out, columns.features, units, before)
-        for t in range(columns.features):
-            for j in range(units):
-                out[t * self.fan_out + j] = before[j]
-                before[j] = before[j] + weights[t * self.fan_out + j]
+        cdef Py_ssize_t done = 0
+        while done + ROW_VECTORS * VECTOR_LENGTH <= units:
+            sum_up_columns(
+                ROW_VECTORS, True, 0, weights + done, self.fan_out, columns.features, out + done
+            )
+            done += ROW_VECTORS * VECTOR_LENGTH
+        while done + VECTOR_LENGTH <= units:
+            sum_up_columns(1, True, 0, weights + done, self.fan_out, columns.features, out + done)
+            done += VECTOR_LENGTH
+        if done < units:
+            sum_up_columns(
+                1, False, <int>(units - done), weights + done, self.fan_out, columns.features,
+                out + done,
+            )
 
 
 cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
@@ -376,6 +393,27 @@ cdef inline void store(
         store_vector(address, value)
     else:
         store_some(address, value, columns)
+
+
+cdef inline void sum_up_columns(
+    const int vectors, const bint whole, const int columns, const real *weights, Py_ssize_t row,
+    Py_ssize_t rows, real *out,
+) noexcept nogil:
+    """The sums of some units; called with constants, so that they become registers."""
+    cdef vector sums[ROW_VECTORS]
+    cdef Py_ssize_t t
+    cdef int v
+    for v in range(vectors):
+        sums[v] = zero_vector()
+    for t in range(rows):
+        for v in range(vectors):
+            store(out + t * row + v * VECTOR_LENGTH, sums[v], whole, columns)
+            sums[v] = sums[v] + load(weights + t * row + v * VECTOR_LENGTH, whole, columns)
+    for v in range(vectors):
+        store(out + rows * row + v * VECTOR_LENGTH, sums[v], whole, columns)
+        store(
+            out + (rows + 1) * row + v * VECTOR_LENGTH, <real>-0.5 * sums[v], whole, columns
+        )
 
 
 cdef inline void less_half_of_columns(

@@ -83,6 +83,7 @@ CONTENDERS = {
     # Users of cnn_core predict through its classes, not through an engine.
     "cython": Entry("ours", "Compiled", predicts=False),
     "cython-bytes": Entry("ours", "CompiledOnBytes", predicts=False),
+    "cython-columns": Entry("ours", "CompiledOnColumns", predicts=False),
     "numpy-backend": Entry("ours", "Reference", predicts=False),
     "NN.predict": Entry("ours", "Predict", trains=False),
     "NN.predictor": Entry("ours", "Predictor", trains=False),

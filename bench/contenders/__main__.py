@@ -23,7 +23,11 @@ def main() -> None:
     """Check, then time; print the outcome as the last line."""
     job = Job.from_json(sys.stdin.read())
     samples = Samples.load(job.data, job.samples)
-    samples = samples.shaped(job.work.sizes[0], job.work.sizes[-1])
+    features, *_, classes = job.work.sizes
+    if job.work.bins:
+        samples = samples.in_pieces(job.work.columns, job.work.bins, classes)
+    else:
+        samples = samples.shaped(features, classes)
     if job.work.without_zeros:
         samples = samples.without_zeros()
     contender = _new(job)

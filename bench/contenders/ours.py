@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from cnn_core import NN, backends
 from cnn_core.backends.alignment import aligned
-from cnn_core.network import ByteArray, FloatArray, IndexArray
-from contenders.work import Samples, Weights, Work
+from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
+from contenders.work import Samples, Weights, Work, in_pieces
 
-__all__ = ["Compiled", "CompiledOnBytes", "Predict", "Predictor", "Reference"]
+__all__ = ["Compiled", "CompiledOnBytes", "CompiledOnColumns", "Predict", "Predictor", "Reference"]
 
 
 class _Engine:
@@ -24,12 +25,15 @@ class _Engine:
     def __init__(self, work: Work, weights: Weights, threads: int) -> None:
         self.work = work
         self.title = _title(self.backend)
-        network = work.network(self.input_scale)
+        network = self._network(work)
         parameters = aligned(np.empty(network.n_parameters(), work.dtype))
         for (w, b), own in zip(weights, network.unflatten(parameters), strict=True):
             own.weights[:], own.bias[:] = w, b
         # Its threads are those of the process, by CNN_CORE_NUM_THREADS, as for a user.
         self._engine = backends.get(self.backend).engine(network, parameters)
+
+    def _network(self, work: Work) -> Network:
+        return work.network(self.input_scale)
 
     def load(self, samples: Samples) -> None:
         """Take the training samples."""
@@ -73,6 +77,23 @@ class CompiledOnBytes(Compiled):
 
     def _inputs(self, samples: Samples) -> FloatArray | ByteArray:
         return samples.images
+
+
+class CompiledOnColumns(Compiled):
+    """The compiled backend on columns in pieces, whose features are never made."""
+
+    def __init__(self, work: Work, weights: Weights, threads: int) -> None:
+        super().__init__(work, weights, threads)
+        self.title += " on columns"
+
+    def _network(self, work: Work) -> Network:
+        network = super()._network(work)
+        first, *others = network.layers
+        encoded = in_pieces(work.columns, work.bins, first.fan_out, first.activation)
+        return replace(network, layers=(encoded, *others))
+
+    def _inputs(self, samples: Samples) -> FloatArray | ByteArray:
+        return samples.of_columns(self.work.dtype)
 
 
 class Predict:

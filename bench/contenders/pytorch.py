@@ -21,6 +21,7 @@ __all__ = ["PyTorch"]
 _ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {
     "sigmoid": torch.nn.Sigmoid,
     "relu": torch.nn.ReLU,
+    "identity": torch.nn.Identity,
     "softmax": lambda: torch.nn.Softmax(dim=1),
 }
 # On a CPU the plain form of SGD is as fast as the fused one, and faster at batch 1.

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import Activation, ByteArray, Dense, FloatArray, IndexArray, Loss, Network
+from cnn_core.layers import Encoding
+from cnn_core.network import (
+    Activation,
+    ByteArray,
+    Dense,
+    EncodedDense,
+    FloatArray,
+    IndexArray,
+    Loss,
+    Network,
+)
 from cnn_core.optimizers import SGD, Adam
 
-__all__ = ["Samples", "Weights", "Work", "start_weights"]
+__all__ = ["Samples", "Weights", "Work", "in_pieces", "start_weights"]
 
 Weights = list[tuple[FloatArray, FloatArray]]
 """For each layer its weights (fan_in, fan_out) and its bias (fan_out,)."""
@@ -40,6 +50,9 @@ class Work:
         Whether Adam adds its epsilon before the second moment is corrected, not after it.
     without_zeros : bool
         Whether no input is 0, so that nothing can be left out.
+    bins : int
+        Above 0: the inputs are the features of columns in so many pieces each, see
+        `cnn_core.EncodedDense`.
     """
 
     sizes: tuple[int, ...] = (784, 128, 10)
@@ -52,6 +65,12 @@ class Work:
     dtype: Literal["float32", "float64"] = "float32"
     epsilon_comes_first: bool = False
     without_zeros: bool = False
+    bins: int = 0
+
+    @property
+    def columns(self) -> int:
+        """Number of columns of the samples."""
+        return self.sizes[0] // max(self.bins, 1)
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -89,11 +108,14 @@ class Samples:
     images : (n, features) array of uint8
     labels : (n,) array
     classes : int
+    bins : int
+        See `Work.bins`.
     """
 
     images: ByteArray
     labels: IndexArray
     classes: int
+    bins: int = 0
 
     @classmethod
     def load(cls, path: str | Path, most: int) -> Samples:
@@ -108,6 +130,17 @@ class Samples:
     def without_zeros(self) -> Samples:
         """Return the same images with 1 in the place of 0."""
         return Samples(np.maximum(self.images, 1), self.labels, self.classes)
+
+    def in_pieces(self, columns: int, bins: int, classes: int) -> Samples:
+        """Return the samples with columns from the middle of the images, in pieces."""
+        start = (self.images.shape[1] - columns) // 2
+        middle = Samples(self.images[:, start : start + columns], self.labels, self.classes)
+        return replace(middle.shaped(columns, classes), bins=bins)
+
+    def of_columns(self, dtype: npt.DTypeLike) -> FloatArray:
+        """Return the columns that are in pieces: from 0 to `bins`."""
+        scaled: npt.NDArray[Any] = self.images * np.asarray(self.bins / _LARGEST_BYTE, dtype)
+        return scaled
 
     def shaped(self, features: int, classes: int) -> Samples:
         """Return the same number of samples with other numbers of features and classes.
@@ -127,10 +160,13 @@ class Samples:
         return len(self.images)
 
     def __getitem__(self, rows: slice | IndexArray) -> Samples:
-        return Samples(self.images[rows], self.labels[rows], self.classes)
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
 
     def x(self, dtype: npt.DTypeLike) -> FloatArray:
-        """Return the images from 0 to 1."""
+        """Return the images from 0 to 1, or the features of columns in pieces."""
+        if self.bins:
+            layer = in_pieces(self.images.shape[1], self.bins, 1, "identity")
+            return layer.encode(self.of_columns(dtype))
         scaled: npt.NDArray[Any] = self.images / np.asarray(_LARGEST_BYTE, dtype)
         return scaled
 
@@ -138,6 +174,12 @@ class Samples:
         """Return the classes as one-hot rows."""
         rows: npt.NDArray[Any] = np.eye(self.classes, dtype=dtype)[self.labels]
         return rows
+
+
+def in_pieces(columns: int, bins: int, units: int, activation: Activation) -> EncodedDense:
+    """Return a layer on columns in pieces."""
+    pieces: Encoding = "pieces"
+    return EncodedDense((pieces,) * columns, (bins,) * columns, units, activation)
 
 
 def start_weights(work: Work) -> Weights:

@@ -174,6 +174,25 @@ def _growing_rows() -> list[Row]:
     return rows
 
 
+def encoded_rows() -> list[Row]:
+    """Return a network on columns in pieces, beside dense layers on their features."""
+    sizes = (20 * 32, 128, 128, 1)
+    work = Work(sizes, "relu", "identity", "squared_error", "adam", 64, 1e-3, bins=32)
+    return [
+        Training(
+            "pieces",
+            "20 columns in 32 pieces, 128-128-1, ReLU, squared error, Adam, batch 64",
+            ("cython-columns", OURS, "pytorch"),
+            (
+                faster(2, OURS, ours="cython-columns"),
+                faster(4, "pytorch", ours="cython-columns"),
+            ),
+            work=work,
+            samples=EPOCH // 4,
+        )
+    ]
+
+
 def _predicting_rows() -> list[Row]:
     contenders = ("NN.predict", "NN.predictor", *PEERS, "onnxruntime")
     return [
@@ -199,6 +218,7 @@ ROWS: tuple[Row, ...] = (
     *_sgd_rows(),
     *_other_training_rows(),
     *_growing_rows(),
+    *encoded_rows(),
     *_predicting_rows(),
     Disturbed(
         "busy",

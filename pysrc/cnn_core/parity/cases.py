@@ -20,6 +20,7 @@ from cnn_core.network import (
     AvgPool2D,
     Conv2D,
     Dense,
+    EncodedDense,
     FloatArray,
     GlobalAveragePool,
     Loss,
@@ -376,6 +377,14 @@ def training_cases(inputs: Inputs) -> Iterator[Case]:
             "cross_entropy",
             adam,
         ),
+        "encoded columns, Adam": Network(
+            (
+                EncodedDense(("pieces", "number", "codes"), (20, 1, 5), 33, "tanh"),
+                Dense(33, 3, "softmax"),
+            ),
+            "cross_entropy",
+            adam,
+        ),
     }
     for title, network in networks.items():
         yield training_case(inputs, title, network)
@@ -383,7 +392,7 @@ def training_cases(inputs: Inputs) -> Iterator[Case]:
 
 def training_case(inputs: Inputs, title: str, network: Network) -> Case:
     """Return one network, trained for two epochs of 12 steps."""
-    x, rows = inputs.normal(192, network.n_inputs), np.arange(192)
+    x, rows = samples_for(inputs, network), np.arange(192)
     t = np.eye(network.n_outputs, dtype=inputs.dtype)[rows % network.n_outputs]
     start = inputs.normal(network.n_parameters(), scale=0.3)
     order = np.random.default_rng(3).permutation(192).astype(np.intp)
@@ -399,6 +408,18 @@ def training_case(inputs: Inputs, title: str, network: Network) -> Case:
     is_normalized = any(layer.normalization for layer in network.layers)
     slack = tolerances.NORMALIZED_EPS if is_normalized else tolerances.TRAJECTORY_EPS
     return Case("training", title, run, of_normalized(inputs, slack))
+
+
+def samples_for(inputs: Inputs, network: Network) -> FloatArray:
+    """Return 192 samples: normal numbers, or values that their encoding takes."""
+    x, first = inputs.normal(192, network.n_inputs), network.layers[0]
+    if isinstance(first, EncodedDense):
+        for column, (encoding, size) in enumerate(zip(first.encodings, first.sizes, strict=True)):
+            if encoding == "pieces":
+                x[:, column] = size * inputs.uniform(192)
+            elif encoding == "codes":
+                x[:, column] = np.arange(192) % (size + 1) - 1
+    return x
 
 
 def cases(inputs: Inputs) -> Iterator[Case]:
