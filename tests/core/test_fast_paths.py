@@ -106,7 +106,10 @@ class TestParts:
         backend.kernels(dtype).update(optimizer, expected, gradient, expected_moments, 0.1, 1)
         assert engine.steps == 1
         allowed = FUSED_STEP_ULPS * np.finfo(dtype).eps
-        # A compiler may fuse the terms of the step in another order, and the step may cancel out.
+        # The last sum is `start * decay - step`, and a compiler fuses one of the two into it as it
+        # likes, for whole vectors and for what is left of them. The other one is rounded first, by
+        # half a unit of its own size: that of `start` or of the step, not of their difference,
+        # which may be next to nothing. The gradient's share in the moments is rounded likewise.
         terms = np.abs(start) + np.abs(expected - start) + np.abs(gradient)
         assert_within(parameters, expected, allowed * terms)
         assert_within(moments, expected_moments, allowed * (np.abs(moments) + np.abs(gradient)))
