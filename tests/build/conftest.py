@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builds import (
+    LOWEST_LEVEL,
     NOT_SOURCES,
     SOURCE_FILES,
     SOURCE_FOLDERS,
@@ -52,7 +53,8 @@ def source_names(checkout: Path) -> set[str]:
 def sdist(checkout: Path, source_names: set[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("sdist")
     options = ("--sdist", "--no-isolation", "--outdir", target)
-    result = call(sys.executable, "-m", "build", *options, ".", cwd=checkout)
+    switches = {"CNN_CORE_LEVELS": LOWEST_LEVEL}
+    result = call(sys.executable, "-m", "build", *options, ".", cwd=checkout, **switches)
     assert result.code == 0, result.output
     (archive,) = target.iterdir()
     return archive
@@ -141,6 +143,7 @@ def editable(
 ) -> Environment:
     """An environment with an editable install of `built_tree`."""
     environment = new_environment(tmp_path_factory.mktemp("editable-installed") / "venv")
-    result = environment.install("--editable", built_tree, tools=build_tools, CC=quick_compiler)
+    switches = {"CC": quick_compiler, "CNN_CORE_LEVELS": LOWEST_LEVEL}
+    result = environment.install("--editable", built_tree, tools=build_tools, **switches)
     assert result.code == 0, result.output
     return environment

@@ -18,6 +18,8 @@ LEVELS = {
     "x86_64": ("x86_64_v2", "x86_64_v3", "x86_64_v4"),
     "aarch64": ("neon",),
 }.get(platform.machine(), ("generic",))
+# By its own name, for a build of which no test needs another one.
+LOWEST_LEVEL = LEVELS[0].replace("_", "-")
 DTYPES = ("float32", "float64")
 MODULES = (
     "dense",
