@@ -123,7 +123,7 @@ def call(*command: str | Path, cwd: Path, **switches: str) -> Result:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     return Result(process.returncode, process.stdout)
 
