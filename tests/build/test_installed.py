@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from builds import TRAIN, build_wheel, call, files_below, installed_names, new_environment
+from builds import (
+    LOWEST_LEVEL,
+    TRAIN,
+    build_wheel,
+    call,
+    files_below,
+    installed_names,
+    new_environment,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -120,13 +128,15 @@ def test_without_a_compiler_the_build_says_what_to_do_and_nothing_is_installed(
     shutil.copytree(checkout, tree)
     environment = new_environment(tmp_path / "venv")
     before = files_below(environment.packages)
+    switches = {"CNN_CORE_LEVELS": LOWEST_LEVEL}
     if absent == "CC names no file":
         compiler = "/nonexistent/cc"
-        result = environment.install(tree, tools=build_tools, CC=compiler)
+        result = environment.install(tree, tools=build_tools, CC=compiler, **switches)
     else:
         compiler = sysconfig.get_config_var("CC").split()[0]
         (tmp_path / "empty").mkdir()
-        result = environment.install(tree, tools=build_tools, PATH=str(tmp_path / "empty"))
+        switches["PATH"] = str(tmp_path / "empty")
+        result = environment.install(tree, tools=build_tools, **switches)
     assert result.code == 1
     assert f"the compiler is: {compiler}\n" in result.output
     assert "CNN_CORE_PURE_PYTHON=1" in result.output
