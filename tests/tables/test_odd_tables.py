@@ -36,6 +36,16 @@ def test_ten_rows_and_a_thousand_columns() -> None:
     assert 0 <= learner.oof_score_ <= 1
 
 
+def test_many_columns_of_numbers_share_the_bins_that_a_step_has_time_for() -> None:
+    X = RNG.normal(size=(12, 2048))
+    few, many, all_of_them = (
+        classifier(max_steps=1, n_members=1, n_bins=bins).fit(X[:, :columns], [0, 1] * 6)
+        for bins, columns in ((None, 4), (None, 2048), (7, 2048))
+    )
+    bins = [learner._ensemble.bags[0].view.bins for learner in (few, many, all_of_them)]
+    assert bins == [32, 4, 7]
+
+
 def test_a_hundred_classes() -> None:
     y = np.arange(600) % 100
     learner = classifier(max_steps=600, n_bins=100).fit({"x": [f"c{label}" for label in y]}, y)

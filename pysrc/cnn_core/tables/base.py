@@ -130,14 +130,15 @@ class BaseTable(BaseEstimator, ABC):
         own_weights = as_weights(sample_weight, frame.n_rows, np.dtype(np.float32))
         # A row without weight is as if it were not there.
         kept = np.arange(frame.n_rows) if own_weights is None else np.flatnonzero(own_weights)
-        plan = plan_of(self, len(kept), classes=task.positions(y) is not None)
-        random = np.random.RandomState(random_state(self.random_state).randint(2**31 - 1))
-        folds = self._folds(plan, kept, frame.n_rows, task.positions(y), groups, random, y)
         reader, features = read_first(
             frame if len(kept) == frame.n_rows else frame.taken(kept),
             self.categorical,
             self.numerical,
         )
+        n_numbers = sum(not feature.n_levels for feature in features)
+        plan = plan_of(self, len(kept), n_numbers, classes=task.positions(y) is not None)
+        random = np.random.RandomState(random_state(self.random_state).randint(2**31 - 1))
+        folds = self._folds(plan, kept, frame.n_rows, task.positions(y), groups, random, y)
         all_y, y = y, y[kept]
         weights = None if own_weights is None else own_weights[kept]
         table = TrainingTable(features, y, _product(weights, self._class_weights(task, y)), folds)

@@ -40,8 +40,8 @@ class Plan:
     cv: Any
 
 
-def plan_of(estimator: Any, n_rows: int, *, classes: bool) -> Plan:
-    """Return what an estimator is going to train on so many rows.
+def plan_of(estimator: Any, n_rows: int, n_numbers: int, *, classes: bool) -> Plan:
+    """Return what an estimator is going to train on so many rows and features that are numbers.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def plan_of(estimator: Any, n_rows: int, *, classes: bool) -> Plan:
         For a parameter of another kind or outside its range.
     """
     require_known("quality", estimator.quality, QUALITIES)
-    preset = preset_of(estimator.quality, n_rows, classes=classes)
+    preset = preset_of(estimator.quality, n_rows, n_numbers, classes=classes)
     changes: dict[str, Any] = {}
     if estimator.max_steps is not None:
         changes["steps"] = whole("max_steps", estimator.max_steps, 1)
@@ -83,7 +83,7 @@ def check_parameters(estimator: Any) -> list[Callback]:
     TypeError, ValueError
         For a parameter of another kind or outside its range.
     """
-    plan_of(estimator, LEAST_ROWS_FOR_FOLDS, classes=True)
+    plan_of(estimator, LEAST_ROWS_FOR_FOLDS, 1, classes=True)
     if estimator.time_budget is not None:
         positive("time_budget", estimator.time_budget)
     if not isinstance(estimator.verbose, bool | np.bool_):

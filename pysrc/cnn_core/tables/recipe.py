@@ -36,6 +36,8 @@ class Preset:
 # Above so many rows a network takes more steps, in the proportion of the root of the rows.
 _ROWS_OF_USUAL_STEPS = 5000
 _MOST_STEPS = 8000
+# A step takes time for every bin of every number, so many numbers share these; below 2 are none.
+_MOST_BINS_OF_ALL = 8192
 # Of a network that learns from all rows, where nothing says when to stop.
 _STEPS_WITHOUT_FOLDS = 200
 
@@ -54,14 +56,14 @@ _PRESETS: dict[Quality, Preset] = {
 QUALITIES: tuple[Quality, ...] = tuple(_PRESETS)
 
 
-def preset_of(quality: Quality, n_rows: int, *, classes: bool) -> Preset:
+def preset_of(quality: Quality, n_rows: int, n_numbers: int, *, classes: bool) -> Preset:
     """Return the preset of a quality.
 
     Parameters
     ----------
     quality : str
-    n_rows : int
-        Of the table.
+    n_rows, n_numbers : int
+        Of the table: its rows, and its features that are numbers.
     classes : bool
         Whether classes are to be learned, rather than numbers.
     """
@@ -70,8 +72,14 @@ def preset_of(quality: Quality, n_rows: int, *, classes: bool) -> Preset:
         times = _STEPS_WITHOUT_FOLDS / _BALANCED.steps
     else:
         times = max(math.sqrt(n_rows / _ROWS_OF_USUAL_STEPS), 1.0)
+    most_bins = _MOST_BINS_OF_ALL // max(n_numbers, 1)
     views = tuple(
-        replace(view, steps=min(round(view.steps * times), _MOST_STEPS)) for view in preset.views
+        replace(
+            view,
+            steps=min(round(view.steps * times), _MOST_STEPS),
+            bins=min(view.bins, most_bins) if most_bins > 1 else 0,
+        )
+        for view in preset.views
     )
     if classes:
         views = tuple(replace(view, smoothing=0.05, zero_pieces=True) for view in views)
