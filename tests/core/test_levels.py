@@ -15,20 +15,31 @@ from tolerances import TRAJECTORY_EPS, assert_product_close
 # Short trainings from a fixed start; `target` is the file for what they learned.
 TRAIN = """
 import numpy as np
-from cnn_core import NN, Dense, EncodedDense, Model, Network, Recipe
+from cnn_core import NN, Conv2D, Dense, EncodedDense, MaxPool2D, Model, Network, Recipe, Stack
 rng = np.random.default_rng(5)
 X, labels = rng.normal(size=(203, 37)), rng.integers(0, 11, 203)
 columns = np.column_stack([rng.uniform(0, 9, 203), X[:, 0], rng.integers(-1, 4, 203)])
 network = Network((
     EncodedDense(("pieces", "number", "codes"), (9, 1, 4), 45, "tanh"), Dense(45, 11, "identity")
 ))
+images = rng.normal(size=(203, 9 * 7 * 2))
+seeing = Network(
+    Stack((9, 7, 2))
+    .add(Conv2D, 5, normalization="batch")
+    .add(MaxPool2D)
+    .add(Conv2D, 6, stride=2, activation="tanh")
+    .add(Dense, 11, "identity")
+    .layers
+)
 learned = {}
 for dtype in (np.float32, np.float64):
     net = NN(37, 45, 11, 0.5, 3, batch_size=16, dtype=dtype, seed=2)
     net.fit(X, labels)
-    model = Model(network, dtype=dtype).initialize("he_normal", np.random.RandomState(2))
-    model.train(np.ascontiguousarray(columns, dtype), labels, Recipe(3, 16, 0.05))
-    weights = net.wih.ravel(), net.who.ravel(), net.bih, model.parameters
+    weights = [net.wih.ravel(), net.who.ravel(), net.bih]
+    for described, samples in ((network, columns), (seeing, images)):
+        model = Model(described, dtype=dtype).initialize("he_normal", np.random.RandomState(2))
+        model.train(np.ascontiguousarray(samples, dtype), labels, Recipe(3, 16, 0.05))
+        weights.append(model.parameters)
     learned[np.dtype(dtype).name] = np.concatenate(weights)
 np.savez(target, **learned)
 """
