@@ -480,7 +480,7 @@ cdef void add_picked(const WeightedRows *picked, Py_ssize_t units, real *out) no
 
 cdef inline void gradient_of_columns(
     const int vectors, const bint whole, const int columns, int head, const int *following,
-    const real *factors, const real *delta, Py_ssize_t row, real *later, real *out,
+    const real *factors, const real *delta, Py_ssize_t row, Py_ssize_t unit, real *later, real *out,
 ) noexcept nogil:
     """The gradient of a row of weights for some units; called with constants likewise."""
     cdef vector own[GRADIENT_VECTORS]
@@ -488,18 +488,21 @@ cdef inline void gradient_of_columns(
     cdef vector value
     cdef int i, v
     for v in range(vectors):
-        all[v] = load(later + v * VECTOR_LENGTH, whole, columns)
+        all[v] = zero_vector()
+        if later != NULL:
+            all[v] = load(later + unit + v * VECTOR_LENGTH, whole, columns)
         own[v] = all[v]
     i = head
     while i >= 0:
         for v in range(vectors):
-            value = load(delta + i * row + v * VECTOR_LENGTH, whole, columns)
+            value = load(delta + i * row + unit + v * VECTOR_LENGTH, whole, columns)
             own[v] = own[v] + factors[i] * value
             all[v] = all[v] + value
         i = following[i]
     for v in range(vectors):
-        store(out + v * VECTOR_LENGTH, own[v], whole, columns)
-        store(later + v * VECTOR_LENGTH, all[v], whole, columns)
+        store(out + unit + v * VECTOR_LENGTH, own[v], whole, columns)
+        if later != NULL:
+            store(later + unit + v * VECTOR_LENGTH, all[v], whole, columns)
 
 
 cdef void gradient_of_row(
@@ -510,27 +513,18 @@ cdef void gradient_of_row(
 
     `later` as in `gradient_of_part`; NULL for rows that know nothing of each other.
     """
-    cdef real none[PIECE_COLUMNS]
     cdef Py_ssize_t unit = 0, step = GRADIENT_VECTORS * VECTOR_LENGTH
-    cdef real *shared = later
-    if later == NULL:
-        memset(none, 0, <size_t>units * sizeof(real))
-        shared = none
     while unit + step <= units:
         gradient_of_columns(
-            GRADIENT_VECTORS, True, 0, head, following, factors, delta + unit, row, shared + unit,
-            out + unit,
+            GRADIENT_VECTORS, True, 0, head, following, factors, delta, row, unit, later, out
         )
         unit += step
     while unit + VECTOR_LENGTH <= units:
-        gradient_of_columns(
-            1, True, 0, head, following, factors, delta + unit, row, shared + unit, out + unit
-        )
+        gradient_of_columns(1, True, 0, head, following, factors, delta, row, unit, later, out)
         unit += VECTOR_LENGTH
     if unit < units:
         gradient_of_columns(
-            1, False, <int>(units - unit), head, following, factors, delta + unit, row, shared + unit,
-            out + unit,
+            1, False, <int>(units - unit), head, following, factors, delta, row, unit, later, out
         )
 
 

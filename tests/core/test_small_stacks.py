@@ -13,7 +13,7 @@ import pytest
 
 from cnn_core import backends
 from cnn_core.backends.alignment import aligned
-from cnn_core.network import Dense, Network
+from cnn_core.network import Dense, EncodedDense, Network
 from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
 from installation import SANITIZED
 
@@ -42,6 +42,10 @@ NETWORKS = {
     "lion": Network((Dense(300, 130), Dense(130, 5)), optimizer=Lion()),
     "rmsprop": Network((Dense(300, 130), Dense(130, 5)), optimizer=RMSprop()),
     "rprop": Network((Dense(300, 130), Dense(130, 5)), optimizer=Rprop()),
+    # The samples are 0 in the first half of their columns: a valid code.
+    "encoded": Network(
+        (EncodedDense(("codes",) * 70 + ("pieces",) * 70, (4,) * 140, 130), Dense(130, 5))
+    ),
 }
 
 
