@@ -4,13 +4,12 @@ from libc.stdint cimport uint16_t, uint64_t
 
 from .matrix cimport Matrix
 from .scalar cimport real
+from .vector cimport vector
 
 cdef extern from "vector.h" nogil:
-    ctypedef float vector
     enum:
         ROW_VECTORS
         TILE_VECTORS
-        VECTOR_LENGTH
 
 
 cdef struct Target:

@@ -27,14 +27,9 @@ from libc.string cimport memcpy, memset
 
 from .matrix cimport Matrix, columns_of, rows_of
 from .scalar cimport real, real_multiply_add
-
+from .vector cimport VECTOR_LENGTH, load, store_some, store_vector, vector, zero_vector
 
 cdef extern from "vector.h" nogil:
-    vector load_vector(const real *address)
-    void store_vector(real *address, vector value)
-    vector load_some(const real *address, int count)
-    void store_some(real *address, vector value, int count)
-    vector zero_vector()
     vector either(vector a, vector b)
     unsigned lanes_not_zero(vector v)
     unsigned words_sharing(const uint64_t *words, uint64_t bits)
@@ -157,10 +152,6 @@ cdef void list_along_columns(
 cdef inline vector load_up_to(const real *address, Py_ssize_t columns) noexcept nogil:
     """A vector, or as much of it as there is."""
     return load(address, columns >= VECTOR_LENGTH, <int>columns)
-
-
-cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
-    return load_vector(address) if whole else load_some(address, columns)
 
 
 cdef inline void tile(

@@ -6,14 +6,22 @@ dtype, rank, byte order or layout is refused by the typed memoryviews themselves
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from operator import index
-
 import numpy as np
 
 from cnn_core.layers import AvgPool2D, Conv2D, GlobalAveragePool, MaxPool2D
 
 from . cimport activations, dense, losses, normalization
 from .activations cimport Activation, activation_named
+from .checks cimport (
+    flat,
+    is_empty,
+    is_over_batch,
+    require,
+    require_shape,
+    shape_of,
+    total_of,
+    whole,
+)
 from .convolution cimport ConvolutionLayer, convolution_layer
 from .dense cimport ProductBuffers
 from .dropout cimport Counter, drop
@@ -35,33 +43,6 @@ from .scalar cimport real
 
 
 cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
-
-
-cdef int require(str argument, Py_ssize_t found, Py_ssize_t expected, str axis) except -1:
-    if found != expected:
-        raise ValueError(f"{argument}: expected {expected} {axis}, found {found}")
-    return 0
-
-
-cdef int require_shape(
-    str argument, const real[:, ::1] array, Py_ssize_t rows, Py_ssize_t columns
-) except -1:
-    require(argument, array.shape[0], rows, "rows")
-    require(argument, array.shape[1], columns, "columns")
-    return 0
-
-
-cdef inline bint is_empty(const real[:, ::1] array) noexcept:
-    return array.shape[0] == 0 or array.shape[1] == 0
-
-
-cdef real[::1] flat(const real[:, ::1] array):
-    """The values of an array that is not empty, row by row, as the loops take them."""
-    return <real[: array.shape[0] * array.shape[1]]><real *>&array[0, 0]
-
-
-cdef inline Shape shape_of(const real[:, ::1] array) noexcept:
-    return Shape(0, array.shape[0], array.shape[1], array.shape[1])
 
 
 cdef Workspace memory_for_product():
@@ -299,22 +280,6 @@ def output_delta(
                     out[i, j] *= weights[i]
 
 
-cdef double total_of(
-    const real[:, ::1] z, const real[:, ::1] y, const real[:, ::1] t, const real[::1] weights
-) except? -1:
-    """What the samples count together; refuses arrays that do not fit each other."""
-    cdef Py_ssize_t i
-    cdef double total = 0
-    require_shape("y", y, z.shape[0], z.shape[1])
-    require_shape("t", t, z.shape[0], z.shape[1])
-    if weights is None:
-        return <double>z.shape[0]
-    require("weights", weights.shape[0], z.shape[0], "values")
-    for i in range(z.shape[0]):
-        total += weights[i]
-    return total
-
-
 def normalize(
     str normalization not None,
     const real[:, ::1] u not None,
@@ -407,12 +372,6 @@ def normalize_by(
         normalization.normalize_by(statistics, parameters, units, values, shape, result)
 
 
-cdef bint is_over_batch(str normalization) except -1:
-    if normalization not in ("batch", "layer"):
-        raise ValueError(f"normalization: expected batch or layer, found {normalization!r}")
-    return normalization == "batch"
-
-
 def update(
     optimizer,
     real[::1] parameters not None,
@@ -470,11 +429,3 @@ def dropout(
     cdef Shape shape = shape_of(a)
     with nogil:
         drop(rate, number, counter, values, result, shape)
-
-
-cdef object whole(str argument, value, limit):
-    """The value as a whole number from 0 to below the limit."""
-    number = index(value)
-    if not 0 <= number < limit:
-        raise ValueError(f"{argument}: expected 0 up to below {limit}, found {value}")
-    return number

@@ -12,17 +12,12 @@ As in dense.pyx a tile of the output stays in registers, and each sum runs over 
 order, in blocks that the depth alone decides.
 """
 
+from .vector cimport VECTOR_LENGTH, load, store_some, store_vector, vector, zero_vector
+
 cdef extern from "vector.h" nogil:
-    ctypedef float vector
-    vector load_vector(const real *address)
-    void store_vector(real *address, vector value)
-    vector load_some(const real *address, int count)
-    void store_some(real *address, vector value, int count)
-    vector zero_vector()
     enum:
         TILE_ROWS
         TILE_VECTORS
-        VECTOR_LENGTH
 
 cdef enum:
     # Rows of a tile that is narrower: enough sums to hide the latency of a multiply-add, and few
@@ -31,10 +26,6 @@ cdef enum:
     NARROW_VECTORS = 2
     # As in dense.pyx.
     DEPTH_BLOCK = 400
-
-
-cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
-    return load_vector(address) if whole else load_some(address, columns)
 
 
 cdef inline void tile(

@@ -9,18 +9,11 @@ from libc.string cimport memset
 
 from .layer cimport Block, LayerBuffers, Workspace
 from .scalar cimport real
+from .vector cimport VECTOR_LENGTH, load, store, vector, zero_vector
 
 cdef extern from "vector.h" nogil:
-    ctypedef float vector
-    vector load_vector(const real *address)
-    void store_vector(real *address, vector value)
-    vector load_some(const real *address, int count)
-    void store_some(real *address, vector value, int count)
-    vector zero_vector()
     vector larger(vector a, vector b)
     vector take_where_equal(vector a, vector b, vector *rest)
-    enum:
-        VECTOR_LENGTH
 
 
 @cython.final
@@ -90,19 +83,6 @@ cdef class PoolLayer(Layer):
                 out += w.step * w.channels
             x += w.step * (w.line - w.columns * w.channels)
             out += w.step * (w.line - w.columns * w.channels)
-
-
-cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
-    return load_vector(address) if whole else load_some(address, columns)
-
-
-cdef inline void store(
-    real *address, vector value, const bint whole, const int columns
-) noexcept nogil:
-    if whole:
-        store_vector(address, value)
-    else:
-        store_some(address, value, columns)
 
 
 cdef inline void pool_window(
