@@ -87,6 +87,8 @@ def preset_of(quality: Quality, n_rows: int, n_numbers: int, *, classes: bool) -
 
 
 def batch_size_for(n_rows: int) -> int:
-    """Return the rows of a step: about a fortieth of all, as a power of two from 32 to 256."""
-    size = 2.0 ** round(math.log2(max(n_rows / _BATCHES, 1)))
-    return int(min(max(size, _LEAST_BATCH), _MOST_BATCH))
+    """Return the rows of a step: few for a small table, else a power of two near a fortieth."""
+    if n_rows <= _ROWS_OF_USUAL_STEPS:
+        return _LEAST_BATCH
+    size = 2.0 ** round(math.log2(n_rows / _BATCHES))
+    return int(min(size, _MOST_BATCH))
