@@ -22,7 +22,7 @@ cdef struct Columns:
     Py_ssize_t pieces
 
 
-cdef struct Part:
+cdef struct PieceOfRows:
     # Some rows of weights of some columns, counted from their first one, and some units.
     const Columns *columns
     Py_ssize_t first
@@ -49,13 +49,13 @@ cdef class EncodedLayer(Layer):
     ) noexcept nogil
     cdef const Columns *columns_of(self, Py_ssize_t *piece) noexcept nogil
     cdef void update_part(
-        self, LayerBuffers buffers, const Block *block, const Part *part, real *later
+        self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later
     ) noexcept nogil
     cdef void gradient_of_part(
-        self, LayerBuffers buffers, const Block *block, const Part *part, real *later, real *out
+        self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later, real *out
     ) noexcept nogil
     cdef void update_pieces(
-        self, LayerBuffers buffers, const Block *block, Part part
+        self, LayerBuffers buffers, const Block *block, PieceOfRows part
     ) noexcept nogil
     cdef void update_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void sum_up(

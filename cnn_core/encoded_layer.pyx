@@ -210,11 +210,11 @@ cdef class EncodedLayer(Layer):
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         cdef const Columns *columns = self.columns_of(&piece)
-        cdef Part part
+        cdef PieceOfRows part
         if columns == NULL:
             self.update_bias(buffers, block)
             return
-        part = Part(columns, 0, 0, 0, 0)
+        part = PieceOfRows(columns, 0, 0, 0, 0)
         while part.unit < self.fan_out:
             part.units = min(<Py_ssize_t>PIECE_COLUMNS, self.fan_out - part.unit)
             if columns.encoding == PIECES:
@@ -226,7 +226,7 @@ cdef class EncodedLayer(Layer):
             part.unit += part.units
 
     cdef void update_pieces(
-        self, LayerBuffers buffers, const Block *block, Part part
+        self, LayerBuffers buffers, const Block *block, PieceOfRows part
     ) noexcept nogil:
         """All rows of a column of pieces, from the last one down, and its sums."""
         cdef real later[PIECE_COLUMNS]
@@ -243,7 +243,7 @@ cdef class EncodedLayer(Layer):
             self.sum_up(buffers.sums, part.columns, part.unit, part.units)
 
     cdef void update_part(
-        self, LayerBuffers buffers, const Block *block, const Part *part, real *later
+        self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later
     ) noexcept nogil:
         """The gradient of some rows of weights, and their step.
 
@@ -272,7 +272,7 @@ cdef class EncodedLayer(Layer):
             apply_step(block, self.arrays.gradient, &where)
 
     cdef void gradient_of_part(
-        self, LayerBuffers buffers, const Block *block, const Part *part, real *later, real *out
+        self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later, real *out
     ) noexcept nogil:
         """The gradient of some rows, `part.units` values each, over the samples of a slice.
 
