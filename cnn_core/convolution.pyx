@@ -118,9 +118,11 @@ cdef class ConvolutionLayer(Layer):
             gathered_product(
                 Gathered(image, &self.starts[0], &self.places[0]), self.pixels,
                 self.places.shape[0], weights + g * columns, self.channels, columns,
-                NULL if bias == NULL else bias + g * columns, 0, out + g * columns, self.channels,
+                bias, 0, out + g * columns, self.channels,
             )
             image += values_of(&self.image)
+            if bias != NULL:
+                bias += columns
 
     cdef void add_weight_gradient(
         self, const real *image, const real *delta, Py_ssize_t piece, real *gradient

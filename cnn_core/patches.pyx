@@ -122,7 +122,9 @@ cdef void gathered_product(
         j = 0
         while j < columns:
             rest = columns - j
-            start = NULL if base == NULL else base + j
+            start = base
+            if base != NULL:
+                start = base + j
             if rest >= TILE_VECTORS * VECTOR_LENGTH:
                 column_of_tiles(
                     TILE_ROWS, TILE_VECTORS, True, 0, left, rows, deep, right + j, right_row, start,

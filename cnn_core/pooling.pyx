@@ -107,10 +107,9 @@ cdef inline void pool_window_backward(
 
     It is added to `out` where a value may be in other windows as well.
     """
-    cdef vector rest = load(delta, whole, columns), most, part
+    cdef vector rest = load(delta, whole, columns), most = load(x, whole, columns), part
     cdef Py_ssize_t i, j, at
     if takes_largest:
-        most = load(x, whole, columns)
         for i in range(w.height):
             for j in range(w.width):
                 most = larger(most, load(x + i * w.line + j * w.channels, whole, columns))

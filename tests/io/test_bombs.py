@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -244,6 +245,8 @@ def read_in_limits(files):
     done = subprocess.run(
         [sys.executable, str(HELPERS / "limited.py")],
         input="\n".join(lines),
+        # What the process has freed is given back, or a file would be read into that without a limit.
+        env={**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -80,7 +80,7 @@ class LearningRates:
         axes.semilogx(self.rates, self.smoothed, label="smoothed")
         axes.axvline(self.suggestion, linestyle="--", label=f"suggestion {self.suggestion:.2g}")
         # The last losses of single batches may be so large that nothing else would be seen.
-        shown = 1.05 * float(self.smoothed.max())
+        shown = 1.05 * float(np.max(self.smoothed))
         axes.set(xlabel="learning rate", ylabel="loss", ylim=(min(0.0, axes.get_ylim()[0]), shown))
         axes.legend()
         # None: what matplotlib's own settings say.
