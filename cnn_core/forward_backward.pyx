@@ -21,9 +21,9 @@ from .layer cimport (
     block_shape,
     number_of,
 )
-from .losses cimport output_slope, row_losses
-from .matrix cimport Shape, first_largest
-from .samples cimport gather, gather_block
+from .losses cimport cross_entropy_of_labels, output_slope, row_losses
+from .matrix cimport SUMS, Shape, first_largest
+from .samples cimport gather, gather_block, gather_targets
 from .scalar cimport real
 from .sparse_rows cimport any_value_nonfinite
 
@@ -32,6 +32,10 @@ cdef extern from "threads.h" nogil:
 
 cdef extern from "vector.h" nogil:
     int is_nonfinite(real x)
+
+cdef enum:
+    # Values of an array of outputs that stay in the second cache beside those of four others.
+    NEAR_VALUES = 32768
 
 
 cdef void forward_backward(Block *block, int threads) noexcept nogil:
@@ -71,21 +75,20 @@ cdef void forward_backward_block(void *context, Py_ssize_t number, int thread) n
         gather_block(&block)
     else:
         forward_after(&block)
-    if forward_layers(&block, block.layer + 1) == (<Net>block.net).size:
+    if forward_layers(&block, block.layer + 1) == (<Net>block.net).size - 1:
         loss_and_output_delta(&block)
         # The loss has gone through the last activation.
         backward_layers(&block, (<Net>block.net).size - 2)
 
 
 cdef Py_ssize_t forward_layers(const Block *block, Py_ssize_t l) noexcept nogil:
-    """From layer `l` on up to one where all samples wait, which is returned, or to the end."""
+    """From layer `l` on up to one where all samples wait, or to the last, which is returned."""
     cdef void **layers = (<Net>block.net).layer_at
     cdef void **buffers = (<Workspace>block.workspace).layer_at
-    while l < (<Net>block.net).size and (<Layer>layers[l]).barrier_tasks == 0:
+    while l < (<Net>block.net).size - 1 and (<Layer>layers[l]).barrier_tasks == 0:
         (<Layer>layers[l]).forward(<LayerBuffers>buffers[l], block)
         l += 1
-    if l < (<Net>block.net).size:
-        (<Layer>layers[l]).forward_before(<LayerBuffers>buffers[l], block)
+    (<Layer>layers[l]).forward_before(<LayerBuffers>buffers[l], block)
     return l
 
 
@@ -142,45 +145,74 @@ cdef void backward_all_task(void *context, Py_ssize_t task, int thread) noexcept
 
 
 cdef void loss_and_output_delta(const Block *block) noexcept nogil:
-    """The losses and hits of some samples, and the delta of what the last activation is made of."""
+    """The last activation of some samples, their losses and hits, and the delta of its inputs.
+
+    A few at a time, so that what stands in several arrays of so many rows stays near.
+    """
+    cdef Block part = block[0]
+    cdef Py_ssize_t end = block.top + block.rows
+    cdef Py_ssize_t rows = max(NEAR_VALUES // (<Net>block.net).outputs // SUMS, <Py_ssize_t>1) * SUMS
+    while part.top < end:
+        part.rows = min(rows, end - part.top)
+        loss_of_part(&part)
+        part.top += part.rows
+        part.first_in_batch += part.rows
+
+
+cdef void loss_of_part(const Block *block) noexcept nogil:
     cdef Py_ssize_t last = (<Net>block.net).size - 1
     cdef void *layer = (<Net>block.net).layer_at[last]
     cdef void *own = (<Workspace>block.workspace).layer_at[last]
     cdef Shape shape = block_shape(
         block, (<Net>block.net).outputs, (<Workspace>block.workspace).target_row
     )
-    row_losses(
-        &(<Net>block.net).loss, (<LayerBuffers>own).inputs, (<LayerBuffers>own).outputs,
-        (<Workspace>block.workspace).targets, shape, (<Workspace>block.workspace).losses, block.top,
-    )
-    count_hits(
-        (<LayerBuffers>own).outputs, (<Workspace>block.workspace).targets, shape,
-        (<Workspace>block.workspace).hits, block.top,
-    )
-    if not output_slope(
-        &(<Net>block.net).loss, (<LayerBuffers>own).outputs, (<Workspace>block.workspace).targets,
-        # If all weights are 0 so is the delta, whatever it is divided by.
-        <real>(block.total if block.total > 0 else 1), shape, (<LayerBuffers>own).input_delta,
-    ):
-        activation_backward(
-            &(<ActivationLayer>layer).activation, (<LayerBuffers>own).inputs,
-            (<LayerBuffers>own).outputs, (<LayerBuffers>own).input_delta,
-            (<LayerBuffers>own).input_delta, shape,
+    # If all weights are 0 so is the delta, whatever it is divided by.
+    cdef real total = <real>(block.total if block.total > 0 else 1)
+    gather_targets(block, (<Workspace>block.workspace).targets)
+    (<Layer>layer).forward(<LayerBuffers>own, block)
+    if block.samples.are_labels_read:
+        cross_entropy_of_labels(
+            (<LayerBuffers>own).inputs, (<LayerBuffers>own).outputs,
+            (<Workspace>block.workspace).labels, total, shape, block.top,
+            (<Workspace>block.workspace).losses, (<LayerBuffers>own).input_delta,
         )
+    else:
+        loss_of_rows(<LayerBuffers>own, <ActivationLayer>layer, block, shape, total)
+    count_hits(<LayerBuffers>own, block, shape)
     if block.samples.weights != NULL:
         weight_samples(
             block, (<LayerBuffers>own).input_delta, shape, (<Workspace>block.workspace).losses
         )
 
 
-cdef void count_hits(
-    const real[::1] y, const real[::1] t, Shape shape, unsigned char[::1] hits, Py_ssize_t top
+cdef void loss_of_rows(
+    LayerBuffers own, ActivationLayer layer, const Block *block, Shape shape, real total
 ) noexcept nogil:
+    """The losses of some samples, and the delta, by rows of targets."""
+    row_losses(
+        &(<Net>block.net).loss, own.inputs, own.outputs, (<Workspace>block.workspace).targets, shape,
+        (<Workspace>block.workspace).losses, block.top,
+    )
+    if not output_slope(
+        &(<Net>block.net).loss, own.outputs, (<Workspace>block.workspace).targets, total, shape,
+        own.input_delta,
+    ):
+        activation_backward(
+            &layer.activation, own.inputs, own.outputs, own.input_delta, own.input_delta, shape
+        )
+
+
+cdef void count_hits(LayerBuffers buffers, const Block *block, Shape shape) noexcept nogil:
     """Whether the largest output of each sample is the largest target."""
-    cdef Py_ssize_t i, at
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        hits[top + i] = first_largest(y, at, shape.columns) == first_largest(t, at, shape.columns)
+    cdef void *own = block.workspace
+    cdef Py_ssize_t i, at, label
+    for i in range(block.top, block.top + block.rows):
+        at = i * shape.row
+        if block.samples.are_labels_read:
+            label = at + (<Workspace>own).labels[i]
+        else:
+            label = first_largest((<Workspace>own).targets, at, shape.columns)
+        (<Workspace>own).hits[i] = first_largest(buffers.outputs, at, shape.columns) == label
 
 
 cdef void weight_samples(

@@ -42,6 +42,8 @@ cdef struct Samples:
     const Py_ssize_t *labels
     real own_target
     real other_target
+    # Whether the loss reads the labels themselves.
+    bint are_labels_read
     const real *weights
     const Py_ssize_t *order
     Py_ssize_t count
@@ -112,6 +114,7 @@ cdef class Workspace:
     cdef Py_ssize_t input_row
     cdef real[::1] targets
     cdef Py_ssize_t target_row
+    cdef Py_ssize_t[::1] labels
     # A value for each sample.
     cdef double[::1] losses
     cdef unsigned char[::1] hits

@@ -159,12 +159,14 @@ cdef class Workspace:
         return 0
 
     cdef int carve_results(self, Py_ssize_t pieces) except -1:
-        """A loss and a hit for each sample, and the squared gradient of each piece."""
+        """A loss, a hit and a label for each sample, and the squared gradient of each piece."""
         cdef void *losses = self.carve(self.rows * sizeof(double))
         cdef void *hits = self.carve(self.rows)
+        cdef void *labels = self.carve(self.rows * sizeof(Py_ssize_t))
         cdef void *squares = self.carve(max(pieces, 1) * sizeof(double))
         if self.memory != NULL:
             self.losses = <double[:self.rows]><double *>losses
+            self.labels = <Py_ssize_t[:self.rows]><Py_ssize_t *>labels
             self.hits = <unsigned char[:self.rows]><unsigned char *>hits
             self.squares = <double[:max(pieces, 1)]><double *>squares
         return 0

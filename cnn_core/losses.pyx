@@ -6,10 +6,13 @@ A new loss is two formulas for one output here, a name in losses.pxd, and a line
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.math cimport fabs, log, log1p
+from libc.math cimport NAN, fabs, log, log1p
 
 from .matrix cimport SUMS, Shape, first_largest, runs, sum_rows
 from .scalar cimport at_least, at_most, exp_of_negative, multiply_add, real, sign_of
+
+cdef extern from "vector.h" nogil:
+    int is_nonfinite(real x)
 
 # The loss of output j, added to that of the outputs before it; and its derivative.
 ctypedef double (*OutputLoss)(
@@ -199,10 +202,10 @@ cdef inline double binary_cross_entropy(
 
 
 cdef enum:
-    # Rows whose three sums are taken together, since each addition waits for the one before it.
-    ROWS = 4
+    # Rows whose sums are taken together, since each addition waits for the one before it.
+    ROWS = 8
     # Columns whose exponentials are taken at a time.
-    CHUNK = 64
+    CHUNK = 32
 
 
 cdef void cross_entropy(
@@ -227,6 +230,23 @@ cdef inline void cross_entropy_of(
     cdef double weights[ROWS]
     cdef double totals[ROWS]
     cdef real largest[ROWS]
+    cdef Py_ssize_t i, j, at
+    sum_others(rows, z, shape, top, largest, others)
+    for i in range(rows):
+        weights[i] = totals[i] = 0
+    for j in range(shape.columns):
+        for i in range(rows):
+            at = shape.start + (top + i) * shape.row + j
+            weights[i] = weights[i] + t[at]
+            totals[i] = multiply_add(t[at], <double>largest[i] - <double>z[at], totals[i])
+    for i in range(rows):
+        losses[first + i] = totals[i] + weights[i] * log1p(others[i])
+
+
+cdef inline void sum_others(
+    const int rows, const real[::1] z, Shape shape, Py_ssize_t top, real *largest, double *others
+) noexcept nogil:
+    """The largest value of each row, and the sum of exp(z - largest) over the other columns."""
     cdef Py_ssize_t starts[ROWS]
     cdef Py_ssize_t most[ROWS]
     cdef real terms[ROWS][CHUNK]
@@ -235,7 +255,7 @@ cdef inline void cross_entropy_of(
         starts[i] = shape.start + (top + i) * shape.row
         most[i] = first_largest(z, starts[i], shape.columns)
         largest[i] = z[most[i]]
-        others[i] = weights[i] = totals[i] = 0
+        others[i] = 0
     while done < shape.columns:
         columns = min(shape.columns - done, <Py_ssize_t>CHUNK)
         for i in range(rows):
@@ -246,13 +266,54 @@ cdef inline void cross_entropy_of(
                 terms[i][most[i] - at] = 0
         for j in range(columns):
             for i in range(rows):
-                at = starts[i] + done + j
                 others[i] = others[i] + terms[i][j]
-                weights[i] = weights[i] + t[at]
-                totals[i] = multiply_add(t[at], <double>largest[i] - <double>z[at], totals[i])
         done += columns
+
+
+cdef void cross_entropy_of_labels(
+    const real[::1] z, const real[::1] y, const Py_ssize_t[::1] labels, real samples, Shape shape,
+    Py_ssize_t first, double[::1] losses, real[::1] out,
+) noexcept nogil:
+    """As by rows of targets that are 1 in the column of a label and 0 elsewhere, bit by bit."""
+    cdef Py_ssize_t i = 0
+    while i + ROWS <= shape.rows:
+        label_losses(ROWS, z, labels, shape, i, first + i, losses)
+        i += ROWS
+    while i < shape.rows:
+        label_losses(1, z, labels, shape, i, first + i, losses)
+        i += 1
+    for i in range(shape.rows):
+        label_delta(y, labels[first + i], samples, shape.start + i * shape.row, shape.columns, out)
+
+
+cdef inline void label_losses(
+    const int rows, const real[::1] z, const Py_ssize_t[::1] labels, Shape shape, Py_ssize_t top,
+    Py_ssize_t first, double[::1] losses,
+) noexcept nogil:
+    cdef double others[ROWS]
+    cdef real largest[ROWS]
+    cdef Py_ssize_t i, j, at
+    cdef int nonfinite
+    sum_others(rows, z, shape, top, largest, others)
     for i in range(rows):
-        losses[first + i] = totals[i] + weights[i] * log1p(others[i])
+        at = shape.start + (top + i) * shape.row
+        losses[first + i] = <double>largest[i] - <double>z[at + labels[first + i]] + log1p(others[i])
+        # By a row of targets an infinite z would be multiplied by 0.
+        nonfinite = 0
+        for j in range(at, at + shape.columns):
+            nonfinite |= is_nonfinite(z[j])
+        if nonfinite:
+            losses[first + i] = NAN
+
+
+cdef inline void label_delta(
+    const real[::1] y, Py_ssize_t label, real samples, Py_ssize_t start, Py_ssize_t columns,
+    real[::1] out,
+) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(start, start + columns):
+        out[j] = y[j] / samples
+    out[start + label] = (y[start + label] - <real>1) / samples
 
 
 cdef void cross_entropy_delta(

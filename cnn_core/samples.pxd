@@ -44,3 +44,4 @@ cdef int require_rows(
 cdef double total_of(const Block *block) noexcept nogil
 cdef void gather_block(const Block *block) noexcept nogil
 cdef void gather(const Block *block) noexcept nogil
+cdef void gather_targets(const Block *block, real[::1] out) noexcept nogil

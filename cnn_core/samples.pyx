@@ -14,6 +14,7 @@ from cnn_core.sparse import SparseRows
 
 from .dense_layer cimport DenseLayer
 from .layer cimport PIECE_ROWS, SLICE_ROWS, Block, Layer, Net, Samples, SparseEntry, Workspace, number_of
+from .losses cimport CROSS_ENTROPY
 from .scalar cimport real
 
 cdef extern from "vector.h" nogil:
@@ -203,6 +204,9 @@ cdef class Data:
             self.samples.labels = &own[0]
         own_target, other_target = targets.values(REALS)
         self.samples.own_target, self.samples.other_target = <real>own_target, <real>other_target
+        self.samples.are_labels_read = (
+            net.loss.name == CROSS_ENTROPY and own_target == 1 and other_target == 0
+        )
         return 0
 
     cdef int bind_weights(self, const real[::1] weights, Net net) except -1:
@@ -285,10 +289,9 @@ cdef double total_of(const Block *block) noexcept nogil:
 
 
 cdef void gather_block(const Block *block) noexcept nogil:
-    """Copy the inputs and the targets of some samples into the workspace."""
+    """Copy the inputs of some samples into the workspace, unless they are read as they stand."""
     if not block.samples.are_read_sparse:
         gather(block)
-    gather_targets(block, (<Workspace>block.workspace).targets)
 
 
 cdef void gather(const Block *block) noexcept nogil:
@@ -353,13 +356,15 @@ cdef inline void rescale(
 
 
 cdef void gather_targets(const Block *block, real[::1] out) noexcept nogil:
-    """Copy the rows of targets of some samples, or write them out from the labels."""
+    """Copy the targets of some samples: labels, rows, or rows written out from labels."""
     cdef const Samples *samples = block.samples
     cdef Py_ssize_t i, j, at, source, outputs = (<Net>block.net).outputs
     for i in range(block.top, block.top + block.rows):
         at = i * (<Workspace>block.workspace).target_row
         source = number_of(samples, block.first + i)
-        if samples.labels != NULL:
+        if samples.are_labels_read:
+            (<Workspace>block.workspace).labels[i] = samples.labels[source]
+        elif samples.labels != NULL:
             for j in range(outputs):
                 out[at + j] = samples.other_target
             out[at + samples.labels[source]] = samples.own_target
