@@ -9,6 +9,7 @@ import numpy as np
 
 from cnn_core import NN, backends
 from cnn_core.backends.alignment import aligned
+from cnn_core.class_targets import ClassTargets
 from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
 from contenders.work import Samples, Weights, Work, in_pieces
 
@@ -37,7 +38,13 @@ class _Engine:
 
     def load(self, samples: Samples) -> None:
         """Take the training samples."""
-        self._x, self._t = self._inputs(samples), samples.t(self.work.dtype)
+        self._x = self._inputs(samples)
+        # As `NN` and the estimators do: classes stay labels.
+        self._t = (
+            ClassTargets(samples.labels.astype(np.intp), samples.classes)
+            if self.work.loss == "cross_entropy"
+            else samples.t(self.work.dtype)
+        )
 
     def train_epoch(self, order: IndexArray | None) -> None:
         """Train on every sample once."""
