@@ -245,7 +245,7 @@ def read_in_limits(files):
     done = subprocess.run(
         [sys.executable, str(HELPERS / "limited.py")],
         input="\n".join(lines),
-        # What the process has freed is given back, or a file would be read into that without a limit.
+        # What was freed is given back: a file would be read into it, whatever the limit.
         env={**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"},
         capture_output=True,
         text=True,
