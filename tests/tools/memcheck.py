@@ -20,7 +20,7 @@ import weakref
 
 import numpy as np
 
-from cnn_core import backends
+from cnn_core import AvgPool2D, Conv2D, GlobalAveragePool, MaxPool2D, backends
 from cnn_core.contracts import Kernels
 from cnn_core.network import ACTIVATIONS, NORMALIZATIONS, Dense, Network
 from cnn_core.optimizers import SGD, Adam
@@ -115,6 +115,27 @@ class Calls:
                 grad_x=self.blank(rows, fan_in),
             )
 
+    def images(self) -> None:
+        shape = (7, 6, 4)
+        for layer in (
+            Conv2D(shape, 5),
+            Conv2D(shape, 6, kernel=5, stride=2, padding="valid", groups=2),
+            MaxPool2D(shape),
+            MaxPool2D(shape, 3, 2),
+            AvgPool2D(shape),
+            GlobalAveragePool(shape),
+        ):
+            self.begin(layer)
+            x, out = self.normal(3, layer.fan_in), self.blank(3, layer.fan_out)
+            delta, grad_x = self.normal(3, layer.fan_out), self.blank(3, layer.fan_in)
+            if isinstance(layer, Conv2D):
+                weights, gradient = (of(*layer.weights_shape) for of in (self.normal, self.blank))
+                self.call("convolve", layer, x, weights, out)
+                self.call("convolve_backward", layer, x, weights, delta, gradient, grad_x)
+            else:
+                self.call("pool", layer, x, out)
+                self.call("pool_backward", layer, x, delta, grad_x)
+
     def activations(self) -> None:
         for activation in ACTIVATIONS:
             self.begin(activation)
@@ -169,6 +190,7 @@ class Calls:
 
     def all(self) -> None:
         self.dense()
+        self.images()
         self.activations()
         self.losses()
         self.normalizations()
