@@ -8,8 +8,11 @@ import sys
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from cnn_core.types import FloatArray
-from cnn_core.validation import shown
+from cnn_core.validation import require_known, set_checked, share, shown
 
 Activation: TypeAlias = Literal[
     "identity",
@@ -70,6 +73,23 @@ class LayerArrays(NamedTuple):
     gain: FloatArray | None
 
 
+def require_column(
+    values: npt.NDArray[Any], good: npt.NDArray[np.bool_], column: int, expected: str
+) -> None:
+    """Refuse the values of a column of samples if not all of them are good.
+
+    Raises
+    ------
+    ValueError
+        Naming column, row and what stands there.
+    """
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        raise ValueError(
+            f"x: expected {expected} in column {column}, found {values[row].item()!r} in row {row}"
+        )
+
+
 class LayerBase(ABC):
     """What networks ask of a kind of layer, beside its fields.
 
@@ -88,6 +108,28 @@ class LayerBase(ABC):
 
     reads_columns: ClassVar[bool] = False
     may_be_last: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def activation(self) -> Activation:
+        """Applied to what the layer has computed."""
+
+    @property
+    @abstractmethod
+    def dropout(self) -> float:
+        """Share of the outputs that a step of training sets to 0."""
+
+    @property
+    @abstractmethod
+    def normalization(self) -> Normalization | None:
+        """Applied before the activation."""
+
+    def _check_settings(self) -> None:
+        """Refuse names that are not known, and a share of dropout outside its range."""
+        require_known("activation", self.activation, ACTIVATIONS)
+        set_checked(self, share, "dropout")
+        if self.normalization is not None:
+            require_known("normalization", self.normalization, NORMALIZATIONS)
 
     @property
     @abstractmethod
@@ -110,12 +152,12 @@ class LayerBase(ABC):
     @property
     def has_gain(self) -> bool:
         """Whether it has a gain for each unit, as layers with normalization do."""
-        return False
+        return self.normalization is not None
 
     @property
     def n_statistics(self) -> int:
         """Number of running averages of batch normalization: means, then variances."""
-        return 0
+        return 2 * self.units if self.normalization == "batch" else 0
 
     def n_parameters(self, bias_rows: int = 1) -> int:
         """Return the number of weights, biases and gains.

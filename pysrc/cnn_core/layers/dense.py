@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnn_core.layers.base import (
-    ACTIVATIONS,
-    NORMALIZATIONS,
     Activation,
     LayerBase,
     Normalization,
     size,
 )
-from cnn_core.validation import require_known, set_checked, share
+from cnn_core.validation import set_checked
 
 
 @dataclass(frozen=True)
@@ -62,10 +60,7 @@ class Dense(LayerBase):
 
     def __post_init__(self) -> None:
         set_checked(self, size, "fan_in", "fan_out")
-        require_known("activation", self.activation, ACTIVATIONS)
-        set_checked(self, share, "dropout")
-        if self.normalization is not None:
-            require_known("normalization", self.normalization, NORMALIZATIONS)
+        self._check_settings()
 
     @property
     def weights_shape(self) -> tuple[int, int]:
@@ -81,13 +76,3 @@ class Dense(LayerBase):
     def fans(self) -> tuple[float, int]:
         """Inputs of a unit, and units that an input goes to."""
         return self.weights_shape
-
-    @property
-    def has_gain(self) -> bool:
-        """Whether there is a normalization."""
-        return self.normalization is not None
-
-    @property
-    def n_statistics(self) -> int:
-        """Number of running averages of batch normalization."""
-        return 2 * self.fan_out if self.normalization == "batch" else 0

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnn_core.layers.base import Activation, LayerBase, Normalization, size
+from cnn_core.layers.base import Activation, LayerBase, Normalization, require_column, size
 from cnn_core.types import FloatArray
 from cnn_core.validation import set_checked, shown
 
@@ -119,9 +119,4 @@ class Embedding(LayerBase):
         for column, codes in zip(self.columns, self.codes, strict=True):
             values = x[:, column]
             good = (values >= 0) & (values < codes) & (values == np.floor(values))
-            if not good.all():
-                row = int(np.flatnonzero(~good)[0])
-                raise ValueError(
-                    f"x: expected codes from 0 to {codes - 1} in column {column}, "
-                    f"found {values[row].item()!r} in row {row}"
-                )
+            require_column(values, good, column, f"codes from 0 to {codes - 1}")

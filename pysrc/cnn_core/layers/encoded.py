@@ -9,16 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.layers.base import (
-    ACTIVATIONS,
-    NORMALIZATIONS,
     Activation,
     LayerBase,
     Normalization,
+    require_column,
     size,
 )
 from cnn_core.layers.embedding import MOST_CODES
 from cnn_core.types import FloatArray
-from cnn_core.validation import require_known, set_checked, share, shown
+from cnn_core.validation import require_known, set_checked, shown
 
 Encoding: TypeAlias = Literal["number", "pieces", "codes"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
@@ -108,10 +107,7 @@ class EncodedDense(LayerBase):
                     f"for column {column}"
                 )
         set_checked(self, size, "fan_out")
-        require_known("activation", self.activation, ACTIVATIONS)
-        set_checked(self, share, "dropout")
-        if self.normalization is not None:
-            require_known("normalization", self.normalization, NORMALIZATIONS)
+        self._check_settings()
 
     @property
     def fan_in(self) -> int:
@@ -138,16 +134,6 @@ class EncodedDense(LayerBase):
         columns = zip(self.encodings, self.sizes, strict=True)
         squares = sum(features / 4 if kind == "pieces" else 1.0 for kind, features in columns)
         return squares, self.fan_out
-
-    @property
-    def has_gain(self) -> bool:
-        """Whether there is a normalization."""
-        return self.normalization is not None
-
-    @property
-    def n_statistics(self) -> int:
-        """Number of running averages of batch normalization."""
-        return 2 * self.fan_out if self.normalization == "batch" else 0
 
     def columns_of(self, encoding: Encoding) -> npt.NDArray[np.intp]:
         """Return the columns that are encoded in this way."""
@@ -193,9 +179,4 @@ class EncodedDense(LayerBase):
             else:
                 good = (values >= -1) & (values < features) & (values == np.floor(values))
                 expected = f"codes from 0 to {features - 1}, or -1,"
-            if not good.all():
-                row = int(np.flatnonzero(~good)[0])
-                raise ValueError(
-                    f"x: expected {expected} in column {column}, "
-                    f"found {values[row].item()!r} in row {row}"
-                )
+            require_column(values, good, column, expected)

@@ -13,13 +13,11 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from cnn_core.layers.base import (
-    ACTIVATIONS,
-    NORMALIZATIONS,
     Activation,
     LayerBase,
     Normalization,
 )
-from cnn_core.validation import flag, require_known, set_checked, share, shown, whole
+from cnn_core.validation import flag, require_known, set_checked, shown, whole
 
 ImageShape: TypeAlias = tuple[int, int, int]
 Padding: TypeAlias = Literal["same", "valid"]
@@ -78,10 +76,7 @@ class ImageLayer(LayerBase):
 
     def __post_init__(self) -> None:
         set_checked(self, image_shape, "input_shape")
-        require_known("activation", self.activation, ACTIVATIONS)
-        if self.normalization is not None:
-            require_known("normalization", self.normalization, NORMALIZATIONS)
-        set_checked(self, share, "dropout")
+        self._check_settings()
         set_checked(self, flag, "spatial_dropout")
 
     @property
@@ -120,11 +115,6 @@ class ImageLayer(LayerBase):
         return None
 
     @property
-    def has_gain(self) -> bool:
-        """Whether there is a normalization."""
-        return self.normalization is not None
-
-    @property
     def output_shape(self) -> ImageShape:
         """Height, width and channels of the output."""
         height, width = (
@@ -142,11 +132,6 @@ class ImageLayer(LayerBase):
     def fan_out(self) -> int:
         """Number of values of a sample that go out."""
         return math.prod(self.output_shape)
-
-    @property
-    def n_statistics(self) -> int:
-        """Number of running averages of batch normalization."""
-        return 2 * self.output_channels if self.normalization == "batch" else 0
 
     def _require_room(self, name: str) -> None:
         """Refuse a window that is larger than the image."""
