@@ -48,26 +48,13 @@ class Encoder:
         return tuple(size for _, size in self._columns())
 
     def _columns(self) -> list[tuple[Encoding, int]]:
-        columns: list[tuple[Encoding, int]] = []
-        for scale in self.scales:
-            if isinstance(scale, int):
-                columns.append(("codes", scale))
-                continue
-            columns.append(("number", 1))
-            if scale.marked:
-                columns.append(("number", 1))
-            if scale.n_bins:
-                columns.append(("pieces", scale.n_bins))
-        return columns
+        return [column for scale in self.scales for column in _columns_of(scale)]
 
-    def pieces(self) -> list[slice]:
-        """Return the rows of weights that belong to columns of pieces."""
-        ends = np.cumsum(self.sizes).tolist()
-        return [
-            slice(end - size, end)
-            for (encoding, size), end in zip(self._columns(), ends, strict=True)
-            if encoding == "pieces"
-        ]
+    def columns_of_features(self) -> list[slice]:
+        """Return the columns of the matrix that each feature is written into."""
+        widths = [len(_columns_of(scale)) for scale in self.scales]
+        ends = np.cumsum(widths).tolist()
+        return [slice(end - width, end) for width, end in zip(widths, ends, strict=True)]
 
     def encode(self, features: list[Feature]) -> npt.NDArray[np.float32]:
         """Return the matrix, (n, columns) of float32 in C order.
@@ -115,3 +102,14 @@ class Encoder:
             else:
                 scales.append(Fields({name: value}).whole(name, 1))
         return cls(tuple(scales))
+
+
+def _columns_of(scale: NumberScale | int) -> list[tuple[Encoding, int]]:
+    if isinstance(scale, int):
+        return [("codes", scale)]
+    columns: list[tuple[Encoding, int]] = [("number", 1)]
+    if scale.marked:
+        columns.append(("number", 1))
+    if scale.n_bins:
+        columns.append(("pieces", scale.n_bins))
+    return columns

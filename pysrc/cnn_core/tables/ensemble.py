@@ -16,7 +16,6 @@ from cnn_core.tables.columns import Feature
 from cnn_core.tables.encoder import Encoder
 from cnn_core.tables.tasks import Predictions, TableTask
 from cnn_core.tables.views import View
-from cnn_core.types import FloatArray
 
 # Rows that are encoded and predicted together: the matrix of more would take much memory.
 _ROWS_AT_ONCE = 2**14
@@ -92,10 +91,6 @@ class Bag:
                 own["statistics"][...] = arrays["statistics"]
             models.append(model)
         return cls(view, encoder, tuple(models))
-
-    def outputs(self, model: Model, features: list[Feature]) -> FloatArray:
-        """Return the outputs of one of the networks."""
-        return model.predict(self.encoder.encode(features))
 
     def mean(self, features: list[Feature], task: TableTask) -> Predictions:
         """Return the mean of the networks' addends."""

@@ -83,41 +83,44 @@ def of_columns(
     weights = as_weights(sample_weight, n_rows, np.dtype(np.float64))
     weights = None if weights is None else weights[rows]
 
-    def loss(found: list[Feature]) -> float:
+    # Encoded once: to shuffle a feature is to shuffle its columns of the matrices.
+    matrices = [bag.encoder.encode(features) for bag in ensemble.bags]
+    places = [bag.encoder.columns_of_features() for bag in ensemble.bags]
+
+    def loss(found: list[npt.NDArray[np.float32]]) -> float:
         return task.loss(_held_out_predictions(ensemble, found, held_out)[rows], wanted, weights)
 
-    usual = loss(features)
+    usual = loss(matrices)
     plans = estimator._reader.plans
     importances = np.zeros((len(plans), repeats))
     for column, own in enumerate(estimator._reader.features_of_columns()):
         for repeat in range(repeats if own else 0):
             order = random.permutation(n_rows)
-            shuffled = [
-                one._replace(values=one.values[order]) if place in own else one
-                for place, one in enumerate(features)
-            ]
+            shuffled = [matrix.copy() for matrix in matrices]
+            for matrix, to, of_bag in zip(matrices, shuffled, places, strict=True):
+                for feature in own:
+                    to[:, of_bag[feature]] = matrix[order, of_bag[feature]]
             importances[column, repeat] = loss(shuffled) - usual
     return Importances([plan.name for plan in plans], importances)
 
 
 def _held_out_predictions(
-    ensemble: Ensemble, features: list[Feature], held_out: list[IndexArray]
+    ensemble: Ensemble, matrices: list[npt.NDArray[np.float32]], held_out: list[IndexArray]
 ) -> Predictions:
     """Return the predictions of the networks for the rows that each has held out."""
     task = ensemble.task
-    counts = np.zeros((len(features[0].values), 1))
+    counts = np.zeros((len(matrices[0]), 1))
     for rows in held_out:
         counts[rows] += 1
     total: Any = 0.0
-    for bag, share in zip(ensemble.bags, ensemble.shares.tolist(), strict=True):
+    for bag, matrix, share in zip(ensemble.bags, matrices, ensemble.shares.tolist(), strict=True):
         if not share:
             continue
         own: Any = 0.0
         for model, rows in zip(bag.models, held_out, strict=True):
             if not len(rows):
                 continue
-            of_rows = [one._replace(values=one.values[rows]) for one in features]
-            addends = task.addends(bag.outputs(model, of_rows))
+            addends = task.addends(model.predict(matrix[rows]))
             if isinstance(own, float):
                 own = np.zeros((len(counts), addends.shape[1]))
             own[rows] += addends

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.layers import EncodedDense
 from cnn_core.members import Member, TrainedMember, train_members
 from cnn_core.model import Model
 from cnn_core.network import Network
@@ -100,10 +101,14 @@ def train(
     held_out : HeldOut
         Its predictions, as a user gets them, for the rows held out.
     """
-    encoders = [Encoder.of(table.features, view) for view in views]
+    # Views with as many bins see the table alike, and their networks share one matrix.
+    unlike = {view.bins: view for view in views}
+    encoders = {bins: Encoder.of(table.features, view) for bins, view in unlike.items()}
+    matrices = {bins: encoder.encode(table.features) for bins, encoder in encoders.items()}
+    networks = [network_of(view, encoders[view.bins], task) for view in views]
     members: list[Member] = []
-    for number, (view, encoder) in enumerate(zip(views, encoders, strict=True)):
-        members += _members(table, task, view, encoder, settings, number)
+    for number, (view, network) in enumerate(zip(views, networks, strict=True)):
+        members += _members(table, task, view, network, matrices[view.bins], settings, number)
     trained = train_members(
         members,
         n_threads=settings.n_threads,
@@ -115,13 +120,13 @@ def train(
     bags = tuple(
         Bag.of_weights(
             view,
-            encoder,
-            network_of(view, encoder, task),
+            encoders[view.bins],
+            network,
             [member.weights for member in own],
             backend=settings.backend,
             n_threads=settings.n_threads,
         )
-        for view, encoder, own in zip(views, encoders, of_views, strict=True)
+        for view, network, own in zip(views, networks, of_views, strict=True)
     )
     return _blended(table, task, bags, of_views, calibrate=settings.calibrate)
 
@@ -130,21 +135,19 @@ def _members(
     table: TrainingTable,
     task: TableTask,
     view: View,
-    encoder: Encoder,
+    network: Network,
+    matrix: npt.NDArray[np.float32],
     settings: Settings,
     number: int,
 ) -> list[Member]:
     """Return what the networks of a view are and learn from, one for each fold."""
-    network = network_of(view, encoder, task)
-    matrix = encoder.encode(table.features)
     targets, smoothed = task.targets(table.y), task.targets(table.y, view.smoothing)
-    zeros = encoder.pieces() if view.zero_pieces else []
     members = []
     for place, fold in enumerate(table.folds):
         seeds = np.random.SeedSequence([settings.seed, number, place]).generate_state(2)
         members.append(
             Member(
-                make=partial(_first_model, network, zeros, settings.backend, *map(int, seeds)),
+                make=partial(_first_model, network, view, settings.backend, *map(int, seeds)),
                 recipe=_recipe(view, fold),
                 x=matrix,
                 t=smoothed,
@@ -174,13 +177,17 @@ def _recipe(view: View, fold: Fold) -> Recipe:
 
 
 def _first_model(
-    network: Network, zeros: list[slice], backend: str, seed: int, seed_of_weights: int
+    network: Network, view: View, backend: str, seed: int, seed_of_weights: int
 ) -> Model:
-    """Return a network with its first weights, of which some rows are 0."""
+    """Return a network with its first weights, 0 for pieces if the view wants it."""
     model = Model(network, seed=seed, backend=backend, n_threads=1)
     model.initialize("auto", np.random.RandomState(seed_of_weights))
-    for rows in zeros:
-        model.layers[0].weights[rows] = 0
+    first = network.layers[0]
+    if view.zero_pieces and isinstance(first, EncodedDense):
+        tables = first.tables(model.layers[0].weights)
+        for encoding, rows in zip(first.encodings, tables, strict=True):
+            if encoding == "pieces":
+                rows[...] = 0
     return model
 
 
