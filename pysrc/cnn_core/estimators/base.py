@@ -7,7 +7,6 @@ import os
 import warnings
 from abc import abstractmethod
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy.typing as npt
 
@@ -22,6 +21,7 @@ from cnn_core.estimators.fit_data import FitData, read_evaluation_set, split, wi
 from cnn_core.estimators.fitted import FittedMLP
 from cnn_core.estimators.models import best_going_on, first_model, model_going_on
 from cnn_core.estimators.monitor import ADAPTIVE_DIVISOR, BestWeights, Monitor, StoppingRule
+from cnn_core.estimators.one_fit import one_fit
 from cnn_core.estimators.parameters import (
     batch_size_of,
     check_training,
@@ -35,7 +35,6 @@ from cnn_core.estimators.samples import as_samples, as_table, dtype_for, names_o
 from cnn_core.estimators.scoring import OWN, require_scoring, score_by
 from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.estimators.weights import as_weights, require_weight
-from cnn_core.exclusive import Exclusive
 from cnn_core.io.checkpoint import Checkpoint, seed_in
 from cnn_core.io.container import ModelFileError
 from cnn_core.model import Model
@@ -46,8 +45,6 @@ from cnn_core.training.callbacks import Callback, TimeBudget
 from cnn_core.validation import number, require_in_dtype
 
 Estimator = TypeVar("Estimator", bound="BaseMLP")
-# Not an attribute, which a copy made in the middle of a fit would have as well.
-_FITS: WeakKeyDictionary[BaseMLP, Exclusive] = WeakKeyDictionary()
 
 
 class BaseMLP(FittedMLP):
@@ -89,10 +86,7 @@ class BaseMLP(FittedMLP):
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> Estimator:
         """Fit, for one epoch if `incremental`; nothing is changed before everything is checked."""
-        with _FITS.setdefault(self, Exclusive()).held(
-            "this estimator is being fitted already, by another thread or one of its callbacks; "
-            "wait for it, or fit a clone"
-        ):
+        with one_fit(self):
             self._fit_alone(X, y, sample_weight, eval_set, incremental, classes, checkpoint)
         return self
 

@@ -6,16 +6,15 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.estimators.compat import BaseEstimator, NotFittedError
+from cnn_core.estimators.one_fit import one_fit
 from cnn_core.estimators.parameters import random_state
 from cnn_core.estimators.samples import require_features
 from cnn_core.estimators.weights import as_weights
-from cnn_core.exclusive import Exclusive
 from cnn_core.tables import importance, saving, summary
 from cnn_core.tables.columns import Feature, TableReader, read_first
 from cnn_core.tables.ensemble import Ensemble
@@ -29,8 +28,6 @@ from cnn_core.training.callbacks import Callback
 from cnn_core.types import FloatArray, IndexArray
 
 Learner = TypeVar("Learner", bound="BaseTable")
-# Not an attribute, which a copy made in the middle of a fit would have as well.
-_FITS: WeakKeyDictionary[BaseTable, Exclusive] = WeakKeyDictionary()
 
 
 class BaseTable(BaseEstimator, ABC):
@@ -104,10 +101,7 @@ class BaseTable(BaseEstimator, ABC):
         groups: Any,
         checkpoint: str | os.PathLike[str] | None,
     ) -> Learner:
-        with _FITS.setdefault(self, Exclusive()).held(
-            "this estimator is being fitted already, by another thread or one of its callbacks; "
-            "wait for it, or fit a clone"
-        ):
+        with one_fit(self):
             self._fit_alone(X, y, sample_weight, groups, checkpoint)
         return self
 

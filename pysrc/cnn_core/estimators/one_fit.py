@@ -1,0 +1,26 @@
+"""One fit of an estimator at a time."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from cnn_core.exclusive import Exclusive
+
+# No attribute, which a copy made in the middle of a fit would have as well.
+_FITS: WeakKeyDictionary[Any, Exclusive] = WeakKeyDictionary()
+
+
+def one_fit(estimator: Any) -> AbstractContextManager[None]:
+    """Return a context in which no other fit of the estimator begins.
+
+    Raises
+    ------
+    RuntimeError
+        On entering, if there is a fit of it already.
+    """
+    return _FITS.setdefault(estimator, Exclusive()).held(
+        "this estimator is being fitted already, by another thread or one of its callbacks; "
+        "wait for it, or fit a clone"
+    )
