@@ -12,7 +12,7 @@ cimport cython
 
 from .layer cimport Block, Layer, LayerBuffers, Workspace
 from .matrix cimport Range
-from .normalization cimport NormalizationLayer, Units
+from .normalization cimport EPSILON, NormalizationLayer, Units
 from .scalar cimport multiply_add, real, real_multiply_add
 from .update cimport apply_step
 
@@ -22,8 +22,6 @@ cdef extern from "vector.h" nogil:
 cdef enum:
     # Channels that are taken at a time, their sums in registers.
     LANES = 16
-
-cdef double EPSILON = 1e-5
 
 
 @cython.final

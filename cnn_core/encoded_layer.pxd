@@ -1,6 +1,7 @@
 """The dense layer on encoded columns. How: encoded_layer.pyx."""
 
-from .layer cimport Block, Layer, LayerBuffers
+from .dense_layer cimport DenseLayer
+from .layer cimport Block, LayerBuffers
 from .scalar cimport real
 
 cdef enum Encoding:
@@ -31,11 +32,9 @@ cdef struct PieceOfRows:
     Py_ssize_t units
 
 
-cdef class EncodedLayer(Layer):
+cdef class EncodedLayer(DenseLayer):
     cdef Columns *columns_at
     cdef Py_ssize_t n_columns
-    cdef Py_ssize_t bias
-    cdef bint has_bias
     # Values of all sums.
     cdef Py_ssize_t sums_size
 
@@ -57,7 +56,6 @@ cdef class EncodedLayer(Layer):
     cdef void update_pieces(
         self, LayerBuffers buffers, const Block *block, PieceOfRows part
     ) noexcept nogil
-    cdef void update_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void sum_up(
         self, real[::1] sums, const Columns *columns, Py_ssize_t unit, Py_ssize_t units
     ) noexcept nogil

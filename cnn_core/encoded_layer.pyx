@@ -36,8 +36,7 @@ from .layer cimport (
     ThreadBuffers,
     Workspace,
 )
-from .matrix cimport Matrix, Range, Shape
-from .normalization cimport add_rows
+from .matrix cimport Matrix, Range
 from .scalar cimport real
 from .update cimport apply_step
 
@@ -46,7 +45,7 @@ cdef extern from "<math.h>" nogil:
 
 
 @cython.final
-cdef class EncodedLayer(Layer):
+cdef class EncodedLayer(DenseLayer):
     """outputs = encode(inputs) @ weights + bias; the first layer of a network."""
 
     def __dealloc__(self):
@@ -312,18 +311,6 @@ cdef class EncodedLayer(Layer):
                 heads[i], following, factors, delta, buffers.row, part.units, later,
                 out + i * part.units,
             )
-
-    cdef void update_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        cdef Range where = self.range_of(self.pieces - 1)
-        if not block.adds:
-            self.arrays.gradient[self.bias : self.bias + self.fan_out] = 0
-        add_rows(
-            buffers.delta,
-            Shape(block.top * buffers.row, block.rows, self.fan_out, buffers.row),
-            self.arrays.gradient, self.bias,
-        )
-        if block.steps:
-            apply_step(block, self.arrays.gradient, &where)
 
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
         cdef const Columns *columns = self.columns_of(&piece)

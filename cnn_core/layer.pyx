@@ -103,7 +103,7 @@ cdef class Workspace:
     """Memory for what up to `rows` samples leave behind in a network."""
 
     def __cinit__(self, Py_ssize_t rows):
-        # Nobody has a view of no rows.
+        # An array of no rows has no view.
         self.rows = max(rows, 1)
 
     def __dealloc__(self):
@@ -111,7 +111,7 @@ cdef class Workspace:
         PyMem_RawFree(self.memory)
 
     cdef int allocate(self) except -1:
-        """Get the memory that was asked for so far, to be asked for once more."""
+        """Allocate what has been carved so far, and begin to carve anew."""
         self.memory = PyMem_RawMalloc(self.size + CACHE_LINE)
         if self.memory == NULL:
             raise MemoryError(

@@ -16,6 +16,10 @@ cdef struct Units:
     Py_ssize_t variance
 
 
+# What `cnn_core.network` calls EPSILON.
+cdef double EPSILON
+
+
 cdef class NormalizationLayer(Layer):
     # Over the batch, or over the units of a sample.
     cdef bint over_batch
