@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 
 from cnn_core.network import ACTIVATIONS, Dense, Network
 from corpus import HEADS
@@ -73,3 +74,19 @@ def masks_of(backend, net, seed, step, samples, dtype):
             backend.kernels(dtype).dropout(layer.dropout, seed, step, number, mask, mask)
         masks.append(mask)
     return masks
+
+
+def assert_finite_differences(engine, parameters, x, t, numbers):
+    """The gradient by some parameters is that of the loss a little to both sides of them."""
+    gradient, rest = np.empty_like(parameters), np.empty_like(parameters)
+    engine.gradient(x, t, gradient)
+    step = 1e-5
+    for number in numbers:
+        before, losses = parameters[number], []
+        for moved in (before + step, before - step):
+            parameters[number] = moved
+            losses.append(engine.gradient(x, t, rest))
+        parameters[number] = before
+        assert gradient[number] == pytest.approx(
+            (losses[0] - losses[1]) / (2 * step), rel=1e-6, abs=1e-8
+        )

@@ -10,6 +10,7 @@ from cnn_core import backends
 from cnn_core.backends.alignment import aligned
 from cnn_core.network import Dense, Embedding, Network
 from cnn_core.optimizers import SGD, Adam
+from networks import assert_finite_differences
 
 EMBEDDING = Embedding(4, columns=(2, 0), codes=(5, 700), dimensions=(3, 40))
 LAYERS = (EMBEDDING, Dense(45, 9, "tanh"), Dense(9, 2, "identity"))
@@ -45,19 +46,9 @@ def test_the_gradient_is_that_of_finite_differences(backend, rng):
     x, t = samples(rng, 12, np.float64)
     parameters = parameters_of(network, rng, np.float64)
     engine = backend.engine(network, parameters)
-    gradient, rest = np.empty_like(parameters), np.empty_like(parameters)
-    engine.gradient(x, t, gradient)
     start = int(x[0, 0]) * 40 + 15
-    for number in (*range(15), *range(start, start + 5), len(parameters) - 1):
-        before, step = parameters[number], 1e-5
-        losses = []
-        for sign in (1, -1):
-            parameters[number] = before + sign * step
-            losses.append(engine.gradient(x, t, rest))
-        parameters[number] = before
-        assert gradient[number] == pytest.approx(
-            (losses[0] - losses[1]) / (2 * step), rel=1e-6, abs=1e-8
-        )
+    numbers = (*range(15), *range(start, start + 5), len(parameters) - 1)
+    assert_finite_differences(engine, parameters, x, t, numbers)
 
 
 @pytest.mark.compiled

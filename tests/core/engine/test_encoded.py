@@ -11,6 +11,7 @@ from cnn_core.backends.alignment import aligned
 from cnn_core.network import Dense, EncodedDense, Network
 from cnn_core.optimizers import OPTIMIZERS, SGD, Adam
 from cnn_core.tolerances import TRAJECTORY_EPS
+from networks import assert_finite_differences
 
 ENCODINGS = ("pieces", "number", "codes", "pieces", "number", "codes")
 SIZES = (5, 1, 3, 32, 1, 700)
@@ -93,19 +94,9 @@ def test_the_gradient_is_that_of_finite_differences(backend, settings, rng):
     x, t = samples(rng, 12, np.float64)
     parameters = parameters_of(network, rng, np.float64)
     engine = backend.engine(network, parameters)
-    gradient, rest = np.empty_like(parameters), np.empty_like(parameters)
-    engine.gradient(x, t, gradient)
     code = 9 * (42 + int(max(x[0, 5], 0)))
-    for number in (*range(0, 42 * 9, 5), code, code + 5, len(parameters) - 1):
-        before, step = parameters[number], 1e-5
-        losses = []
-        for sign in (1, -1):
-            parameters[number] = before + sign * step
-            losses.append(engine.gradient(x, t, rest))
-        parameters[number] = before
-        assert gradient[number] == pytest.approx(
-            (losses[0] - losses[1]) / (2 * step), rel=1e-6, abs=1e-8
-        )
+    numbers = (*range(0, 42 * 9, 5), code, code + 5, len(parameters) - 1)
+    assert_finite_differences(engine, parameters, x, t, numbers)
 
 
 @pytest.mark.compiled

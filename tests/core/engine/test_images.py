@@ -15,7 +15,7 @@ from cnn_core.network import Conv2D, Dense, MaxPool2D, Network
 from cnn_core.optimizers import SGD, Adam
 from cnn_core.sparse import SparseRows
 from image_networks import STACKS, image_network, samples_for
-from networks import parameters_for
+from networks import assert_finite_differences, parameters_for
 from paths import GOLDEN
 from tolerances import NORMALIZED_EPS
 
@@ -52,15 +52,8 @@ def test_the_gradient_is_that_of_finite_differences(backend, rng, name):
     x, t = samples_for(rng, network, 5, np.float64)
     parameters = parameters_for(rng, network, np.float64)
     engine = backend.engine(network, parameters, seed=3)
-    gradient, rest = np.empty_like(parameters), np.empty_like(parameters)
-    engine.gradient(x, t, gradient)
-    for number in rng.choice(parameters.size, 15, replace=False):
-        before, losses = parameters[number], []
-        for step in (1e-5, -1e-5):
-            parameters[number] = before + step
-            losses.append(engine.gradient(x, t, rest))
-        parameters[number] = before
-        assert gradient[number] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-6, abs=1e-8)
+    numbers = rng.choice(parameters.size, 15, replace=False)
+    assert_finite_differences(engine, parameters, x, t, numbers)
 
 
 @pytest.mark.compiled
