@@ -145,7 +145,7 @@ def _seconds(
 
 
 def verdicts(standing: Standing, lines: Sequence[dict[str, Any]]) -> dict[str, list[Verdict]]:
-    """Judge ours by the bars, as far as those they speak of took part."""
+    """Return whether our learners meet the bars, where the learners that a bar names took part."""
     found = {}
     for ours, bars in OURS.items():
         if bars is None or ours not in standing.learners or not standing.tables():
