@@ -168,15 +168,15 @@ load: $(VENV)/test-tools
 test-neon:
 	PYTHON=$(PYTHON) tests/tools/emulated.sh neon $(ARGS)
 
-# The levels below this processor's own: all that computes, as it runs them, and a covering array of
-# that on emulated processors, where anything of a higher level is an illegal instruction.
+# The levels below this processor's own: all that computes, as it runs them, and every loop once on
+# emulated processors, where anything of a higher level is an illegal instruction.
 test-levels: $(VENV)/test-tools
 	@set -e; levels=$$($(BIN)/python -c $(USABLE_LEVELS)); \
 	for level in $${levels% *}; do \
 	    CNN_CORE_ISA=$$level $(BIN)/pytest -k 'not numpy' tests/core/kernels tests/core/engine $(ARGS); \
 	done
-	tests/tools/emulated.sh x86-64-v3 -m 'not slow' $(ARGS)
-	tests/tools/emulated.sh x86-64-v2 -m 'not slow' $(ARGS)
+	tests/tools/emulated.sh x86-64-v3
+	tests/tools/emulated.sh x86-64-v2
 
 # Each operator of the kernels changed once, in an environment of its own: whether the suite notices.
 # About three minutes on two free cores; ARGS=--sample=20 for one of so many.

@@ -2,11 +2,12 @@
 
     valgrind --error-exitcode=1 ... python tests/tools/memcheck.py
 
-`make valgrind` has the rest of that line. No result is compared: that is what the suite does, and
-valgrind's long double is no wider than a double. Each array is a block of malloc that ends where it
-ends, so that memcheck sees a step beyond it. Each output begins uninitialised,
-and what is in it at last is written to the null device: memcheck reports a byte without a value.
-What is printed before a report is what was being done.
+`make valgrind` has the rest of that line; `make test-levels` runs it on emulated processors. No
+result is compared: that is what the suite does, and valgrind's long double is no wider than a
+double. Each array is a block of malloc that ends where it ends, so that memcheck sees a step
+beyond it. Each output begins uninitialised, and what is in it at last is written to the null
+device: memcheck reports a byte without a value. What is printed before a report is what was being
+done.
 """
 
 from __future__ import annotations
