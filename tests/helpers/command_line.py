@@ -14,7 +14,7 @@ import sys
 from cnn_core.cli import main
 
 PICTURES = {"curves.png", "confusion.png", "gallery.png"}
-RUN_FILES = {"model.safetensors", "run.json", "history.csv", "report.txt"} | PICTURES
+RUN_FILES = {"model.safetensors", "run.json", "history.csv", "report.txt", "report.html"} | PICTURES
 
 
 def succeed(*arguments) -> str:

@@ -28,11 +28,11 @@ QUICK = ("--data", "digits", "--quiet")
 COMMANDS = {
     "train": (
         ("train", *QUICK, "--epochs", "2", "--checkpoint-every", "1", "--out", "new"),
-        {"model.safetensors", "run.json", "history.csv", "report.txt", "curves.png"},
+        {"model.safetensors", "run.json", "history.csv", "report.txt", "report.html", "curves.png"},
     ),
     "train without checkpoints": (
         ("train", *QUICK, "--epochs", "2", "--no-plots", "--out", "new"),
-        {"model.safetensors", "run.json", "history.csv", "report.txt"},
+        {"model.safetensors", "run.json", "history.csv", "report.txt", "report.html"},
     ),
     "find-lr": (("find-lr", *QUICK, "--out", "new"), {"rates.csv", "rates.png"}),
     "predict": (("predict", "run", "x.npy", "--out", "predicted.csv"), {"predicted.csv"}),
@@ -40,6 +40,7 @@ COMMANDS = {
         ("article", "--epochs", "1", "--backend", "numpy", "--quiet", "--out", "new"),
         {"table.txt", "table.csv", "report.txt", "article.json", "gallery.png"},
     ),
+    "report": (("report", "run"), {"report.html"}),
     "evaluate": (("evaluate", "run"), set()),
     "verify": (("verify", "run"), set()),
     "data": (("data", "digits"), set()),

@@ -23,6 +23,9 @@ __all__ = ["main"]
 
 _EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
 
+# Commands whose modules have another name.
+_MODULES = {"report": "html_report"}
+
 DESCRIPTION = """\
 Dense neural networks on the CPU: train one on Fashion-MNIST or on your own data, look at what it
 learned, and use it.
@@ -78,7 +81,8 @@ def _run(argv: list[str]) -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
-    module = importlib.import_module(f"cnn_core.cli.{arguments.command.replace('-', '_')}")
+    name = _MODULES.get(arguments.command, arguments.command.replace("-", "_"))
+    module = importlib.import_module(f"cnn_core.cli.{name}")
     code: int = module.run(arguments)
     return code
 

@@ -182,6 +182,30 @@ with their predicted classes.
 """
 
 
+def add_report(commands: Subcommands) -> None:
+    """Add ``report`` to the parser."""
+    parser = add_command(
+        commands,
+        "report",
+        description="Writes report.html into a run folder again: one file with curves, confusions, "
+        "mistakes, weights and settings that opens in any browser, without a network. The test "
+        "part is read from the data that the run was trained on.",
+    )
+    arguments.add_run(parser)
+    arguments.add_data(
+        parser,
+        default=None,
+        help="where those data are now, if not where they were (default: what was trained on)",
+    )
+    arguments.add_backend(parser)
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=arguments.new_file,
+        help="write this file instead of report.html in the run folder",
+    )
+
+
 def add_article(commands: Subcommands) -> None:
     """Add ``article`` to the parser."""
     parser = add_command(
@@ -313,6 +337,7 @@ ADD: dict[str, Callable[[Subcommands], None]] = {
     "train": add_train,
     "find-lr": add_find_lr,
     "evaluate": add_evaluate,
+    "report": add_report,
     "predict": add_predict,
     "verify": add_verify,
     "article": add_article,

@@ -34,7 +34,12 @@ _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _LINE_BREAKS = re.compile(r"[\n\u2028\u2029]")
 
-_PACKAGES = {"rich": "rich", "matplotlib": "matplotlib", "sklearn": "scikit-learn"}
+_PACKAGES = {
+    "rich": "rich",
+    "jinja2": "jinja2",
+    "matplotlib": "matplotlib",
+    "sklearn": "scikit-learn",
+}
 
 
 class CommandError(ValueError):
@@ -133,7 +138,7 @@ def require(command: str, *modules: str) -> None:
     ----------
     command : str
         The command that needs them, for the message.
-    *modules : {"rich", "matplotlib", "sklearn"}
+    *modules : {"rich", "jinja2", "matplotlib", "sklearn"}
         Names by which they are imported.
 
     Raises

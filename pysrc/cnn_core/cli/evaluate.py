@@ -13,14 +13,14 @@ from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_test_part
 from cnn_core.cli.trained_model import describe_network
 
-__all__ = ["run"]
+__all__ = ["run", "source_of"]
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
     require("evaluate", "sklearn")
     trained = read_run(args.folder, args.backend)
-    source = _source(trained, args)
+    source = source_of(trained, args)
     part = read_test_part(
         source,
         trained.class_names,
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _source(run: Run, args: argparse.Namespace) -> Source:
+def source_of(run: Run, args: argparse.Namespace) -> Source:
     """Return the data named on the command line, else those of the run."""
     if args.data is not None:
         asked_for = Source.from_arguments(args)

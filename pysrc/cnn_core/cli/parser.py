@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a network, by default on Fashion-MNIST",
     "find-lr": "try learning rates for a network, and suggest one",
     "evaluate": "evaluate the model of a run folder",
+    "report": "write the page of a run folder again: report.html",
     "predict": "predict the classes of the samples of a file",
     "verify": "train a run again and say whether the bits are the same",
     "article": "repeat the published experiment on 5,000 images",

@@ -35,6 +35,7 @@ __all__ = [
     "FORMAT_VERSION",
     "HISTORY",
     "MODEL",
+    "PAGE",
     "RECORD",
     "UNFINISHED",
     "NewFolder",
@@ -43,6 +44,7 @@ __all__ = [
     "is_about",
     "new_folder",
     "put_in_place",
+    "read_history",
     "read_losses",
     "read_run",
     "write_history",
@@ -52,9 +54,10 @@ HISTORY = "history.csv"
 MODEL = "model.safetensors"
 RECORD = "run.json"
 REPORT = "report.txt"
+PAGE = "report.html"
 PICTURES = ("curves.png", "confusion.png", "gallery.png")
 # All files of a run folder.
-FILES = (MODEL, RECORD, HISTORY, REPORT, *PICTURES)
+FILES = (MODEL, RECORD, HISTORY, REPORT, PAGE, *PICTURES)
 # Behind the name of a folder whose training has not come to its end.
 UNFINISHED = ".unfinished"
 FORMAT = "cnn-core run"
@@ -234,13 +237,32 @@ def read_losses(path: Path) -> list[float]:
     OSError, ValueError
         If there is no such table, or it is damaged.
     """
+    return read_history(path)["loss"]
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """Return the history of a training, from what `write_history` wrote.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no such table, or it is damaged.
+    """
     with io.TextIOWrapper(open_file(path), encoding="utf-8", newline="") as stream:
         try:
-            rows = csv.reader(stream)
-            column = next(rows, []).index("loss")
-            return [float(row[column]) for row in rows]
-        except (IndexError, csv.Error, ValueError) as error:
+            head, *rows = csv.reader(stream)
+            columns = zip(*rows, strict=True) if rows else [()] * len(head)
+            values = [list(map(float, column)) for column in columns]
+            history = dict(zip(head, values, strict=True))
+            if "loss" not in history:
+                raise ValueError("no losses")
+        except (csv.Error, ValueError) as error:
             raise ValueError(f"{path}: expected a number as the loss of each epoch") from error
+    return {
+        re.sub("^test_", "validation_", name): values
+        for name, values in history.items()
+        if name != "epoch"
+    }
 
 
 # Reading it again

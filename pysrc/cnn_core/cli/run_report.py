@@ -10,10 +10,12 @@ from cnn_core.cli import records, run_folder
 from cnn_core.cli.console import one_line, short_path
 from cnn_core.cli.plan import counted
 from cnn_core.cli.plots import plot_confusion, plot_curves, plot_gallery
+from cnn_core.cli.run_page import Tested, write_page
 from cnn_core.cli.sources import image_shape
 from cnn_core.cli.trained_model import describe_backend, describe_network, weights_sha256
 from cnn_core.cli.training import Training
 from cnn_core.files import write_text
+from cnn_core.io.fields import Fields
 
 __all__ = ["introduction", "nothing_learned", "record", "summary", "write"]
 
@@ -83,8 +85,8 @@ def nothing_learned(training: Training) -> str:
     )
 
 
-def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
-    """Write all files of the run folder and return their names."""
+def write(training: Training, folder: Path, final: Path, *, plots: bool) -> list[str]:
+    """Write all files of the run folder and return their names; `final` is the folder's name."""
     samples, parts = training.samples, training.parts
     training.plan.face.save(folder / run_folder.MODEL)
     records.write_json(folder / run_folder.RECORD, record(training))
@@ -96,8 +98,23 @@ def write(training: Training, folder: Path, *, plots: bool) -> list[str]:
     write_text(folder / run_folder.REPORT, report)
     if plots:
         _draw(training, folder)
-    order = (run_folder.MODEL, run_folder.RECORD, run_folder.HISTORY, run_folder.REPORT)
-    return [*order, *sorted(path.name for path in folder.glob("*.png"))]
+    write_page(folder / run_folder.PAGE, _tested(training, final))
+    texts = (run_folder.RECORD, run_folder.HISTORY, run_folder.REPORT, run_folder.PAGE)
+    return [run_folder.MODEL, *texts, *sorted(path.name for path in folder.glob("*.png"))]
+
+
+def _tested(training: Training, final: Path) -> Tested:
+    """Return what the page is made of."""
+    return Tested(
+        record=Fields(record(training)),
+        folder=short_path(final),
+        history=training.history,
+        trained=training.trained,
+        samples=training.samples.x_test,
+        x=training.parts.test.x,
+        y=training.parts.test.y,
+        test_part=training.samples.test_part,
+    )
 
 
 def _draw(training: Training, folder: Path) -> None:

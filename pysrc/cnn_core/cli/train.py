@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         0, or 130 if training was interrupted after its first epoch; the run folder is written in
         both cases.
     """
-    require("train", "rich", "sklearn", *(() if args.no_plots else ("matplotlib",)))
+    require("train", "rich", "sklearn", "jinja2", *(() if args.no_plots else ("matplotlib",)))
     if args.resume is not None:
         return _resume(args)
     options.check(args)
@@ -147,7 +147,7 @@ def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
             "begins anew"
         ) from error
     folder.was_interrupted = training.interrupted
-    return run_report.write(training, folder.path, plots=not args.no_plots)
+    return run_report.write(training, folder.path, folder.final, plots=not args.no_plots)
 
 
 def _show(training: Training, folder: run_folder.NewFolder, files: list[str]) -> int:

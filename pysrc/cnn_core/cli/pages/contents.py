@@ -1,0 +1,143 @@
+"""What a page tells, as plain values; names from the data are as they were read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cnn_core.cli.pages.pictures import ImageGrid
+
+__all__ = [
+    "Contents",
+    "History",
+    "Importance",
+    "Row",
+    "Shown",
+    "Table",
+    "Tile",
+    "WeightPictures",
+]
+
+Row = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number that the page opens with, and what it is."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class History:
+    """The values of each epoch.
+
+    Attributes
+    ----------
+    values : dict of str to list of float
+        As `cnn_core.Model.history`.
+    measured : str
+        What the validation data are: ``"test"`` or ``"validation"``.
+    kept_epoch : int or None
+        Number of the epoch whose weights were kept, if not those of the last one.
+    loss_name : str
+    """
+
+    values: dict[str, list[float]]
+    measured: str = "test"
+    kept_epoch: int | None = None
+    loss_name: str = "Loss"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Some rows of a table, as text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Some samples: a grid of images, or rows of a table.
+
+    Attributes
+    ----------
+    of : int
+        How many samples there are; the first of them are shown.
+    """
+
+    of: int
+    images: ImageGrid | None = None
+    table: Table | None = None
+
+    @property
+    def count(self) -> int:
+        """How many samples are shown."""
+        if self.images is not None:
+            return self.images.shown
+        return 0 if self.table is None else len(self.table.rows)
+
+
+@dataclass(frozen=True)
+class WeightPictures:
+    """The weights of the first layer as images.
+
+    Attributes
+    ----------
+    kind : {"units", "filters", "table"}
+    images : ImageGrid
+    of : int
+        How many units there are; those with the largest weights are shown.
+    names : tuple of str
+        Of the columns, for a table.
+    """
+
+    kind: str
+    images: ImageGrid
+    of: int
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much the loss rises if a column is shuffled, the most important columns first."""
+
+    names: tuple[str, ...]
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+    of: int
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All that a page tells; what is None or empty is left out.
+
+    Attributes
+    ----------
+    title, sentence : str
+    tiles : list of Tile
+    history : History or None
+    classes : cnn_core.cli.pages.classes.ClassResults or None
+    numbers : cnn_core.cli.pages.numbers.NumberResults or None
+    weights : WeightPictures or None
+    importance : Importance or None
+    facts : dict of str to list of (str, str)
+        Tables of names and values by their titles: data, settings, versions.
+    commands : list of (str, str)
+        What can be done with the run, and the command that does it.
+    """
+
+    title: str
+    sentence: str
+    tiles: list[Tile] = field(default_factory=list)
+    history: History | None = None
+    classes: Any = None
+    numbers: Any = None
+    weights: WeightPictures | None = None
+    importance: Importance | None = None
+    facts: dict[str, list[Row]] = field(default_factory=dict)
+    commands: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,145 @@
+"""``report.html`` of a run folder, and ``cnn-core report``, which writes it again."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+
+import chromium
+from command_line import record_of, refused, succeed
+from hostile_names import NAMES
+
+
+def train(folder, *arguments):
+    succeed("train", *arguments, "--out", folder, "--quiet", "--no-plots", "--epochs", 3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on images, never to be changed."""
+    return train(tmp_path_factory.mktemp("images") / "run", "--data", "digits")
+
+
+@pytest.fixture(scope="module")
+def hostile_run(tmp_path_factory):
+    """A run on a table whose names are full of markup, never to be changed."""
+    folder = tmp_path_factory.mktemp("table")
+    random = np.random.default_rng(0)
+    y = random.integers(0, 4, 240)
+    x = random.normal(size=(240, len(NAMES) - 2))
+    x[:, 0] += y
+    with open(folder / "data.csv", "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        # A name of two lines is refused by tables.
+        writer.writerow([*(name for name in NAMES if "\n" not in name)])
+        writer.writerows([*row, NAMES[number]] for row, number in zip(x.round(3), y, strict=True))
+    return train(folder / "run", "--data", folder / "data.csv")
+
+
+def page_of(folder):
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def copied(run, tmp_path):
+    return shutil.copytree(run, tmp_path / "copy")
+
+
+def test_the_page_shows_what_the_record_holds(run):
+    page, record = page_of(run), record_of(run)
+    for text in (
+        f"{record['result']['test_accuracy']:.4f}",
+        record["result"]["weights_sha256"],
+        record["data"]["sha256"]["x_test"],
+        "cnn-core train --data digits",
+        "64-128-10",
+    ):
+        assert text in page
+
+
+def test_the_page_of_a_table_shows_which_columns_matter(hostile_run):
+    page = page_of(hostile_run)
+    assert "Which columns matter" in page
+    assert "alert(1)" in page
+    assert "<script" not in page
+
+
+def test_it_is_written_again_from_the_run_folder(run, tmp_path, capsys):
+    folder = copied(run, tmp_path)
+    (folder / "report.html").unlink()
+    succeed("report", folder)
+    assert page_of(folder).replace(str(folder), str(run)) == page_of(run)
+
+
+def test_it_can_be_written_elsewhere(run, tmp_path):
+    before = page_of(run)
+    printed = succeed("report", run, "--out", tmp_path / "page.html")
+    assert "page.html" in printed
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == before
+    assert page_of(run) == before
+
+
+def test_data_that_moved_can_be_named(hostile_run, tmp_path):
+    shutil.copytree(hostile_run.parent, tmp_path / "moved")
+    there = tmp_path / "moved"
+    (there / "data.csv").rename(tmp_path / "elsewhere.csv")
+    out = tmp_path / "page.html"
+    succeed("report", there / "run", "--data", tmp_path / "elsewhere.csv", "--out", out)
+    assert "Which columns matter" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"training_seconds"', '"other"'),
+        ('"versions": {', '"versions": 3, "x": {'),
+        ('"test_samples": ', '"test_samples": "many", "x": '),
+        ('"settings": {', '"settings": [], "x": {'),
+    ],
+)
+def test_a_damaged_record_is_refused_and_the_page_stays(run, tmp_path, capsys, old, new):
+    folder = copied(run, tmp_path)
+    text = (folder / "run.json").read_text(encoding="utf-8")
+    assert old in text
+    (folder / "run.json").write_text(text.replace(old, new), encoding="utf-8")
+    assert "run.json" in refused(capsys, "report", folder)
+    assert page_of(folder) == page_of(run)
+
+
+@pytest.mark.parametrize("history", ["", "epoch,loss\n1\n", "epoch,loss\n1,x\n", "\x00"])
+def test_a_damaged_history_is_refused(run, tmp_path, capsys, history):
+    folder = copied(run, tmp_path)
+    (folder / "history.csv").write_text(history, encoding="utf-8")
+    assert "history.csv" in refused(capsys, "report", folder)
+
+
+def test_a_link_is_not_written_through(run, tmp_path, capsys):
+    folder = copied(run, tmp_path)
+    (tmp_path / "precious").write_bytes(b"precious")
+    (folder / "report.html").unlink()
+    (folder / "report.html").symlink_to(tmp_path / "precious")
+    assert "symbolic link" in refused(capsys, "report", folder)
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium.PATH is None, reason="Chromium is not installed")
+def test_a_browser_shows_it_without_an_error_a_request_or_a_script(run, hostile_run):
+    with chromium.page() as page:
+        for folder in (run, hostile_run):
+            for width in (1280, 390):
+                page.open((folder / "report.html").as_uri(), width)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+                assert page.evaluate("document.scripts.length") == 0
+            page.evaluate("document.querySelector('button.cell').click()")
+            opened = page.evaluate("document.querySelector(':popover-open').innerText")
+            assert "test samples" in opened
+            assert page.evaluate(
+                "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
+            )
+            assert page.call("Page.printToPDF")["data"]
+        assert page.problems == []
+        assert page.asked_for() == []
