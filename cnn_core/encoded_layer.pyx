@@ -84,7 +84,7 @@ cdef class EncodedLayer(DenseLayer):
         return 0
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
-        buffers.sums = workspace.carve_reals(max(self.sums_size, 1))
+        buffers.sums = workspace.carve_reals(self.sums_size + self.fan_out)
         return workspace.carve_outputs(buffers, self.fan_out, training)
 
     cdef bint can_read(self, const real[:, ::1] x) noexcept nogil:
@@ -224,14 +224,20 @@ cdef class EncodedLayer(DenseLayer):
                 self.update_part(buffers, block, &part, NULL)
             part.unit += part.units
 
+    cdef void begin_update(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        # Behind the sums of weights: less half of all deltas, from which each column of pieces begins.
+        less_half_of_sum(
+            &buffers.delta[block.top * buffers.row], buffers.row, block.rows, self.fan_out,
+            &buffers.sums[self.sums_size],
+        )
+
     cdef void update_pieces(
         self, LayerBuffers buffers, const Block *block, PieceOfRows part
     ) noexcept nogil:
         """All rows of a column of pieces, from the last one down, and its sums."""
         cdef real later[PIECE_COLUMNS]
-        less_half_of_sum(
-            &buffers.delta[block.top * buffers.row + part.unit], buffers.row, block.rows, part.units,
-            later,
+        memcpy(
+            later, &buffers.sums[self.sums_size + part.unit], <size_t>part.units * sizeof(real)
         )
         part.end = part.columns.features
         while part.end > 0:

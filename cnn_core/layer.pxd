@@ -235,6 +235,7 @@ cdef class Layer:
     cdef void backward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil
     cdef void backward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil
+    cdef void begin_update(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil

@@ -72,6 +72,9 @@ cdef class Layer:
     cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """All samples of a step have gone forward, and their loss is finite."""
 
+    cdef void begin_update(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """All samples of a slice have gone back: work out what all pieces need of their deltas."""
+
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
         """Where the parameters of a piece stand."""
         return Range(0, 0, 0, 0, 0, 0, False)

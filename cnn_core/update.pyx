@@ -24,8 +24,17 @@ cdef void update_parameters(const Block *samples, int threads) noexcept nogil:
         block.steps = samples.steps and block.top + block.rows == end
         if block.samples.are_read_sparse:
             sort_by_pieces(&block)
+        begin_update(&block)
         run(update_piece, &block, (<Net>block.net).pieces, threads)
         block.top += block.rows
+
+
+cdef void begin_update(const Block *block) noexcept nogil:
+    cdef Py_ssize_t l
+    for l in range((<Net>block.net).size):
+        (<Layer>(<Net>block.net).layer_at[l]).begin_update(
+            <LayerBuffers>(<Workspace>block.workspace).layer_at[l], block
+        )
 
 
 cdef void finish_step(Block *block, bint steps, int threads) noexcept nogil:
