@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,14 +93,20 @@ class Bag:
             models.append(model)
         return cls(view, encoder, tuple(models))
 
-    def mean(self, features: list[Feature], task: TableTask) -> Predictions:
-        """Return the mean of the networks' addends."""
-        matrix = self.encoder.encode(features)
+    def mean(self, matrix: npt.NDArray[np.float32], task: TableTask) -> Predictions:
+        """Return the mean of the networks' addends for the rows of an encoded table."""
         total = task.addends(self.models[0].predict(matrix))
         for model in self.models[1:]:
             total += task.addends(model.predict(matrix))
         total /= len(self.models)
         return total
+
+
+def encoded(bags: Sequence[Bag], features: list[Feature]) -> list[npt.NDArray[np.float32]]:
+    """Return what the networks of each bag read: one matrix where bags share an encoder."""
+    encoders = {bag.encoder for bag in bags}
+    matrices = {encoder: encoder.encode(features) for encoder in encoders}
+    return [matrices[bag.encoder] for bag in bags]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +137,12 @@ class Ensemble:
         return np.concatenate(blocks)
 
     def _of_block(self, features: list[Feature]) -> Predictions:
+        used = [number for number, share in enumerate(self.shares.tolist()) if share]
+        bags = [self.bags[number] for number in used]
         parts = [
-            share * bag.mean(features, self.task)
-            for bag, share in zip(self.bags, self.shares.tolist(), strict=True)
-            if share
+            share * bag.mean(matrix, self.task)
+            for share, bag, matrix in zip(
+                self.shares[used].tolist(), bags, encoded(bags, features), strict=True
+            )
         ]
         return self.task.predictions(sum(parts[1:], parts[0]))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cnn_core.estimators.parameters import random_state as generator
 from cnn_core.estimators.weights import as_weights
 from cnn_core.tables.columns import Feature
-from cnn_core.tables.ensemble import Ensemble
+from cnn_core.tables.ensemble import Ensemble, encoded
 from cnn_core.tables.tasks import Predictions
 from cnn_core.types import IndexArray
 from cnn_core.validation import whole
@@ -84,7 +84,7 @@ def of_columns(
     weights = None if weights is None else weights[rows]
 
     # Encoded once: to shuffle a feature is to shuffle its columns of the matrices.
-    matrices = [bag.encoder.encode(features) for bag in ensemble.bags]
+    matrices = encoded(ensemble.bags, features)
     places = [bag.encoder.columns_of_features() for bag in ensemble.bags]
 
     def loss(found: list[npt.NDArray[np.float32]]) -> float:

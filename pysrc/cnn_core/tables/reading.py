@@ -86,11 +86,16 @@ def _ensemble_in(
     file: ModelFile,
 ) -> Ensemble:
     bags, shares = [], []
+    encoders: list[tuple[Any, Encoder]] = []
     for number, values in enumerate(_listed(fields, "views")):
         place = f"views[{number}]"
         inside = Fields(values, place)
         view = View.from_json(inside.value("view"), f"{place}.view")
-        encoder = Encoder.from_json(inside.value("encoder"), f"{place}.encoder")
+        value = inside.value("encoder")
+        # Views that see the table alike share an encoder again.
+        alike = [one for earlier, one in encoders if earlier == value]
+        encoder = alike[0] if alike else Encoder.from_json(value, f"{place}.encoder")
+        encoders.append((value, encoder))
         _require_features(encoder, reader, place)
         network = network_of(view, encoder, task)
         expected = {"parameters": network.n_parameters(), "statistics": network.n_statistics}
