@@ -15,6 +15,8 @@ from cnn_core.arrays import require_finite
 from cnn_core.backends.interface import Predictor
 from cnn_core.bound_network import BoundNetwork
 from cnn_core.class_targets import ClassTargets, Targets, rows_of
+from cnn_core.export.exportable import Exportable, program_of
+from cnn_core.export.program import Answer, Program, Rows
 from cnn_core.losses import NEEDED_ACTIVATION
 from cnn_core.model_data import (
     as_model_arrays,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from cnn_core.io.model_state import ModelFile
 
 
-class Model(BoundNetwork):
+class Model(BoundNetwork, Exportable):
     """A network with its parameters, its optimizer's state, its history and its engine.
 
     Here and below, samples and targets are arrays that were checked at the edge (`cnn_core.arrays`,
@@ -390,6 +392,17 @@ class Model(BoundNetwork):
         from cnn_core.io.model_state import write_model
 
         write_model(path, self.state())
+
+    def as_program(self) -> Program:
+        """Return the model as the exports read it, `cnn_core.export.program.Program`."""
+        return program_of(self, repr(self), Answer("outputs"))
+
+    def _rows_to_export(self, X: Any) -> Rows:
+        return np.asarray(as_model_samples(X, self.network, self.dtype, "X"))
+
+    def _values_of_rows(self, rows: Rows) -> npt.NDArray[Any]:
+        assert isinstance(rows, np.ndarray)
+        return self.predict(rows)
 
 
 def read_model(file: ModelFile) -> tuple[Model, Any]:

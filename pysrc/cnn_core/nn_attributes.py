@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.arrays import copy_into
+from cnn_core.arrays import as_samples, copy_into
+from cnn_core.export.exportable import Exportable, program_of
+from cnn_core.export.program import Answer, Program, Rows
 from cnn_core.model import Model
 from cnn_core.network import FloatArray, Rule
 from cnn_core.settings import TrainingSettings
 
 
-class NNAttributes(TrainingSettings):
+class NNAttributes(TrainingSettings, Exportable):
     """The attributes of an `NN`; its methods are in `cnn_core.nn`."""
 
     __slots__ = ("_model", "seed")
@@ -127,6 +129,24 @@ class NNAttributes(TrainingSettings):
             copy_into(zero, value, name)
             if zero != 0:
                 raise ValueError(f"{name}: the article's rule starts from 0, found {zero}")
+
+    def as_program(self) -> Program:
+        """Return the network as the exports read it, `cnn_core.export.program.Program`.
+
+        Raises
+        ------
+        ValueError
+            For the article's rule, whose biases belong to the samples that it was trained on.
+        """
+        sizes = f"{self.input_neurons}-{self.hidden_neurons}-{self.output_neurons}"
+        return program_of(self._model, f"NN {sizes}", Answer("outputs"))
+
+    def _rows_to_export(self, X: npt.ArrayLike) -> Rows:
+        return np.asarray(as_samples(X, self.input_neurons, self.dtype))
+
+    def _values_of_rows(self, rows: Rows) -> FloatArray:
+        assert isinstance(rows, np.ndarray)
+        return self._model.predict(rows)
 
     def __repr__(self) -> str:
         return (

@@ -32,6 +32,7 @@ FLOORS = (
     ("nn", "estimators"),
     ("members", "nn_attributes"),
     ("model",),
+    ("export",),
     ("bound_network", "model_data"),
     ("io",),
     ("data", "training"),

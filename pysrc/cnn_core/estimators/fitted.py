@@ -20,13 +20,16 @@ from cnn_core.estimators.samples import Table, as_samples, as_table, names_of, r
 from cnn_core.estimators.task import Task
 from cnn_core.estimators.views import LayerList, biases_of, set_biases, set_weights, weights_of
 from cnn_core.estimators.weights import as_weights
+from cnn_core.export.exportable import Exportable, program_of
+from cnn_core.export.program import Program, Rows
 from cnn_core.model import Model
 from cnn_core.network import FloatArray
 from cnn_core.outputs import Keep
+from cnn_core.sparse import is_sparse
 from cnn_core.validation import whole
 
 
-class FittedMLP(DescribedMLP):
+class FittedMLP(DescribedMLP, Exportable):
     """An estimator with a model, as far as it does not learn."""
 
     model_: Model
@@ -202,6 +205,34 @@ class FittedMLP(DescribedMLP):
         """
         self._require_fitted()
         saving.write(path, self)
+
+    # Exports
+
+    def as_program(self) -> Program:
+        """Return the fitted model as the exports read it, `cnn_core.export.program.Program`.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit`.
+        """
+        self._require_fitted()
+        network = self.model_.network
+        sizes = [network.n_inputs, *(layer.fan_out for layer in network.layers)]
+        title = f"{type(self).__name__} {'-'.join(map(str, sizes))}"
+        return program_of(self.model_, title, self._task.answer)
+
+    def _rows_to_export(self, X: Any) -> Rows:
+        self._require_fitted()
+        name = type(self).__name__
+        table = as_table(X.toarray() if is_sparse(X) else X, name)
+        self._require_features(table, names_of(X))
+        samples = as_samples(table, self.model_.dtype, name, columns=column_names(X))
+        return np.asarray(samples)
+
+    def _values_of_rows(self, rows: Rows) -> npt.NDArray[Any]:
+        assert isinstance(rows, np.ndarray)
+        return self._task.values_of(self.model_.predict(rows))
 
     # Weights
 

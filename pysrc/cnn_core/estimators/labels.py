@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cnn_core.class_targets import ClassTargets, Targets
 from cnn_core.estimators.scoring import accuracy
 from cnn_core.estimators.task import BEFORE, Task, as_target_array
+from cnn_core.export.program import Answer
 from cnn_core.io.fields import Fields
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
 from cnn_core.validation import number, shown
@@ -82,6 +83,15 @@ class Classification(Task):
     def loss(self) -> Loss:
         """The loss of the network."""
         return "cross_entropy" if self.kind == "multiclass" else "binary_cross_entropy"
+
+    @property
+    def answer(self) -> Answer:
+        """What becomes of the outputs of the network, as exports say it."""
+        return Answer(self.kind, self.classes)
+
+    def values_of(self, outputs: FloatArray) -> FloatArray:
+        """Return the probability of each class."""
+        return self.probabilities(outputs)
 
     @property
     def has_class_outputs(self) -> bool:

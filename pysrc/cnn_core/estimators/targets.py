@@ -13,6 +13,7 @@ from cnn_core.arrays import as_finite
 from cnn_core.containers import no_numbers, place_of
 from cnn_core.estimators.scoring import r2
 from cnn_core.estimators.task import BEFORE, Task, as_target_array
+from cnn_core.export.program import Answer
 from cnn_core.network import Activation, FloatArray, Loss, Pinball
 
 
@@ -56,6 +57,11 @@ class Regression(Task):
     def loss(self) -> Loss:
         """The loss of the network."""
         return self.network_loss
+
+    @property
+    def answer(self) -> Answer:
+        """What becomes of the outputs of the network, as exports say it."""
+        return Answer("number")
 
     @property
     def loss_parts(self) -> int:

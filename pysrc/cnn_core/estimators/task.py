@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cnn_core.class_targets import Targets
 from cnn_core.containers import as_array, column_names, missing_in, place_of
 from cnn_core.estimators.compat import DataConversionWarning
+from cnn_core.export.program import Answer
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
 
 # Where a task is known from, for the errors; the usual case.
@@ -35,6 +36,15 @@ class Task(ABC):
     @abstractmethod
     def loss(self) -> Loss:
         """Its loss."""
+
+    @property
+    @abstractmethod
+    def answer(self) -> Answer:
+        """What becomes of the outputs of the network, as exports say it."""
+
+    def values_of(self, outputs: FloatArray) -> FloatArray:
+        """Return probabilities of classes, (n, n_classes), or numbers, (n, n_outputs)."""
+        return outputs
 
     @property
     def has_class_outputs(self) -> bool:

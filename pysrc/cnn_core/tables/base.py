@@ -15,11 +15,13 @@ from cnn_core.estimators.one_fit import one_fit
 from cnn_core.estimators.parameters import random_state
 from cnn_core.estimators.samples import require_features
 from cnn_core.estimators.weights import as_weights
-from cnn_core.tables import importance, saving, summary
+from cnn_core.export.exportable import Exportable
+from cnn_core.export.program import Program, Rows
+from cnn_core.tables import exporting, importance, saving, summary
 from cnn_core.tables.columns import Feature, TableReader, read_first
 from cnn_core.tables.ensemble import Ensemble
 from cnn_core.tables.folds import Fold, as_groups, folds_for, kept_of
-from cnn_core.tables.frames import as_frame
+from cnn_core.tables.frames import Frame, as_frame
 from cnn_core.tables.parameters import Plan, check_parameters, plan_of
 from cnn_core.tables.progress import MembersProgress
 from cnn_core.tables.tasks import Predictions, TableTask
@@ -30,7 +32,7 @@ from cnn_core.types import FloatArray, IndexArray
 Learner = TypeVar("Learner", bound="BaseTable")
 
 
-class BaseTable(BaseEstimator, ABC):
+class BaseTable(BaseEstimator, Exportable, ABC):
     """The base of `TabularClassifier` and `TabularRegressor`."""
 
     quality: str
@@ -237,11 +239,16 @@ class BaseTable(BaseEstimator, ABC):
 
     def _features(self, X: Any) -> list[Feature]:
         """Return the features of a table with the columns of the first one."""
+        frame = self._frame(X)
+        return self._reader.read(frame)
+
+    def _frame(self, X: Any) -> Frame:
+        """Return a table with the columns of the first one."""
         self._require_fitted()
         frame = as_frame(X, self._kind)
         names = getattr(self, "feature_names_in_", None)
         require_features(len(frame.columns), frame.names, self.n_features_in_, names, self._kind)
-        return self._reader.read(frame)
+        return frame
 
     def _predictions(self, X: Any) -> Predictions:
         features = self._features(X)
@@ -359,6 +366,27 @@ class BaseTable(BaseEstimator, ABC):
         """
         self._require_fitted()
         saving.write(path, self)
+
+    def as_program(self) -> Program:
+        """Return the learner as the exports read it, `cnn_core.export.program.Program`.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit`.
+        ValueError
+            If no column takes part.
+        """
+        self._require_fitted()
+        return exporting.program_of(self._kind, self._reader, self._ensemble)
+
+    def _rows_to_export(self, X: Any) -> Rows:
+        frame = self._frame(X)
+        return exporting.columns_of(self._reader, frame)
+
+    def _values_of_rows(self, rows: Rows) -> Predictions:
+        assert isinstance(rows, list)
+        return self._ensemble.predictions(exporting.features_of(self._reader, rows))
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can take."""

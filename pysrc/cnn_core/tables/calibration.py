@@ -13,14 +13,14 @@ Probabilities = npt.NDArray[np.float64]
 Logarithms = npt.NDArray[np.float64]
 
 # No probability is taken for smaller: a log-loss is finite.
-_LEAST = 1e-7
+LEAST_PROBABILITY = 1e-7
 _LOWEST, _HIGHEST = 0.1, 10.0
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 def logarithms_of(probabilities: FloatArray) -> Logarithms:
     """Return the logarithms of probabilities, which are finite also for 0."""
-    found: Logarithms = np.log(np.maximum(probabilities.astype(np.float64), _LEAST))
+    found: Logarithms = np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY))
     return found
 
 
@@ -56,7 +56,7 @@ def log_loss(
     weights : (n,) array, optional
     """
     chosen = probabilities[np.arange(len(positions)), positions]
-    return float(np.average(-np.log(np.maximum(chosen, _LEAST)), weights=weights))
+    return float(np.average(-np.log(np.maximum(chosen, LEAST_PROBABILITY)), weights=weights))
 
 
 def best_temperature(

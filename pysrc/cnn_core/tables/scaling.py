@@ -15,9 +15,9 @@ from cnn_core.io.fields import Fields
 from cnn_core.tables.values import Numbers
 
 # A scaled number lies between minus this and this.
-_LIMIT = 3.0
+LIMIT = 3.0
 # Numbers nearer to 0 count as 0: nothing can be divided by them.
-_SMALLEST = 1e-290
+SMALLEST = 1e-290
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class NumberScale:
         # Halves, so that nothing overflows but what is infinite in any case.
         with np.errstate(over="ignore"):
             z = (filled / 2 - self.centre / 2) / self.spread
-            length = np.hypot(1 / np.maximum(np.abs(z), _SMALLEST), 1 / _LIMIT)
+            length = np.hypot(1 / np.maximum(np.abs(z), SMALLEST), 1 / LIMIT)
         clipped: Numbers = np.sign(z) / length
         return clipped
 
@@ -135,7 +135,7 @@ def scale_of(values: Numbers, bins: int, *, marks_missing: bool) -> NumberScale:
     lower, centre, upper = np.quantile(finite / 2, (0.25, 0.5, 0.75)).tolist()
     spread = upper - lower or (finite[-1] / 2 - finite[0] / 2) / 2 or 1.0
     edges = _edges(finite, bins) if bins else np.empty(0)
-    return NumberScale(2 * centre, max(spread, _SMALLEST), edges, marked)
+    return NumberScale(2 * centre, max(spread, SMALLEST), edges, marked)
 
 
 def _edges(finite: Numbers, bins: int) -> Numbers:
@@ -158,4 +158,4 @@ def _edges(finite: Numbers, bins: int) -> Numbers:
 
 
 def _without_the_smallest(values: Numbers) -> Numbers:
-    return np.where(np.abs(values) < _SMALLEST, 0.0, values)
+    return np.where(np.abs(values) < SMALLEST, 0.0, values)

@@ -1,0 +1,123 @@
+"""`Exportable`: the methods by which a fitted model is written for other programs."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.bound_network import BoundNetwork
+from cnn_core.export.operations import operations_of
+from cnn_core.export.program import Answer, Part, Program, Rows
+from cnn_core.export.selftest import TOLERANCE, Agreement, Reference, reference_of, tolerance_of
+from cnn_core.validation import require_known
+
+
+class Exportable(ABC):
+    """A fitted model that can be written for other programs.
+
+    Whatever is written has computed the user's rows first, and a file that would not give what the
+    model itself gives is not written.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def as_program(self) -> Program:
+        """Return the model as the exports read it, `cnn_core.export.program.Program`."""
+
+    @abstractmethod
+    def _rows_to_export(self, X: Any) -> Rows:
+        """Return a user's rows as a program takes them."""
+
+    @abstractmethod
+    def _values_of_rows(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return probabilities, (n, n_classes), or outputs, (n, k), for such rows."""
+
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str],
+        X: Any = None,
+        *,
+        tolerance: float = TOLERANCE,
+        input_dtype: str | None = None,
+    ) -> Agreement:
+        """Write the model to an ONNX file, once onnxruntime has been found to agree with it.
+
+        The input is ``X``, (n, n_features); of a learner of tables each column is an input of its
+        own, (n, 1), by its name: numbers in float64 (NaN where one is missing), categories as text
+        (empty where one is missing), dates as microseconds since 1970 in int64.
+        `cnn_core.export.onnx_feed` makes them of a table. The outputs are called as skl2onnx does:
+        ``label`` and ``probabilities`` for classes, ``variable`` for numbers; ``outputs`` for an
+        `NN` and a `Model`.
+
+        Parameters
+        ----------
+        path : path-like
+        X : array-like or table, optional
+            Rows on which both are compared, at most the first 1,000; by default generated ones.
+        tolerance : float
+            How much an output may differ, of the larger of 1 and the output itself.
+        input_dtype : {"float32", "float64", "uint8"}, optional
+            Of the input. By default that of the model, and uint8 where `X` is of bytes. Of no
+            meaning for tables.
+
+        Returns
+        -------
+        cnn_core.export.Agreement
+            How well both agree; printed, it is a line of text.
+
+        Raises
+        ------
+        ImportError
+            If onnx or onnxruntime is not installed: ``pip install "cnn-core[onnx]"``.
+        cnn_core.export.ExportError
+            If they do not agree. It is a ``ValueError``; no file is written.
+        TypeError, ValueError
+            For rows that `predict` refuses as well.
+        OSError
+            If the file cannot be written.
+        """
+        from cnn_core.export.onnx_file import write_onnx
+
+        if input_dtype is not None:
+            require_known("input_dtype", input_dtype, ("float32", "float64", "uint8"))
+        program, reference = self._compared_on(X)
+        if input_dtype is None and getattr(X, "dtype", None) == np.uint8 and not program.columns:
+            input_dtype = "uint8"
+        return write_onnx(
+            program,
+            path,
+            reference,
+            tolerance=tolerance_of(tolerance),
+            input_dtype=input_dtype,
+        )
+
+    def _compared_on(self, X: Any) -> tuple[Program, Reference]:
+        """Return the program, and what the model itself says of the rows to compare."""
+        program = self.as_program()
+        rows = None if X is None else self._rows_to_export(X)
+        return program, reference_of(program, rows, self._values_of_rows)
+
+
+def program_of(model: BoundNetwork, title: str, answer: Answer) -> Program:
+    """Return the program of a model that reads rows of numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a network that cannot be exported.
+    """
+    network = model.network
+    return Program(
+        title,
+        model.dtype,
+        network.n_inputs,
+        network.n_outputs,
+        (Part((operations_of(model),)),),
+        answer,
+        input_scale=network.input_scale,
+    )

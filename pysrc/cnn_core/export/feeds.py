@@ -1,0 +1,36 @@
+"""What an exported model is to be given, made of a user's rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from cnn_core.export.exportable import Exportable
+from cnn_core.export.onnx_file import onnx_inputs
+
+
+def onnx_feed(
+    model: Exportable, X: Any, input_dtype: str | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """Return rows as onnxruntime takes them for a model that `Exportable.to_onnx` has written.
+
+    Parameters
+    ----------
+    model : NN, Model or a fitted estimator
+    X : array-like or table
+        As for its `predict`.
+    input_dtype : str, optional
+        As it was passed to `to_onnx`.
+
+    Returns
+    -------
+    dict of str to array
+        By the names of the inputs: ``session.run(None, onnx_feed(model, X))``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For rows that `predict` refuses as well.
+    """
+    return onnx_inputs(model.as_program(), model._rows_to_export(X), input_dtype)

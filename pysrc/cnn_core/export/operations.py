@@ -1,0 +1,340 @@
+"""A trained network as a list of plain operations, which every format of export can write.
+
+Normalization by the running averages and `Network.input_scale` are folded into the weights; dropout
+and averages of the parameters are of training alone. So there is little left that a format has to
+know. `Walk` hands the operations to a format one by one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.bound_network import BoundNetwork
+from cnn_core.layers import (
+    EPSILON,
+    Activation,
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    Embedding,
+    EncodedDense,
+    Encoding,
+    GlobalAveragePool,
+    ImageLayer,
+    LayerArrays,
+    LayerDescription,
+    MaxPool2D,
+)
+from cnn_core.layers.images import ImageShape
+
+Array = npt.NDArray[Any]
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, eq=False)
+class Operation(ABC):
+    """One step from the values of a sample to others.
+
+    Attributes
+    ----------
+    name : str
+        The method of `Walk` that handles it.
+    n_outputs : int
+        Values of a sample that it gives.
+    """
+
+    name: ClassVar[str]
+    n_outputs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Encode(Operation):
+    """The features of encoded columns; see `cnn_core.EncodedDense`."""
+
+    name = "encode"
+    encodings: tuple[Encoding, ...]
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Embed(Operation):
+    """Vectors for the codes of some columns, then the other columns; see `cnn_core.Embedding`.
+
+    Attributes
+    ----------
+    columns, numbers : tuple of int
+        Those with codes, and the others.
+    tables : tuple of (codes, dimension) arrays
+    """
+
+    name = "embed"
+    columns: tuple[int, ...]
+    numbers: tuple[int, ...]
+    tables: tuple[Array, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(Operation):
+    """``x @ weights + bias``; no bias is None."""
+
+    name = "affine"
+    weights: Array
+    bias: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class Convolve(Operation):
+    """A convolution; the weights as `cnn_core.Conv2D` has them; no bias is None."""
+
+    name = "convolve"
+    layer: Conv2D
+    weights: Array
+    bias: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Operation):
+    """The largest value of each window, or the mean.
+
+    Attributes
+    ----------
+    layer : MaxPool2D, AvgPool2D or GlobalAveragePool
+    largest : bool
+    """
+
+    name = "pool"
+    layer: ImageLayer
+    largest: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ScaleShift(Operation):
+    """``x * scale + shift``, for each of the channels, which are the last axis.
+
+    Attributes
+    ----------
+    scale, shift : (channels,) arrays
+    image : (height, width, channels) or None
+    """
+
+    name = "scale_shift"
+    scale: Array
+    shift: Array
+    image: ImageShape | None
+
+
+@dataclass(frozen=True, eq=False)
+class Normalize(Operation):
+    """``gain * (x - mean) / sqrt(variance + EPSILON) + bias`` over the channels of a pixel.
+
+    Attributes
+    ----------
+    gain, bias : (channels,) arrays
+    image : (height, width, channels) or None
+        None where a sample is one pixel.
+    """
+
+    name = "normalize"
+    gain: Array
+    bias: Array
+    image: ImageShape | None
+
+
+@dataclass(frozen=True, eq=False)
+class Activate(Operation):
+    """An activation, the softmax over all values of a sample."""
+
+    name = "activate"
+    activation: Activation
+
+
+class Walk(ABC):
+    """What a format has to say of each operation; a method takes what comes in, and returns it."""
+
+    def through(self, operations: Sequence[Operation], value: Any) -> Any:
+        """Return what comes out of the last operation."""
+        for operation in operations:
+            value = getattr(self, operation.name)(operation, value)
+        return value
+
+    @abstractmethod
+    def encode(self, operation: Encode, x: Any) -> Any:
+        """Handle an `Encode`."""
+
+    @abstractmethod
+    def embed(self, operation: Embed, x: Any) -> Any:
+        """Handle an `Embed`."""
+
+    @abstractmethod
+    def affine(self, operation: Affine, x: Any) -> Any:
+        """Handle an `Affine`."""
+
+    @abstractmethod
+    def convolve(self, operation: Convolve, x: Any) -> Any:
+        """Handle a `Convolve`."""
+
+    @abstractmethod
+    def pool(self, operation: Pool, x: Any) -> Any:
+        """Handle a `Pool`."""
+
+    @abstractmethod
+    def scale_shift(self, operation: ScaleShift, x: Any) -> Any:
+        """Handle a `ScaleShift`."""
+
+    @abstractmethod
+    def normalize(self, operation: Normalize, x: Any) -> Any:
+        """Handle a `Normalize`."""
+
+    @abstractmethod
+    def activate(self, operation: Activate, x: Any) -> Any:
+        """Handle an `Activate`."""
+
+
+# From a model
+
+
+def operations_of(model: BoundNetwork) -> tuple[Operation, ...]:
+    """Return what a model computes in a prediction.
+
+    Raises
+    ------
+    ValueError
+        For the article's rule, whose biases belong to the samples that it was trained on.
+    TypeError
+        For a kind of layer that cannot be exported.
+    """
+    network = model.network
+    if network.rule != "exact":
+        raise ValueError(
+            "expected a network of rule='exact': that of the article has a bias for each training "
+            "sample, and none for others"
+        )
+    found: list[Operation] = []
+    scale = network.input_scale
+    first = network.layers[0]
+    if scale != 1 and isinstance(first, ImageLayer) and not isinstance(first, Conv2D):
+        # A scale below 0 would make the largest value of a window the smallest.
+        found.append(_scaling(first, scale, model.dtype))
+        scale = 1.0
+    statistics = network.unflatten_statistics(model.statistics)
+    layers = zip(network.layers, model.predicting_layers, statistics, strict=True)
+    for layer, arrays, pair in layers:
+        kind = next((kind for kind in _OF_KIND if isinstance(layer, kind)), None)
+        if kind is None:
+            raise TypeError(f"layers: a {type(layer).__name__} cannot be exported")
+        found += _OF_KIND[kind](layer, arrays, _Folded.of(arrays, pair, scale), model.dtype)
+        if layer.activation != "identity":
+            found.append(Activate(layer.fan_out, layer.activation))
+        scale = 1.0
+    return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Folded:
+    """What a layer does to its weighted sums: ``u * scale + bias``, both in float64.
+
+    Attributes
+    ----------
+    scale : (units,) array
+        With `Network.input_scale`, where it is the first layer.
+    bias : (units,) array or None
+        None where it is normalized by the layer.
+    """
+
+    scale: Array
+    bias: Array | None
+
+    @classmethod
+    def of(
+        cls, arrays: LayerArrays, pair: tuple[Array, Array] | None, input_scale: float
+    ) -> _Folded:
+        bias = arrays.bias.astype(np.float64)
+        scale = np.full(arrays.weights.shape[-1], input_scale)
+        if pair is not None and arrays.gain is not None:
+            mean, variance = (values.astype(np.float64) for values in pair)
+            by = arrays.gain / np.sqrt(variance + EPSILON)
+            return cls(scale * by, bias - mean * by)
+        return cls(scale, None if arrays.gain is not None else bias)
+
+
+def _dense(
+    layer: LayerDescription, arrays: LayerArrays, folded: _Folded, dtype: np.dtype[Any]
+) -> list[Operation]:
+    weights = (arrays.weights * folded.scale).astype(dtype)
+    bias = None if folded.bias is None else folded.bias.astype(dtype)
+    return [Affine(layer.fan_out, weights, bias), *_normalized(layer, arrays, bias)]
+
+
+def _normalized(
+    layer: LayerDescription, arrays: LayerArrays, bias: Array | None
+) -> list[Operation]:
+    """Return the normalization by the layer, where there is one."""
+    if bias is not None or arrays.gain is None:
+        return []
+    image = layer.output_shape if isinstance(layer, ImageLayer) else None
+    return [Normalize(layer.fan_out, arrays.gain.copy(), arrays.bias.copy(), image)]
+
+
+def _encoded(
+    layer: LayerDescription, arrays: LayerArrays, folded: _Folded, dtype: np.dtype[Any]
+) -> list[Operation]:
+    assert isinstance(layer, EncodedDense)
+    encode = Encode(layer.weights_shape[0], layer.encodings, layer.sizes)
+    return [encode, *_dense(layer, arrays, folded, dtype)]
+
+
+def _embedding(
+    layer: LayerDescription, arrays: LayerArrays, folded: _Folded, dtype: np.dtype[Any]
+) -> list[Operation]:
+    assert isinstance(layer, Embedding)
+    tables = tuple(table.copy() for table in layer.tables(arrays.weights))
+    return [Embed(layer.fan_out, layer.columns, layer.numbers, tables)]
+
+
+def _convolution(
+    layer: LayerDescription, arrays: LayerArrays, folded: _Folded, dtype: np.dtype[Any]
+) -> list[Operation]:
+    assert isinstance(layer, Conv2D)
+    weights = (arrays.weights * folded.scale).astype(dtype)
+    bias = None if folded.bias is None else folded.bias.astype(dtype)
+    convolve = Convolve(layer.fan_out, layer, weights, bias)
+    return [convolve, *_normalized(layer, arrays, bias)]
+
+
+def _scaling(layer: ImageLayer, scale: float, dtype: np.dtype[Any]) -> ScaleShift:
+    channels = layer.input_shape[2]
+    factors, zeros = np.full(channels, scale, dtype), np.zeros(channels, dtype)
+    return ScaleShift(layer.fan_in, factors, zeros, layer.input_shape)
+
+
+def _pool(
+    layer: LayerDescription, arrays: LayerArrays, folded: _Folded, dtype: np.dtype[Any]
+) -> list[Operation]:
+    assert isinstance(layer, ImageLayer)
+    found: list[Operation] = []
+    pool = Pool(layer.fan_out, layer, isinstance(layer, MaxPool2D))
+    bias = folded.bias
+    if bias is not None and not bias.size:
+        bias = np.zeros(layer.output_channels)
+    shift = np.zeros(layer.output_channels) if bias is None else bias
+    if (folded.scale != 1).any() or shift.any():
+        scale = folded.scale.astype(dtype)
+        found.append(ScaleShift(layer.fan_out, scale, shift.astype(dtype), layer.output_shape))
+    return [pool, *found, *_normalized(layer, arrays, bias)]
+
+
+_OF_KIND: dict[type[Any], Any] = {
+    EncodedDense: _encoded,
+    Dense: _dense,
+    Embedding: _embedding,
+    Conv2D: _convolution,
+    MaxPool2D: _pool,
+    AvgPool2D: _pool,
+    GlobalAveragePool: _pool,
+}

@@ -1,0 +1,221 @@
+"""A fitted model as a program: what comes in, which networks compute, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.export.operations import Operation
+
+Array = npt.NDArray[Any]
+# What is made of the outputs of the networks.
+AnswerKind: TypeAlias = Literal["outputs", "number", "one", "binary", "multiclass", "multilabel"]
+# Columns of a table as a program takes them: numbers with NaN, text with "" for missing ones, dates
+# in microseconds with NaT.
+Columns: TypeAlias = list[Array]
+# Rows of numbers, or columns of a table.
+Rows: TypeAlias = Array | Columns
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table that takes part.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"number", "category", "date"}
+    levels : tuple of str
+        Those of a category, by their codes.
+    missing_code : int
+        The code of a missing category; -1 where it has none, as for a level that is not known.
+    parts : tuple of str
+        Those of a date; see `cnn_core.tables.dates`.
+    """
+
+    name: str
+    kind: Literal["number", "category", "date"]
+    levels: tuple[str, ...] = ()
+    missing_code: int = -1
+    parts: tuple[str, ...] = ()
+
+    @property
+    def n_features(self) -> int:
+        """Features that the networks have of it."""
+        return len(self.parts) or 1
+
+
+@dataclass(frozen=True, eq=False)
+class NumberInput:
+    """How a feature of numbers is seen; see `cnn_core.tables.scaling.NumberScale`.
+
+    Attributes
+    ----------
+    centre, spread : float
+    edges : array of float64
+        Of the bins; empty for none.
+    marked : bool
+    limit, smallest : float
+        A scaled number lies between minus `limit` and `limit`; numbers nearer to 0 than `smallest`
+        count as 0.
+    """
+
+    centre: float
+    spread: float
+    edges: Array
+    marked: bool
+    limit: float
+    smallest: float
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Networks that see their samples alike.
+
+    Attributes
+    ----------
+    networks : tuple of tuple of Operation
+    share : float
+        Of the mean over these networks in the blend of all parts.
+    scales : tuple of NumberInput or int
+        For each feature of a table how it is scaled, or how many levels it has.
+    """
+
+    networks: tuple[tuple[Operation, ...], ...]
+    share: float = 1.0
+    scales: tuple[NumberInput | int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What becomes of the outputs of the networks.
+
+    Attributes
+    ----------
+    kind : str
+        ``"outputs"`` and ``"number"``: they are it; ``"one"``: there is one class; ``"binary"``:
+        the output is the probability of the second class; ``"multiclass"``: of each class;
+        ``"multilabel"``: of each label.
+    classes : (n_classes,) array, or None
+    """
+
+    kind: AnswerKind
+    classes: Array | None = None
+
+    @property
+    def is_for_classes(self) -> bool:
+        """Whether there are labels and probabilities."""
+        return self.classes is not None
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How several networks that learned from a table become one prediction.
+
+    For classes the logarithms of the probabilities, each at least `least_probability`, are
+    averaged, divided by `temperature`, and made probabilities again. Numbers are averaged, and then
+    ``clip((mean * spread + centre) * unit, least, most)``.
+    """
+
+    temperature: float = 1.0
+    least_probability: float = 1e-7
+    unit: float = 1.0
+    centre: float = 0.0
+    spread: float = 1.0
+    least: float = -np.inf
+    most: float = np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A fitted model, ready to be written.
+
+    Attributes
+    ----------
+    title : str
+        What it is, in a few words.
+    dtype : numpy.dtype
+        Of its arithmetic: float32 or float64.
+    n_inputs : int
+        Numbers of a sample, or columns of a table.
+    n_outputs : int
+        Of each network.
+    parts : tuple of Part
+    answer : Answer
+    columns : tuple of Column
+        Those of a table; empty for rows of numbers.
+    blend : Blend or None
+        None for one network.
+    input_scale : float
+        What the samples of the network are multiplied by, which the weights already do.
+    """
+
+    title: str
+    dtype: np.dtype[Any]
+    n_inputs: int
+    n_outputs: int
+    parts: tuple[Part, ...]
+    answer: Answer
+    columns: tuple[Column, ...] = ()
+    blend: Blend | None = None
+    input_scale: float = 1.0
+
+    @property
+    def network(self) -> tuple[Operation, ...]:
+        """The operations of a program of one network."""
+        return self.parts[0].networks[0]
+
+    def require_one_network(self, where: str) -> None:
+        """Refuse a program of several networks, or of the columns of a table.
+
+        Raises
+        ------
+        TypeError
+            For such a program.
+        """
+        if self.columns:
+            raise TypeError(
+                f"{where}: expected one network on rows of numbers, found {self.title}; export it "
+                "to ONNX, or to a Python file"
+            )
+
+
+def n_samples(rows: Rows) -> int:
+    """Return the number of samples of rows or columns."""
+    return len(rows[0]) if isinstance(rows, list) else len(rows)
+
+
+def taken(rows: Rows, chosen: Any) -> Rows:
+    """Return some samples."""
+    if isinstance(rows, list):
+        return [column[chosen] for column in rows]
+    some: Array = rows[chosen]
+    return some
+
+
+def chosen_labels(answer: Answer, values: Array) -> Array:
+    """Return the labels that probabilities, (n, n_classes), stand for.
+
+    They are taken as the estimators take them: the first of the largest; of two classes the second
+    one if its probability is above one half; of several labels each that is.
+    """
+    assert answer.classes is not None
+    if answer.kind == "multilabel":
+        return (values > 0.5).astype(np.int64)
+    if answer.kind == "binary":
+        of_two: Array = answer.classes[(values[:, 1] > 0.5).astype(np.intp)]
+        return of_two
+    likeliest: Array = answer.classes[values.argmax(axis=1)]
+    return likeliest
+
+
+def features_of_columns(columns: Sequence[Column]) -> list[tuple[int, str | None]]:
+    """Return for each feature the number of its column, and which part of a date it is."""
+    found: list[tuple[int, str | None]] = []
+    for number, column in enumerate(columns):
+        found += [(number, part) for part in column.parts or (None,)]
+    return found
