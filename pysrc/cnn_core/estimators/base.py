@@ -16,8 +16,8 @@ from cnn_core.estimators import presets, sklearn_callbacks
 from cnn_core.estimators.compat import (
     ConvergenceWarning,
 )
-from cnn_core.estimators.evaluation import EvalSet, EvaluationSet, each_set
-from cnn_core.estimators.fit_data import FitData, read_evaluation_set, split, with_class_weights
+from cnn_core.estimators.evaluation import EvalSet, EvaluationSet, TrainingSet, each_set
+from cnn_core.estimators.fit_data import FitData, read_evaluation_set
 from cnn_core.estimators.fitted import FittedMLP
 from cnn_core.estimators.models import best_going_on, first_model, model_going_on
 from cnn_core.estimators.monitor import ADAPTIVE_DIVISOR, BestWeights, Monitor, StoppingRule
@@ -114,17 +114,18 @@ class BaseMLP(FittedMLP):
         read = self._read(X, y, sample_weight, eval_set, incremental, classes)
         if checkpoint is not None and self.random_state is None and read.first:
             _take_seed(read.model, checkpoint)
-        train, sets = read.data, read.sets
+        train: TrainingSet = read.data
+        sets = read.sets
         if self._stops_early and not sets:
             fraction = number("validation_fraction", self.validation_fraction)
-            train, aside = split(read, fraction)
+            train, aside = read.data.split(read.task, fraction, read.model.seed)
             sets = [aside]
-        train = with_class_weights(train, read.task, read.model.dtype)
+        train = train.with_class_weights(read.task, read.model.dtype)
         if train.weights is not None:
             from_classes = sample_weight is None
             require_weight(train.weights, "class_weight" if from_classes else "sample_weight")
         self._require_samples_to_score(sets)
-        self._hint_at_few_steps(len(train.y))
+        self._hint_at_few_steps(train.n_samples)
         before = dict(vars(self))
         self._take_over(read, sets=len(sets), incremental=incremental)
         bridge = None if incremental else sklearn_callbacks.for_fit(self, X, y, sample_weight)
@@ -271,9 +272,7 @@ class BaseMLP(FittedMLP):
             keep=nothing,
         )
 
-    def _monitor(
-        self, train: EvaluationSet, sets: list[EvaluationSet], *, reported: bool
-    ) -> Monitor:
+    def _monitor(self, train: TrainingSet, sets: list[EvaluationSet], *, reported: bool) -> Monitor:
         rule = StoppingRule(
             tol=self.tol,
             patience=self.n_iter_no_change,
@@ -308,7 +307,7 @@ class BaseMLP(FittedMLP):
             monitored = "validation_score" if validation.score else "validation_loss"
         recipe = Recipe(
             epochs=1 if incremental else self.max_iter,
-            batch_size=self._batch_size(len(train.y)),
+            batch_size=self._batch_size(train.n_samples),
             learning_rate=rate_of(self) / ADAPTIVE_DIVISOR**self._progress.cuts,
             schedule=schedule_of(self),
             shuffle=bool(self.shuffle),
@@ -318,7 +317,6 @@ class BaseMLP(FittedMLP):
         )
         best = BestWeights(self._progress, incremental=incremental)
         wanted: dict[str, Any] = {
-            "weights": train.weights,
             "validation": validation,
             "callbacks": [monitor, *callbacks, best],
             "owner": self,
@@ -328,12 +326,12 @@ class BaseMLP(FittedMLP):
                 wanted["max_evaluations"] = self.max_fun
                 if self.time_budget is not None:
                     wanted["callbacks"].append(TimeBudget(self.time_budget))
-                state = self.model_.minimize(train.x, train.t, recipe, **wanted)
+                state = train.minimize(self.model_, recipe, **wanted)
             else:
                 wanted["are_classes"] = self._task.has_class_outputs
                 wanted["checkpoint"] = checkpoint
                 wanted["seeded"] = self.random_state is not None
-                state = self.model_.train(train.x, train.t, recipe, **wanted)
+                state = train.train(self.model_, recipe, **wanted)
         except DivergenceError as error:
             self._diverged(error, monitor)
         except KeyboardInterrupt:
@@ -417,6 +415,7 @@ class BaseMLP(FittedMLP):
         cnn_core.find_learning_rate : which asks for it.
         """
         read = self._read(X, y, None, None, incremental=False, classes=None)
+        assert isinstance(read.data, EvaluationSet)
         return read.model, read.data.x, read.data.t
 
 

@@ -3,17 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.class_targets import Targets
+from cnn_core.estimators.splitting import set_aside, too_small
+from cnn_core.estimators.task import Task
+from cnn_core.model import Model
 from cnn_core.network import FloatArray, IndexArray
+from cnn_core.outputs import nothing
 from cnn_core.sparse import Samples
+from cnn_core.training import Recipe, TrainingState
+from cnn_core.training.state import Trainable
 
 EvalSet: TypeAlias = tuple[Any, ...] | Sequence[tuple[Any, ...]] | None
+
+
+class TrainingSet(Protocol):
+    """Samples to train on: in this process (`EvaluationSet`), or in shards (`ShardedSet`)."""
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+
+    @property
+    def weight(self) -> float:
+        """Their total weight."""
+
+    @property
+    def weights(self) -> FloatArray | None:
+        """The weight of each, if they are here."""
+
+    def split(self, task: Task, fraction: float, seed: int) -> tuple[TrainingSet, EvaluationSet]:
+        """Return what to train on and what to validate on; see `EvaluationSet.split`."""
+
+    def with_class_weights(self, task: Task, dtype: np.dtype[Any]) -> TrainingSet:
+        """Return the samples with the weights that their classes give them as well."""
+
+    def train(self, model: Model, recipe: Recipe, **how: Any) -> TrainingState:
+        """Train a model on the samples; see `cnn_core.Model.train`."""
+
+    def minimize(self, model: Model, recipe: Recipe, **how: Any) -> TrainingState:
+        """Train a model on all samples at once; see `cnn_core.Model.minimize`."""
+
+    def loss_by(self, model: Trainable) -> float:
+        """Return the loss of a model on the samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +71,11 @@ class EvaluationSet:
     t: Targets
     weights: FloatArray | None
 
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.y)
+
     def part(self, chosen: IndexArray) -> EvaluationSet:
         """Return a part of the samples."""
         weights = None if self.weights is None else self.weights[chosen]
@@ -48,6 +90,62 @@ class EvaluationSet:
     def n_counted(self) -> int:
         """Return how many samples have a weight above 0."""
         return len(self.y) if self.weights is None else int(np.count_nonzero(self.weights))
+
+    def split(self, task: Task, fraction: float, seed: int) -> tuple[EvaluationSet, EvaluationSet]:
+        """Return what to train on and what to validate on, the same split in every fit.
+
+        Parameters
+        ----------
+        task : Task
+        fraction : float
+            Share of the samples to validate on.
+        seed : int
+
+        Raises
+        ------
+        ValueError
+            If there are too few samples, of all or of a class.
+        """
+        # Samples without weight are as if they were not there: none of them is set aside.
+        counted = np.arange(len(self.y))
+        if self.weights is not None:
+            counted = np.flatnonzero(self.weights)
+        positions = task.positions(self.y[counted])
+        if positions is not None:
+            alone = [str(task.name_of(position)) for position in too_small(positions)]
+            if alone:
+                raise ValueError(
+                    "The least populated classes in y have only 1 member, which cannot be both "
+                    "trained on and validated on with early_stopping. Classes with too few members "
+                    f"are: {alone}; pass eval_set, or more samples of them"
+                )
+        random = np.random.RandomState(seed % 2**32)
+        _, chosen = set_aside(len(counted), fraction, random, positions)
+        aside = counted[chosen]
+        kept = np.ones(len(self.y), bool)
+        kept[aside] = False
+        return self.part(np.flatnonzero(kept)), self.part(aside)
+
+    def with_class_weights(self, task: Task, dtype: np.dtype[Any]) -> EvaluationSet:
+        """Return the samples with the weights that their classes give them as well."""
+        extra = task.weights(self.y)
+        if extra is None:
+            return self
+        weights = extra if self.weights is None else extra * self.weights
+        return replace(self, weights=weights.astype(dtype))
+
+    def train(self, model: Model, recipe: Recipe, **how: Any) -> TrainingState:
+        """Train a model on the samples; see `cnn_core.Model.train`."""
+        return model.train(self.x, self.t, recipe, weights=self.weights, **how)
+
+    def minimize(self, model: Model, recipe: Recipe, **how: Any) -> TrainingState:
+        """Train a model on all samples at once; see `cnn_core.Model.minimize`."""
+        return model.minimize(self.x, self.t, recipe, weights=self.weights, **how)
+
+    def loss_by(self, model: Trainable) -> float:
+        """Return the loss of a model on the samples."""
+        loss, _ = model.evaluate(self.x, self.t, self.weights, keep=nothing)
+        return loss
 
 
 def each_set(eval_set: EvalSet) -> list[tuple[tuple[Any, ...], str]]:

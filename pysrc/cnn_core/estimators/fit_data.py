@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.containers import column_names
-from cnn_core.estimators.evaluation import EvaluationSet
+from cnn_core.estimators.evaluation import EvaluationSet, TrainingSet
 from cnn_core.estimators.samples import as_samples, as_table, names_of, require_features
-from cnn_core.estimators.splitting import set_aside, too_small
 from cnn_core.estimators.task import Task
 from cnn_core.estimators.weights import as_weights
 from cnn_core.model import Model
@@ -26,7 +25,7 @@ class FitData:
     task : Task
     model : Model
         A new model, or the one that is trained further.
-    data : EvaluationSet
+    data : TrainingSet
         All samples, with the user's weights.
     sets : list of EvaluationSet
         The sets to evaluate on.
@@ -37,7 +36,7 @@ class FitData:
 
     task: Task
     model: Model
-    data: EvaluationSet
+    data: TrainingSet
     sets: list[EvaluationSet]
     names: npt.NDArray[np.object_] | None
     first: bool
@@ -82,47 +81,3 @@ def read_evaluation_set(
     weights = as_weights(rest[0] if rest else None, len(table), dtype, f"{place}[2]")
     x = as_samples(table, dtype, estimator, f"{place}[0]", column_names(X))
     return EvaluationSet(x, labels, task.targets(labels, dtype), weights)
-
-
-def split(read: FitData, fraction: float) -> tuple[EvaluationSet, EvaluationSet]:
-    """Return what to train on and what to validate on, the same split in every fit.
-
-    Parameters
-    ----------
-    read : FitData
-    fraction : float
-        Share of the samples to validate on.
-
-    Raises
-    ------
-    ValueError
-        If there are too few samples, of all or of a class.
-    """
-    # Samples without weight are as if they were not there: none of them is set aside.
-    counted = np.arange(len(read.data.y))
-    if read.data.weights is not None:
-        counted = np.flatnonzero(read.data.weights)
-    positions = read.task.positions(read.data.y[counted])
-    if positions is not None:
-        alone = [str(read.task.name_of(position)) for position in too_small(positions)]
-        if alone:
-            raise ValueError(
-                "The least populated classes in y have only 1 member, which cannot be both "
-                "trained on and validated on with early_stopping. Classes with too few members "
-                f"are: {alone}; pass eval_set, or more samples of them"
-            )
-    random = np.random.RandomState(read.model.seed % 2**32)
-    _, chosen = set_aside(len(counted), fraction, random, positions)
-    aside = counted[chosen]
-    kept = np.ones(len(read.data.y), bool)
-    kept[aside] = False
-    return read.data.part(np.flatnonzero(kept)), read.data.part(aside)
-
-
-def with_class_weights(data: EvaluationSet, task: Task, dtype: np.dtype[Any]) -> EvaluationSet:
-    """Return samples to train on with the weights that their classes give them as well."""
-    extra = task.weights(data.y)
-    if extra is None:
-        return data
-    weights = extra if data.weights is None else extra * data.weights
-    return replace(data, weights=weights.astype(dtype))

@@ -384,21 +384,44 @@ def class_weights(wish: ClassWeight, task: Classification, labels: Labels) -> Fl
         return None
     positions = task.positions(labels)
     if positions is None:
+        return weight_of_each(wish, task, None)
+    return weight_of_each(wish, task, np.bincount(positions, minlength=len(task.classes)))[
+        positions
+    ]
+
+
+def weight_of_each(
+    wish: ClassWeight, task: Classification, counts: IndexArray | None
+) -> FloatArray:
+    """Return the weight of each class, (n_classes,); see `class_weights`.
+
+    Parameters
+    ----------
+    wish : dict or "balanced"
+    task : Classification
+    counts : (n_classes,) array of int or None
+        Samples of each class; None for several labels per sample, which are refused.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `class_weights` does.
+    """
+    if counts is None:
         raise ValueError(
             "class_weight: expected None for several labels per sample, "
             f"found {shown(wish)}; weigh the samples instead: pass sample_weight"
         )
     if isinstance(wish, str) and wish == "balanced":
-        counts = np.bincount(positions, minlength=len(task.classes))
         present = np.maximum(counts, 1)
-        weights: FloatArray = len(labels) / (np.count_nonzero(counts) * present)
-        return weights[positions]
+        weights: FloatArray = counts.sum() / (np.count_nonzero(counts) * present)
+        return weights
     if not isinstance(wish, Mapping):
         raise ValueError(
             "class_weight: expected None, 'balanced' or a dict of class to weight, found "
             f"{shown(wish)}"
         )
-    return _weights_by_class(wish, task.classes)[positions]
+    return _weights_by_class(wish, task.classes)
 
 
 def _weights_by_class(wish: Mapping[Any, float], classes: Labels) -> FloatArray:
@@ -429,6 +452,6 @@ def _weights_by_class(wish: Mapping[Any, float], classes: Labels) -> FloatArray:
             f"class_weight: found {unknown}, which the samples of this fit do not have; "
             "classes that it leaves out weigh 1",
             UserWarning,
-            stacklevel=9,
+            stacklevel=10,
         )
     return weights

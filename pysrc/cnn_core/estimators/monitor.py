@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cnn_core.estimators.evaluation import EvaluationSet
+from cnn_core.estimators.evaluation import TrainingSet
 from cnn_core.estimators.progress import FitProgress
 from cnn_core.model import Model
-from cnn_core.outputs import nothing
 from cnn_core.training import TrainingState, Validation
 from cnn_core.training.callbacks import Callback
 from cnn_core.validation import number
@@ -54,7 +53,7 @@ class Monitor(Callback):
     rule : StoppingRule
     model : Model
         What is trained.
-    train : EvaluationSet
+    train : TrainingSet
         What is trained on.
     sets : list of Validation
         What is measured; the last one decides, if any does.
@@ -71,7 +70,7 @@ class Monitor(Callback):
         progress: FitProgress,
         rule: StoppingRule,
         model: Model,
-        train: EvaluationSet,
+        train: TrainingSet,
         sets: list[Validation],
         *,
         reported: bool,
@@ -115,7 +114,7 @@ class Monitor(Callback):
     def measure(self, state: TrainingState) -> None:
         """Note the loss of a training without a single epoch: there was nothing to improve."""
         train = self.train
-        loss, _ = state.model.evaluate(train.x, train.t, train.weights, keep=nothing)
+        loss = train.loss_by(state.model)
         term = state.model.network.l2 / 2 * self._squares / max(train.weight, 1e-300)
         self._progress.loss = loss / self._loss_parts + term
 
@@ -139,7 +138,7 @@ class Monitor(Callback):
         batches = -(-record.samples // state.recipe.batch_size)
         squares = batches * first + (batches - 1) / 2 * (last - first)
         # With a time budget the last epoch may be a part of one.
-        weight = self.train.weight * record.samples / len(self.train.y)
+        weight = self.train.weight * record.samples / self.train.n_samples
         return record.loss / parts + l2 / 2 * squares / max(weight, 1e-300)
 
     def _sum_of_squares(self, state: TrainingState) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnn_core import backends
-from cnn_core.io.fingerprint import fingerprint, is_of_sparse
+from cnn_core.io.fingerprint import Elsewhere, fingerprint, is_of_sparse
 from cnn_core.io.model_state import TRAINING
 from cnn_core.io.network_json import network_to_json
 from cnn_core.sparse import SparseRows
@@ -99,6 +99,8 @@ def differences_in(ours: dict[str, Any], theirs: dict[str, Any], *, seeded: bool
 
 
 def _text_of_data(array: Any, dtype: np.dtype[Any], known: Any) -> str:
+    if isinstance(array, Elsewhere):
+        return array.text
     if isinstance(array, SparseRows) and isinstance(known, str) and not is_of_sparse(known):
         # Written when sparse samples had the text of their dense rows.
         return fingerprint(array, dtype=dtype, as_dense=True)

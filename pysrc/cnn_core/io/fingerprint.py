@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +13,24 @@ import numpy.typing as npt
 from cnn_core.class_targets import ClassTargets
 from cnn_core.outputs import block_rows, blocks
 from cnn_core.sparse import SparseRows
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Data that are not in this process, known by a text.
+
+    Attributes
+    ----------
+    text : str
+    n_samples : int
+    """
+
+    text: str
+    n_samples: int
+
+    def __len__(self) -> int:
+        return self.n_samples
+
 
 Data: TypeAlias = npt.NDArray[Any] | ClassTargets | SparseRows
 _SPARSE = "sparse "

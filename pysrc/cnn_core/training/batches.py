@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from cnn_core.backends.interface import Engine
 from cnn_core.training.budget import Clock, StepBudget
 from cnn_core.training.schedules import Rates
 from cnn_core.training.state import TrainingData
-from cnn_core.types import IndexArray
+from cnn_core.types import FloatArray, IndexArray
 
 
 def shuffled_order(key: int, epoch: int, samples: int) -> IndexArray:
@@ -25,6 +26,49 @@ def shuffled_order(key: int, epoch: int, samples: int) -> IndexArray:
     return generator.permutation(samples).astype(np.intp, copy=False)
 
 
+class Part(NamedTuple):
+    """What some steps have measured.
+
+    Attributes
+    ----------
+    loss : float
+        Mean over the samples.
+    share : float
+        What it counts in the loss of the epoch.
+    hits, samples : int
+    """
+
+    loss: float
+    share: float
+    hits: int
+    samples: int
+
+
+class Source(Protocol):
+    """Where the steps of an epoch come from: `Batches`, or the shards of `cnn_core.sharding`.
+
+    Attributes
+    ----------
+    steps : int
+        Steps of an epoch.
+    """
+
+    steps: int
+
+    @property
+    def least_batch(self) -> int:
+        """Samples of the smallest batch that an epoch is divided into, but for its last one."""
+
+    def shuffle(self, key: int | None, epoch: int) -> None:
+        """Begin an epoch; see `Batches.shuffle`."""
+
+    def take(self, engine: Engine, first: int, count: int, rates: Rates) -> list[Part]:
+        """Take steps; see `Batches.take`."""
+
+    def first_loss(self, engine: Engine, room: FloatArray) -> float:
+        """Return the loss of the epoch's first batch; see `Batches.first_loss`."""
+
+
 class Batches:
     """The samples of a training, and their order in the current epoch."""
 
@@ -34,6 +78,11 @@ class Batches:
         self.batch_size = min(batch_size, max(self._samples, 1))
         self.steps = -(-self._samples // self.batch_size)
         self.order: IndexArray | None = None
+
+    @property
+    def least_batch(self) -> int:
+        """Samples of a batch."""
+        return min(self.batch_size, self._samples)
 
     def shuffle(self, key: int | None, epoch: int) -> None:
         """Set the order of an epoch; without a key that of the data."""
@@ -53,17 +102,48 @@ class Batches:
         chosen = self.weights[rows if self.order is None else self.order[rows]]
         return float(chosen.sum(dtype=np.float64))
 
+    def take(self, engine: Engine, first: int, count: int, rates: Rates) -> list[Part]:
+        """Take `count` steps of the epoch from step `first` on; return what was measured in them.
+
+        Parameters
+        ----------
+        engine : Engine
+        first, count : int
+        rates : float or (count,) array
+        """
+        rows = self.rows(first, count)
+        x, t, weights, order = self.x, self.t, self.weights, self.order
+        if order is None:
+            x, t, weights = x[rows], t[rows], None if weights is None else weights[rows]
+        else:
+            order = order[rows]
+        loss, hits = engine.train_epoch(x, t, order, self.batch_size, rates, weights)
+        # A part that is the whole epoch counts as 1, whatever its weight.
+        share = 1.0 if count == self.steps else self.weight(rows)
+        return [Part(loss, share, hits, rows.stop - rows.start)]
+
+    def first_loss(self, engine: Engine, room: FloatArray) -> float:
+        """Return the loss of the epoch's first batch by the weights as they are.
+
+        Parameters
+        ----------
+        engine : Engine
+        room : (n_parameters,) array
+            Written to.
+        """
+        rows = self.rows(0, 1)
+        batch = rows if self.order is None else self.order[rows]
+        weights = None if self.weights is None else self.weights[batch]
+        return engine.gradient(self.x[batch], self.t[batch], room, weights)
+
 
 class Epoch:
     """The current epoch, part by part."""
 
-    def __init__(self, batches: Batches) -> None:
-        self._batches = batches
-        self._shares: list[float] = []
-        self.losses: list[float] = []
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._parts: list[Part] = []
         self.steps = 0
-        self.samples = 0
-        self.hits = 0
         self.seconds = 0.0
         self.last_rate = 0.0
 
@@ -76,41 +156,38 @@ class Epoch:
         done : int
             Steps of the training before this epoch.
         """
-        while self.steps < self._batches.steps and self._is_good:
-            count, total = budget.part(done + self.steps, self._batches.steps - self.steps)
+        while self.steps < self._source.steps and self._is_good:
+            count, total = budget.part(done + self.steps, self._source.steps - self.steps)
             if not count and self.steps:
                 return
             yield max(count, 1), total
 
     @property
     def _is_good(self) -> bool:
-        return not self.losses or math.isfinite(self.losses[-1])
+        return not self._parts or math.isfinite(self._parts[-1].loss)
 
     def take(self, engine: Engine, count: int, rates: Rates, clock: Clock) -> None:
         """Take `count` steps."""
-        batches = self._batches
-        rows = batches.rows(self.steps, count)
-        x, t, weights, order = batches.x, batches.t, batches.weights, batches.order
-        if order is None:
-            x, t, weights = x[rows], t[rows], None if weights is None else weights[rows]
-        else:
-            order = order[rows]
         start = clock()
-        loss, hits = engine.train_epoch(x, t, order, batches.batch_size, rates, weights)
+        self._parts += self._source.take(engine, self.steps, count, rates)
         self.seconds += clock() - start
-        self.losses.append(loss)
-        # A part that is the whole epoch counts as 1, whatever its weight.
-        self._shares.append(1.0 if count == batches.steps else batches.weight(rows))
         self.steps += count
-        self.samples += rows.stop - rows.start
-        self.hits += hits
         self.last_rate = float(rates[-1] if isinstance(rates, np.ndarray) else rates)
+
+    @property
+    def samples(self) -> int:
+        """Samples trained on so far."""
+        return sum(part.samples for part in self._parts)
+
+    @property
+    def hits(self) -> int:
+        """Samples whose largest output was their class."""
+        return sum(part.hits for part in self._parts)
 
     @property
     def loss(self) -> float:
         """The mean loss of the samples so far."""
-        if len(self.losses) == 1:
-            return self.losses[0]
-        total = math.fsum(self._shares)
-        parts = zip(self.losses, self._shares, strict=True)
-        return math.fsum(loss * share for loss, share in parts) / total if total else 0.0
+        if len(self._parts) == 1:
+            return self._parts[0].loss
+        total = math.fsum(part.share for part in self._parts)
+        return math.fsum(one.loss * one.share for one in self._parts) / total if total else 0.0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnn_core.backends.interface import Engine
-from cnn_core.training.batches import Batches
+from cnn_core.training.batches import Source
 from cnn_core.training.state import Trainable, TrainingState
 from cnn_core.types import FloatArray
 
@@ -51,7 +51,7 @@ class DivergenceGuard:
         self._is_first = state["is_first"]
         self._newest = state["kept"]
 
-    def check(self, engine: Engine, batches: Batches, loss: float, state: TrainingState) -> None:
+    def check(self, engine: Engine, source: Source, loss: float, state: TrainingState) -> None:
         """Check the loss of an epoch.
 
         Raises
@@ -67,7 +67,8 @@ class DivergenceGuard:
         happened = self._what_happened(loss)
         kept = state.epoch - 1
         self._model.rollback(self._newest)
-        if self._older and not self._is_good(self._loss_of_first_batch(engine, batches)):
+        room = np.empty_like(self._model.parameters)
+        if self._older and not self._is_good(source.first_loss(engine, room)):
             # The last step of the epoch before caused the divergence.
             kept -= 1
             self._model.rollback(self._older)
@@ -84,13 +85,6 @@ class DivergenceGuard:
         if not math.isfinite(loss):
             return False
         return loss < 1 or not self._largest or loss <= EXPLODED * self._largest
-
-    def _loss_of_first_batch(self, engine: Engine, batches: Batches) -> float:
-        rows = batches.rows(0, 1)
-        batch = rows if batches.order is None else batches.order[rows]
-        weights = None if batches.weights is None else batches.weights[batch]
-        slope = np.empty_like(self._model.parameters)
-        return engine.gradient(batches.x[batch], batches.t[batch], slope, weights)
 
 
 def _advice(happened: str, kept: int, state: TrainingState) -> str:

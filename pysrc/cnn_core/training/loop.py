@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cnn_core.backends.interface import Engine
-from cnn_core.training.batches import Batches, Epoch
+from cnn_core.training.batches import Batches, Epoch, Source
 from cnn_core.training.budget import Clock, TimeLimit, step_budget
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.divergence import DivergenceGuard
@@ -24,6 +24,7 @@ def train(
     callbacks: Iterable[Callback] = (),
     owner: Any = None,
     open_checkpoint: Callable[[Session], TrainingCheckpoint] | None = None,
+    source: Source | None = None,
     clock: Clock = time.perf_counter,
 ) -> TrainingState:
     """Train a model by a recipe; see `cnn_core.Model.train`.
@@ -32,17 +33,20 @@ def train(
     ----------
     open_checkpoint : callable, optional
         Gives the checkpoint of the training that is to begin.
+    source : Source, optional
+        What takes the steps; by default `Batches` of the data.
     clock : callable
         Gives the time in seconds.
     """
     recipe = recipe.with_epochs_of(data.n_samples)
     session = Session(model, data, recipe, callbacks=callbacks, owner=owner)
-    _require_batches(model, min(recipe.batch_size, data.n_samples))
+    source = Batches(data, recipe.batch_size) if source is None else source
+    _require_batches(model, source.least_batch)
     checkpoint = TrainingCheckpoint() if open_checkpoint is None else open_checkpoint(session)
     with checkpoint.rollback_if_rejected(), model.exclusively() as engine:
         checkpoint.restore_model()
         with session.running(checkpoint) as state:
-            loop = _Loop(session, engine, Batches(data, recipe.batch_size), clock)
+            loop = _Loop(session, engine, source, clock)
             loop.resume_from(checkpoint)
             if not checkpoint.finished:
                 loop.run(checkpoint)
@@ -54,14 +58,14 @@ def train(
 class _Loop:
     """The epochs of a training, and its state between two of them."""
 
-    def __init__(self, session: Session, engine: Engine, batches: Batches, clock: Clock) -> None:
+    def __init__(self, session: Session, engine: Engine, source: Source, clock: Clock) -> None:
         recipe = session.state.recipe
         self._session = session
         self._engine = engine
-        self._batches = batches
+        self._source = source
         self._clock = clock
         self._guard = DivergenceGuard(session.state.model)
-        total = recipe.epochs * batches.steps
+        total = recipe.epochs * source.steps
         self._budget = step_budget(recipe.time_budget, total, recipe.max_steps, clock)
         if isinstance(self._budget, TimeLimit):
             session.rehearse()
@@ -75,9 +79,9 @@ class _Loop:
         shuffles = state.recipe.shuffle
         while not budget.is_over(self._done) and session.begin_epoch():
             self._guard.keep()
-            self._batches.shuffle(state.model.seed if shuffles else None, state.epoch)
+            self._source.shuffle(state.model.seed if shuffles else None, state.epoch)
             epoch = self._train_epoch()
-            self._guard.check(self._engine, self._batches, epoch.loss, state)
+            self._guard.check(self._engine, self._source, epoch.loss, state)
             ended = self._clock()
             session.end_epoch(
                 loss=epoch.loss,
@@ -95,10 +99,10 @@ class _Loop:
 
     def _train_epoch(self) -> Epoch:
         """Take the steps of an epoch."""
-        state, batches = self._session.state, self._batches
-        epoch = Epoch(batches)
+        state, source = self._session.state, self._source
+        epoch = Epoch(source)
         for count, total in epoch.parts(self._budget, self._done):
-            steps = Steps(self._done, count, batches.steps, total, state.model.samples_done)
+            steps = Steps(self._done, count, source.steps, total, state.model.samples_done)
             rates = self._schedule.rates(state.learning_rate, steps)
             epoch.take(self._engine, count, rates, self._clock)
             self._done += count

@@ -2,7 +2,7 @@
 
 Each measurement is a process of its own, so that its peak of memory is its own too.
 
-    python bench/sparse.py [--rounds 2]
+    python bench/sparse_samples.py [--rounds 2]
 """
 
 from __future__ import annotations

@@ -1,0 +1,106 @@
+"""Rows are dealt to shards: each has a range of all rows, whatever partitions they came in."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnn_core.class_targets import ClassTargets
+from cnn_core.dask.partitions import weights_of
+from cnn_core.dask.recovery import named
+from cnn_core.estimators.evaluation import EvaluationSet
+from cnn_core.estimators.samples import as_samples, as_table
+from cnn_core.estimators.sharded import joined
+from cnn_core.estimators.task import Task
+from cnn_core.sharding.shard import ArrayShard
+from cnn_core.types import IndexArray
+
+# As many shards as there are partitions, though at most so many: more divide a batch too finely.
+MOST_SHARDS = 16
+
+
+class Segment(NamedTuple):
+    """Rows of a partition.
+
+    Attributes
+    ----------
+    partition, start, stop : int
+    """
+
+    partition: int
+    start: int
+    stop: int
+
+
+def deal(sizes: IndexArray, n_shards: int) -> list[list[Segment]]:
+    """Return the rows of each shard: ranges of equal length of all rows, up to one.
+
+    They depend on the number of all rows alone, not on how these are divided into partitions.
+
+    Parameters
+    ----------
+    sizes : (n_partitions,) array of int
+    n_shards : int
+        From 1 to the number of rows.
+    """
+    ends = np.cumsum(sizes)
+    total = int(ends[-1])
+    bounds = [total * number // n_shards for number in range(n_shards + 1)]
+    shards = []
+    for start, stop in itertools.pairwise(bounds):
+        segments = []
+        for partition, (size, end) in enumerate(zip(sizes, ends, strict=True)):
+            begin = int(end - size)
+            own = Segment(partition, max(start - begin, 0), min(stop - begin, int(size)))
+            if own.start < own.stop:
+                segments.append(own)
+        shards.append(segments)
+    return shards
+
+
+def assemble(
+    segments: list[tuple[str, int, int]],
+    task: Task,
+    dtype: np.dtype[Any],
+    estimator: str,
+    *parts: Any,
+) -> ArrayShard:
+    """Return a shard in memory.
+
+    Parameters
+    ----------
+    segments : list of (name, start, stop)
+        Of each of its partitions.
+    task : Task
+    dtype : dtype of float32 or float64
+    estimator : str
+    *parts : object
+        Samples, targets and weights of the first partition, of the second, and so on.
+    """
+    sets = [
+        named(name, _rows, task, dtype, estimator, start, stop, *parts[3 * place : 3 * place + 3])
+        for place, (name, start, stop) in enumerate(segments)
+    ]
+    one = joined(sets)
+    t = one.t
+    if isinstance(t, ClassTargets):
+        # Once, rather than in every round.
+        t = ClassTargets(np.ascontiguousarray(t.labels, np.intp), t.n_classes, t.smoothing)
+    return ArrayShard(one.x, t, one.weights, one.y)
+
+
+def _rows(
+    task: Task, dtype: np.dtype[Any], estimator: str, start: int, stop: int, *part: Any
+) -> EvaluationSet:
+    """Return some rows of a partition as an engine takes them."""
+    x, y, weights = part
+    table = as_table(x, estimator)
+    labels = task.read(y, len(table), estimator, "y", known_from="the other partitions")
+    own_weights = None
+    if weights is not None:
+        own_weights = weights_of(weights, len(table), dtype)[start:stop]
+    rows = as_samples(table[start:stop], dtype, estimator)
+    labels = labels[start:stop]
+    return EvaluationSet(rows, labels, task.targets(labels, dtype), own_weights)

@@ -1,0 +1,103 @@
+"""What fails on a cluster, as errors that name the partition and say what to do.
+
+A worker that is lost needs nothing: Dask computes its shards and its rounds again, to the same
+bits. What is left are failures that would come again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from distributed import KilledWorker
+from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
+
+_Value = TypeVar("_Value")
+
+
+class PartitionError(ValueError):
+    """A partition of the data cannot be used; says which one, why, and what to do."""
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot go on with a training; says what happened and what to do."""
+
+
+def named(name: str, function: Callable[..., _Value], *args: Any) -> _Value:
+    """Return ``function(*args)``; its errors name the partition.
+
+    Raises
+    ------
+    PartitionError
+        For whatever the function raises, but for a lack of memory.
+    """
+    try:
+        return function(*args)
+    except PartitionError:
+        raise
+    except MemoryError as error:
+        raise MemoryError(
+            f"{name}: does not fit in the memory of its worker ({error}); pass smaller partitions, "
+            "or files, which are read block by block"
+        ) from None
+    except Exception as error:
+        raise PartitionError(f"{name}: {error}") from error
+
+
+# What tells that the cluster failed, not what it computed.
+_OF_CLUSTER = (KilledWorker, FutureCancelledError, CommClosedError, TimeoutError)
+
+
+def result_of(future: Any, name: str) -> Any:
+    """Return the result of a future; errors name the partition, also those of what it came from.
+
+    Raises
+    ------
+    PartitionError
+        For whatever computing it raises.
+    """
+    try:
+        return future.result()
+    except (PartitionError, MemoryError, *_OF_CLUSTER):
+        raise
+    except Exception as error:
+        raise PartitionError(f"{name}: {error}") from error
+
+
+@contextmanager
+def cluster_errors(client: Any, names: Callable[[str], str]) -> Iterator[None]:
+    """Turn errors of the scheduler into errors that say what to do.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    names : callable
+        Returns what is computed under a key.
+
+    Raises
+    ------
+    ClusterError
+        In their place.
+    """
+    try:
+        yield
+    except KilledWorker as error:
+        raise ClusterError(
+            f"{names(str(error.task))}: {error.allowed_failures + 1} workers died while they "
+            "computed it, most likely of too little memory; pass more and smaller partitions, give "
+            "the workers more memory, or pass files, which are read block by block. A training "
+            "with checkpoint= goes on from its last epoch when the same call is made again"
+        ) from error
+    except _OF_CLUSTER as error:
+        raise ClusterError(
+            f"the scheduler {_address(client)} is gone or has dropped the training "
+            f"({type(error).__name__}: {error}); start it again and connect. A training with "
+            "checkpoint= goes on from its last epoch when the same call is made again"
+        ) from error
+
+
+def _address(client: Any) -> str:
+    scheduler = getattr(client, "scheduler", None)
+    return str(getattr(scheduler, "address", "of the client"))

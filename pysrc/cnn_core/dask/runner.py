@@ -1,0 +1,165 @@
+"""Rounds as tasks of a cluster, each where its shard is."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from dask.delayed import Delayed, delayed
+from distributed import Client, Future
+
+from cnn_core.dask.recovery import cluster_errors
+from cnn_core.sharding.averaging import added, tree, weighted_round
+from cnn_core.sharding.rounds import Plan, Result, Round
+from cnn_core.sharding.shard import Shard
+from cnn_core.training.snapshot import Snapshot
+
+_NUMBERS = itertools.count()
+
+
+class OnCluster:
+    """Shards on the workers of a cluster; what they learn is what `InProcess` defines.
+
+    The rounds of an epoch are given to the scheduler at once, so that no round waits for the
+    client. What a lost worker had is computed again, from the partitions on.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    shards : sequence of Future
+    sizes : sequence of int
+        Samples of each.
+    names : sequence of str
+        What errors call each of them.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        shards: Sequence[Future],
+        sizes: Sequence[int],
+        names: Sequence[str],
+    ) -> None:
+        self._client, self._shards = client, shards
+        self.sizes = sizes
+        self._names = names
+
+    def run(
+        self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round], *, every: bool
+    ) -> Iterator[Result]:
+        """Compute rounds; see `cnn_core.sharding.runner.Runner`."""
+        states, reports = self._graph(plan, start, epoch, rounds)
+        wanted = [*reports, *(states if every else states[-1:])]
+        with self._running(wanted) as futures:
+            last: list[Future | None] = [*([None] * (len(rounds) - 1)), futures[-1]]
+            after = futures[len(rounds) :] if every else last
+            for report, state in zip(futures, after, strict=False):
+                found: Result = report.result()
+                if state is not None:
+                    found = found._replace(arrays=state.result())
+                yield found
+
+    def _graph(
+        self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round]
+    ) -> tuple[list[Delayed], list[Delayed]]:
+        """Return the arrays after each round, and what else there is to know of it."""
+        run = f"{next(_NUMBERS)}-{epoch}"
+        own_plan = _task(f"plan-{run}", _same, plan)
+        before = _task(f"start-{run}", _same, Result(start.arrays, start.steps, [], 0.0))
+        states, reports = [], []
+        for place, one in enumerate(rounds):
+            results = [
+                _task(
+                    f"round-{run}-{place}-of-shard-{number}",
+                    *(_round, shard, number, own_plan, before, epoch, one),
+                )
+                for number, shard in enumerate(self._shards)
+            ]
+            before = tree(results, partial(_joined, f"mean-{run}-{place}"))
+            states.append(_task(f"arrays-{run}-{place}", _arrays, before))
+            reports.append(_task(f"report-{run}-{place}", _report, before))
+        return states, reports
+
+    @contextmanager
+    def _running(self, wanted: list[Delayed]) -> Iterator[list[Future]]:
+        """Yield the futures of what is wanted; they are cancelled at the end."""
+        with cluster_errors(self._client, self._name_of):
+            with quiet_about_sizes():
+                futures = self._client.compute(wanted, optimize_graph=False)
+            try:
+                yield futures
+            finally:
+                self._client.cancel(futures)
+
+    def _name_of(self, key: str) -> str:
+        """Return what is computed under a key, for an error."""
+        for number, (future, name) in enumerate(zip(self._shards, self._names, strict=True)):
+            if key == future.key or key.endswith(f"-of-shard-{number}"):
+                return name
+        return key
+
+    def each(self, function: Callable[..., Any], *args: Any) -> list[Any]:
+        """Return what a function gives for every shard."""
+        with cluster_errors(self._client, self._name_of), quiet_about_sizes():
+            futures = self._submitted(function, args)
+            return list(self._client.gather(futures))
+
+    def changed(self, function: Callable[..., Any], *args: Any) -> OnCluster:
+        """Return other shards, made of these."""
+        with cluster_errors(self._client, self._name_of), quiet_about_sizes():
+            shards = self._submitted(function, args)
+            sizes = self._client.gather(self._client.map(_size, shards, pure=False))
+        return OnCluster(self._client, shards, list(sizes), self._names)
+
+    def _submitted(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Future]:
+        return [
+            self._client.submit(function, shard, number, *args, pure=False)
+            for number, shard in enumerate(self._shards)
+        ]
+
+
+def _task(key: str, function: Callable[..., Any], *args: Any) -> Delayed:
+    # What is passed is data: Dask need not look for tasks in it.
+    return delayed(function, pure=False, traverse=False)(*args, dask_key_name=f"cnn_core-{key}")
+
+
+def _joined(key: str, one: Delayed, other: Delayed) -> Delayed:
+    return _task(f"{key}-{next(_NUMBERS)}", added, one, other)
+
+
+# What the tasks are made of.
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _round(
+    shard: Shard, number: int, plan: Plan, before: Result, epoch: int, steps: Round
+) -> Result:
+    return weighted_round(shard, number, plan, before.snapshot, epoch, steps)
+
+
+def _arrays(result: Result) -> dict[str, Any]:
+    return result.arrays
+
+
+def _report(result: Result) -> Result:
+    """Return what is known of a round but for the arrays."""
+    return result._replace(arrays={})
+
+
+def _size(shard: Any) -> int:
+    return int(shard.n_samples)
+
+
+@contextmanager
+def quiet_about_sizes() -> Iterator[None]:
+    """Let no warning say that data go to the scheduler: they do so once."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
+        yield

@@ -1,0 +1,57 @@
+"""The states that shards have come to become one: a mean, added up in a tree.
+
+The tree joins neighbours, in the order of the shards, whoever computed them and whenever they came:
+floating-point sums in one order have one result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from cnn_core.sharding.rounds import Plan, Result, Round, train_round
+from cnn_core.sharding.shard import Shard
+from cnn_core.training.snapshot import Snapshot
+from cnn_core.types import FloatArray
+
+_Item = TypeVar("_Item")
+
+
+def tree(items: Sequence[_Item], join: Callable[[_Item, _Item], _Item]) -> _Item:
+    """Join neighbours, then what came of them, until one is left.
+
+    Parameters
+    ----------
+    items : sequence
+        At least one.
+    join : callable
+    """
+    level = list(items)
+    while len(level) > 1:
+        pairs = [join(*level[place : place + 2]) for place in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(level) - len(level) % 2 :]
+    return level[0]
+
+
+def weighted(result: Result, share: float) -> Result:
+    """Return a result whose arrays count `share` in a mean."""
+    if share == 1:
+        return result
+    arrays = {name: array * array.dtype.type(share) for name, array in result.arrays.items()}
+    return result._replace(arrays=arrays)
+
+
+def weighted_round(
+    shard: Shard, number: int, plan: Plan, start: Snapshot, epoch: int, steps: Round
+) -> Result:
+    """Return what a round of a shard has come to, as it counts in the mean."""
+    result = train_round(shard, number, plan, start, epoch, steps)
+    return weighted(result, plan.share_of(shard.n_samples))
+
+
+def added(one: Result, other: Result) -> Result:
+    """Return the sum of two weighted results; what they measured stands in their order."""
+    arrays: dict[str, FloatArray] = {
+        name: array + other.arrays[name] for name, array in one.arrays.items()
+    }
+    return Result(arrays, one.steps, one.parts + other.parts, max(one.seconds, other.seconds))

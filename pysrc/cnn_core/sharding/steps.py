@@ -1,0 +1,116 @@
+"""The steps of an epoch, made of rounds over shards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.backends.interface import Engine
+from cnn_core.sharding.rounds import Plan, Result, Round, first_loss
+from cnn_core.sharding.runner import Runner
+from cnn_core.training.batches import Part
+from cnn_core.training.schedules import Rates
+from cnn_core.training.state import Trainable
+from cnn_core.types import FloatArray
+
+# What a core computes in a second of small steps, in multiply-adds. It is not measured: what is
+# learned depends on data, seed and shards alone.
+_NOMINAL_SPEED = 10e9
+# Seconds of a round that make what passing the states on costs small.
+_ROUND_SECONDS = 0.5
+# Steps whose states may be averaged late without harm, however few there are.
+_LEAST_STEPS = 4
+# Rounds of an epoch that accuracy needs for each shard, and beyond which it gains nothing.
+_ROUNDS_PER_SHARD, _MOST_ROUNDS = 16, 64
+
+
+def default_round_steps(plan: Plan) -> int:
+    """Return the steps of a round: so many that passing the states on costs little.
+
+    Chosen by a fixed rule on data and network, within what accuracy allows.
+    """
+    if plan.n_shards == 1:
+        return plan.steps
+    work = 3 * plan.network.n_parameters() * plan.batch_size / plan.n_shards
+    cheap = math.ceil(_ROUND_SECONDS * _NOMINAL_SPEED / max(work, 1))
+    needed = min(_ROUNDS_PER_SHARD * plan.n_shards, _MOST_ROUNDS)
+    most = max(-(-plan.steps // needed), _LEAST_STEPS)
+    return min(max(cheap, -(-plan.steps // _MOST_ROUNDS)), most)
+
+
+class ShardedSteps:
+    """Takes the steps of epochs by rounds; a `cnn_core.training.batches.Source`.
+
+    Parameters
+    ----------
+    model : Trainable
+        Has the averaged state after every round.
+    plan : Plan
+    runner : Runner
+    round_steps : int
+        Steps of a round; the last one of an epoch has what is left.
+    on_round : callable, optional
+        Called after every round.
+
+    Attributes
+    ----------
+    steps : int
+        Steps of an epoch.
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        plan: Plan,
+        runner: Runner,
+        round_steps: int,
+        on_round: Callable[[Result], None] | None = None,
+    ) -> None:
+        self._model, self._plan, self._runner = model, plan, runner
+        # One shard has nothing to wait for: an epoch is a round, as without shards.
+        self._round_steps = plan.steps if plan.n_shards == 1 else round_steps
+        self._on_round = on_round
+        self._epoch = 0
+        self.steps = plan.steps
+
+    @property
+    def least_batch(self) -> int:
+        """Samples of a step on the smallest shard."""
+        return min(min(self._plan.batch_of(size), size) for size in self._runner.sizes)
+
+    def shuffle(self, key: int | None, epoch: int) -> None:
+        """Begin an epoch; each shard has an order of its own."""
+        # A checkpoint may have given the model another seed.
+        self._plan = replace(self._plan, seed=self._model.seed)
+        self._epoch = epoch
+
+    def take(self, engine: Engine, first: int, count: int, rates: Rates) -> list[Part]:
+        """Take `count` steps of the epoch from step `first` on, in rounds."""
+        parts: list[Part] = []
+        rounds = list(self._rounds(first, np.broadcast_to(rates, count)))
+        start = self._model.snapshot()
+        every = self._on_round is not None
+        for result in self._runner.run(self._plan, start, self._epoch, rounds, every=every):
+            parts += result.parts
+            if result.arrays:
+                self._model.restore(result.snapshot)
+            if self._on_round is not None:
+                self._on_round(result)
+        return parts
+
+    def _rounds(self, first: int, rates: npt.NDArray[np.float64]) -> Iterator[Round]:
+        """Yield rounds that end where the epoch's rounds end, wherever they begin."""
+        stop = first + len(rates)
+        while first < stop:
+            end = min((first // self._round_steps + 1) * self._round_steps, stop)
+            yield Round(first, rates[: end - first])
+            rates, first = rates[end - first :], end
+
+    def first_loss(self, engine: Engine, room: FloatArray) -> float:
+        """Return the loss of the epoch's first batch on the first shard."""
+        start = self._model.snapshot()
+        return float(self._runner.each(first_loss, self._plan, start, self._epoch)[0])
