@@ -45,6 +45,7 @@ MODULES = (
     "update",
     "normalization",
     "dropout",
+    "augmentation",
     "dense_layer",
     "embedding",
     "encoded_layer",

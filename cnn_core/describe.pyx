@@ -6,9 +6,10 @@ A new kind of layer is a subclass of `Layer` in a file of its own, and a branch 
 import math
 from dataclasses import replace
 
-from cnn_core.layers import Conv2D, ImageLayer
+from cnn_core.layers import Augmentation, Conv2D, ImageLayer
 
 from .activations cimport activation_layer
+from .augmentation cimport changes_of
 from .channels cimport channel_normalization
 from .convolution cimport convolution_layer
 from .dense_layer cimport article_layer, dense_layer
@@ -43,6 +44,10 @@ cdef Net net_of(network, Py_ssize_t n_parameters):
     net.lowest_backward = -1 if net.article or net.scratch > 0 else 1
     net.takes_any_rows = type(network.layers[0]).__name__ == "Dense"
     net.sample_check = network.layers[0] if network.layers[0].reads_columns else None
+    net.changes = changes_of(network.layers[0])
+    if net.changes.any:
+        # The image as it was.
+        net.scratch = max(net.scratch, net.inputs)
     net.first_units = (<Layer>layers[0]).fan_out
     return net
 
@@ -56,6 +61,9 @@ cdef list layers_of(
     cdef bint is_last = number == len(network.layers) - 1
     cdef str kind = type(description).__name__
     cdef list layers
+    if isinstance(description, Augmentation):
+        # The samples are gathered as it says.
+        return []
     if kind == "Embedding":
         return [embedding_layer(description, start)]
     if isinstance(description, ImageLayer):

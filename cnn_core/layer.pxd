@@ -6,6 +6,7 @@ no kinds; what each has to do stands in layer.pyx.
 
 from libc.stdint cimport int64_t, uint64_t
 
+from .augmentation cimport Changes
 from .dense cimport ProductBuffers
 from .losses cimport Loss
 from .matrix cimport Range, Shape
@@ -271,6 +272,8 @@ cdef class Net:
     cdef Py_ssize_t block_size
     cdef Arrays arrays
     cdef bint averages
+    # Of the images of a training.
+    cdef Changes changes
     cdef double input_scale
     cdef double l2
     # 0: no limit.

@@ -12,8 +12,20 @@ import numpy as np
 from cnn_core.class_targets import ClassTargets
 from cnn_core.sparse import SparseRows
 
+from .augmentation cimport change
 from .dense_layer cimport DenseLayer
-from .layer cimport PIECE_ROWS, SLICE_ROWS, Block, Layer, Net, Samples, SparseEntry, Workspace, number_of
+from .layer cimport (
+    PIECE_ROWS,
+    SLICE_ROWS,
+    Block,
+    Layer,
+    Net,
+    Samples,
+    SparseEntry,
+    ThreadBuffers,
+    Workspace,
+    number_of,
+)
 from .losses cimport CROSS_ENTROPY
 from .scalar cimport real
 
@@ -114,7 +126,9 @@ cdef class Data:
             self.samples.values = &self.values[0]
             self.samples.columns = &self.columns[0]
         self.samples.are_sparse = True
-        self.samples.are_read_sparse = type(net.layers[0]) is DenseLayer
+        self.samples.are_read_sparse = (
+            type(net.layers[0]) is DenseLayer and not net.changes.any
+        )
         return 0
 
     cdef int reserve_entries(self, Net net) except -1:
@@ -289,9 +303,27 @@ cdef double total_of(const Block *block) noexcept nogil:
 
 
 cdef void gather_block(const Block *block) noexcept nogil:
-    """Copy the inputs of some samples into the workspace, unless they are read as they stand."""
-    if not block.samples.are_read_sparse:
-        gather(block)
+    """Copy the inputs of some samples into the workspace, unless they are read as they stand.
+
+    Images are changed there as the step says.
+    """
+    cdef Py_ssize_t i, inputs = (<Net>block.net).inputs
+    cdef real *image
+    cdef real *old
+    if block.samples.are_read_sparse:
+        return
+    gather(block)
+    if not (<Net>block.net).changes.any:
+        return
+    old = &(<ThreadBuffers>block.thread).image[0]
+    for i in range(block.rows):
+        image = &(<Workspace>block.workspace).x[
+            (block.top + i) * (<Workspace>block.workspace).input_row
+        ]
+        memcpy(old, image, <size_t>inputs * sizeof(real))
+        change(
+            &(<Net>block.net).changes, block.key, block.first_in_batch + i, block.number, old, image
+        )
 
 
 cdef void gather(const Block *block) noexcept nogil:

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from cnn_core.backends import backend_info
     from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
     from cnn_core.estimators import MLPClassifier, MLPRegressor
+    from cnn_core.images import ImageClassifier
     from cnn_core.io.checkpoint import Checkpoint, CheckpointError
     from cnn_core.io.container import ModelFileError
     from cnn_core.loading import load
     from cnn_core.model import Model
     from cnn_core.network import (
+        Augmentation,
         AvgPool2D,
         Conv2D,
         Dense,
@@ -50,6 +52,7 @@ __all__ = [
     "NN",
     "SGD",
     "Adam",
+    "Augmentation",
     "AvgPool2D",
     "Checkpoint",
     "CheckpointError",
@@ -63,6 +66,7 @@ __all__ = [
     "EpochRecord",
     "GlobalAveragePool",
     "Huber",
+    "ImageClassifier",
     "LearningRates",
     "Lion",
     "MLPClassifier",
@@ -96,6 +100,7 @@ __all__ = [
 # help for NumPy, a program that predicts one row for scikit-learn.
 _NAMES = {
     "Adam": "optimizers",
+    "Augmentation": "network",
     "AvgPool2D": "network",
     "Checkpoint": "io.checkpoint",
     "CheckpointError": "io.checkpoint",
@@ -109,6 +114,7 @@ _NAMES = {
     "EpochRecord": "training",
     "GlobalAveragePool": "network",
     "Huber": "network",
+    "ImageClassifier": "images",
     "LearningRates": "training.lr_finder",
     "Lion": "optimizers",
     "MLPClassifier": "estimators",

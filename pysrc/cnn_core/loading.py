@@ -22,6 +22,7 @@ READERS: dict[str, tuple[str, str]] = {
     "Model": ("cnn_core.loading", "read_model_alone"),
     "MLPClassifier": ("cnn_core.estimators", "read"),
     "MLPRegressor": ("cnn_core.estimators", "read"),
+    "ImageClassifier": ("cnn_core.images", "read"),
     "TabularClassifier": ("cnn_core.tables", "read"),
     "TabularRegressor": ("cnn_core.tables", "read"),
 }
@@ -42,7 +43,7 @@ def load(
 
     Returns
     -------
-    NN, Model, MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+    NN, Model, MLPClassifier, MLPRegressor, ImageClassifier, TabularClassifier or TabularRegressor
         Whatever was saved.
 
     Raises

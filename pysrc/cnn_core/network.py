@@ -18,13 +18,13 @@ from cnn_core.layers import (
     NORMALIZATIONS,
     STATISTICS_MOMENTUM,
     Activation,
+    Augmentation,
     AvgPool2D,
     Conv2D,
     Dense,
     Embedding,
     EncodedDense,
     GlobalAveragePool,
-    ImageLayer,
     LayerArrays,
     LayerDescription,
     MaxPool2D,
@@ -56,6 +56,7 @@ __all__ = [
     "RULES",
     "STATISTICS_MOMENTUM",
     "Activation",
+    "Augmentation",
     "AvgPool2D",
     "ByteArray",
     "Conv2D",
@@ -193,12 +194,13 @@ class Network:
     @staticmethod
     def _check_sizes(number: int, below: LayerDescription, above: LayerDescription) -> None:
         """Refuse a layer that takes other values than those of layer `number` below it."""
-        if isinstance(below, ImageLayer) and isinstance(above, ImageLayer):
-            if below.output_shape != above.input_shape:
+        given = getattr(below, "output_shape", None)
+        taken = getattr(above, "input_shape", None)
+        if given is not None and taken is not None:
+            if given != taken:
                 raise ValueError(
                     f"layer {number + 1} ({type(above).__name__}) expects images of the shape "
-                    f"{above.input_shape}, but layer {number} ({type(below).__name__}) has "
-                    f"{below.output_shape}"
+                    f"{taken}, but layer {number} ({type(below).__name__}) has {given}"
                 )
         elif below.fan_out != above.fan_in:
             raise ValueError(
@@ -211,7 +213,7 @@ class Network:
         for number, layer in enumerate(self.layers):
             kind = type(layer).__name__
             is_last = number == len(self.layers) - 1
-            if layer.reads_columns and number > 0:
+            if (layer.reads_columns or layer.must_be_first) and number > 0:
                 raise ValueError(f"layer {number}: expected {kind} as the first layer alone")
             if is_last and not layer.may_be_last:
                 raise ValueError(f"layer {number}: expected another layer above {kind}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
-from cnn_core.layers import ImageLayer, LayerDescription
+from cnn_core.layers import LAYERS, LayerBase, LayerDescription
 from cnn_core.layers.images import ImageShape, image_shape
-from cnn_core.validation import whole
+from cnn_core.validation import shown, whole
 
 
 class Stack:
@@ -67,7 +68,7 @@ class Stack:
             above one that gives none.
         """
         where = f"layer {len(self.layers)} ({getattr(kind, '__name__', kind)})"
-        takes_images = isinstance(kind, type) and issubclass(kind, ImageLayer)
+        takes_images = hasattr(kind, "output_shape")
         if takes_images and isinstance(self._shape, int):
             raise ValueError(f"{where}: expected an image below it, found {self._shape} values")
         below = self._shape
@@ -77,6 +78,77 @@ class Stack:
             layer = kind(below, *arguments, **settings)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{where}: {error}") from None
-        self._shape = layer.output_shape if takes_images else layer.fan_out
+        return self._put(layer)
+
+    def extend(self, layers: Iterable[Mapping[str, Any] | LayerDescription]) -> Stack:
+        """Add layers that are described; return the stack.
+
+        Parameters
+        ----------
+        layers : iterable of dict or layer
+            A dict has the name of the kind, as in `cnn_core.network.LAYERS`, under ``"kind"``, and
+            the fields of it that are not settled by what is below. A layer stays as it is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            With the number and the kind of the layer: for a kind or a field that is not known, for
+            what `add` refuses, and for a layer that takes anything else than what is below it.
+
+        Examples
+        --------
+        >>> from cnn_core import Stack
+        >>> stack = Stack((28, 28, 1)).extend(
+        ...     [{"kind": "Conv2D", "channels": 16, "kernel": 5}, {"kind": "GlobalAveragePool"}]
+        ... )
+        >>> stack.layers[-1].fan_out
+        16
+        """
+        for layer in layers:
+            if isinstance(layer, LayerBase):
+                self._require_fitting(layer)
+                self._put(layer)
+            else:
+                self._add_described(layer)
+        return self
+
+    def _put(self, layer: Any) -> Stack:
+        self._shape = getattr(layer, "output_shape", layer.fan_out)
         self.layers = (*self.layers, layer)
         return self
+
+    def _add_described(self, described: Any) -> None:
+        where = f"layer {len(self.layers)}"
+        if not isinstance(described, Mapping):
+            raise TypeError(
+                f"{where}: expected a layer, or a dict with its kind and its settings, "
+                f"found {shown(described)}"
+            )
+        settings = dict(described)
+        name = settings.pop("kind", None)
+        if not isinstance(name, str) or name not in LAYERS:
+            raise ValueError(
+                f"{where}: expected a kind among {', '.join(LAYERS)}, found {shown(name)}"
+            )
+        kind = LAYERS[name]
+        first, *known = (field.name for field in fields(kind))
+        unknown = next((key for key in settings if key not in known), None)
+        if unknown is not None:
+            hint = ", which what is below settles" if unknown == first else ""
+            raise ValueError(
+                f"{where} ({name}): expected settings among {', '.join(known)}, "
+                f"found {shown(unknown)}{hint}"
+            )
+        self.add(kind, **settings)
+
+    def _require_fitting(self, layer: Any) -> None:
+        """Refuse a layer that takes anything else than what is below it."""
+        below = self._shape
+        taken = getattr(layer, "input_shape", layer.fan_in)
+        if isinstance(taken, int) and not isinstance(below, int):
+            below = math.prod(below)
+        if taken != below:
+            raise ValueError(
+                f"layer {len(self.layers)} ({type(layer).__name__}): expected one that takes "
+                f"{below}, which is below it, found one that takes {taken}"
+            )

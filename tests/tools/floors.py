@@ -29,7 +29,7 @@ FLOORS = (
     ),
     ("loading",),
     ("dask",),
-    ("tables",),
+    ("images", "tables"),
     ("nn", "estimators"),
     ("members", "nn_attributes", "sharding"),
     ("model",),

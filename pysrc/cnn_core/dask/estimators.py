@@ -27,7 +27,7 @@ from cnn_core.dask.runner import OnCluster, quiet_about_sizes
 from cnn_core.estimators import MLPClassifier, MLPRegressor
 from cnn_core.estimators.base import BaseMLP
 from cnn_core.estimators.evaluation import EvalSet, each_set
-from cnn_core.estimators.fit_data import FitData, read_evaluation_set
+from cnn_core.estimators.fit_data import FitData
 from cnn_core.estimators.models import first_model, model_going_on
 from cnn_core.estimators.parameters import network_of, random_state, rate_of
 from cnn_core.estimators.sharded import ShardedSet
@@ -87,7 +87,6 @@ class _OnDask(BaseMLP):
         for name in ("n_shards", "round_steps"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name), 1)
-        name = type(self).__name__
         partitions, parts = self._placed(partitions_of(X, y, sample_weight))
         known = self._described(partitions, parts)
         first = not (self.__sklearn_is_fitted__() and (incremental or self.warm_start))
@@ -106,15 +105,14 @@ class _OnDask(BaseMLP):
             model = model_going_on(self, network, self.model_, incremental)
         known_from = ("classes" if incremental else "y") if first else BEFORE
         sets = [
-            read_evaluation_set(
+            self._evaluation_set(
                 tuple(compute(self._used, one) for one in values),
                 place,
                 task,
                 known_from,
                 known.names,
-                known.n_features,
+                (known.n_features,),
                 dtype,
-                name,
             )
             for values, place in each_set(eval_set)
         ]

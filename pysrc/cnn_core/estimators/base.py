@@ -8,6 +8,7 @@ import warnings
 from abc import abstractmethod
 from typing import Any, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 from cnn_core.class_targets import Targets
@@ -19,10 +20,11 @@ from cnn_core.estimators.compat import (
 from cnn_core.estimators.evaluation import EvalSet, EvaluationSet, TrainingSet, each_set
 from cnn_core.estimators.fit_data import FitData, read_evaluation_set
 from cnn_core.estimators.fitted import FittedMLP
-from cnn_core.estimators.models import best_going_on, first_model, model_going_on
+from cnn_core.estimators.models import best_going_on, first_model, model_going_on, take_seed
 from cnn_core.estimators.monitor import ADAPTIVE_DIVISOR, BestWeights, Monitor, StoppingRule
 from cnn_core.estimators.one_fit import one_fit
 from cnn_core.estimators.parameters import (
+    AUTO,
     batch_size_of,
     check_training,
     network_of,
@@ -31,13 +33,14 @@ from cnn_core.estimators.parameters import (
     schedule_of,
 )
 from cnn_core.estimators.progress import FitProgress
-from cnn_core.estimators.samples import as_samples, as_table, dtype_for, names_of
+from cnn_core.estimators.samples import Table, as_samples, dtype_for, names_of, require_features
 from cnn_core.estimators.scoring import OWN, require_scoring, score_by
 from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.estimators.weights import as_weights, require_weight
-from cnn_core.io.checkpoint import Checkpoint, seed_in
+from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.io.container import ModelFileError
 from cnn_core.model import Model
+from cnn_core.network import Network
 from cnn_core.outputs import nothing
 from cnn_core.sparse import Samples
 from cnn_core.training import INTERRUPTED, DivergenceError, Recipe, TrainingState, Validation
@@ -71,6 +74,19 @@ class BaseMLP(FittedMLP):
     @abstractmethod
     def _task_from_json(self, values: Any) -> Task:
         """Return the task whose `to_json` gave `values`."""
+
+    def _network_of(
+        self,
+        sample_shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        task: Task,
+        before: Network | None,
+    ) -> Network:
+        """Return the network that the parameters describe, for samples of this shape and dtype.
+
+        `before` is the one that is trained further, if any.
+        """
+        return network_of(self, sample_shape[0], task)
 
     # Fitting
 
@@ -113,7 +129,7 @@ class BaseMLP(FittedMLP):
             self._require_for_partial_fit()
         read = self._read(X, y, sample_weight, eval_set, incremental, classes)
         if checkpoint is not None and self.random_state is None and read.first:
-            _take_seed(read.model, checkpoint)
+            take_seed(read.model, checkpoint)
         train: TrainingSet = read.data
         sets = read.sets
         if self._stops_early and not sets:
@@ -185,7 +201,7 @@ class BaseMLP(FittedMLP):
 
     def _require_for_partial_fit(self) -> None:
         for name in ("schedule", "time_budget"):
-            if getattr(self, name) is not None:
+            if getattr(self, name) not in (None, AUTO):
                 raise ValueError(
                     f"{name}: expected None in partial_fit, which does not know how long it will "
                     f"go on, found {getattr(self, name)!r}; set learning_rate_init between calls"
@@ -202,8 +218,8 @@ class BaseMLP(FittedMLP):
     ) -> FitData:
         name = type(self).__name__
         names = names_of(X)
-        table = as_table(X, name)
         first = not (self.__sklearn_is_fitted__() and (incremental or self.warm_start))
+        table, shape = self._table_of(X, known=None if first else self._sample_shape)
         if first:
             dtype = dtype_for(table, self.dtype)
         else:
@@ -213,7 +229,8 @@ class BaseMLP(FittedMLP):
             y, len(table), first=first, incremental=incremental, classes=classes
         )
         weights = as_weights(sample_weight, len(table), dtype)
-        network = network_of(self, table.shape[1], task)
+        before = None if first else self.model_.network
+        network = self._network_of(shape, table.dtype, task, before)
         require_in_dtype("alpha", network.l2, dtype)
         require_in_dtype("learning_rate_init", rate_of(self), dtype)
         x = as_samples(table, dtype, name, columns=column_names(X))
@@ -224,10 +241,30 @@ class BaseMLP(FittedMLP):
         data = EvaluationSet(x, labels, task.targets(labels, dtype), weights)
         known_from = ("classes" if incremental else "y") if first else BEFORE
         sets = [
-            read_evaluation_set(values, place, task, known_from, names, table.shape[1], dtype, name)
+            self._evaluation_set(values, place, task, known_from, names, shape, dtype)
             for values, place in each_set(eval_set)
         ]
         return FitData(task, model, data, sets, names, first)
+
+    def _evaluation_set(
+        self,
+        values: tuple[Any, ...],
+        place: str,
+        task: Task,
+        known_from: str,
+        names: npt.NDArray[np.object_] | None,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+    ) -> EvaluationSet:
+        """Return a set of `eval_set` with samples of this shape and these names, checked."""
+        name = type(self).__name__
+
+        def read_table(X: Any, place: str) -> Table:
+            table, _ = self._table_of(X, place, known=shape)
+            require_features(table.shape[1], names_of(X), math.prod(shape), names, name, place)
+            return table
+
+        return read_evaluation_set(values, place, read_table, task, known_from, dtype, name)
 
     def _take_over(self, read: FitData, *, sets: int, incremental: bool) -> None:
         """Become an estimator that knows its task and has a model, and whose curves can begin."""
@@ -309,7 +346,7 @@ class BaseMLP(FittedMLP):
             epochs=1 if incremental else self.max_iter,
             batch_size=self._batch_size(train.n_samples),
             learning_rate=rate_of(self) / ADAPTIVE_DIVISOR**self._progress.cuts,
-            schedule=schedule_of(self),
+            schedule=schedule_of(self, incremental=incremental),
             shuffle=bool(self.shuffle),
             tol=self.tol,
             monitor=monitored,
@@ -417,24 +454,3 @@ class BaseMLP(FittedMLP):
         read = self._read(X, y, None, None, incremental=False, classes=None)
         assert isinstance(read.data, EvaluationSet)
         return read.model, read.data.x, read.data.t
-
-
-def _take_seed(model: Model, checkpoint: Checkpoint | str | os.PathLike[str]) -> None:
-    """Give a model without a chosen seed that of its checkpoint, if there is one already."""
-    seed = seed_in(checkpoint)
-    if seed is not None:
-        model.take_seed(seed)
-
-
-def partial_fit_is_there(estimator: BaseMLP) -> None:
-    """Refuse `partial_fit` where the solver cannot go on from one batch to the next.
-
-    Raises
-    ------
-    AttributeError
-        For L-BFGS.
-    """
-    if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is there for solvers that take steps on batches, and 'lbfgs' is none"
-        )

@@ -70,6 +70,14 @@ class DescribedMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     # "classifier" or "regressor".
     _kind: ClassVar[str]
+    # Its name in a file, also for a subclass.
+    _saved_as: ClassVar[str]
+    # Samples of a step for the batch size "auto".
+    _usual_batch: ClassVar[int] = 200
+    # What the schedule "auto" stands for, where it is one.
+    _usual_schedule: ClassVar[str | None] = None
+    # The parameters that describe the layers, for the errors.
+    _described_by: ClassVar[str] = "hidden_layer_sizes, normalization"
 
     @classmethod
     def preset(cls: type[Described], name: str, **overrides: Any) -> Described:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from cnn_core.containers import column_names
 from cnn_core.estimators.evaluation import EvaluationSet, TrainingSet
-from cnn_core.estimators.samples import as_samples, as_table, names_of, require_features
+from cnn_core.estimators.samples import Table, as_samples
 from cnn_core.estimators.task import Task
 from cnn_core.estimators.weights import as_weights
 from cnn_core.model import Model
@@ -45,10 +46,9 @@ class FitData:
 def read_evaluation_set(
     values: tuple[Any, ...],
     place: str,
+    read_table: Callable[[Any, str], Table],
     task: Task,
     known_from: str,
-    names: npt.NDArray[np.object_] | None,
-    n_features: int,
     dtype: np.dtype[Any],
     estimator: str,
 ) -> EvaluationSet:
@@ -59,12 +59,12 @@ def read_evaluation_set(
     values : tuple (X, y) or (X, y, sample_weight)
     place : str
         What it is called.
+    read_table : callable
+        Returns samples, given with what they are called, as rows with the features of those that
+        are trained on.
     task : Task
     known_from : str
         Where that is known from, for the errors.
-    names : (n_features,) array of str or None
-        Those of the features that are trained on.
-    n_features : int
     dtype : dtype of float32 or float64
     estimator : str
         Name of the class, for the errors.
@@ -75,8 +75,7 @@ def read_evaluation_set(
         For a set that cannot be evaluated.
     """
     X, y, *rest = values
-    table = as_table(X, estimator, f"{place}[0]")
-    require_features(table.shape[1], names_of(X), n_features, names, estimator, f"{place}[0]")
+    table = read_table(X, f"{place}[0]")
     labels = task.read(y, len(table), estimator, f"{place}[1]", known_from=known_from)
     weights = as_weights(rest[0] if rest else None, len(table), dtype, f"{place}[2]")
     x = as_samples(table, dtype, estimator, f"{place}[0]", column_names(X))

@@ -25,7 +25,7 @@ from cnn_core.export.program import Program, Rows
 from cnn_core.model import Model
 from cnn_core.network import FloatArray
 from cnn_core.outputs import Keep
-from cnn_core.sparse import is_sparse
+from cnn_core.sparse import Samples, is_sparse
 from cnn_core.validation import whole
 
 
@@ -79,6 +79,27 @@ class FittedMLP(DescribedMLP, Exportable):
                 "what is to be learned from them first"
             )
 
+    def _table_of(
+        self, X: Any, name: str = "X", known: tuple[int, ...] | None = None
+    ) -> tuple[Table, tuple[int, ...]]:
+        """Return samples as rows of features, and the shape of one of them.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix
+        name : str
+            What the user calls the argument.
+        known : tuple of int, optional
+            The shape that samples have; None before there is any.
+        """
+        table = as_table(X, type(self).__name__, name)
+        return table, table.shape[1:]
+
+    @property
+    def _sample_shape(self) -> tuple[int, ...]:
+        """The shape of a sample of the fit."""
+        return (self.n_features_in_,)
+
     def _require_features(self, table: Table, names: npt.NDArray[np.object_] | None) -> None:
         require_features(
             table.shape[1],
@@ -92,9 +113,13 @@ class FittedMLP(DescribedMLP, Exportable):
         """Return the outputs of the network for samples of any kind, or what is kept of them."""
         self._require_fitted()
         name = type(self).__name__
-        table = as_table(X, name)
+        table, _ = self._table_of(X, known=self._sample_shape)
         self._require_features(table, names_of(X))
         samples = as_samples(table, self.model_.dtype, name, columns=column_names(X))
+        return self._predicted(samples, keep)
+
+    def _predicted(self, samples: Samples, keep: Keep | None) -> npt.NDArray[Any]:
+        """Return the outputs of the network for checked samples, or what is kept of them."""
         return self.model_.predict(samples, keep=keep)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -225,7 +250,7 @@ class FittedMLP(DescribedMLP, Exportable):
     def _rows_to_export(self, X: Any) -> Rows:
         self._require_fitted()
         name = type(self).__name__
-        table = as_table(X.toarray() if is_sparse(X) else X, name)
+        table, _ = self._table_of(X.toarray() if is_sparse(X) else X, known=self._sample_shape)
         self._require_features(table, names_of(X))
         samples = as_samples(table, self.model_.dtype, name, columns=column_names(X))
         return np.asarray(samples)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
 from cnn_core.estimators.views import set_biases, set_weights
 from cnn_core.initializers import initialize
+from cnn_core.io.checkpoint import Checkpoint, seed_in
 from cnn_core.model import Model
 from cnn_core.network import Network
 from cnn_core.training.snapshot import Snapshot
@@ -55,11 +57,10 @@ def model_going_on(estimator: Any, network: Network, before: Model, incremental:
     ValueError
         If the layers have changed.
     """
-    sizes = [(layer.fan_in, layer.fan_out, layer.normalization) for layer in network.layers]
-    known = [(layer.fan_in, layer.fan_out, layer.normalization) for layer in before.network.layers]
-    if sizes != known:
+    sizes, known = _sizes(network), _sizes(before.network)
+    if sizes != known or _kinds(network) != _kinds(before.network):
         raise ValueError(
-            "hidden_layer_sizes, normalization: expected the layers of the fit before, (inputs, "
+            f"{estimator._described_by}: expected the layers of the fit before, (inputs, "
             f"units, normalization) {known}, found {sizes}; set warm_start=False to start anew"
         )
     if incremental and network == before.network:
@@ -79,11 +80,27 @@ def model_going_on(estimator: Any, network: Network, before: Model, incremental:
     return model
 
 
+def _sizes(network: Network) -> list[tuple[Any, ...]]:
+    return [(layer.fan_in, layer.fan_out, layer.normalization) for layer in network.layers]
+
+
+def _kinds(network: Network) -> list[tuple[Any, ...]]:
+    """Return what else has to stay as it is, so that the weights mean the same."""
+    return [(type(layer), layer.weights_shape) for layer in network.layers]
+
+
 def best_going_on(model: Model, best: Snapshot) -> Snapshot:
     """Return the best weights so far for a model that goes on from theirs, with its optimizer."""
     now = model.snapshot()
     weights = {name: best.arrays.get(name, best.arrays["parameters"]) for name in model.weights()}
     return now._replace(arrays={**now.arrays, **weights})
+
+
+def take_seed(model: Model, checkpoint: Checkpoint | str | os.PathLike[str]) -> None:
+    """Give a model without a chosen seed that of its checkpoint, if there is one already."""
+    seed = seed_in(checkpoint)
+    if seed is not None:
+        model.take_seed(seed)
 
 
 def _model(estimator: Any, network: Network, dtype: np.dtype[Any], seed: int) -> Model:

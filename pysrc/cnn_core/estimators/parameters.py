@@ -13,6 +13,7 @@ from typing import Any, get_args
 import numpy as np
 
 from cnn_core.estimators.task import Task
+from cnn_core.layers import LayerDescription
 from cnn_core.network import (
     HIDDEN_ACTIVATIONS,
     NORMALIZATIONS,
@@ -27,6 +28,7 @@ from cnn_core.training.schedules import Constant, InverseScaling, Schedule, as_s
 from cnn_core.validation import at_least_0, number, positive, share, shown, whole
 
 LBFGS = "lbfgs"
+AUTO = "auto"
 # scikit-learn's names of what has another one here.
 _ACTIVATIONS: dict[str, Activation] = {
     "logistic": "sigmoid",
@@ -99,19 +101,32 @@ def network_of(estimator: Any, n_inputs: int, task: Task) -> Network:
         for number_, (fan_in, fan_out) in enumerate(zip([n_inputs, *sizes], sizes, strict=False))
     ]
     layers.append(Dense([n_inputs, *sizes][-1], task.n_outputs, task.activation))
-    network = Network(
+    network = network_with(estimator, layers, task, number("input_scale", estimator.input_scale))
+    if estimator.solver == LBFGS:
+        require_smooth(network)
+    return network
+
+
+def network_with(
+    estimator: Any, layers: Sequence[LayerDescription], task: Task, input_scale: float
+) -> Network:
+    """Return a network of these layers, with the loss of a task and the estimator's optimizer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `network_of` does.
+    """
+    return Network(
         tuple(layers),
         task.loss,
         optimizer_of(estimator),
-        input_scale=number("input_scale", estimator.input_scale),
+        input_scale=input_scale,
         l2=at_least_0("alpha", estimator.alpha),
         clip_value=_or_none("clip_value", estimator.clip_value),
         clip_norm=_or_none("clip_norm", estimator.clip_norm),
         averaging=number("averaging", estimator.averaging),
     )
-    if estimator.solver == LBFGS:
-        require_smooth(network)
-    return network
 
 
 def optimizer_of(estimator: Any) -> Optimizer:
@@ -156,10 +171,11 @@ def optimizer_of(estimator: Any) -> Optimizer:
     return optimizer
 
 
-def schedule_of(estimator: Any) -> Schedule:
+def schedule_of(estimator: Any, *, incremental: bool = False) -> Schedule:
     """Return the schedule: `schedule` if there is one, for "sgd" else what `learning_rate` names.
 
-    The rates of "adaptive" are constant; it is the monitor of the training that divides them.
+    The rates of "adaptive" are constant; it is the monitor of the training that divides them. Where
+    "auto" is the usual schedule there is none in a `partial_fit` (`incremental`).
 
     Raises
     ------
@@ -172,8 +188,11 @@ def schedule_of(estimator: Any) -> Schedule:
             f"learning_rate: expected one of {', '.join(map(repr, _LEARNING_RATES))}, found "
             f"{shown(name)}; the number is learning_rate_init, other schedules are for schedule"
         )
-    if estimator.schedule is not None:
-        return as_schedule(estimator.schedule)
+    schedule = estimator.schedule
+    if isinstance(schedule, str) and schedule == AUTO and estimator._usual_schedule is not None:
+        schedule = None if incremental else estimator._usual_schedule
+    if schedule is not None:
+        return as_schedule(schedule)
     if estimator.solver == "sgd" and name == "invscaling":
         return InverseScaling(at_least_0("power_t", estimator.power_t))
     return Constant()
@@ -207,7 +226,7 @@ def patience_of(estimator: Any) -> Any:
 def batch_size_of(estimator: Any, n_samples: int) -> int:
     """Return the samples of a step: those asked for, though at most all of them.
 
-    ``"auto"`` stands for 200, for Rprop, which needs the true gradient, for all.
+    ``"auto"`` stands for 200, of images 64, and for Rprop, which needs the true gradient, for all.
 
     Raises
     ------
@@ -218,7 +237,8 @@ def batch_size_of(estimator: Any, n_samples: int) -> int:
     if isinstance(value, str):
         if value != "auto":
             raise ValueError(f"batch_size: expected 'auto' or a whole number, found {shown(value)}")
-        return n_samples if _takes_whole_data(estimator.solver) else min(200, n_samples)
+        usual: int = estimator._usual_batch
+        return n_samples if _takes_whole_data(estimator.solver) else min(usual, n_samples)
     return min(whole("batch_size", value, 1), n_samples)
 
 
@@ -258,6 +278,20 @@ def check_training(estimator: Any) -> None:
     schedule_of(estimator)
     if estimator.solver == LBFGS:
         scipy_minimize()
+
+
+def partial_fit_is_there(estimator: Any) -> None:
+    """Refuse `partial_fit` where the solver cannot go on from one batch to the next.
+
+    Raises
+    ------
+    AttributeError
+        For L-BFGS.
+    """
+    if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is there for solvers that take steps on batches, and 'lbfgs' is none"
+        )
 
 
 def random_state(value: Any) -> np.random.RandomState:

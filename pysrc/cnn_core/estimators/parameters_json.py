@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from cnn_core.layers import LAYERS
 from cnn_core.optimizers import OPTIMIZERS
 from cnn_core.training.schedules import SCHEDULES, Schedule, WarmUp
 
 # Parameters that may be objects of which a file cannot hold anything.
 _MAY_BE_LOST = ("callbacks", "cv", "random_state", "scoring")
 _DESCRIPTIONS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (*OPTIMIZERS, Schedule, *SCHEDULES.values(), WarmUp)
+    kind.__name__: kind
+    for kind in (*OPTIMIZERS, Schedule, *SCHEDULES.values(), WarmUp, *LAYERS.values())
 }
 
 

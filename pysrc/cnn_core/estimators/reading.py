@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_core.estimators.base import BaseMLP
+from cnn_core.estimators.base import BaseMLP, Estimator
 from cnn_core.estimators.classifier import MLPClassifier
 from cnn_core.estimators.parameters_json import from_json
 from cnn_core.estimators.progress import CURVES, FitProgress
@@ -37,6 +37,17 @@ def read(file: ModelFile) -> BaseMLP:
     cnn_core.ModelFileError
         If the contents of the file contradict each other.
     """
+    return read_as(_KINDS[file.metadata["kind"]], file)
+
+
+def read_as(make: Callable[..., Estimator], file: ModelFile) -> Estimator:
+    """Return the estimator in a file, made by a class of its kind.
+
+    Raises
+    ------
+    cnn_core.ModelFileError
+        As `read` does.
+    """
     kind = file.metadata["kind"]
     model, extra = read_model(file)
     with as_file_error(file.path, f"an {kind}"):
@@ -44,7 +55,7 @@ def read(file: ModelFile) -> BaseMLP:
         parameters = {
             name: from_json(value) for name, value in fields.fields("parameters").values.items()
         }
-        estimator = _KINDS[kind](backend=file.backend, n_threads=file.n_threads, **parameters)
+        estimator = make(backend=file.backend, n_threads=file.n_threads, **parameters)
         values = _attributes_in(fields.fields("attributes")) | _curves_in(model.history)
         estimator._progress = FitProgress(
             **{name.strip("_"): value for name, value in values.items()},

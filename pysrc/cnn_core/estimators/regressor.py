@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.estimators.base import BaseMLP, partial_fit_is_there
+from cnn_core.estimators.base import BaseMLP
 from cnn_core.estimators.compat import RegressorMixin, available_if, with_callbacks
 from cnn_core.estimators.described import keep
 from cnn_core.estimators.documentation import documented
 from cnn_core.estimators.evaluation import EvalSet
-from cnn_core.estimators.parameters import out_activation
+from cnn_core.estimators.parameters import out_activation, partial_fit_is_there
 from cnn_core.estimators.targets import Regression, as_numbers, warn_of_unreachable
 from cnn_core.estimators.task import Task
 from cnn_core.io.checkpoint import Checkpoint
@@ -83,6 +83,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """
 
     _kind = "regressor"
+    _saved_as = "MLPRegressor"
     # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
     score = BaseMLP.score
 

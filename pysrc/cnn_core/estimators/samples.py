@@ -55,18 +55,28 @@ def as_table(values: Any, estimator: str, name: str = "X") -> Table:
         rows = as_sparse_rows(values, name)
         require_some(rows.shape, estimator, name)
         return rows
+    array = as_real_numbers(values, name)
+    if array.ndim != 2:
+        raise ValueError(about_dimensions(array, name))
+    require_some(array.shape, estimator, name)
+    return array
+
+
+def as_real_numbers(values: Any, name: str) -> npt.NDArray[Any]:
+    """Return samples as an array of real numbers, of any dimensions.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For values that are no real numbers, and for masked arrays.
+    """
     array = as_array(values, name)
     if array.dtype.kind == "c":
         raise ValueError(
             f"{name}: Complex data not supported: expected real numbers, found {array.dtype}; "
             f"pass {name}.real and {name}.imag as features of their own"
         )
-    if array.dtype.kind not in "fiub":
-        array = _as_float64(array, values, name)
-    if array.ndim != 2:
-        raise ValueError(about_dimensions(array, name))
-    require_some(array.shape, estimator, name)
-    return array
+    return array if array.dtype.kind in "fiub" else _as_float64(array, values, name)
 
 
 def require_some(shape: tuple[int, ...], estimator: str, name: str) -> None:

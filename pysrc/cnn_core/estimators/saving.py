@@ -32,7 +32,7 @@ class Fitted(Protocol):
     """What a file holds of a fitted estimator."""
 
     model_: Model
-    _kind: ClassVar[str]
+    _saved_as: ClassVar[str]
     _task: Task
     _progress: FitProgress
 
@@ -74,11 +74,10 @@ def write(path: str | os.PathLike[str], estimator: Fitted) -> None:
     for place, result in progress.evals_result.items():
         for name, values in result.items():
             curves[f"{OF_SETS}{place}.{name}"] = values
-    kind = "MLPClassifier" if estimator._kind == "classifier" else "MLPRegressor"
     write_model(
         path,
         estimator.model_.state(),
-        kind=kind,
+        kind=estimator._saved_as,
         extra=extra,
         curves=curves,
         further=_best_of(progress),

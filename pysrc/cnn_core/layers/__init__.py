@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias, get_args
 
+from cnn_core.layers.augmentation import Augmentation
 from cnn_core.layers.base import (
     ACTIVATIONS,
     EPSILON,
@@ -43,6 +44,7 @@ __all__ = [
     "NORMALIZATIONS",
     "STATISTICS_MOMENTUM",
     "Activation",
+    "Augmentation",
     "AvgPool2D",
     "Conv2D",
     "Dense",
@@ -59,7 +61,14 @@ __all__ = [
 ]
 
 LayerDescription: TypeAlias = (
-    Dense | Embedding | EncodedDense | Conv2D | MaxPool2D | AvgPool2D | GlobalAveragePool
+    Dense
+    | Embedding
+    | EncodedDense
+    | Augmentation
+    | Conv2D
+    | MaxPool2D
+    | AvgPool2D
+    | GlobalAveragePool
 )
 # The registry of kinds of layers, by the names that files have for them.
 LAYERS: dict[str, type[LayerDescription]] = {

@@ -102,11 +102,14 @@ class LayerBase(ABC):
     reads_columns : bool
         Whether it takes the columns of the samples themselves, codes among them. It is the first
         layer then, of a network whose `input_scale` is 1.
+    must_be_first : bool
+        Whether it has to be the first layer for another reason.
     may_be_last : bool
         Whether a network may end with it.
     """
 
     reads_columns: ClassVar[bool] = False
+    must_be_first: ClassVar[bool] = False
     may_be_last: ClassVar[bool] = True
 
     @property

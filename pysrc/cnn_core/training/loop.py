@@ -148,5 +148,5 @@ def _require_batches(model: Trainable, batch_size: int) -> None:
     if batch_size == 1 and model.network.n_statistics:
         raise ValueError(
             "batch_size: batch normalization needs at least 2 samples in a batch, better some "
-            "dozens, found 1; use layer normalization, or a larger batch_size"
+            "dozens, found 1 sample; use layer normalization, or a larger batch_size"
         )

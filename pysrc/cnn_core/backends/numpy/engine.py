@@ -17,6 +17,7 @@ import numpy.typing as npt
 from cnn_core.backends.backend import EngineSpec
 from cnn_core.backends.interface import Predictor
 from cnn_core.backends.numpy import kernels
+from cnn_core.backends.numpy.augmentation import augmented
 from cnn_core.backends.numpy.checks import (
     require,
     require_samples,
@@ -27,6 +28,7 @@ from cnn_core.backends.numpy.layers import layers_of
 from cnn_core.class_targets import ClassTargets, Targets, rows_of
 from cnn_core.exclusive import Exclusive
 from cnn_core.interrupts import all_or_nothing
+from cnn_core.layers import Augmentation
 from cnn_core.sparse import Samples, SparseRows
 from cnn_core.types import FloatArray, IndexArray
 
@@ -247,8 +249,11 @@ class NumpyEngine:
             What the batch's samples count together: their number, or the sum of their weights.
         hits : int
         """
-        step = self._steps
-        inputs, pre_activations, activations = [self._scaled(x)], [], []
+        step, first = self._steps, self._network.layers[0]
+        samples = self._scaled(x)
+        if isinstance(first, Augmentation):
+            samples = augmented(first, self._seed, step, samples)
+        inputs, pre_activations, activations = [samples], [], []
         for layer in self._layers:
             z = layer.affine(inputs[-1])
             a = layer.activate(z)

@@ -14,6 +14,7 @@ import numpy as np
 from cnn_core.backends.numpy import kernels
 from cnn_core.backends.numpy.normalization import AXIS
 from cnn_core.layers import (
+    Augmentation,
     AvgPool2D,
     Conv2D,
     GlobalAveragePool,
@@ -398,7 +399,10 @@ _CLASSES: dict[type[LayerDescription], Callable[..., Layer]] = {
 def layers_of(
     network: Network, parameters: FloatArray, gradient: FloatArray, statistics: FloatArray
 ) -> list[Layer]:
-    """Return the layers; their arrays are views into the flat ones."""
+    """Return the layers; their arrays are views into the flat ones.
+
+    An augmentation is none: the engine applies it to the samples.
+    """
     parts = zip(
         network.layers,
         network.unflatten(parameters),
@@ -408,6 +412,8 @@ def layers_of(
     )
     layers = []
     for number, (description, arrays, gradients, averages) in enumerate(parts):
+        if isinstance(description, Augmentation):
+            continue
         is_article = network.rule == "article"
         make = ArticleLayer if is_article else _CLASSES[type(description)]
         layers.append(make(number, description, arrays, gradients, averages))

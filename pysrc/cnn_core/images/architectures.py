@@ -1,0 +1,95 @@
+"""The layers of an image classifier: architectures with a name, or those that a user describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cnn_core.layers import Augmentation, Conv2D, Dense, LayerDescription, MaxPool2D
+from cnn_core.layers.images import ImageShape
+from cnn_core.stack import Stack
+from cnn_core.validation import shown
+
+
+class _Named(NamedTuple):
+    """An architecture with a name.
+
+    Attributes
+    ----------
+    blocks : tuple of tuple of int
+        Channels of the convolutions of each block; behind the last of them is a pool.
+    units : int
+        Of the dense layer above them.
+    """
+
+    blocks: tuple[tuple[int, ...], ...]
+    units: int
+
+
+ARCHITECTURES = {
+    "small": _Named(((16,), (32,), (64,)), 128),
+    "medium": _Named(((32,), (48, 48), (96, 96)), 128),
+}
+
+
+def layers_of(
+    architecture: Any, augmentation: Augmentation, dropout: float
+) -> tuple[LayerDescription, ...]:
+    """Return the layers of an architecture, without the last one, which gives the classes.
+
+    Parameters
+    ----------
+    architecture : str, or sequence of dict or layer
+        A name in `ARCHITECTURES`, or what `Stack.extend` takes.
+    augmentation : Augmentation
+        The first layer, which says what an image is.
+    dropout : float
+        Of the dense layer of an architecture with a name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another name, and for layers that do not fit.
+    """
+    stack = Stack(augmentation.input_shape).extend([augmentation])
+    if isinstance(architecture, str):
+        if architecture not in ARCHITECTURES:
+            raise ValueError(
+                f"architecture: expected {', '.join(map(repr, ARCHITECTURES))} or a sequence of "
+                f"layers, found {shown(architecture)}"
+            )
+        return _named(stack, ARCHITECTURES[architecture], augmentation.input_shape, dropout)
+    if isinstance(architecture, Stack):
+        architecture = architecture.layers
+    if not isinstance(architecture, Sequence) or isinstance(architecture, bytes | Mapping):
+        raise TypeError(
+            f"architecture: expected {', '.join(map(repr, ARCHITECTURES))} or a sequence of "
+            f"layers, found {shown(architecture)}"
+        )
+    try:
+        return stack.extend(architecture).layers
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"architecture: {error}") from None
+
+
+def _named(
+    stack: Stack, named: _Named, shape: ImageShape, dropout: float
+) -> tuple[LayerDescription, ...]:
+    """Return the layers of an architecture with a name.
+
+    A pool stands before normalization and activation, which so have a quarter of the pixels. Images
+    that are too small for one go on without it.
+    """
+    height, width, _ = shape
+    for block in named.blocks:
+        *inner, last = block
+        for channels in inner:
+            stack.add(Conv2D, channels, normalization="batch")
+        if min(height, width) < 2:
+            stack.add(Conv2D, last, normalization="batch")
+            continue
+        stack.add(Conv2D, last, activation="identity")
+        stack.add(MaxPool2D, normalization="batch", activation="relu")
+        height, width = height // 2, width // 2
+    stack.add(Dense, named.units, "relu", normalization="batch", dropout=dropout)
+    return stack.layers
