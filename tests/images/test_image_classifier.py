@@ -315,3 +315,11 @@ def test_a_preset_warns_of_few_steps():
     x, y = bars()
     with pytest.warns(UserWarning, match="preset 'image': .* pass max_iter="):
         ImageClassifier.preset("image", batch_size=16, random_state=0).fit(x[:16], y[:16])
+
+
+def test_an_export_is_the_network_without_its_random_changes(tmp_path):
+    x, y = bars()
+    classifier = fitted(x, y, max_iter=2, mirror=True)
+    assert classifier.to_onnx(tmp_path / "bars.onnx", x).n_rows == 64
+    with pytest.raises(ValueError, match="mirror_average: expected False for an export"):
+        classifier.set_params(mirror_average=True).to_onnx(tmp_path / "bars.onnx", x)

@@ -19,6 +19,7 @@ from cnn_core.bound_network import BoundNetwork
 from cnn_core.layers import (
     EPSILON,
     Activation,
+    Augmentation,
     AvgPool2D,
     Conv2D,
     Dense,
@@ -217,7 +218,8 @@ def operations_of(model: BoundNetwork) -> tuple[Operation, ...]:
         )
     found: list[Operation] = []
     scale = network.input_scale
-    first = network.layers[0]
+    # Predictions know no augmentation.
+    first = next(layer for layer in network.layers if not isinstance(layer, Augmentation))
     if scale != 1 and isinstance(first, ImageLayer) and not isinstance(first, Conv2D):
         # A scale below 0 would make the largest value of a window the smallest.
         found.append(_scaling(first, scale, model.dtype))
@@ -225,6 +227,8 @@ def operations_of(model: BoundNetwork) -> tuple[Operation, ...]:
     statistics = network.unflatten_statistics(model.statistics)
     layers = zip(network.layers, model.predicting_layers, statistics, strict=True)
     for layer, arrays, pair in layers:
+        if isinstance(layer, Augmentation):
+            continue
         kind = next((kind for kind in _OF_KIND if isinstance(layer, kind)), None)
         if kind is None:
             raise TypeError(f"layers: a {type(layer).__name__} cannot be exported")

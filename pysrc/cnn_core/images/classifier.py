@@ -16,6 +16,7 @@ from cnn_core.estimators.described import keep
 from cnn_core.estimators.evaluation import EvalSet
 from cnn_core.estimators.parameters import network_with, partial_fit_is_there
 from cnn_core.estimators.task import Task
+from cnn_core.export.program import Program
 from cnn_core.images import presets
 from cnn_core.images.architectures import layers_of
 from cnn_core.images.documentation import documented
@@ -316,6 +317,23 @@ class ImageClassifier(BaseClassifier):
                 return before.input_scale
             return _BYTE_SCALE if dtype == _BYTES else 1.0
         return number("input_scale", self.input_scale)
+
+    def as_program(self) -> Program:
+        """Return the fitted model as the exports read it, `cnn_core.export.program.Program`.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit`.
+        ValueError
+            With `mirror_average`, which no export does.
+        """
+        if self.mirror_average:
+            raise ValueError(
+                "mirror_average: expected False for an export, which has one prediction of each "
+                "image, found True; call set_params(mirror_average=False) first"
+            )
+        return super().as_program()
 
     def _predicted(self, samples: Samples, keep: Keep | None) -> npt.NDArray[Any]:
         if not self.mirror_average:
