@@ -147,9 +147,9 @@ def test_channels_that_come_first_are_found_out():
             r"architecture: layer 1 \(Conv2D\): kernel: expected at most the height and width",
         ),
         (
-            {"architecture": [{"kind": "Conv2D", "chanels": 4}]},
+            {"architecture": [{"kind": "Conv2D", "channel": 4}]},
             ValueError,
-            r"layer 1 \(Conv2D\): expected settings among .*channels, .*, found 'chanels'",
+            r"layer 1 \(Conv2D\): expected settings among .*channels, .*, found 'channel'",
         ),
         (
             {"architecture": [{"kind": "Conv3D"}]},

@@ -14,9 +14,7 @@ import numpy.typing as npt
 from cnn_core.class_targets import Targets
 from cnn_core.containers import column_names
 from cnn_core.estimators import presets, sklearn_callbacks
-from cnn_core.estimators.compat import (
-    ConvergenceWarning,
-)
+from cnn_core.estimators.compat import ConvergenceWarning
 from cnn_core.estimators.evaluation import EvalSet, EvaluationSet, TrainingSet, each_set
 from cnn_core.estimators.fit_data import FitData, read_evaluation_set
 from cnn_core.estimators.fitted import FittedMLP
@@ -33,7 +31,7 @@ from cnn_core.estimators.parameters import (
     schedule_of,
 )
 from cnn_core.estimators.progress import FitProgress
-from cnn_core.estimators.samples import Table, as_samples, dtype_for, names_of, require_features
+from cnn_core.estimators.samples import as_samples, dtype_for, names_of, require_features
 from cnn_core.estimators.scoring import OWN, require_scoring, score_by
 from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.estimators.weights import as_weights, require_weight
@@ -257,14 +255,10 @@ class BaseMLP(FittedMLP):
         dtype: np.dtype[Any],
     ) -> EvaluationSet:
         """Return a set of `eval_set` with samples of this shape and these names, checked."""
-        name = type(self).__name__
-
-        def read_table(X: Any, place: str) -> Table:
-            table, _ = self._table_of(X, place, known=shape)
-            require_features(table.shape[1], names_of(X), math.prod(shape), names, name, place)
-            return table
-
-        return read_evaluation_set(values, place, read_table, task, known_from, dtype, name)
+        X, name = values[0], type(self).__name__
+        table, _ = self._table_of(X, f"{place}[0]", known=shape)
+        require_features(table.shape[1], names_of(X), math.prod(shape), names, name, f"{place}[0]")
+        return read_evaluation_set(values, place, table, task, known_from, dtype, name)
 
     def _take_over(self, read: FitData, *, sets: int, incremental: bool) -> None:
         """Become an estimator that knows its task and has a model, and whose curves can begin."""

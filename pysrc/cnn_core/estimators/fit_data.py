@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +45,7 @@ class FitData:
 def read_evaluation_set(
     values: tuple[Any, ...],
     place: str,
-    read_table: Callable[[Any, str], Table],
+    table: Table,
     task: Task,
     known_from: str,
     dtype: np.dtype[Any],
@@ -59,9 +58,8 @@ def read_evaluation_set(
     values : tuple (X, y) or (X, y, sample_weight)
     place : str
         What it is called.
-    read_table : callable
-        Returns samples, given with what they are called, as rows with the features of those that
-        are trained on.
+    table : (n, n_features) array or SparseRows
+        `X`, with the features of the samples that are trained on.
     task : Task
     known_from : str
         Where that is known from, for the errors.
@@ -75,7 +73,6 @@ def read_evaluation_set(
         For a set that cannot be evaluated.
     """
     X, y, *rest = values
-    table = read_table(X, f"{place}[0]")
     labels = task.read(y, len(table), estimator, f"{place}[1]", known_from=known_from)
     weights = as_weights(rest[0] if rest else None, len(table), dtype, f"{place}[2]")
     x = as_samples(table, dtype, estimator, f"{place}[0]", column_names(X))
