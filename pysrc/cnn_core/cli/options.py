@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cnn_core.cli import arguments
+from cnn_core.cli import arguments, image_options
 from cnn_core.cli.console import CommandError
 from cnn_core.network import HIDDEN_ACTIVATIONS, NORMALIZATIONS
 from cnn_core.optimizers import SOLVERS, WITH_DECAY
@@ -113,6 +113,7 @@ def add_network(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--batch-size", metavar="N", type=arguments.Whole(1), help="samples of one step"
     )
+    image_options.add_images(group)
 
 
 def add_training(group: argparse._ActionsContainer) -> None:
@@ -167,6 +168,7 @@ def check(args: argparse.Namespace) -> None:
     CommandError
         If an argument has no effect with the preset.
     """
+    image_options.check(args, DEFAULT_PRESET)
     if args.preset == NN_PRESET:
         _check_nn(args)
     elif args.weight_decay is not None and args.optimizer not in (None, *_WITH_DECAY):
@@ -195,18 +197,22 @@ def presets() -> str:
     from cnn_core.estimators.presets import PRESETS
 
     rows = [(name, _line_of(settings)) for name, settings in PRESETS.items()]
+    rows += [
+        (name, _line_of_images(settings)) for name, settings in image_options.presets().items()
+    ]
     rows.append((NN_PRESET, f"{NN_HIDDEN}, sigmoid; plain gradient descent, {NN_EPOCHS} epochs"))
-    lines = (f"  {name:<9} {line}" for name, line in rows)
-    return "\n".join(["  preset    hidden layers and training", *lines])
+    lines = (f"  {name:<11} {line}" for name, line in rows)
+    return "\n".join(["  preset      hidden layers and training", *lines])
 
 
 def _preset(text: str) -> str:
     """Return the name of a preset that was typed."""
     from cnn_core.estimators.presets import PRESETS
 
-    if text not in (*PRESETS, NN_PRESET):
+    known = (*PRESETS, *image_options.presets())
+    if text not in (*known, NN_PRESET):
         raise argparse.ArgumentTypeError(
-            f"expected {', '.join(PRESETS)} or {NN_PRESET}, found {text!r}"
+            f"expected {', '.join(known)} or {NN_PRESET}, found {text!r}"
         )
     return text
 
@@ -221,3 +227,15 @@ def _line_of(settings: dict[str, Any]) -> str:
         *([f"dropout {settings['dropout']:g}"] if settings.get("dropout") else []),
     ]
     return f"{', '.join(words)}; {settings['solver']}, {settings['max_iter']} epochs"
+
+
+def _line_of_images(settings: dict[str, Any]) -> str:
+    """Return a preset of networks for images in a line."""
+    from cnn_core.images.architectures import ARCHITECTURES
+
+    named = ARCHITECTURES[settings["architecture"]]
+    blocks = ["+".join(map(str, block)) for block in named.blocks]
+    return (
+        f"convolutions {'-'.join(blocks)} and {named.units}, dropout {settings['dropout']:g}; "
+        f"{settings['solver']}, {settings['max_iter']} epochs; for images"
+    )

@@ -1,4 +1,4 @@
-"""Plans: a network and the settings of its training, for `NN` and for `MLPClassifier`."""
+"""Plans: a network and the settings of its training, for each kind of estimator."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cnn_core.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from cnn_core.estimators import MLPClassifier
+    from cnn_core.images import ImageClassifier
 
 __all__ = ["ENDLESS", "Data", "Part", "Plan", "counted"]
 
@@ -49,12 +50,15 @@ class Data(NamedTuple):
         Factor by which the network multiplies its inputs.
     n_samples : int
         Samples to train on.
+    image_shape : tuple of int, optional
+        Height and width, and channels where there are several; None for other samples.
     """
 
     n_features: int
     n_classes: int
     input_scale: float
     n_samples: int
+    image_shape: tuple[int, ...] | None = None
 
     def epochs(self, usual: int) -> int:
         """Return the epochs for this number of samples, given those for 60,000."""
@@ -68,7 +72,7 @@ class Plan(ABC):
     Attributes
     ----------
     preset : str
-    face : NN or MLPClassifier
+    face : NN, MLPClassifier or ImageClassifier
         The untrained estimator.
     network : Network
         The description of its network.
@@ -86,7 +90,7 @@ class Plan(ABC):
     """
 
     preset: str
-    face: NN | MLPClassifier
+    face: NN | MLPClassifier | ImageClassifier
     network: Network
     epochs: int
     batch_size: int

@@ -18,6 +18,7 @@ from cnn_core.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from cnn_core.estimators import MLPClassifier
+    from cnn_core.images import ImageClassifier
 
 __all__ = ["ClassifierPlan"]
 
@@ -25,14 +26,11 @@ __all__ = ["ClassifierPlan"]
 class ClassifierPlan(Plan):
     """A preset of the library's classifier."""
 
-    face: MLPClassifier
+    face: MLPClassifier | ImageClassifier
 
     def __init__(self, args: argparse.Namespace, data: Data) -> None:
-        from cnn_core.estimators import MLPClassifier
-        from cnn_core.estimators.presets import settings_of
-
         self.preset = args.preset
-        usual = settings_of(args.preset)
+        usual = self._usual_settings(args)
         self.time_budget = args.time_budget
         self.patience = args.patience
         self.epochs = args.epochs or (
@@ -40,9 +38,9 @@ class ClassifierPlan(Plan):
         )
         self.batch_size = min(args.batch_size or usual["batch_size"], data.n_samples)
         self.learning_rate = args.learning_rate or _default_rate(usual, args.optimizer)
-        self.face = MLPClassifier.preset(
+        self.face = self._kind().preset(
             args.preset,
-            **_network_overrides(args),
+            **self._network_overrides(args, data),
             **_training_overrides(args),
             max_iter=self.epochs,
             batch_size=self.batch_size,
@@ -53,8 +51,30 @@ class ClassifierPlan(Plan):
             backend=args.backend,
             n_threads=args.threads,
         )
-        self.network = _network_of(self.face, data)
+        self.network = self._network_of(data)
         self.smoothing = self.face.label_smoothing
+
+    @staticmethod
+    def _usual_settings(args: argparse.Namespace) -> dict[str, Any]:
+        """Return the settings of the preset."""
+        from cnn_core.estimators.presets import settings_of
+
+        return settings_of(args.preset)
+
+    @staticmethod
+    def _kind() -> Any:
+        """Return the class of the estimator."""
+        from cnn_core.estimators import MLPClassifier
+
+        return MLPClassifier
+
+    def _network_overrides(self, args: argparse.Namespace, data: Data) -> dict[str, Any]:
+        """Return the settings of the network that were typed."""
+        return _network_overrides(args)
+
+    def _network_of(self, data: Data) -> Network:
+        """Return the network that the estimator is going to have."""
+        return _network_of(self.face, data)
 
     def fit(
         self,
@@ -92,10 +112,7 @@ class ClassifierPlan(Plan):
         face = self.face
         return {
             "preset": self.preset,
-            "hidden": self.hidden,
-            "activation": face.activation,
-            "dropout": face.dropout,
-            "normalization": face.normalization,
+            **self._network_settings(),
             "label_smoothing": self.smoothing,
             "optimizer": str(face.solver),
             "weight_decay": face.weight_decay,
@@ -107,6 +124,11 @@ class ClassifierPlan(Plan):
             "time_budget": self.time_budget,
             "patience": self.patience,
         }
+
+    def _network_settings(self) -> dict[str, Any]:
+        face: Any = self.face
+        names = ("activation", "dropout", "normalization")
+        return {"hidden": self.hidden, **{name: getattr(face, name) for name in names}}
 
 
 def _default_rate(usual: dict[str, Any], optimizer: str | None) -> float:
@@ -145,7 +167,7 @@ def _training_overrides(args: argparse.Namespace) -> dict[str, Any]:
     return overrides
 
 
-def _network_of(face: MLPClassifier, data: Data) -> Network:
+def _network_of(face: Any, data: Data) -> Network:
     from cnn_core.estimators.labels import Classification
     from cnn_core.estimators.parameters import network_of
 

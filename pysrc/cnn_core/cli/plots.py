@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_confusion", "plot_curves", "plot_gallery"]
+__all__ = ["as_it_is", "new_figure", "plot_confusion", "plot_curves", "plot_gallery"]
 
 Array = npt.NDArray[Any]
 
@@ -86,8 +86,8 @@ def plot_curves(
     rates = history.get("learning_rate", [])
     changing = len(set(rates)) > 1
     layout = "AB;CC" if changing else "AB"
-    with _figure(path, height=6.4 if changing else 4.6) as figure:
-        figure.suptitle(_as_it_is(title), fontsize=12)
+    with new_figure(path, height=6.4 if changing else 4.6) as figure:
+        figure.suptitle(as_it_is(title), fontsize=12)
         drawn = figure.subplot_mosaic(layout, height_ratios=[3, 1] if changing else [1])
         for place, quantity in (("A", "loss"), ("B", "accuracy")):
             axes = drawn[place]
@@ -148,12 +148,12 @@ def plot_confusion(path: Path, confusion: Array, class_names: tuple[str, ...], t
     """
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     count = len(class_names)
-    with _figure(path, height=9.2) as figure:
+    with new_figure(path, height=9.2) as figure:
         axes = figure.subplots()
         axes.grid(False)
         axes.spines[:].set_visible(False)
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set_title(_as_it_is(title), fontsize=12)
+        axes.set_title(as_it_is(title), fontsize=12)
         axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
         if count <= _LABELLED_CLASSES:
@@ -218,8 +218,8 @@ def plot_gallery(
     shown = images[: rows * columns]
     aspect = min(max(images.shape[1] / images.shape[2], 0.2), 3.0)
     cell = _WIDTH / columns * 0.9 * aspect + 0.4
-    with _figure(path, height=0.75 + rows * cell) as figure:
-        figure.suptitle(_as_it_is(title), fontsize=12)
+    with new_figure(path, height=0.75 + rows * cell) as figure:
+        figure.suptitle(as_it_is(title), fontsize=12)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid:
             axes.set_axis_off()
@@ -250,7 +250,7 @@ def _caption(axes: Axes, text: str, number: int, right: bool) -> None:
 
 
 @contextmanager
-def _figure(path: Path, height: float) -> Iterator[Figure]:
+def new_figure(path: Path, height: float) -> Iterator[Figure]:
     """Give a figure of full width, and write it when it is drawn."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -273,9 +273,9 @@ def _figure(path: Path, height: float) -> Iterator[Figure]:
 
 def _short(name: str, most: int) -> str:
     name = one_line(name)
-    return _as_it_is(name if len(name) <= most else f"{name[: most - 1]}…")
+    return as_it_is(name if len(name) <= most else f"{name[: most - 1]}…")
 
 
-def _as_it_is(text: str) -> str:
+def as_it_is(text: str) -> str:
     """Escape a text so that Matplotlib reads no formula in it."""
     return text.replace("$", r"\$")

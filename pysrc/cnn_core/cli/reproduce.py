@@ -65,6 +65,8 @@ def training_again(
                 f"{samples.n_features}; train again"
             )
         samples = replace(samples, scaling=scaling)
+    # The layers of a file stand in the record; the file itself may have changed, or be gone.
+    args.layers = settings.get("architecture") if args.network is not None else None
     training = Training(args, source, samples)
     now = json.loads(json.dumps(training.settings()))
     differing = [

@@ -55,7 +55,7 @@ MODEL = "model.safetensors"
 RECORD = "run.json"
 REPORT = "report.txt"
 PAGE = "report.html"
-PICTURES = ("curves.png", "confusion.png", "gallery.png")
+PICTURES = ("curves.png", "confusion.png", "gallery.png", "filters.png")
 # All files of a run folder.
 FILES = (MODEL, RECORD, HISTORY, REPORT, PAGE, *PICTURES)
 # Behind the name of a folder whose training has not come to its end.

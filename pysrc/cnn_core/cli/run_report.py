@@ -8,6 +8,7 @@ from typing import Any
 
 from cnn_core.cli import records, run_folder
 from cnn_core.cli.console import one_line, short_path
+from cnn_core.cli.filters import FILTERED_IMAGES, plot_filters, seen_by_filters
 from cnn_core.cli.plan import counted
 from cnn_core.cli.plots import plot_confusion, plot_curves, plot_gallery
 from cnn_core.cli.run_page import Tested, write_page
@@ -147,6 +148,14 @@ def _draw(training: Training, folder: Path) -> None:
             f"{wrong} wrong",
             rows=math.ceil(shown / GALLERY_COLUMNS),
             columns=GALLERY_COLUMNS,
+        )
+    seen = seen_by_filters(training.trained.model, training.parts.test.x[:FILTERED_IMAGES])
+    if seen is not None:
+        plot_filters(
+            folder / "filters.png",
+            seen,
+            f"{one_line(samples.name)}: the filters of the "
+            "first layer, and what they see in the first test images",
         )
 
 

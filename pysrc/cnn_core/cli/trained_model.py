@@ -1,4 +1,4 @@
-"""A trained network as the command line sees it, an `NN` or an `MLPClassifier`."""
+"""A trained network as the command line sees it: that of an `NN` or of a classifier."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from cnn_core import NN, backend_info, backends
 from cnn_core.arrays import as_samples
+from cnn_core.layers import Augmentation, AvgPool2D, Conv2D, GlobalAveragePool, MaxPool2D
 from cnn_core.model import Model
 from cnn_core.network import ByteArray, FloatArray, IndexArray, Network
 from cnn_core.sparse import Samples
@@ -26,14 +27,17 @@ class Trained:
     ----------
     model : Model
     n_classes : int
+    mirrored : (height, width, channels), optional
+        The shape of an image, whose predictions are averaged with those of its mirror image.
     """
 
     model: Model
     n_classes: int
+    mirrored: tuple[int, int, int] | None = None
 
     @classmethod
     def of(cls, owner: Any) -> Trained:
-        """Return the network of an `NN` or of a fitted `MLPClassifier`.
+        """Return the network of an `NN`, or of a fitted `MLPClassifier` or `ImageClassifier`.
 
         Raises
         ------
@@ -44,7 +48,8 @@ class Trained:
             return cls(owner.model, owner.output_neurons)
         if not hasattr(owner, "classes_"):
             raise TypeError(f"expected a network for classes, found {type(owner).__name__}")
-        return cls(owner.model_, len(owner.classes_))
+        mirrored = owner.image_shape_ if getattr(owner, "mirror_average", False) else None
+        return cls(owner.model_, len(owner.classes_), mirrored)
 
     @property
     def n_features(self) -> int:
@@ -64,6 +69,8 @@ class Trained:
         TypeError, ValueError
             For samples of another shape, and values that are not finite.
         """
+        if self.mirrored is not None:
+            return self._classes(self._averaged(self._samples(x)))
         return self.model.predict(self._samples(x), keep=self._classes)
 
     def outputs(self, x: FloatArray | ByteArray) -> FloatArray:
@@ -74,7 +81,10 @@ class Trained:
         TypeError, ValueError
             As `predict`.
         """
-        return self._each_class(self.model.predict(self._samples(x)))
+        samples = self._samples(x)
+        if self.mirrored is not None:
+            return self._each_class(self._averaged(samples))
+        return self._each_class(self.model.predict(samples))
 
     def measure(
         self, x: FloatArray | ByteArray, y: np.ndarray[Any, Any]
@@ -96,6 +106,10 @@ class Trained:
             As `predict`.
         """
         samples, n_outputs = self._samples(x), self.model.network.n_outputs
+        if self.mirrored is not None:
+            outputs = self._each_class(self._averaged(samples))
+            own = np.maximum(outputs[np.arange(len(y)), y].astype(np.float64), 1e-300)
+            return float(-np.log(own).mean()), self._classes(outputs)
         # For two classes, one output: the probability of the second one.
         values = y.astype(np.float64) if n_outputs == 1 else y
         targets, _ = as_targets(values, len(samples), n_outputs, self.model.dtype)
@@ -104,6 +118,17 @@ class Trained:
     def _classes(self, outputs: FloatArray) -> IndexArray:
         largest: IndexArray = self._each_class(outputs).argmax(axis=1)
         return largest
+
+    def _averaged(self, samples: Samples) -> FloatArray:
+        """Return the mean of the outputs for images and for their mirror images."""
+        assert self.mirrored is not None
+        assert isinstance(samples, np.ndarray)
+        outputs: FloatArray = self.model.predict(samples)
+        images = samples.reshape(len(samples), *self.mirrored)[:, :, ::-1]
+        mirrored: Any = np.ascontiguousarray(images).reshape(samples.shape)
+        outputs += self.model.predict(mirrored)
+        outputs /= 2
+        return outputs
 
     def _samples(self, x: FloatArray | ByteArray) -> Samples:
         return as_samples(x, self.n_features, self.model.dtype)
@@ -115,15 +140,32 @@ class Trained:
 
 
 def describe_network(network: Network) -> str:
-    """Return sizes, activation, normalization and dropout, as ``784-512-10, relu, dropout 0.3``."""
-    hidden = network.layers[:-1]
-    sizes = "-".join(str(size) for size in (network.n_inputs, *(x.fan_out for x in network.layers)))
+    """Return sizes, activation, normalization and dropout, as ``784-512-10, relu, dropout 0.3``.
+
+    A convolution to 16 channels with a kernel of 3 is ``16c3``, with a stride of 2 ``16c3s2``; a
+    pool of 2 is ``p2``, an average pool ``a2``, one over the whole image ``gap``.
+    """
+    layers: list[Any] = [x for x in network.layers if not isinstance(x, Augmentation)]
+    hidden = layers[:-1]
+    shape = getattr(layers[0], "input_shape", (network.n_inputs,))
+    sizes = "-".join(["x".join(map(str, shape)), *map(_size_of, layers)])
     words = [
-        *(layer.activation for layer in hidden),
+        *(layer.activation for layer in hidden if layer.activation != "identity"),
         *(f"{layer.normalization} normalization" for layer in hidden if layer.normalization),
         *(f"dropout {layer.dropout:g}" for layer in hidden if layer.dropout),
     ]
     return ", ".join([sizes, *dict.fromkeys(words)])
+
+
+def _size_of(layer: Any) -> str:
+    if isinstance(layer, Conv2D):
+        stride = "" if layer.stride == 1 else f"s{layer.stride}"
+        return f"{layer.channels}c{layer.kernel}{stride}"
+    if isinstance(layer, GlobalAveragePool):
+        return "gap"
+    if isinstance(layer, MaxPool2D | AvgPool2D):
+        return f"{'p' if isinstance(layer, MaxPool2D) else 'a'}{layer.size}"
+    return str(layer.fan_out)
 
 
 def what_computes(backend: str, n_threads: int | None) -> dict[str, Any]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from cnn_core.cli.console import note
+from cnn_core.cli.image_options import is_for_images
 from cnn_core.cli.options import NN_PRESET
 from cnn_core.cli.plan import Data, Part, Plan, counted
 from cnn_core.cli.plan_classifier import ClassifierPlan
+from cnn_core.cli.plan_images import ImagePlan
 from cnn_core.cli.plan_nn import NNPlan
 from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.report import Evaluation, evaluate
@@ -84,9 +87,15 @@ def plan_and_parts(args: argparse.Namespace, samples: Samples) -> tuple[Plan, Pa
         n_classes=len(samples.class_names),
         input_scale=samples.scaling.input_scale,
         n_samples=len(parts.train.y),
+        image_shape=samples.x_train.shape[1:] if samples.x_train.ndim > 2 else None,
     )
-    plan = (NNPlan if args.preset == NN_PRESET else ClassifierPlan)(args, data)
-    return plan, parts
+    return _plan_for(args)(args, data), parts
+
+
+def _plan_for(args: argparse.Namespace) -> Callable[[argparse.Namespace, Data], Plan]:
+    if args.preset == NN_PRESET:
+        return NNPlan
+    return ImagePlan if is_for_images(args) else ClassifierPlan
 
 
 @dataclass(eq=False)

@@ -9,7 +9,13 @@ from typing import Any
 
 from cnn_core.validation import shown
 
-_COMMON = {"mirror": True, "dtype": "float32", "solver": "adamw", "batch_size": 64}
+_COMMON = {
+    "mirror": True,
+    "dtype": "float32",
+    "solver": "adamw",
+    "batch_size": 64,
+    "schedule": "one_cycle",
+}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "image": {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core import Conv2D, Dense
+from cnn_core import Augmentation, Conv2D, Dense
 from cnn_core.cli.pages.contents import WeightPictures
 from cnn_core.cli.pages.pictures import diverging, image_grid
 from cnn_core.model import Model
@@ -38,7 +38,10 @@ def weight_pictures(
     names : tuple of str, optional
         Of the columns, for a table.
     """
-    layer, weights = model.network.layers[0], model.predicting_layers[0].weights
+    layers = zip(model.network.layers, model.predicting_layers, strict=True)
+    layer, (weights, *_) = next(
+        (layer, arrays) for layer, arrays in layers if not isinstance(layer, Augmentation)
+    )
     if isinstance(layer, Conv2D):
         return _units(weights.reshape(*layer.window, -1, layer.channels), "filters")
     if not isinstance(layer, Dense):

@@ -1,0 +1,121 @@
+"""The filters of a network's first convolution, and what they see in some images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.cli.plots import as_it_is, new_figure
+from cnn_core.layers import Augmentation, Conv2D
+from cnn_core.model import Model
+from cnn_core.network import Network
+
+__all__ = ["FILTERED_IMAGES", "FilterView", "plot_filters", "seen_by_filters"]
+
+Array = npt.NDArray[Any]
+
+FILTERED_IMAGES = 4
+# As many as can be told apart on a page.
+_MOST_FILTERS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class FilterView:
+    """Filters, images, and what the filters make of them.
+
+    Attributes
+    ----------
+    filters : (m, kernel, kernel) array
+        The mean over the channels of the image, where there are several.
+    images : (n, height, width) or (n, height, width, 3) array
+        From 0 to 1.
+    responses : (n, m, height, width) array
+        Of the convolution alone, before normalization and activation.
+    n_filters : int
+        How many the layer has; the strongest are shown.
+    """
+
+    filters: Array
+    images: Array
+    responses: Array
+    n_filters: int
+
+
+def seen_by_filters(model: Model, x: Array) -> FilterView | None:
+    """Return what the first layer sees in images; None if it is no convolution.
+
+    Parameters
+    ----------
+    model : Model
+    x : (n, n_features) array
+        The images as the network takes them.
+    """
+    layers = zip(model.network.layers, model.predicting_layers, strict=True)
+    layer, (weights, *_) = next(
+        (layer, arrays) for layer, arrays in layers if not isinstance(layer, Augmentation)
+    )
+    if not isinstance(layer, Conv2D):
+        return None
+    alone = replace(layer, activation="identity", normalization=None, dropout=0.0)
+    convolution = Model(
+        Network((alone,), input_scale=model.network.input_scale),
+        dtype=model.dtype,
+        backend=model.backend,
+        n_threads=1,
+    )
+    convolution.layers[0].weights[...] = weights
+    height, width, channels = layer.input_shape
+    responses = convolution.predict(np.ascontiguousarray(x)).reshape(len(x), *alone.output_shape)
+    strength = np.abs(weights).sum(axis=0)
+    chosen = np.sort(np.argsort(-strength, kind="stable")[:_MOST_FILTERS])
+    # Grouped channels have filters of some of them alone.
+    filters = weights.reshape(layer.kernel, layer.kernel, -1, layer.channels).mean(axis=2)
+    images = x.reshape(len(x), height, width, channels) * model.network.input_scale
+    return FilterView(
+        np.moveaxis(filters[..., chosen], -1, 0),
+        _shown(images),
+        np.moveaxis(responses[..., chosen], -1, 1),
+        layer.channels,
+    )
+
+
+def _shown(images: Array) -> Array:
+    """Return images from 0 to 1, of three channels in colour."""
+    least, largest = float(images.min()), float(images.max())
+    scaled: Array = (images - least) / max(largest - least, 1e-12)
+    return scaled if images.shape[3] == 3 else scaled.mean(axis=3)
+
+
+def plot_filters(path: Path, view: FilterView, title: str) -> None:
+    """Draw the filters in a row, and below it for each image what they make of it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        PNG to write, 1200 pixels wide.
+    view : FilterView
+    title : str
+    """
+    rows, columns = len(view.images) + 1, len(view.filters) + 1
+    with new_figure(path, height=0.9 + 0.62 * rows * max(1.0, 17 / columns) ** 0.5) as figure:
+        figure.suptitle(as_it_is(title), fontsize=12)
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes in grid.ravel():
+            axes.set_axis_off()
+        for number, one in enumerate(view.filters):
+            _draw(grid[0, number + 1], one)
+        for row, image in enumerate(view.images, start=1):
+            grid[row, 0].imshow(image, cmap="gray_r", vmin=0, vmax=1)
+            for number, response in enumerate(view.responses[row - 1]):
+                _draw(grid[row, number + 1], response)
+        some = "" if len(view.filters) == view.n_filters else f", the strongest of {view.n_filters}"
+        figure.supxlabel(f"first row: the weights{some}; blue: below 0, red: above 0", fontsize=9)
+
+
+def _draw(axes: Any, values: Array) -> None:
+    most = max(float(np.abs(values).max()), 1e-12)
+    axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)

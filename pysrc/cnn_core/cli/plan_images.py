@@ -1,0 +1,77 @@
+"""The plan of a network for images: `cnn_core.ImageClassifier`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from cnn_core.cli.console import CommandError
+from cnn_core.cli.image_options import layers_in
+from cnn_core.cli.plan import Data
+from cnn_core.cli.plan_classifier import ClassifierPlan
+from cnn_core.network import Network
+
+__all__ = ["ImagePlan"]
+
+# Data whose images may be mirrored: clothes, not digits.
+_MIRRORED = ("fashion-mnist",)
+
+
+class ImagePlan(ClassifierPlan):
+    """A preset for images, or layers of the user's own."""
+
+    @staticmethod
+    def _usual_settings(args: argparse.Namespace) -> dict[str, Any]:
+        from cnn_core.images.presets import settings_of
+
+        return settings_of(args.preset)
+
+    @staticmethod
+    def _kind() -> Any:
+        from cnn_core.images import ImageClassifier
+
+        return ImageClassifier
+
+    def _network_overrides(self, args: argparse.Namespace, data: Data) -> dict[str, Any]:
+        usual = self._usual_settings(args)
+        mirror = args.data in _MIRRORED if args.mirror is None else args.mirror
+        found: dict[str, Any] = {
+            "shift": args.shift,
+            "crop": args.crop,
+            "erase": args.erase,
+            "dropout": args.dropout,
+            "solver": args.optimizer,
+            "label_smoothing": args.label_smoothing,
+            "clip_norm": args.clip_norm,
+            "image_shape": data.image_shape,
+        }
+        overrides = {name: value for name, value in found.items() if value is not None}
+        overrides["mirror"] = mirror
+        overrides["mirror_average"] = mirror and usual.get("mirror_average", False)
+        if args.network is not None:
+            recorded = getattr(args, "layers", None)
+            overrides["architecture"] = recorded or layers_in(args.network)
+        if args.weight_decay is not None or args.optimizer not in (None, "adamw"):
+            overrides["weight_decay"] = args.weight_decay
+        return overrides
+
+    def _network_of(self, data: Data) -> Network:
+        from cnn_core.estimators.labels import Classification
+        from cnn_core.images.shapes import as_image_rows
+
+        face: Any = self.face
+        task = Classification.of_classes(np.arange(data.n_classes))
+        row = np.zeros((1, data.n_features), np.uint8)
+        try:
+            _, shape = as_image_rows(row, type(face).__name__, "data", face.image_shape, None)
+            network: Network = face._network_of(shape, row.dtype, task, None)
+        except (TypeError, ValueError) as error:
+            raise CommandError(f"preset {self.preset}: {error}") from error
+        return network
+
+    def _network_settings(self) -> dict[str, Any]:
+        face: Any = self.face
+        names = ("architecture", "mirror", "shift", "crop", "erase", "mirror_average", "dropout")
+        return {name: getattr(face, name) for name in names}
