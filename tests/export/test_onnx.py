@@ -12,9 +12,10 @@ import onnxruntime
 import pytest
 
 import small_tables as tables
-from cnn_core import NN, Adam, Dense, Embedding, EncodedDense, MaxPool2D, Model, Network, load
+from cnn_core import NN, Adam, Dense, Embedding, EncodedDense, MaxPool2D, Network, load
 from cnn_core.export import ExportError, onnx_feed
 from cnn_core.network import ACTIVATIONS, HIDDEN_ACTIVATIONS
+from exported import with_weights
 from image_networks import STACKS, image_network
 from small_estimators import NAMES, NUMBERS, X_NUMBERS, X, Y, classifier, regressor
 
@@ -27,16 +28,6 @@ def run(path: Path, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
     onnx.checker.check_model(str(path), full_check=True)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(None, feed)
-
-
-def trained(network: Network, dtype: Any = np.float32) -> Model:
-    """A model with weights, biases, gains and running averages all away from their defaults."""
-    model = Model(network, dtype=dtype).initialize("auto", np.random.RandomState(0))
-    model.parameters[...] += RNG.normal(size=model.parameters.size) * 0.2
-    if model.average is not None:
-        model.average[...] = model.parameters + 0.1
-    model.statistics[...] = RNG.random(model.statistics.size) + 0.5
-    return model
 
 
 def assert_alike(model: Any, path: Path, rows: Any = None) -> None:
@@ -53,7 +44,7 @@ def test_every_activation_and_normalization(
 ) -> None:
     layers = (Dense(5, 7, activation, 0.2, normalization), Dense(7, 3, "identity"))
     network = Network(layers, optimizer=Adam(), averaging=0.9, input_scale=-0.7)
-    model = trained(network, dtype)
+    model = with_weights(network, dtype)
     rows = (RNG.normal(size=(50, 5)) * 3).astype(dtype)
     tight = 1e-5 if dtype == np.float32 else 1e-12
     assert model.to_onnx(tmp_path / "m.onnx", rows).difference <= tight
@@ -63,20 +54,20 @@ def test_every_activation_and_normalization(
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_of_the_last_layer(tmp_path: Path, activation: Any) -> None:
-    model = trained(Network((Dense(5, 4, activation),)))
+    model = with_weights(Network((Dense(5, 4, activation),)))
     assert_alike(model, tmp_path / "m.onnx", 5 * RNG.normal(size=(60, 5)).astype(np.float32))
 
 
 @pytest.mark.parametrize("name", STACKS)
 def test_image_networks(tmp_path: Path, name: str) -> None:
-    assert_alike(trained(image_network(name)), tmp_path / "m.onnx")
+    assert_alike(with_weights(image_network(name)), tmp_path / "m.onnx")
 
 
 def test_a_pool_sees_scaled_pixels_also_where_the_scale_is_negative(tmp_path: Path) -> None:
     layers = (MaxPool2D((4, 4, 2), normalization="batch"), Dense(8, 3, "softmax"))
     network = Network(layers, "cross_entropy", input_scale=-1 / 255)
     pixels = RNG.integers(0, 256, (20, 32)).astype(np.uint8)
-    model = trained(network)
+    model = with_weights(network)
     assert_alike(model, tmp_path / "m.onnx", pixels)
     model.to_onnx(tmp_path / "m.onnx", pixels)
     (outputs,) = run(tmp_path / "m.onnx", {"X": pixels})
@@ -85,9 +76,9 @@ def test_a_pool_sees_scaled_pixels_also_where_the_scale_is_negative(tmp_path: Pa
 
 def test_layers_that_read_columns(tmp_path: Path) -> None:
     embedding = Embedding(4, (2, 0), (3, 5), (2, 4))
-    assert_alike(trained(Network((embedding, Dense(8, 3, "tanh")))), tmp_path / "m.onnx")
+    assert_alike(with_weights(Network((embedding, Dense(8, 3, "tanh")))), tmp_path / "m.onnx")
     encoded = EncodedDense(("number", "pieces", "codes"), (1, 8, 3), 6, "relu", 0.0, "batch")
-    assert_alike(trained(Network((encoded, Dense(6, 2, "sigmoid")))), tmp_path / "m.onnx")
+    assert_alike(with_weights(Network((encoded, Dense(6, 2, "sigmoid")))), tmp_path / "m.onnx")
 
 
 def test_nn_and_the_rule_that_cannot_be_exported(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from cnn_core.bound_network import BoundNetwork
 from cnn_core.export.operations import operations_of
 from cnn_core.export.program import Answer, Part, Program, Rows
 from cnn_core.export.selftest import TOLERANCE, Agreement, Reference, reference_of, tolerance_of
-from cnn_core.validation import require_known
+from cnn_core.validation import flag, require_known
 
 
 class Exportable(ABC):
@@ -60,7 +60,7 @@ class Exportable(ABC):
         X : array-like or table, optional
             Rows on which both are compared, at most the first 1,000; by default generated ones.
         tolerance : float
-            How much an output may differ, of the larger of 1 and the output itself.
+            How much an output may differ, of the larger of 1 and its largest value over all rows.
         input_dtype : {"float32", "float64", "uint8"}, optional
             Of the input. By default that of the model, and uint8 where `X` is of bytes. Of no
             meaning for tables.
@@ -94,6 +94,69 @@ class Exportable(ABC):
             reference,
             tolerance=tolerance_of(tolerance),
             input_dtype=input_dtype,
+        )
+
+    def to_c(
+        self,
+        path: str | os.PathLike[str],
+        X: Any = None,
+        *,
+        int8: bool = False,
+        name: str | None = None,
+        tolerance: float = TOLERANCE,
+        compiler: str | None = None,
+    ) -> Agreement:
+        """Write the model to a header of C99, once what it computes has been found to agree.
+
+        The header needs no library, allocates nothing and computes in float32: for
+        microcontrollers, and for whatever has a C compiler. It has ``NAME_predict``, for classes
+        ``NAME_probabilities`` and ``NAME_classes``, and ``NAME_WORK``, the floats of a work array
+        that the caller gives. Where there is a C compiler, the header has been compiled with
+        ``-Wall -Wextra -Werror`` and run; elsewhere NumPy has computed the same in float32.
+
+        Parameters
+        ----------
+        path : path-like
+        X : array-like, optional
+            Rows on which both are compared, at most the first 1,000; by default generated ones.
+        int8 : bool
+            Whether the weights are stored in 8 bits, with a scale for each unit: a quarter of the
+            flash. The agreement that is returned says what that costs; no tolerance is applied to
+            it.
+        name : str, optional
+            Before each name in the header; by default that of the file.
+        tolerance : float
+            As for `to_onnx`.
+        compiler : str, optional
+            The command of a C compiler; by default ``CC``, cc, gcc or clang, if it is there.
+
+        Returns
+        -------
+        cnn_core.export.Agreement
+            How well both agree, and the bytes of flash and RAM that it takes.
+
+        Raises
+        ------
+        cnn_core.export.ExportError
+            If they do not agree. It is a ``ValueError``; no file is written.
+        TypeError
+            For learners of tables.
+        TypeError, ValueError
+            For rows that `predict` refuses as well, and a `name` that C does not take.
+        OSError
+            If the file cannot be written, or there is no such compiler.
+        """
+        from cnn_core.export.c_header import write_c
+
+        program, reference = self._compared_on(X)
+        return write_c(
+            program,
+            path,
+            reference,
+            tolerance=tolerance_of(tolerance),
+            int8=flag("int8", int8),
+            name=name,
+            compiler=compiler,
         )
 
     def _compared_on(self, X: Any) -> tuple[Program, Reference]:

@@ -22,7 +22,7 @@ from cnn_core.validation import number, shown, whole
 
 Array = npt.NDArray[Any]
 
-# The greatest difference of a value, of the larger of 1 and the value itself.
+# The greatest difference of an output, of the larger of 1 and its largest value over all rows.
 TOLERANCE = 1e-5
 # Most rows of the user's that are compared: Python alone is slow.
 MOST_ROWS = 1000
@@ -44,7 +44,8 @@ class Agreement:
     rows : str
         Where these were from, in words.
     difference : float
-        The greatest difference of an output, of the larger of 1 and the output itself.
+        The greatest difference of an output, of the larger of 1 and its largest value over all
+        rows: sums of large terms are rounded by as much, also where little is left of them.
     same_labels : float or None
         Share of the rows with the same label; None if there are no classes.
     computed_by : str
@@ -162,11 +163,11 @@ def agreement(
     Raises
     ------
     ExportError
-        If a value differs by more than the tolerance, or a label where the values leave no doubt.
+        If a value differs by more than the tolerance, or a label where values leave no doubt.
     """
     expected = reference.values.astype(np.float64)
     found = np.asarray(values, np.float64).reshape(expected.shape)
-    differences = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
+    differences = np.abs(found - expected) / np.abs(expected).max(axis=0, initial=1.0)
     # NaN is no agreement.
     differences = np.where(np.isfinite(found), differences, np.inf)
     greatest = float(differences.max(initial=0.0))
