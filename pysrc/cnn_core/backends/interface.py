@@ -403,15 +403,16 @@ class Engine(Protocol):
         """Write the next step's direction into `out`, flat like the parameters; return the loss.
 
         For the exact rule this is the gradient of the loss over all of `x`, the term of
-        `Network.l2` included in both, with the dropout of the next step, not clipped. Running
-        averages stay as they are. The article's rule has no loss of which its direction would be
-        the gradient; its direction is written all the same.
+        `Network.l2` included in both, with dropout and augmentation of the next step, not clipped.
+        Running averages stay as they are. The article's rule has no loss of which its direction
+        would be the gradient; its direction is written all the same.
         """
 
     def predict(self, x: Samples, out: FloatArray) -> bool:
         """Write the outputs for `x` (n, n_inputs) into `out` (n, n_outputs).
 
-        There is no dropout, and batch normalization goes by its running averages.
+        There is no dropout and no augmentation, and batch normalization goes by its running
+        averages.
 
         Returns
         -------
