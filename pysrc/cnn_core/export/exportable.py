@@ -159,6 +159,41 @@ class Exportable(ABC):
             compiler=compiler,
         )
 
+    def to_python(
+        self, path: str | os.PathLike[str], X: Any = None, *, tolerance: float = TOLERANCE
+    ) -> Agreement:
+        """Write the model to a Python file that needs the standard library alone.
+
+        The file has ``predict(row)``, for classes ``predict_proba(row)`` and ``CLASSES``, for one
+        row at a time: a list of numbers; of a learner of tables a dict of columns, or a list of
+        values in the order of ``COLUMNS``. It runs on Python 3.8 and later, with PyPy faster.
+
+        Parameters
+        ----------
+        path : path-like
+        X : array-like or table, optional
+            Rows on which both are compared, at most the first 1,000; by default generated ones.
+        tolerance : float
+            As for `to_onnx`.
+
+        Returns
+        -------
+        cnn_core.export.Agreement
+
+        Raises
+        ------
+        cnn_core.export.ExportError
+            If they do not agree. It is a ``ValueError``; no file is written.
+        TypeError, ValueError
+            For rows that `predict` refuses as well.
+        OSError
+            If the file cannot be written.
+        """
+        from cnn_core.export.python_file import write_python
+
+        program, reference = self._compared_on(X)
+        return write_python(program, path, reference, tolerance=tolerance_of(tolerance))
+
     def _compared_on(self, X: Any) -> tuple[Program, Reference]:
         """Return the program, and what the model itself says of the rows to compare."""
         program = self.as_program()
