@@ -128,7 +128,7 @@ def _as_rows(rows: Rows) -> list[list[Any]]:
 
 
 def _date(value: np.datetime64) -> Any:
-    return None if np.isnat(value) else value.item().isoformat()
+    return None if np.isnat(value) else str(value)
 
 
 class PythonFile(Walk):
