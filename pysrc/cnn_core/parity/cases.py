@@ -17,6 +17,7 @@ from cnn_core.network import (
     NEEDED_ACTIVATION,
     NORMALIZATIONS,
     Activation,
+    Augmentation,
     AvgPool2D,
     Conv2D,
     Dense,
@@ -363,8 +364,9 @@ def training_cases(inputs: Inputs) -> Iterator[Case]:
         "tanh, softmax, Adam": Network(
             (Dense(20, 33, "tanh", dropout=0.2), Dense(33, 3, "softmax")), "cross_entropy", adam
         ),
-        "convolution, batch norm, Adam": Network(
+        "augmentation, convolution, batch norm, Adam": Network(
             (
+                Augmentation((5, 4, 1), mirror=True, shift=1, crop=2, erase=1),
                 Conv2D((5, 4, 1), 6, normalization="batch", activation="silu"),
                 AvgPool2D((5, 4, 6), normalization="batch", activation="tanh"),
                 Dense(24, 3, "softmax"),
