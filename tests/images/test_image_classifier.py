@@ -113,6 +113,8 @@ def test_other_values_than_those_of_the_fit_bring_a_warning():
         (lambda x: x[..., np.newaxis], ValueError, r"found the shape \(64, 8, 8, 1, 1\)"),
         (lambda x: x[0, :, 0, 0], ValueError, "Reshape your data"),
         (lambda x: x[:0], ValueError, "at least one sample"),
+        (lambda x: x[0], ValueError, r"found one of the shape \(8, 8, 1\); pass X\[numpy.newaxis"),
+        (lambda x: x[0, ..., 0], ValueError, r"found one of the shape \(8, 8\); pass X\[numpy"),
         (lambda x: x.astype(str).astype(object) + "?", ValueError, "expected"),
         (lambda x: np.full(x.shape, np.nan), ValueError, "takes no NaN"),
         (lambda x: np.ma.masked_array(x), TypeError, "masked array"),
@@ -323,3 +325,12 @@ def test_an_export_is_the_network_without_its_random_changes(tmp_path):
     assert classifier.to_onnx(tmp_path / "bars.onnx", x).n_rows == 64
     with pytest.raises(ValueError, match="mirror_average: expected False for an export"):
         classifier.set_params(mirror_average=True).to_onnx(tmp_path / "bars.onnx", x)
+
+
+def test_a_predictor_takes_rows_one_at_a_time():
+    x, y = bars()
+    classifier = fitted(x, y, max_iter=2)
+    second = classifier.predictor()(x[3].reshape(-1))[0, 0]
+    assert second == pytest.approx(classifier.predict_proba(x)[3, 1], rel=1e-5)
+    with pytest.raises(ValueError, match="mirror_average: expected False for a predictor"):
+        classifier.set_params(mirror_average=True).predictor()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.backends.interface import Predictor
 from cnn_core.estimators.base_classifier import BaseClassifier
 from cnn_core.estimators.compat import available_if, with_callbacks
 from cnn_core.estimators.described import keep
@@ -328,12 +329,30 @@ class ImageClassifier(BaseClassifier):
         ValueError
             With `mirror_average`, which no export does.
         """
+        self._require_single_predictions("an export")
+        return super().as_program()
+
+    def predictor(self, rows: int = 1) -> Predictor:
+        """Return a callable that predicts `rows` images at a time, given as flat rows.
+
+        See `MLPClassifier.predictor`.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit`.
+        TypeError, ValueError
+            If `rows` is no whole number of at least 1; with `mirror_average`.
+        """
+        self._require_single_predictions("a predictor")
+        return super().predictor(rows)
+
+    def _require_single_predictions(self, what: str) -> None:
         if self.mirror_average:
             raise ValueError(
-                "mirror_average: expected False for an export, which has one prediction of each "
+                f"mirror_average: expected False for {what}, which has one prediction of each "
                 "image, found True; call set_params(mirror_average=False) first"
             )
-        return super().as_program()
 
     def _predicted(self, samples: Samples, keep: Keep | None) -> npt.NDArray[Any]:
         if not self.mirror_average:

@@ -57,6 +57,11 @@ def as_image_rows(
             f"rows, found the shape {array.shape}"
         )
     require_some((len(array), math.prod(array.shape[1:])), estimator, name)
+    if known is not None and array.shape in (known, known[:2]) and array.size == math.prod(known):
+        raise ValueError(
+            f"{name}: expected images (n, {', '.join(map(str, known))}), found one of the shape "
+            f"{array.shape}; pass {name}[numpy.newaxis]"
+        )
     if array.ndim == 2:
         shape = known or _shape_of_rows(array.shape[1], estimator, name, wanted)
         return array, shape
