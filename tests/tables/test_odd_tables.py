@@ -43,7 +43,7 @@ def test_many_columns_of_numbers_share_the_bins_that_a_step_has_time_for() -> No
         for bins, columns in ((None, 4), (None, 2048), (7, 2048))
     )
     bins = [learner._ensemble.bags[0].view.bins for learner in (few, many, all_of_them)]
-    assert bins == [32, 4, 7]
+    assert bins == [16, 4, 7]
 
 
 def test_a_hundred_classes() -> None:

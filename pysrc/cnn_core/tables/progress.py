@@ -35,7 +35,7 @@ class MembersProgress(Callback):
         self._n_members, self._n_steps = n_members, n_steps
         self._stream, self._clock = stream, clock
         self._line: ProgressLine | None = None
-        # Of the networks that are being trained, and of those that are ready.
+        # Of the networks that are being trained, and those that the others were to take.
         self._steps: dict[int, int] = {}
         self._steps_done = self._done = 0
 
@@ -52,9 +52,10 @@ class MembersProgress(Callback):
 
     def on_train_end(self, state: TrainingState) -> None:
         """Count the network, and end the line with the last one."""
-        # The model may be back at its best epoch by now.
-        self._steps_done += self._steps.pop(id(state), 0)
+        # One that stops early has no more to take.
+        self._steps.pop(id(state), None)
         self._done += 1
+        self._steps_done = self._n_steps * self._done // self._n_members
         assert self._line is not None
         self._show(state)
         if self._done == self._n_members:

@@ -14,7 +14,10 @@ Quality: TypeAlias = Literal["fast", "balanced", "best"]
 LEAST_ROWS_FOR_FOLDS = 10
 # There are as many folds as networks in a bag, but no fewer and no more than these.
 FEWEST_FOLDS, MOST_FOLDS = 5, 10
-_LEAST_BATCH, _MOST_BATCH, _BATCHES = 32, 256, 40
+# Epochs that a network may go without improving, however few it is to take.
+LEAST_PATIENCE = 3
+# Rows of a step: a power of two near one of so many parts of a table, between these two.
+_LEAST_BATCH, _MOST_BATCH, _PARTS = 32, 128, 320
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,32 @@ class Preset:
     members: int = 5
 
 
-# Above so many rows a network takes more steps, in the proportion of the root of the rows.
+# Above so many rows steps and bins grow, in the proportion of the root of the rows, up to these.
 _ROWS_OF_USUAL_STEPS = 5000
-_MOST_STEPS = 8000
+_MOST_STEPS, _MOST_BINS = 12_000, 32
+# And above so many rows a bag has the fewest networks: each has learned from enough of them.
+_ROWS_OF_FEWEST_MEMBERS = 10_000
 # A step takes time for every bin of every number, so many numbers share these; below 2 are none.
 _MOST_BINS_OF_ALL = 8192
 # Of a network that learns from all rows, where nothing says when to stop.
 _STEPS_WITHOUT_FOLDS = 200
 
-_BALANCED = View(activation="relu", bins=32, steps=2000, averaging=0.995, dropout=0.0)
+_BALANCED = View(
+    activation="relu",
+    hidden=(96, 96),
+    bins=16,
+    learning_rate=0.006,
+    steps=4000,
+    patience=0.12,
+    averaging=0.995,
+    dropout=0.0,
+)
+_WIDE = replace(_BALANCED, hidden=(128, 128), learning_rate=0.004, steps=3000, patience=0.15)
 _PRESETS: dict[Quality, Preset] = {
-    "fast": Preset((replace(_BALANCED, activation="silu"),)),
+    "fast": Preset((replace(_BALANCED, hidden=(64, 64), learning_rate=0.008, steps=3000),)),
     "balanced": Preset((_BALANCED,), members=8),
     "best": Preset(
-        (
-            _BALANCED,
-            replace(_BALANCED, normalization="batch", dropout=0.1, averaging=0.0),
-            replace(_BALANCED, bins=0, hidden=(256, 256), learning_rate=0.002),
-        )
+        (_WIDE, replace(_WIDE, normalization="batch", dropout=0.1, averaging=0.0)), members=8
     ),
 }
 QUALITIES: tuple[Quality, ...] = tuple(_PRESETS)
@@ -68,27 +79,27 @@ def preset_of(quality: Quality, n_rows: int, n_numbers: int, *, classes: bool) -
         Whether classes are to be learned, rather than numbers.
     """
     preset = _PRESETS[quality]
-    if n_rows < LEAST_ROWS_FOR_FOLDS:
-        times = _STEPS_WITHOUT_FOLDS / _BALANCED.steps
-    else:
-        times = max(math.sqrt(n_rows / _ROWS_OF_USUAL_STEPS), 1.0)
-    most_bins = _MOST_BINS_OF_ALL // max(n_numbers, 1)
+    times = max(math.sqrt(n_rows / _ROWS_OF_USUAL_STEPS), 1.0)
+    most_bins = min(_MOST_BINS, _MOST_BINS_OF_ALL // max(n_numbers, 1))
     views = tuple(
         replace(
             view,
-            steps=min(round(view.steps * times), _MOST_STEPS),
-            bins=min(view.bins, most_bins) if most_bins > 1 else 0,
+            steps=(
+                _STEPS_WITHOUT_FOLDS
+                if n_rows < LEAST_ROWS_FOR_FOLDS
+                else min(round(view.steps * times), _MOST_STEPS)
+            ),
+            bins=min(round(view.bins * times), most_bins) if most_bins > 1 else 0,
         )
         for view in preset.views
     )
     if classes:
         views = tuple(replace(view, smoothing=0.05, zero_pieces=True) for view in views)
-    return replace(preset, views=views)
+    members = preset.members if n_rows <= _ROWS_OF_FEWEST_MEMBERS else FEWEST_FOLDS
+    return Preset(views, members)
 
 
 def batch_size_for(n_rows: int) -> int:
-    """Return the rows of a step: few for a small table, else a power of two near a fortieth."""
-    if n_rows <= _ROWS_OF_USUAL_STEPS:
-        return _LEAST_BATCH
-    size = 2.0 ** round(math.log2(n_rows / _BATCHES))
-    return int(min(size, _MOST_BATCH))
+    """Return the rows of a step: few for a small table, more for a large one."""
+    size = 2.0 ** round(math.log2(n_rows / _PARTS))
+    return int(min(max(size, _LEAST_BATCH), _MOST_BATCH))

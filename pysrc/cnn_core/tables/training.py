@@ -19,7 +19,7 @@ from cnn_core.tables.columns import Feature
 from cnn_core.tables.encoder import Encoder
 from cnn_core.tables.ensemble import Bag, Ensemble, network_of
 from cnn_core.tables.folds import Fold
-from cnn_core.tables.recipe import batch_size_for
+from cnn_core.tables.recipe import LEAST_PATIENCE, batch_size_for
 from cnn_core.tables.tasks import Predictions, TableTask
 from cnn_core.tables.views import View
 from cnn_core.training import Recipe
@@ -164,15 +164,20 @@ def _members(
 def _recipe(view: View, fold: Fold) -> Recipe:
     batch_size = batch_size_for(len(fold.train) + len(fold.held_out))
     steps_of_epoch = -(-len(fold.train) // batch_size)
+    epochs = -(-view.steps // steps_of_epoch)
     held_out = bool(len(fold.held_out))
+    patience = None
+    if held_out and view.patience:
+        patience = max(round(view.patience * epochs), LEAST_PATIENCE)
     return Recipe(
-        epochs=-(-view.steps // steps_of_epoch),
+        epochs=epochs,
         max_steps=view.steps,
         batch_size=batch_size,
         learning_rate=view.learning_rate,
         schedule=OneCycle(),
         monitor="validation_loss" if held_out else "loss",
         restore_best=held_out,
+        patience=patience,
     )
 
 

@@ -28,7 +28,10 @@ class View:
     learning_rate, weight_decay : float
         Of AdamW.
     steps : int
-        Of each network.
+        Of each network, at most.
+    patience : float
+        Above 0: a network takes no more steps once its loss on the rows held out has not improved
+        for this share of them.
     smoothing : float
         Share of a class's target that is spread over all classes, from 0 to below 1.
     averaging : float
@@ -45,6 +48,7 @@ class View:
     learning_rate: float = 0.004
     weight_decay: float = 0.01
     steps: int = 2000
+    patience: float = 0.0
     smoothing: float = 0.0
     averaging: float = 0.0
     zero_pieces: bool = False
@@ -63,6 +67,7 @@ class View:
         positive("learning_rate", self.learning_rate)
         at_least_0("weight_decay", self.weight_decay)
         whole("steps", self.steps, 1)
+        share("patience", self.patience)
         share("smoothing", self.smoothing)
         share("averaging", self.averaging)
         flag("zero_pieces", self.zero_pieces)
