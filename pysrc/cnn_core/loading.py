@@ -57,6 +57,12 @@ def load(
     # Errors of these arguments are not errors of the file.
     backends.threads_in_use(backends.get(backend), n_threads)
     tensors, metadata = read_tensors(path)
+    if "torch" in metadata:
+        raise ModelFileError(
+            path,
+            "expected a model that save has written, found weights for PyTorch, which "
+            "to_safetensors writes without what a model needs",
+        )
     kind = metadata.get("kind", "NN")
     if kind not in READERS:
         raise ModelFileError(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cnn_core.backends.interface import Predictor
 from cnn_core.containers import column_names
-from cnn_core.estimators import saving, summary
+from cnn_core.estimators import saving, sklearn_models, summary
 from cnn_core.estimators.compat import NotFittedError
 from cnn_core.estimators.described import DescribedMLP
 from cnn_core.estimators.parameters import name_of
@@ -27,6 +27,8 @@ from cnn_core.network import FloatArray
 from cnn_core.outputs import Keep
 from cnn_core.sparse import Samples, is_sparse
 from cnn_core.validation import whole
+
+Fitted = TypeVar("Fitted", bound="FittedMLP")
 
 
 class FittedMLP(DescribedMLP, Exportable):
@@ -232,6 +234,54 @@ class FittedMLP(DescribedMLP, Exportable):
         saving.write(path, self)
 
     # Exports
+
+    @classmethod
+    def from_sklearn(cls: type[Fitted], model: Any) -> Fitted:
+        """Return a fitted estimator that predicts what a fitted one of scikit-learn's does.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Fitted, of the same name as this class. Its parameters, weights and curves are taken
+            over; a further fit with `warm_start`, and `partial_fit`, go on from its weights.
+
+        Raises
+        ------
+        ImportError
+            If scikit-learn is not installed.
+        TypeError
+            For anything else.
+        NotFittedError
+            If it is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.neural_network import MLPRegressor as Theirs
+        >>> from cnn_core import MLPRegressor
+        >>> theirs = Theirs((4,), solver="lbfgs", random_state=0).fit([[0.0], [1.0]], [1.0, 3.0])
+        >>> ours = MLPRegressor.from_sklearn(theirs)
+        >>> bool(abs(ours.predict([[0.5]]) - theirs.predict([[0.5]])) < 1e-12)
+        True
+        """
+        return sklearn_models.estimator_of(cls, model)
+
+    def to_sklearn(self) -> Any:
+        """Return scikit-learn's MLP of the same name that predicts what this one does.
+
+        Running averages and `input_scale` are folded into its weights. Parameters that it does not
+        have are left out, and another solver becomes "adam".
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit`.
+        ImportError
+            If scikit-learn is not installed.
+        ValueError
+            For layers that it does not have, such as other activations.
+        """
+        self._require_fitted()
+        return sklearn_models.their_model_of(self)
 
     def as_program(self) -> Program:
         """Return the fitted model as the exports read it, `cnn_core.export.program.Program`.

@@ -31,7 +31,7 @@ from cnn_core.export.operations import (
     ScaleShift,
     Walk,
 )
-from cnn_core.export.program import Program
+from cnn_core.export.program import Program, as_answer
 from cnn_core.export.selftest import Agreement, Reference, agreement
 from cnn_core.files import atomic_write, checked_target
 from cnn_core.layers import ImageLayer
@@ -100,14 +100,6 @@ def write_c(
     )
     atomic_write(path, lambda stream: stream.write(text.encode()))
     return result
-
-
-def as_answer(program: Program, outputs: Array) -> Array:
-    """Return probabilities of classes, or outputs, for the outputs of a network."""
-    kind = program.answer.kind
-    if kind == "one":
-        return np.ones_like(outputs)
-    return np.hstack([1 - outputs, outputs]) if kind == "binary" else outputs
 
 
 def quantized(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:

@@ -194,6 +194,52 @@ class Exportable(ABC):
         program, reference = self._compared_on(X)
         return write_python(program, path, reference, tolerance=tolerance_of(tolerance))
 
+    def to_safetensors(
+        self, path: str | os.PathLike[str], X: Any = None, *, tolerance: float = TOLERANCE
+    ) -> Agreement:
+        """Write the weights as a state dict of PyTorch's, once they have been compared.
+
+        Two lines load it, with PyTorch and its reader of such files installed; the agreement that
+        is returned and the file's metadata ``"torch"`` have them::
+
+            net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), ...)
+            net.load_state_dict(safetensors.torch.load_file("model.safetensors"), strict=True)
+
+        Running averages and `input_scale` are folded into the weights. Networks for images take
+        these as PyTorch has them, (n, channels, height, width).
+
+        Parameters
+        ----------
+        path : path-like
+        X : array-like, optional
+            Rows on which both are compared, at most the first 1,000; by default generated ones.
+        tolerance : float
+            As for `to_onnx`.
+
+        Returns
+        -------
+        cnn_core.export.Agreement
+
+        Raises
+        ------
+        cnn_core.export.ExportError
+            If they do not agree. It is a ``ValueError``; no file is written.
+        TypeError
+            For learners of tables, and for layers that PyTorch has no module for.
+        ValueError
+            For rows that `predict` refuses as well.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        save : writes a file that `cnn_core.load` reads.
+        """
+        from cnn_core.export.state_dict import write_state_dict
+
+        program, reference = self._compared_on(X)
+        return write_state_dict(program, path, reference, tolerance=tolerance_of(tolerance))
+
     def _compared_on(self, X: Any) -> tuple[Program, Reference]:
         """Return the program, and what the model itself says of the rows to compare."""
         program = self.as_program()
