@@ -89,7 +89,7 @@ def test_what_the_other_side_does_not_have() -> None:
         with pytest.raises(ValueError, match=message):
             classifier(**settings).fit(X, Y).to_sklearn()
     with pytest.raises(ValueError, match="out_activation: expected the identity"):
-        regressor(out_activation="softplus").fit(X_NUMBERS, NUMBERS).to_sklearn()
+        regressor(out_activation="softplus").fit(X_NUMBERS, NUMBERS**2).to_sklearn()
     with pytest.raises(ValueError, match="not fitted"):
         classifier().to_sklearn()
     with pytest.raises(ValueError, match="not fitted"):

@@ -69,8 +69,9 @@ def estimator_of(kind: type[Estimator], theirs: Any) -> Estimator:
 def _their_class(kind: type[Any]) -> type[Any]:
     from sklearn import neural_network
 
-    is_classifier = kind._kind == "classifier"
-    return neural_network.MLPClassifier if is_classifier else neural_network.MLPRegressor
+    name = "MLPClassifier" if kind._kind == "classifier" else "MLPRegressor"
+    found: type[Any] = getattr(neural_network, name)
+    return found
 
 
 def _task_of(estimator: Any, theirs: Any) -> Any:
@@ -144,15 +145,11 @@ def _their_parameters(estimator: Any, kind: type[Any]) -> dict[str, Any]:
         parameters["loss"] = "poisson" if estimator.out_activation_ == "exp" else "squared_error"
     elif estimator._kind == "regressor":
         parameters.pop("loss", None)
-    last = estimator.out_activation_
-    if (
-        estimator._kind == "regressor"
-        and last != "identity"
-        and parameters.get("loss") != "poisson"
-    ):
+    last, poisson = estimator.out_activation_, parameters.get("loss") == "poisson"
+    if estimator._kind == "regressor" and last != "identity" and not poisson:
         raise ValueError(
-            "out_activation: expected the identity, or the exponential of loss='poisson', which are "
-            f"all that scikit-learn has, found {last!r}"
+            "out_activation: expected the identity, or the exponential of loss='poisson', which "
+            f"are all that scikit-learn has, found {last!r}"
         )
     return parameters
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from cnn_core._version import __version__
 from cnn_core.export.c_compiled import Budget, compiler_named, outputs_in_c
 from cnn_core.export.c_runtime import functions_for
+from cnn_core.export.c_text import OUTPUTS, PREDICT, PROBABILITIES_OF, c_text, numbers
 from cnn_core.export.evaluation import evaluated
 from cnn_core.export.operations import (
     Activate,
@@ -302,7 +303,7 @@ class CHeader(Walk):
         types = {"float32": "float", "int8": "int8_t", "int32": "int"}
         self._constants.append(
             f"static const {types[values.dtype.name]} {name}[{values.size}] = {{\n"
-            f"{_numbers(values.ravel())}\n}};\n"
+            f"{numbers(values.ravel())}\n}};\n"
         )
         self.n_bytes += values.nbytes
         return name
@@ -386,107 +387,19 @@ static inline float *NAME_scores(const float *x, float *work)
         if classes.dtype.kind in "biuf":
             numbers = ", ".join(f"{int(one)}LL" for one in classes)
             return f"static const long long NAME_classes[{len(classes)}] = {{{numbers}}};\n"
-        texts = ",\n    ".join(_c_text(str(one)) for one in classes)
+        texts = ",\n    ".join(c_text(str(one)) for one in classes)
         return f"static const char *const NAME_classes[{len(classes)}] = {{\n    {texts}\n}};\n"
 
     def _answers(self) -> list[str]:
         kind = self._program.answer.kind
         last = "\n    ".join(self._steps) or "(void)0;"
         if not self._program.answer.is_for_classes:
-            return [_OUTPUTS]
+            return [OUTPUTS]
         probabilities = {
             "one": "out[0] = y[0] * 0.0f + 1.0f;",
             "binary": "out[0] = 1.0f - y[0];\n    out[1] = y[0];",
         }.get(kind, f"for (i = 0; i < {self._n_scores}; i++)\n        out[i] = y[i];")
         return [
-            _PROBABILITIES.replace("LAST", last).replace("PROBABILITIES", probabilities),
-            _PREDICT[kind].replace("COUNT", str(self._n_scores)),
+            PROBABILITIES_OF.replace("LAST", last).replace("PROBABILITIES", probabilities),
+            PREDICT[kind].replace("COUNT", str(self._n_scores)),
         ]
-
-
-_OUTPUTS = """\
-/* Write the outputs for one sample, MACRO_OUTPUTS floats. */
-static inline void NAME_predict(const float *x, float *out, float *work)
-{
-    const float *y = NAME_scores(x, work);
-    int i;
-    for (i = 0; i < MACRO_OUTPUTS; i++)
-        out[i] = y[i];
-}
-"""
-_PROBABILITIES = """\
-/* Write the probability of each class, MACRO_OUTPUTS floats. */
-static inline void NAME_probabilities(const float *x, float *out, float *work)
-{
-    float *y = NAME_scores(x, work);
-    int i = 0;
-    (void)i;
-    LAST
-    PROBABILITIES
-}
-"""
-_LIKELIEST = """\
-/* Return the number of the likeliest class, as in NAME_classes. */
-static inline int NAME_predict(const float *x, float *work)
-{
-    const float *y = NAME_scores(x, work);
-    int i, best = 0;
-    for (i = 1; i < COUNT; i++)
-        best = y[i] > y[best] ? i : best;
-    return best;
-}
-"""
-_SECOND = """\
-/* Return 1 for the second class of NAME_classes, else 0. */
-static inline int NAME_predict(const float *x, float *work)
-{
-    return NAME_scores(x, work)[0] > 0.0f;
-}
-"""
-_ONE = """\
-/* Return 0: there is one class. */
-static inline int NAME_predict(const float *x, float *work)
-{
-    (void)x;
-    (void)work;
-    return 0;
-}
-"""
-_LABELS = """\
-/* Write 1 for each label that is likely, else 0: MACRO_OUTPUTS numbers. */
-static inline void NAME_predict(const float *x, int *labels, float *work)
-{
-    const float *y = NAME_scores(x, work);
-    int i;
-    for (i = 0; i < COUNT; i++)
-        labels[i] = y[i] > 0.0f;
-}
-"""
-_PREDICT = {"multiclass": _LIKELIEST, "binary": _SECOND, "one": _ONE, "multilabel": _LABELS}
-
-
-def _numbers(values: Array) -> str:
-    if values.dtype == _FLOAT:
-        texts = [_c_float(value) for value in values.tolist()]
-    else:
-        texts = [str(value) for value in values.tolist()]
-    lines = [", ".join(texts[start : start + 8]) for start in range(0, len(texts), 8)]
-    return ",\n".join(f"    {line}" for line in lines)
-
-
-def _c_float(value: float) -> str:
-    """Return a float32 in digits that give it back."""
-    text = f"{value:.9g}"
-    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
-
-
-def _c_text(text: str) -> str:
-    """Return a string literal, in UTF-8; digits behind an escape would belong to it."""
-    return '"' + "".join(_c_byte(byte) for byte in text.encode()) + '"'
-
-
-def _c_byte(byte: int) -> str:
-    character = chr(byte)
-    if character in '"\\?' or not 32 <= byte < 127:
-        return f"\\{byte:03o}"
-    return character
