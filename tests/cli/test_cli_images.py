@@ -153,3 +153,15 @@ def test_rows_that_are_no_square_image_are_refused(capsys, tmp_path):
     np.savez(tmp_path / "rows.npz", X=np.random.rand(40, 7), y=np.arange(40) % 2)
     message = refused(capsys, "train", "--data", tmp_path / "rows.npz", "--preset", "image")
     assert "preset image: data: expected images" in message
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_images_of_several_channels(tmp_path, rng, channels):
+    x = rng.integers(0, 256, (60, 6, 6, channels)).astype(np.uint8)
+    np.savez(tmp_path / "colour.npz", X=x, y=np.arange(60) % 3)
+    folder = tmp_path / "run"
+    arguments = ("--data", tmp_path / "colour.npz", "--preset", "image", "--epochs", 1)
+    assert f"images of 6 x 6 x {channels}" in succeed("train", *arguments, "--out", folder)
+    assert loaded(folder).image_shape_ == (6, 6, channels)
+    assert {"gallery.png", "filters.png"} <= {path.name for path in folder.iterdir()}
+    assert record_of(folder)["data"]["image_shape"] == [6, 6, channels]

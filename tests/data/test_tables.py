@@ -227,7 +227,7 @@ def test_samples_come_contiguous_in_the_machines_byte_order(tmp_path, array):
         ({"X": X, "y": Y, "y_test": Y}, "an array named X_test or x_test"),
         ({"X": X, "y": Y[:2]}, "expected 3 targets in y, one per sample, found 2"),
         ({"X": X[:, 0], "y": Y}, r"X of shape \(n, features\).*found shape \(3,\)"),
-        ({"X": X[:, :, None, None], "y": Y}, r"found shape \(3, 2, 1, 1\)"),
+        ({"X": X[:, :, None, None, None], "y": Y}, r"found shape \(3, 2, 1, 1, 1\)"),
         ({"X": np.array([["a"]]), "y": Y[:1]}, "expected numbers in X, found values of type <U1"),
         ({"X": X.astype(complex), "y": Y}, "found values of type complex128"),
         ({"X": X, "y": Y[:, None, None]}, r"y of shape \(n,\) or \(n, outputs\)"),

@@ -207,8 +207,9 @@ def plot_gallery(
     ----------
     path : pathlib.Path
         PNG to write, 1200 pixels wide.
-    images : numpy.ndarray, (n, height, width)
-        The first ``rows * columns`` of them are drawn.
+    images : numpy.ndarray, (n, height, width) or (n, height, width, channels)
+        Three channels are red, green and blue; of other numbers of them the mean is drawn. The
+        first ``rows * columns`` of them are drawn.
     y, predicted : numpy.ndarray, (n,)
         True and predicted classes, as positions in `class_names`.
     class_names : tuple of str
@@ -216,6 +217,9 @@ def plot_gallery(
     rows, columns : int
     """
     shown = images[: rows * columns]
+    largest = max(float(shown.max()), 1e-12)
+    if shown.ndim == 4:
+        shown = shown / largest if shown.shape[3] == 3 else shown.mean(axis=3)
     aspect = min(max(images.shape[1] / images.shape[2], 0.2), 3.0)
     cell = _WIDTH / columns * 0.9 * aspect + 0.4
     with new_figure(path, height=0.75 + rows * cell) as figure:
@@ -224,7 +228,7 @@ def plot_gallery(
         for axes in grid:
             axes.set_axis_off()
         for axes, image, truth, guess in zip(grid, shown, y, predicted, strict=False):
-            axes.imshow(image, cmap="gray_r", vmin=0, vmax=max(float(shown.max()), 1e-12))
+            axes.imshow(image, cmap="gray_r", vmin=0, vmax=largest)
             right = bool(truth == guess)
             lines = (class_names[guess], " " if right else f"({class_names[truth]})")
             for number, text in enumerate(lines, start=1):

@@ -27,7 +27,7 @@ def introduction(training: Training) -> str:
     """Return what is about to be done."""
     samples, parts, plan, args = training.samples, training.parts, training.plan, training.args
     shape = samples.image_shape
-    kind = f"images of {shape[0]} x {shape[1]}" if shape else f"rows of {samples.n_features}"
+    kind = f"images of {' x '.join(map(str, shape))}" if shape else f"rows of {samples.n_features}"
     counts = f"{len(parts.train.y):,} training"
     watching = "the test part after every epoch, for the curve: nothing is selected on it"
     if parts.measured == "validation":

@@ -77,10 +77,10 @@ class Scaling:
 
         Parameters
         ----------
-        x : numpy.ndarray, (n, features) or (n, height, width)
+        x : numpy.ndarray, (n, features) or images
         """
         dtype = x.dtype.name
-        if x.ndim == 3 or x.dtype == np.uint8:
+        if x.ndim > 2 or x.dtype == np.uint8:
             largest = max(abs(float(x.min())), abs(float(x.max())))
             return cls.divide_by(largest or 1.0, dtype)
         offset, scale = offset_and_scale(x.reshape(len(x), -1))
@@ -91,7 +91,7 @@ class Scaling:
 
         Parameters
         ----------
-        x : numpy.ndarray, (n, features) or (n, height, width)
+        x : numpy.ndarray, (n, features) or images
             Of as many features as those that the scaling was fixed on.
         dtype : numpy.float32 or numpy.float64
 
@@ -112,7 +112,7 @@ class Scaling:
 
         Parameters
         ----------
-        x : numpy.ndarray, (n, features) or (n, height, width)
+        x : numpy.ndarray, (n, features) or images
         names : sequence of str or None
             The names of the features.
         source : str or path-like

@@ -53,7 +53,7 @@ class Samples:
         Short name, fit for a folder's name.
     source : str
         Where the data were found.
-    x_train, x_test : numpy.ndarray, (n, features) or (n, height, width)
+    x_train, x_test : numpy.ndarray, (n, features) or images
     y_train, y_test : numpy.ndarray, (n,)
         Positions in `class_names`.
     class_names : tuple of str
@@ -81,8 +81,8 @@ class Samples:
     test_part: str
 
     @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """Height and width, if the samples are images."""
+    def image_shape(self) -> tuple[int, ...] | None:
+        """Height and width, and channels if there are several, if the samples are images."""
         return image_shape(self.x_train)
 
     @property
@@ -97,7 +97,7 @@ class TestPart:
 
     Attributes
     ----------
-    x : numpy.ndarray, (n, features) or (n, height, width)
+    x : numpy.ndarray, (n, features) or images
     y : numpy.ndarray, (n,)
         Positions in the class names of the run.
     description : str
@@ -111,9 +111,9 @@ class TestPart:
     description: str
 
 
-def image_shape(x: Array) -> tuple[int, int] | None:
-    """Return height and width if `x` holds images, (n, height, width)."""
-    return (int(x.shape[1]), int(x.shape[2])) if x.ndim == 3 else None
+def image_shape(x: Array) -> tuple[int, ...] | None:
+    """Return height and width, and channels of colour images, if `x` holds images."""
+    return tuple(map(int, x.shape[1:])) if x.ndim > 2 else None
 
 
 def read_samples(source: Source, report: Callable[[str], None] | None = None) -> Samples:

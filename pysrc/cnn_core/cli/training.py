@@ -87,7 +87,7 @@ def plan_and_parts(args: argparse.Namespace, samples: Samples) -> tuple[Plan, Pa
         n_classes=len(samples.class_names),
         input_scale=samples.scaling.input_scale,
         n_samples=len(parts.train.y),
-        image_shape=samples.x_train.shape[1:] if samples.x_train.ndim > 2 else None,
+        image_shape=samples.image_shape,
     )
     return _plan_for(args)(args, data), parts
 

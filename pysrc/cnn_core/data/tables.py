@@ -27,7 +27,7 @@ class Table:
 
     Attributes
     ----------
-    X : numpy.ndarray, shape (n, features) or (n, height, width)
+    X : numpy.ndarray, shape (n, features), (n, height, width) or (n, height, width, channels)
         Samples, C-contiguous, in the machine's byte order. Float64 from ``.csv``, otherwise of the
         type that was stored (booleans become uint8).
     y : numpy.ndarray or None, shape (n,) or (n, outputs)
@@ -226,10 +226,11 @@ def _table(
 def _checked_samples(file: Path, name: str, array: Array) -> Array:
     if array.dtype.kind not in "biuf":
         raise DataError(file, f"numbers in {name}", f"values of type {array.dtype}")
-    if array.ndim not in (2, 3) or array.size == 0:
+    if array.ndim not in (2, 3, 4) or array.size == 0:
         raise DataError(
             file,
-            f"{name} of shape (n, features) or (n, height, width) with none of them 0",
+            f"{name} of shape (n, features), (n, height, width) or (n, height, width, channels) "
+            "with none of them 0",
             f"shape {array.shape}",
         )
     _check_finite(file, name, array)

@@ -30,13 +30,18 @@ class SampleViewer:
 
 @dataclass(frozen=True, eq=False)
 class ImageSamples(SampleViewer):
-    """Images, (n, height, width) or (n, height, width, 3); grey ones are dark on white."""
+    """Images, (n, height, width) or (n, height, width, channels); grey ones are dark on white.
+
+    Of other channels than three the mean is shown.
+    """
 
     images: Array
 
     def show(self, numbers: IndexArray, most: int) -> Shown:
         """Return the first `most` of these samples as they are shown."""
         chosen = self.images[numbers[:most]]
+        if chosen.ndim == 4 and chosen.shape[3] != 3:
+            chosen = chosen.mean(axis=3)
         whole = self._largest
         pixels = as_bytes(chosen, whole, inverted=chosen.ndim == 3)
         return Shown(len(numbers), images=image_grid(pixels, _IMAGES_IN_A_ROW))
