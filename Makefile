@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test test-all bench bench-peers bench-accuracy bench-tables lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
+.PHONY: train test test-all docs notebooks bench bench-peers bench-accuracy bench-tables lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -26,6 +26,22 @@ test: $(VENV)/test-tools
 
 test-all: $(VENV)/test-tools
 	@export CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS"; $(call suite,$(BIN)/pytest)
+
+# The site, in build/docs/html, with an environment of its own. A warning is an error, and so is a link
+# that leads nowhere; the gallery's programs and the notebooks are run. ARGS=--fast runs none of them.
+DOCS := .venv-docs
+
+docs: $(DOCS)/installed
+	$(DOCS)/bin/python docs/site/make_site.py build/docs $(ARGS)
+
+# The notebooks alone, as tests.
+notebooks: $(DOCS)/installed
+	$(DOCS)/bin/pytest --nbmake --nbmake-timeout=120 -p no:cacheprovider docs/notebooks $(ARGS)
+
+$(DOCS)/installed: $(VENV)/headers $(SOURCES)
+	$(PYTHON) -m venv $(DOCS)
+	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(DOCS)/bin/pip install --quiet '.[app,docs]' -c .ci/constraints.txt
+	@touch $@
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/own.py $(ARGS)
@@ -276,6 +292,6 @@ $(TABLES)/installed: $(VENV)/headers bench/requirements-tables.txt $(NETS_ON_TAB
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-dev .venv-peers .venv-tables .venv-pure .venv-asan .venv-tsan .venv-emulated .venv-fuzz .venv-coverage .venv-mutants .venv-wheels build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-docs .venv-peers .venv-tables .venv-pure .venv-asan .venv-tsan .venv-emulated .venv-fuzz .venv-coverage .venv-mutants .venv-wheels build dist .pytest_cache .mypy_cache .ruff_cache
 	rm -rf pysrc/*.egg-info pysrc/cnn_core/_native/*/ pysrc/cnn_core/_native/*.so pysrc/cnn_core/_native/*.pyi
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from cnn_core import backends, callbacks, schedules
     from cnn_core.backends import backend_info
     from cnn_core.data import DataError, DataNotFoundError, load_fashion_mnist, read_idx
+    from cnn_core.displays import (
+        ConfusionDisplay,
+        HistoryDisplay,
+        PredictionDisplay,
+        WeightsDisplay,
+        plot_confusion,
+        plot_history,
+        plot_predictions,
+        plot_weights,
+    )
     from cnn_core.estimators import MLPClassifier, MLPRegressor
     from cnn_core.images import ImageClassifier
     from cnn_core.io.checkpoint import Checkpoint, CheckpointError
@@ -56,6 +66,7 @@ __all__ = [
     "AvgPool2D",
     "Checkpoint",
     "CheckpointError",
+    "ConfusionDisplay",
     "Conv2D",
     "DataError",
     "DataNotFoundError",
@@ -65,6 +76,7 @@ __all__ = [
     "EncodedDense",
     "EpochRecord",
     "GlobalAveragePool",
+    "HistoryDisplay",
     "Huber",
     "ImageClassifier",
     "LearningRates",
@@ -77,6 +89,7 @@ __all__ = [
     "Nadam",
     "Network",
     "Pinball",
+    "PredictionDisplay",
     "RMSprop",
     "Recipe",
     "Rprop",
@@ -84,6 +97,7 @@ __all__ = [
     "TabularClassifier",
     "TabularRegressor",
     "Validation",
+    "WeightsDisplay",
     "__version__",
     "backend_info",
     "backends",
@@ -92,6 +106,10 @@ __all__ = [
     "load",
     "load_fashion_mnist",
     "one_hot",
+    "plot_confusion",
+    "plot_history",
+    "plot_predictions",
+    "plot_weights",
     "read_idx",
     "schedules",
 ]
@@ -99,6 +117,14 @@ __all__ = [
 # Imported when they are asked for, so that nobody waits for what is not used: the command line's
 # help for NumPy, a program that predicts one row for scikit-learn.
 _NAMES = {
+    "ConfusionDisplay": "displays",
+    "HistoryDisplay": "displays",
+    "PredictionDisplay": "displays",
+    "WeightsDisplay": "displays",
+    "plot_confusion": "displays",
+    "plot_history": "displays",
+    "plot_predictions": "displays",
+    "plot_weights": "displays",
     "Adam": "optimizers",
     "Augmentation": "network",
     "AvgPool2D": "network",

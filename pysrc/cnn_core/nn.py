@@ -14,6 +14,7 @@ from cnn_core import backends
 from cnn_core.arrays import as_numbers, as_samples
 from cnn_core.backends.interface import Predictor
 from cnn_core.class_targets import ClassTargets, Targets
+from cnn_core.displays import Plots
 from cnn_core.model import Model
 from cnn_core.network import RULES, Dense, FloatArray, Network, Rule
 from cnn_core.nn_attributes import NNAttributes
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint
 
 
-class NN(NNAttributes):
+class NN(NNAttributes, Plots):
     """A neural network of one hidden layer: sigmoid units, squared error, gradient descent.
 
     Parameters

@@ -38,7 +38,7 @@ FLOORS = (
     ("io",),
     ("data", "training"),
     ("backends",),
-    ("initializers", "settings", "targets", "tolerances"),
+    ("displays", "initializers", "settings", "targets", "tolerances"),
     ("arrays", "network"),
     ("losses", "optimizers", "stack"),
     ("class_targets", "layers", "outputs", "sparse"),

@@ -149,7 +149,7 @@ intercepts_ : list of (fan_out,) arrays
     Biases of each layer, likewise.
 n_features_in_ : int
     Features of a sample.
-feature_names_in_ : (n_features_in_,) array of str
+feature_names_in_ : (n_features,) array of str
     Names of the features, if the samples had any.
 n_layers_ : int
     Layers, that of the inputs included.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cnn_core.backends.interface import Predictor
 from cnn_core.containers import column_names
+from cnn_core.displays import Plots
 from cnn_core.estimators import saving, sklearn_models, summary
 from cnn_core.estimators.compat import NotFittedError
 from cnn_core.estimators.described import DescribedMLP
@@ -31,7 +32,7 @@ from cnn_core.validation import whole
 Fitted = TypeVar("Fitted", bound="FittedMLP")
 
 
-class FittedMLP(DescribedMLP, Exportable):
+class FittedMLP(DescribedMLP, Exportable, Plots):
     """An estimator with a model, as far as it does not learn."""
 
     model_: Model
@@ -176,7 +177,7 @@ class FittedMLP(DescribedMLP, Exportable):
         """Return a callable that predicts `rows` samples at a time, with buffers allocated.
 
         It takes a C-contiguous array of the model's dtype or of bytes, (rows, n_features), or
-        (n_features,) for one row, and returns the outputs of the network, (rows, n_outputs_), which
+        (n_features,) for one row, and returns the outputs of the network, (rows, n_outputs), which
         its next call overwrites: for a classifier the probabilities of the classes, that of the
         second one alone if there are two. Nothing is converted, and that the values are finite is
         not checked. It is for one thread at a time, and for the model as it is now: after another

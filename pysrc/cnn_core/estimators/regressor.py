@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.displays import PredictionDisplay
 from cnn_core.estimators.base import BaseMLP
 from cnn_core.estimators.compat import RegressorMixin, available_if, with_callbacks
 from cnn_core.estimators.described import keep
@@ -83,6 +84,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """
 
     _kind = "regressor"
+    _of_predictions = PredictionDisplay
     _saved_as = "MLPRegressor"
     # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
     score = BaseMLP.score

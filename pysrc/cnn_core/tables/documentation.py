@@ -48,7 +48,7 @@ n_threads : int, optional
     "attributes": """
 n_features_in_ : int
     Columns of the table.
-feature_names_in_ : (n_features_in_,) array of str
+feature_names_in_ : (n_features,) array of str
     Their names, if they have any.
 oof_loss_ : float
     The log-loss, of a regressor the root of the mean squared error, of `oof_prediction_`.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core import Augmentation, Conv2D, Dense
+from cnn_core import Conv2D, Dense
 from cnn_core.cli.pages.contents import WeightPictures
 from cnn_core.cli.pages.pictures import diverging, image_grid
+from cnn_core.displays.weights import first_layer_images
 from cnn_core.model import Model
 
 __all__ = ["weight_pictures"]
@@ -38,28 +38,22 @@ def weight_pictures(
     names : tuple of str, optional
         Of the columns, for a table.
     """
-    layers = zip(model.network.layers, model.predicting_layers, strict=True)
-    layer, (weights, *_) = next(
-        (layer, arrays) for layer, arrays in layers if not isinstance(layer, Augmentation)
-    )
-    if isinstance(layer, Conv2D):
-        return _units(weights.reshape(*layer.window, -1, layer.channels), "filters")
-    if not isinstance(layer, Dense):
-        return None
-    if image_shape is not None and math.prod(image_shape) == layer.fan_in:
-        height, width, *channels = image_shape
-        return _units(weights.reshape(height, width, *(channels or [1]), -1), "units")
-    if names is not None and layer.fan_in <= _MOST_COLUMNS:
-        return _heat_map(weights, names)
+    images = None if image_shape is None else first_layer_images(model, image_shape)
+    if images is not None:
+        is_convolution = any(isinstance(layer, Conv2D) for layer in model.network.layers)
+        return _units(images, "filters" if is_convolution else "units")
+    layer = model.network.layers[0]
+    if names is not None and isinstance(layer, Dense) and layer.fan_in <= _MOST_COLUMNS:
+        return _heat_map(model.predicting_layers[0].weights, names)
     return None
 
 
 def _units(weights: Array, kind: str) -> WeightPictures:
-    """Return weights, (height, width, channels, units), as one image for each unit.
+    """Return weights, (units, height, width, channels), as one image for each unit.
 
     Three channels are red, green and blue, grey for 0; of other numbers of them the mean is shown.
     """
-    units = np.moveaxis(weights, -1, 0).astype(np.float64)
+    units = weights.astype(np.float64)
     strength = np.sqrt((units**2).sum(axis=(1, 2, 3)))
     chosen = units[np.argsort(-strength, kind="stable")[:_UNITS]]
     most = np.abs(chosen).max(axis=(1, 2, 3), keepdims=True)
