@@ -100,7 +100,8 @@ def test_layers_of_a_file(tmp_path, toml):
 
 
 def test_images_are_mirrored_if_asked_for(tmp_path):
-    succeed(*QUICK, "--preset", "image-best", "--mirror", "--out", tmp_path / "run")
+    arguments = ("--preset", "image", "--mirror", "--mirror-average")
+    succeed(*QUICK, *arguments, "--out", tmp_path / "run")
     classifier = loaded(tmp_path / "run")
     assert (classifier.mirror, classifier.mirror_average) == (True, True)
     # The command line averages as the estimator does.
@@ -108,7 +109,7 @@ def test_images_are_mirrored_if_asked_for(tmp_path):
     recorded = record_of(tmp_path / "run")["result"]
     assert evaluated == pytest.approx(recorded["test_accuracy"], abs=1e-4)
     digits = cnn_core.data.load_digits()
-    accuracy = classifier.score(digits.x_test.astype(np.float32) / 16 * 16, digits.y_test)
+    accuracy = classifier.score(digits.x_test, digits.y_test)
     assert accuracy == pytest.approx(recorded["test_accuracy"])
 
 
@@ -116,6 +117,7 @@ def test_images_are_mirrored_if_asked_for(tmp_path):
     ("arguments", "message"),
     [
         (("--mirror",), "--mirror has no effect on the preset fast; it belongs to image"),
+        (("--preset", "best", "--mirror-average"), "--mirror-average has no effect on the preset"),
         (("--preset", "nn", "--no-mirror"), "--no-mirror has no effect on the preset nn"),
         (("--preset", "best", "--network", "x.toml"), "--network has no effect on the preset best"),
         (("--preset", "image", "--hidden", 3), "--hidden has no effect on the preset image"),

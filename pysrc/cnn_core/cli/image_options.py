@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_PRESET", "add_images", "check", "is_for_images", "layers_in"
 
 # What trains the layers of a file.
 DEFAULT_PRESET = "image"
-_OWN = ("network", "mirror", "shift", "crop", "erase")
+_OWN = ("network", "mirror", "mirror_average", "shift", "crop", "erase")
 # Arguments of dense networks.
 _NOT_OF_IMAGES = ("hidden", "activation", "normalization")
 
@@ -40,6 +40,12 @@ def add_images(group: argparse._ActionsContainer) -> None:
         action=argparse.BooleanOptionalAction,
         help="show half of the images mirrored in training, left for right (default: for "
         "fashion-mnist alone)",
+    )
+    group.add_argument(
+        "--mirror-average",
+        action=argparse.BooleanOptionalAction,
+        help="predict the mean of what the network says of an image and of its mirror image "
+        "(default: the preset's, where images are mirrored in training)",
     )
     for name, text in (
         ("shift", "move each image by up to N pixels in training"),
@@ -74,7 +80,8 @@ def check(args: argparse.Namespace, default_preset: str) -> None:
         return
     for name in _OWN:
         if getattr(args, name) is not None:
-            typed = f"--no-{name}" if getattr(args, name) is False else f"--{name}"
+            option = name.replace("_", "-")
+            typed = f"--no-{option}" if getattr(args, name) is False else f"--{option}"
             raise CommandError(
                 f"{typed} has no effect on the preset {args.preset}; it belongs to "
                 f"{' and '.join(presets())}"

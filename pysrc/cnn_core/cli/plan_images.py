@@ -49,7 +49,10 @@ class ImagePlan(ClassifierPlan):
         }
         overrides = {name: value for name, value in found.items() if value is not None}
         overrides["mirror"] = mirror
-        overrides["mirror_average"] = mirror and usual.get("mirror_average", False)
+        averages = mirror and usual.get("mirror_average", False)
+        overrides["mirror_average"] = (
+            averages if args.mirror_average is None else args.mirror_average
+        )
         if args.network is not None:
             recorded = getattr(args, "layers", None)
             overrides["architecture"] = recorded or layers_in(args.network)
