@@ -151,6 +151,37 @@ def add_predict(commands: Subcommands) -> None:
     arguments.add_backend(parser)
 
 
+_EXPORT = """\
+Writes the model of a run folder for other programs, with the scaling of its samples and the names
+of its classes. Each file has predicted the run's own test part before it is written, and the
+agreement is printed; a file that would not give what the model itself gives is not written.
+"""
+
+
+def add_export(commands: Subcommands) -> None:
+    """Add ``export`` to the parser."""
+    parser = add_command(commands, "export", description=_EXPORT)
+    arguments.add_run(parser)
+    for option, kind in (
+        ("onnx", "an ONNX model (m.onnx), for onnxruntime and browsers"),
+        ("c", "a header of C99 (model.h), for microcontrollers"),
+        ("python", "a Python file of the standard library alone (model.py)"),
+        ("safetensors", "weights that PyTorch loads with two lines, which are printed"),
+    ):
+        parser.add_argument(f"--{option}", metavar="FILE", type=arguments.new_file, help=kind)
+    parser.add_argument(
+        "--int8", action="store_true", help="with --c: weights in 8 bits, a quarter of the flash"
+    )
+    parser.add_argument(
+        "--tolerance",
+        metavar="X",
+        type=arguments.positive,
+        help="how much an output may differ from the model's own (default: 1e-5)",
+    )
+    parser.add_argument("--json", action="store_true", help="the agreement as JSON, for programs")
+    arguments.add_backend(parser)
+
+
 _VERIFY = """\
 Trains again by the settings and on the data that a run folder records, and says whether the final
 weights are the same, bit for bit. Nothing is written.
@@ -339,6 +370,7 @@ ADD: dict[str, Callable[[Subcommands], None]] = {
     "evaluate": add_evaluate,
     "report": add_report,
     "predict": add_predict,
+    "export": add_export,
     "verify": add_verify,
     "article": add_article,
     "data": add_data,

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "evaluate the model of a run folder",
     "report": "write the page of a run folder again: report.html",
     "predict": "predict the classes of the samples of a file",
+    "export": "write the model of a run folder for other programs: ONNX, C, Python, PyTorch",
     "verify": "train a run again and say whether the bits are the same",
     "article": "repeat the published experiment on 5,000 images",
     "data": "find or fetch a data set, and show what is in it",

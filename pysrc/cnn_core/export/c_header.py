@@ -30,6 +30,7 @@ from cnn_core.export.operations import (
     Operation,
     Pool,
     ScaleShift,
+    Standardize,
     Walk,
 )
 from cnn_core.export.program import Program, as_answer
@@ -192,6 +193,16 @@ class CHeader(Walk):
         return operations, ()
 
     # The operations
+
+    def standardize(self, operation: Standardize, x: str) -> str:
+        """Add a standardization."""
+        offset, scale = (
+            self._constant("standard", values.astype(_FLOAT))
+            for values in (operation.offset, operation.scale)
+        )
+        return self._call(
+            "standardize", operation, f"{x}, {offset}, {scale}, OUT, {operation.n_outputs}"
+        )
 
     def encode(self, operation: Encode, x: str) -> str:
         """Add the features of columns."""

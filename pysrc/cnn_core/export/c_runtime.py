@@ -158,6 +158,15 @@ static inline void NAME_normalize(float *x, long pixels, const float *gain, cons
     }
 }
 """,
+    "standardize": """\
+static inline void NAME_standardize(const float *x, const float *offset, const float *scale,
+                                    float *y, long n)
+{
+    long i;
+    for (i = 0; i < n; i++)
+        y[i] = (x[i] - offset[i]) / scale[i];
+}
+""",
     "copy": """\
 static inline void NAME_copy(const float *x, float *y, long n)
 {

@@ -18,6 +18,7 @@ from cnn_core.export.operations import (
     Operation,
     Pool,
     ScaleShift,
+    Standardize,
     Walk,
 )
 from cnn_core.layers import EPSILON, EncodedDense
@@ -37,6 +38,11 @@ class Evaluation(Walk):
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
         self._kernels = backends.get("numpy").kernels(dtype)
+
+    def standardize(self, operation: Standardize, x: Array) -> Array:
+        """Return the standardized values."""
+        found: Array = ((x - operation.offset) / operation.scale).astype(self._dtype)
+        return found
 
     def encode(self, operation: Encode, x: Array) -> Array:
         """Return the features of columns."""

@@ -24,6 +24,7 @@ from cnn_core.export.onnx_graph import (
     dtype_of,
 )
 from cnn_core.export.onnx_table import add_table, column_inputs
+from cnn_core.export.operations import Standardize
 from cnn_core.export.program import Program, Rows
 from cnn_core.export.selftest import Agreement, Reference, agreement
 from cnn_core.files import atomic_write, checked_target
@@ -94,8 +95,7 @@ def onnx_model(program: Program, input_dtype: str | None = None) -> Any:
         ]
         values, element = add_table(graph, program, [one.name for one in inputs])
     else:
-        dtype = dtype_of(program)
-        kind = ELEMENT[input_dtype or dtype.name]
+        kind = ELEMENT[input_dtype or input_dtype_of(program)]
         inputs = [helper.make_tensor_value_info("X", kind, ["n", program.n_inputs])]
         values, element = add_network(graph, program, "X", kind)
     dtype = np.dtype(np.float64 if element == DOUBLE else np.float32)
@@ -126,9 +126,15 @@ def add_network(graph: Graph, program: Program, rows: str, element: int) -> tupl
     """Add the one network of a program; return its outputs and the kind of their elements."""
     dtype = dtype_of(program)
     own = ELEMENT[dtype.name]
-    value = rows if element == own else graph.cast(rows, own)
+    as_they_are = element == own or isinstance(program.network[0], Standardize)
+    value = rows if as_they_are else graph.cast(rows, own)
     nodes = NetworkNodes(graph, dtype)
     return nodes.flat(nodes.through(program.network, Flow(value))), own
+
+
+def input_dtype_of(program: Program) -> str:
+    """Return the dtype of the input where none is asked for: what is standardized needs float64."""
+    return "float64" if isinstance(program.network[0], Standardize) else dtype_of(program).name
 
 
 def output_names(program: Program) -> list[str]:
@@ -155,7 +161,7 @@ def _outputs(program: Program, names: list[str], element: int) -> list[Any]:
 def onnx_inputs(program: Program, rows: Rows, input_dtype: str | None = None) -> dict[str, Array]:
     """Return rows as onnxruntime is given them, by the names of the inputs."""
     if not isinstance(rows, list):
-        return {"X": rows.astype(input_dtype or dtype_of(program), copy=False)}
+        return {"X": rows.astype(input_dtype or input_dtype_of(program), copy=False)}
     feed = {}
     for (name, element), column in zip(column_inputs(program), rows, strict=True):
         values: Array = column.astype(np.int64) if element == INT64 else column

@@ -21,6 +21,7 @@ from cnn_core.export.operations import (
     Normalize,
     Pool,
     ScaleShift,
+    Standardize,
     Walk,
 )
 from cnn_core.export.program import Answer, Program
@@ -96,6 +97,13 @@ class NetworkNodes(Walk):
             return x.name
         images = self._graph.node("Reshape", x.name, self._graph.constant([-1, *shape], np.int64))
         return self._graph.node("Transpose", images, perm=[0, 3, 1, 2])
+
+    def standardize(self, operation: Standardize, x: Flow) -> Flow:
+        """Add a standardization in float64."""
+        graph = self._graph
+        offset, scale = (graph.constant(v, np.float64) for v in (operation.offset, operation.scale))
+        moved = graph.node("Sub", graph.cast(x.name, DOUBLE), offset)
+        return Flow(graph.cast(graph.node("Div", moved, scale), ELEMENT[self._dtype.name]))
 
     def encode(self, operation: Encode, x: Flow) -> Flow:
         """Add the features of columns."""

@@ -55,6 +55,20 @@ class Operation(ABC):
 
 
 @dataclass(frozen=True, eq=False)
+class Standardize(Operation):
+    """``(x - offset) / scale``, in float64 where the format has it; the first operation.
+
+    Attributes
+    ----------
+    offset, scale : (n_outputs,) float64 arrays
+    """
+
+    name = "standardize"
+    offset: Array
+    scale: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Encode(Operation):
     """The features of encoded columns; see `cnn_core.EncodedDense`."""
 
@@ -163,6 +177,10 @@ class Walk(ABC):
         for operation in operations:
             value = getattr(self, operation.name)(operation, value)
         return value
+
+    @abstractmethod
+    def standardize(self, operation: Standardize, x: Any) -> Any:
+        """Handle a `Standardize`."""
 
     @abstractmethod
     def encode(self, operation: Encode, x: Any) -> Any:

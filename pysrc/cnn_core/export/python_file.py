@@ -24,6 +24,7 @@ from cnn_core.export.operations import (
     Normalize,
     Pool,
     ScaleShift,
+    Standardize,
     Walk,
 )
 from cnn_core.export.program import Column, NumberInput, Part, Program, Rows, n_samples
@@ -141,6 +142,12 @@ class PythonFile(Walk):
         self._used: set[str] = set()
 
     # The operations
+
+    def standardize(self, operation: Standardize, x: str) -> str:
+        """Add a standardization."""
+        return self._step(
+            "standardize", x, self._vector(operation.offset), self._vector(operation.scale)
+        )
 
     def encode(self, operation: Encode, x: str) -> str:
         """Add the features of columns."""

@@ -20,6 +20,11 @@ def dense(x, weights, bias):
     \"\"\"Return x @ weights + bias; the weights are a row for each unit.\"\"\"
     return [sum(map(mul, x, row), start) for row, start in zip(weights, bias)]
 """,
+    "standardize": """\
+def standardize(x, offset, scale):
+    \"\"\"Return (x - offset) / scale.\"\"\"
+    return [(value - o) / s for value, o, s in zip(x, offset, scale)]
+""",
     "windows": """\
 def windows(size):
     \"\"\"Yield the pixels under each window, as (place in the window, number of the pixel).\"\"\"

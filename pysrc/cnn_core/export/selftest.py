@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.export.operations import Embed, Encode
+from cnn_core.export.operations import Embed, Encode, Standardize
 from cnn_core.export.program import (
     Answer,
     Program,
@@ -237,6 +237,9 @@ def generated_rows(program: Program, n: int = N_GENERATED, seed: int = 0) -> Row
     if program.columns:
         return _generated_columns(program, random, n)
     first = program.network[0]
+    if isinstance(first, Standardize):
+        around: Array = random.normal(size=(n, program.n_inputs))
+        return around * first.scale + first.offset
     if isinstance(first, Encode | Embed):
         return _generated_codes(first, program, random, n)
     scale = abs(program.input_scale)

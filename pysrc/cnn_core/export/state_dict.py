@@ -30,6 +30,7 @@ from cnn_core.export.operations import (
     Normalize,
     Pool,
     ScaleShift,
+    Standardize,
     Walk,
 )
 from cnn_core.export.program import Program, as_answer
@@ -122,6 +123,7 @@ class Modules(Walk):
 
     def __init__(self) -> None:
         self.image: ImageShape | None = None
+        self._standard: Standardize | None = None
         self._modules: list[tuple[str, dict[str, Array], Callable[[Array], Array]]] = []
 
     def _add(self, text: str, compute: Callable[[Array], Array], **tensors: Array | None) -> None:
@@ -152,6 +154,10 @@ class Modules(Walk):
 
     # The operations
 
+    def standardize(self, operation: Standardize, x: None) -> None:
+        """Remember it for the weights of the next layer."""
+        self._standard = operation
+
     def encode(self, operation: Encode, x: Any) -> Any:
         """Refuse: PyTorch has no such module."""
         raise TypeError("safetensors: a layer on encoded columns has no module in PyTorch")
@@ -163,6 +169,9 @@ class Modules(Walk):
     def affine(self, operation: Affine, x: ImageShape | None) -> None:
         """Add a Linear."""
         weights, bias = operation.weights, operation.bias
+        if self._standard is not None:
+            weights, bias = _folded(self._standard, weights, bias)
+            self._standard = None
         if x is not None:
             # Behind images the values of a channel lie side by side there.
             weights = weights.reshape(*x, -1).transpose(2, 0, 1, 3).reshape(weights.shape)
@@ -278,6 +287,8 @@ class Modules(Walk):
         TypeError
             For such images.
         """
+        if self._standard is not None:
+            raise TypeError("safetensors: pixels that are standardized have no module in PyTorch")
         if x is None and self._modules:
             raise TypeError(
                 "safetensors: a layer for images above a dense one has its values in another order "
@@ -285,6 +296,15 @@ class Modules(Walk):
             )
         if x is None:
             self.image = shape
+
+
+def _folded(
+    standard: Standardize, weights: Array, bias: Array | None
+) -> tuple[Array, Array | None]:
+    """Return weights and bias of a dense layer that standardize as well."""
+    own = weights.astype(np.float64) / standard.scale[:, np.newaxis]
+    moved = -(standard.offset @ own) + (0 if bias is None else bias)
+    return own.astype(weights.dtype), moved.astype(weights.dtype)
 
 
 def _windows(layer: ImageLayer, values: Array) -> Array:

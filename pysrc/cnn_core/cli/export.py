@@ -1,0 +1,127 @@
+"""``cnn-core export``: the model of a run folder for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.cli.console import CommandError, error_text, note, show
+from cnn_core.cli.run_folder import Run, read_run
+from cnn_core.cli.sources import read_test_part
+from cnn_core.cli.trained_model import describe_network
+from cnn_core.export import Agreement, Exportable
+from cnn_core.export.exportable import program_of
+from cnn_core.export.operations import Standardize
+from cnn_core.export.program import Answer, AnswerKind, Program, Rows
+
+__all__ = ["FORMATS", "RunModel", "run"]
+
+# The formats, by their options, and what writes them.
+FORMATS: dict[str, Callable[..., Agreement]] = {
+    "onnx": Exportable.to_onnx,
+    "c": Exportable.to_c,
+    "python": Exportable.to_python,
+    "safetensors": Exportable.to_safetensors,
+}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry the command out; the exit code is 0."""
+    wanted: dict[str, Path] = {
+        name: path for name in FORMATS if (path := getattr(args, name)) is not None
+    }
+    if not wanted:
+        options = ", ".join(f"--{name}" for name in FORMATS)
+        raise CommandError(f"expected a file to write, by one of {options}, found none")
+    if args.int8 and "c" not in wanted:
+        raise CommandError("--int8 belongs to --c")
+    model, rows = _model_and_rows(read_run(args.folder, args.backend))
+    results: dict[str, Any] = {}
+    for name, path in wanted.items():
+        settings: dict[str, Any] = {} if args.tolerance is None else {"tolerance": args.tolerance}
+        if name == "c":
+            settings["int8"] = args.int8
+        result = FORMATS[name](model, path, rows, **settings)
+        results[name] = {"path": str(path), **result.to_json()}
+        if not args.json:
+            show(f"{path}\n  " + str(result).replace("\n", "\n  "))
+    if args.json:
+        show(json.dumps(results, allow_nan=False, indent=2))
+    return 0
+
+
+def _model_and_rows(trained: Run) -> tuple[Exportable, Any]:
+    """Return the model of a run, and rows of its own test part; None where they are gone."""
+    model = RunModel(trained)
+    try:
+        part = read_test_part(
+            trained.source,
+            trained.class_names,
+            trained.columns,
+            trained.hashes,
+            note,
+            asked_for=False,
+        )
+    except (ValueError, OSError) as error:
+        reason = error_text(error)
+        note(f"compared on generated rows, since those of the run cannot be read: {reason}")
+        return model, None
+    return model, part.x
+
+
+class RunModel(Exportable):
+    """The model of a run, with the scaling and the names of the classes that the run records.
+
+    Parameters
+    ----------
+    trained : Run
+    """
+
+    def __init__(self, trained: Run) -> None:
+        self._run = trained
+
+    def as_program(self) -> Program:
+        """Return the program, from samples as they were read to the names of classes.
+
+        Raises
+        ------
+        CommandError
+            If predictions are averages over mirrored images, which no format does.
+        """
+        owner, scaling = self._run.trained, self._run.scaling
+        if owner.mirrored is not None:
+            raise CommandError(
+                "expected one prediction of each image, found a run whose predictions are averages "
+                "with those of its mirror image; train one with --no-mirror"
+            )
+        network = owner.model.network
+        kinds: dict[int, AnswerKind] = {1: "one", 2: "binary"}
+        kind = kinds[owner.n_classes] if network.n_outputs == 1 else "multiclass"
+        names = np.array(self._run.class_names, np.str_)
+        program = program_of(owner.model, describe_network(network), Answer(kind, names))
+        if scaling.in_network:
+            return program
+        shape = (program.n_inputs,)
+        standardize = Standardize(
+            program.n_inputs,
+            np.broadcast_to(scaling.offset, shape).copy(),
+            np.broadcast_to(scaling.scale, shape).copy(),
+        )
+        part = program.parts[0]
+        return replace(program, parts=(replace(part, networks=((standardize, *program.network),)),))
+
+    def _rows_to_export(self, X: Any) -> Rows:
+        rows: npt.NDArray[Any] = X.reshape(len(X), -1)
+        return rows if rows.dtype == np.uint8 else rows.astype(np.float64)
+
+    def _values_of_rows(self, rows: Rows) -> npt.NDArray[Any]:
+        assert isinstance(rows, np.ndarray)
+        own = self._run.trained
+        return own.outputs(self._run.scaling.apply(rows, own.model.dtype))
