@@ -57,7 +57,7 @@ def as_image_rows(
             f"rows, found the shape {array.shape}"
         )
     require_some((len(array), math.prod(array.shape[1:])), estimator, name)
-    if known is not None and array.shape in (known, known[:2]) and array.size == math.prod(known):
+    if known is not None and _is_one_image(array.shape, known):
         raise ValueError(
             f"{name}: expected images (n, {', '.join(map(str, known))}), found one of the shape "
             f"{array.shape}; pass {name}[numpy.newaxis]"
@@ -72,6 +72,12 @@ def as_image_rows(
             f"with, found {shape}"
         )
     return array.reshape(len(array), -1), shape
+
+
+def _is_one_image(found: tuple[int, ...], known: ImageShape) -> bool:
+    """Tell an image of a known shape by itself; a row of its values is none."""
+    size = math.prod(known)
+    return found in (known, known[:2]) and math.prod(found) == size and found[1:] != (size,)
 
 
 def _shape_of_images(found: tuple[int, ...], name: str, wanted: Any) -> ImageShape:
