@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
 
@@ -12,6 +13,7 @@ from sklearn.base import clone
 import cnn_core
 from cnn_core import Checkpoint, Conv2D, Dense, ImageClassifier, MaxPool2D, Stack
 from cnn_core.callbacks import Callback
+from cnn_core.io.container import read_tensors, write_tensors
 
 QUICK = {"batch_size": 16, "max_iter": 6, "random_state": 0}
 
@@ -334,3 +336,16 @@ def test_a_predictor_takes_rows_one_at_a_time():
     assert second == pytest.approx(classifier.predict_proba(x)[3, 1], rel=1e-5)
     with pytest.raises(ValueError, match="mirror_average: expected False for a predictor"):
         classifier.set_params(mirror_average=True).predictor()
+
+
+def test_a_file_of_another_estimator_is_refused(tmp_path):
+    x, y = bars()
+    path = tmp_path / "dense.safetensors"
+    cnn_core.MLPClassifier((4,), max_iter=1, schedule="cosine").fit(x.reshape(64, -1), y).save(path)
+    tensors, metadata = read_tensors(path)
+    extra = json.loads(metadata["extra"])
+    extra["parameters"] = {"architecture": "small"}
+    changed = {**metadata, "kind": "ImageClassifier", "extra": json.dumps(extra)}
+    write_tensors(path, tensors, changed)
+    with pytest.raises(cnn_core.ModelFileError, match="first layer does not say what an image is"):
+        cnn_core.load(path)

@@ -25,6 +25,7 @@ from cnn_core.images.shapes import as_image_rows, warn_of_other_values
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.layers import Augmentation, Dense
 from cnn_core.layers.images import ImageShape
+from cnn_core.model import Model
 from cnn_core.network import FloatArray, Network
 from cnn_core.optimizers import Optimizer
 from cnn_core.outputs import Keep, KeptOutputs, blocks
@@ -264,6 +265,11 @@ class ImageClassifier(BaseClassifier):
 
     def _set_layer_arrays(self, name: str, values: Any, set_arrays: Any) -> None:
         self._layer_arrays(name, set_arrays)
+
+    def _become(self, model: Model, task: Any) -> None:
+        if not isinstance(model.network.layers[0], Augmentation):
+            raise ValueError("a network whose first layer does not say what an image is")
+        super()._become(model, task)
 
     @property
     def _images(self) -> Augmentation:
