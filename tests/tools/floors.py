@@ -21,6 +21,7 @@ FLOORS = (
         "callbacks",
         "checkpoints",
         "contracts",
+        "integrations",
         "learning_rates",
         "memory",
         "model_file",

@@ -1,0 +1,43 @@
+"""Callbacks for the tools around: Optuna, TensorBoard, MLflow, notebooks.
+
+Each is a `cnn_core.callbacks.Callback` for ``callbacks=[...]`` of an estimator, an `NN` or a
+`Model`. They can be copied and pickled, show their settings as text, and change no bit of what is
+learned. The tool itself is imported when a training begins.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnn_core.integrations.mlflow_logger import MLflowLogger
+    from cnn_core.integrations.notebook_progress import NotebookProgress
+    from cnn_core.integrations.optuna_pruning import OptunaPruning
+    from cnn_core.integrations.tensorboard_logger import TensorBoardLogger
+
+__all__ = [
+    "MLflowLogger",
+    "NotebookProgress",
+    "OptunaPruning",
+    "TensorBoardLogger",
+]
+
+_NAMES = {
+    "MLflowLogger": "mlflow_logger",
+    "NotebookProgress": "notebook_progress",
+    "OptunaPruning": "optuna_pruning",
+    "TensorBoardLogger": "tensorboard_logger",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'cnn_core.integrations' has no attribute {name!r}")
+    module = importlib.import_module(f"cnn_core.integrations.{_NAMES[name]}")
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES})
