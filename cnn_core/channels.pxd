@@ -4,5 +4,5 @@ from .normalization cimport NormalizationLayer
 
 
 cdef NormalizationLayer channel_normalization(
-    Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean
+    Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean, pool
 )

@@ -1,8 +1,13 @@
 """The convolution layer: a product over the patches of an image, sample by sample.
 
-The image is copied into one with margins of zeros, where the patches of all pixels overlap. That costs
-a few percent of the product, and leaves nothing to decide in its loops. A piece of weights is a row of
-the kernel; the last piece is the bias. Groups of channels have images of their own.
+The image is copied into one with margins of zeros, where the patches of all pixels overlap. Rows of
+patches that lie in a margin, or between pixels, are left out of the product. A piece of weights is a row
+of the kernel, or all of them where they are short; the last piece is the bias. Groups of channels have
+images of their own.
+
+A pool of windows that tile is part of the convolution below it: a row of windows is convolved into a
+thread's own memory and pooled while it is in the nearest cache. Going back the delta is written out
+again there, from that of the pool and from which value of each window was the largest.
 """
 
 cimport cython
@@ -13,191 +18,311 @@ import numpy as np
 from .layer cimport Block, LayerBuffers, ThreadBuffers, Workspace
 from .matrix cimport Range
 from .patches cimport Gathered, gathered_product
+from .pooling cimport Windows, pool_row, unpool_row, windows_of
 from .scalar cimport real
 from .update cimport apply_step
 
 cdef enum:
     # Channels that are summed at a time, in registers.
     LANES = 16
+    # Pixels of the delta that are written out at a time, at least: not more than the nearest cache holds.
+    NEAR_PIXELS = 192
+    # A row of the kernel of fewer values is not worth a piece.
+    SHORT_ROW = 16
 
 
-cdef inline Py_ssize_t values_of(const Geometry *image) noexcept nogil:
-    return image.full_height * image.full_width * image.channels
+@cython.final
+cdef class Patches:
+    """The patches of an image with margins."""
+
+    cdef Py_ssize_t size(self) noexcept nogil:
+        """Values of an image with its margins."""
+        return self.image.full_height * self.image.full_width * self.image.channels
+
+    cdef void place(self, const real *pixels, Py_ssize_t channels, real *image) noexcept nogil:
+        """Copy an image to one with margins of zeros; of the channels of a pixel those of a group."""
+        cdef Geometry to = self.image
+        cdef Py_ssize_t y, x, size = to.channels
+        cdef Py_ssize_t line = to.full_width * size
+        memset(image, 0, <size_t>(self.size()) * sizeof(real))
+        image += to.margin * (line + size)
+        for y in range(to.height):
+            if to.spacing == 1 and size == channels:
+                memcpy(image, pixels, <size_t>(to.width * size) * sizeof(real))
+            else:
+                for x in range(to.width):
+                    memcpy(
+                        image + x * to.spacing * size, pixels + x * channels,
+                        <size_t>size * sizeof(real),
+                    )
+            pixels += to.width * channels
+            image += to.spacing * line
+
+    cdef void multiply(
+        self, const real *image, Py_ssize_t row, Py_ssize_t end, const real *weights,
+        Py_ssize_t weights_row, Py_ssize_t channels, const real *bias, real *out, Py_ssize_t out_row,
+    ) noexcept nogil:
+        """out = patches @ weights + bias, for some rows of patches."""
+        cdef Py_ssize_t stop, skipped
+        while row < end:
+            stop = row + 1
+            while (
+                stop < end and self.first[stop] == self.first[row]
+                and self.end[stop] == self.end[row]
+            ):
+                stop += 1
+            skipped = self.first[row] * self.depth
+            gathered_product(
+                Gathered(image, &self.starts[row * self.columns], &self.places[skipped]),
+                (stop - row) * self.columns, (self.end[row] - self.first[row]) * self.depth,
+                weights + skipped * weights_row, weights_row, channels, bias, 0, out, out_row,
+            )
+            out += (stop - row) * self.columns * out_row
+            row = stop
 
 
 @cython.final
 cdef class ConvolutionLayer(Layer):
-    """outputs = patches of inputs @ weights + bias."""
+    """outputs = patches of inputs @ weights + bias, or the largest values of that."""
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         buffers.row = self.fan_out
         buffers.outputs = workspace.carve_rows(buffers.row)
         buffers.images = workspace.carve_rows(self.image_values())
         if training:
-            buffers.delta = workspace.carve_rows(buffers.row)
             buffers.turned = workspace.carve_reals(self.weights_size)
+            buffers.delta = buffers.outputs
+            if not self.is_overwritten:
+                buffers.delta = workspace.carve_rows(buffers.row)
+            if self.pools:
+                buffers.winners = workspace.carve_rows(buffers.row)
         return 0
 
     cdef void prepare(self, LayerBuffers buffers) noexcept nogil:
         cdef Py_ssize_t piece
         # A prediction has none.
         if buffers.turned.shape[0] > 0:
-            for piece in range(self.window):
+            for piece in range(self.pieces):
                 self.after_step(buffers, piece)
 
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
-        if piece < self.window and not self.is_first:
-            self.turn(&self.arrays.parameters[self.weights], piece, &buffers.turned[0])
+        cdef Py_ssize_t column, row = piece * self.piece_rows
+        if not self.is_first:
+            for column in range(row * self.window, min(row + self.piece_rows, self.window) * self.window):
+                self.turn(&self.arrays.parameters[self.weights], column, &buffers.turned[0])
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t i, size = self.image_values()
         cdef const real *bias = NULL
+        cdef real *image
+        cdef real *winners = NULL
         if self.has_bias:
             bias = &self.arrays.parameters[self.bias]
         for i in range(block.top, block.top + block.rows):
-            self.place_image(&buffers.inputs[i * buffers.input_row], &buffers.images[i * size])
+            image = &buffers.images[i * size]
+            self.place_image(&buffers.inputs[i * buffers.input_row], image)
+            if buffers.winners.shape[0] > 0:
+                winners = &buffers.winners[i * buffers.row]
+            if self.pools:
+                self.convolve_and_pool(
+                    bias, image, &(<ThreadBuffers>block.thread).image[0],
+                    &buffers.outputs[i * buffers.row], winners,
+                )
+            else:
+                self.convolve(
+                    &self.arrays.parameters[self.weights], bias, image, 0, self.rows,
+                    &buffers.outputs[i * buffers.row],
+                )
+
+    cdef void convolve_and_pool(
+        self, const real *bias, const real *image, real *near, real *out, real *winners
+    ) noexcept nogil:
+        """One sample, a row of windows at a time."""
+        cdef Py_ssize_t row, size = self.windows.columns * self.channels
+        for row in range(self.windows.rows):
             self.convolve(
-                &self.arrays.parameters[self.weights], bias, &buffers.images[i * size],
-                &buffers.outputs[i * buffers.row],
+                &self.arrays.parameters[self.weights], bias, image, row * self.windows.height,
+                (row + 1) * self.windows.height, near,
             )
+            pool_row(&self.windows, near, out, winners)
+            out += size
+            if winners != NULL:
+                winners += size
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t i
+        cdef real *image = &(<ThreadBuffers>block.thread).image[0]
+        cdef real *out
         if self.is_first:
             return
         for i in range(block.top, block.top + block.rows):
-            self.input_gradient(
-                &buffers.turned[0], &buffers.delta[i * buffers.row],
-                &(<ThreadBuffers>block.thread).image[0],
-                &buffers.input_delta[i * buffers.input_row],
-            )
+            out = &buffers.input_delta[i * buffers.input_row]
+            if self.pools:
+                self.place_delta(
+                    &buffers.delta[i * buffers.row], &buffers.winners[i * buffers.row], image
+                )
+                self.input_gradient_of_image(&buffers.turned[0], image, out)
+            else:
+                self.input_gradient(
+                    &buffers.turned[0], &buffers.delta[i * buffers.row], image, out
+                )
+
+    cdef void place_delta(
+        self, const real *delta, const real *winners, real *image
+    ) noexcept nogil:
+        """Write out the delta of a sample as an image with margins."""
+        cdef Geometry to = self.delta_patches.image
+        cdef Py_ssize_t row, size = self.windows.columns * self.channels
+        cdef Py_ssize_t line = to.full_width * self.channels
+        memset(image, 0, <size_t>self.delta_patches.size() * sizeof(real))
+        image += to.margin * (line + self.channels)
+        for row in range(self.windows.rows):
+            unpool_row(&self.windows, delta + row * size, winners + row * size, image, line)
+            image += self.windows.height * line
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
-        cdef Py_ssize_t size = self.weights_size // self.window
+        cdef Py_ssize_t row = self.weights_size // self.window
+        cdef Py_ssize_t size = self.piece_rows * row
         cdef Py_ssize_t start = self.weights + piece * size
-        if piece < self.window:
+        if piece * self.piece_rows < self.window:
             return Range(start, 1, size, size, start, size, True)
         return Range(self.bias, 1, self.channels, self.channels, self.bias, self.channels, False)
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         cdef Range where = self.range_of(piece)
-        cdef Py_ssize_t i, size = self.image_values()
+        cdef Py_ssize_t i
         cdef real *gradient = &self.arrays.gradient[where.start]
         if not block.adds:
             self.arrays.gradient[where.start : where.start + where.columns] = 0
         for i in range(block.top, block.top + block.rows):
-            if piece < self.window:
-                self.add_weight_gradient(
-                    &buffers.images[i * size], &buffers.delta[i * buffers.row], piece, gradient
+            if piece * self.piece_rows >= self.window:
+                add_sum_of_pixels(
+                    &buffers.delta[i * buffers.row], self.fan_out // self.channels, self.channels,
+                    gradient,
+                )
+            elif self.pools:
+                self.add_pooled_gradient(
+                    buffers, i, &(<ThreadBuffers>block.thread).image[0], piece, gradient
                 )
             else:
-                add_sum_of_pixels(
-                    &buffers.delta[i * buffers.row], self.pixels, self.channels, gradient
+                self.add_weight_gradient(
+                    &buffers.images[i * self.image_values()], &buffers.delta[i * buffers.row], 0,
+                    self.rows, piece, gradient,
                 )
         if block.steps:
             apply_step(block, self.arrays.gradient, &where)
             self.after_step(buffers, piece)
 
+    cdef void add_pooled_gradient(
+        self, LayerBuffers buffers, Py_ssize_t i, real *near, Py_ssize_t piece, real *gradient
+    ) noexcept nogil:
+        """Of sample `i`: some rows of windows at a time."""
+        cdef Windows w = self.windows
+        cdef Py_ssize_t row, first = 0, end, at, line = self.columns * self.channels
+        cdef Py_ssize_t some = (NEAR_PIXELS + self.columns * w.height - 1) // (self.columns * w.height)
+        while first < w.rows:
+            end = min(first + some, w.rows)
+            for row in range(first, end):
+                at = i * buffers.row + row * w.columns * self.channels
+                unpool_row(
+                    &w, &buffers.delta[at], &buffers.winners[at],
+                    near + (row - first) * w.height * line, line,
+                )
+            self.add_weight_gradient(
+                &buffers.images[i * self.image_values()], near, first * w.height, end * w.height,
+                piece, gradient,
+            )
+            first = end
+
     cdef Py_ssize_t image_values(self) noexcept nogil:
         """Values of a sample with margins."""
-        return self.groups * values_of(&self.image)
+        return self.groups * self.patches.size()
 
     cdef void place_image(self, const real *x, real *image) noexcept nogil:
         """Copy a sample to one with margins, group by group."""
         cdef Py_ssize_t g
         for g in range(self.groups):
-            place(&self.image, x + g * self.image.channels, self.input_channels, image)
-            image += values_of(&self.image)
+            self.patches.place(
+                x + g * self.patches.image.channels, self.input_channels,
+                image + g * self.patches.size(),
+            )
 
     cdef void convolve(
-        self, const real *weights, const real *bias, const real *image, real *out
+        self, const real *weights, const real *bias, const real *image, Py_ssize_t row,
+        Py_ssize_t end, real *out,
     ) noexcept nogil:
-        """One sample, from what `place_image` has made."""
+        """Rows of the output for one sample, from what `place_image` has made."""
         cdef Py_ssize_t g, columns = self.channels // self.groups
         for g in range(self.groups):
-            gathered_product(
-                Gathered(image, &self.starts[0], &self.places[0]), self.pixels,
-                self.places.shape[0], weights + g * columns, self.channels, columns,
-                bias, 0, out + g * columns, self.channels,
+            self.patches.multiply(
+                image + g * self.patches.size(), row, end, weights + g * columns, self.channels,
+                columns, bias + g * columns if bias != NULL else NULL, out + g * columns,
+                self.channels,
             )
-            image += values_of(&self.image)
-            if bias != NULL:
-                bias += columns
 
     cdef void add_weight_gradient(
-        self, const real *image, const real *delta, Py_ssize_t piece, real *gradient
+        self, const real *image, const real *delta, Py_ssize_t row, Py_ssize_t end, Py_ssize_t piece,
+        real *gradient,
     ) noexcept nogil:
-        """Add the gradient of a row of the kernel by one sample, from what `place_image` has made."""
-        cdef Py_ssize_t g, columns = self.channels // self.groups
-        cdef Py_ssize_t rows = self.places.shape[0] // self.window
+        """Add the gradient of a piece by the delta of some rows of the output of one sample."""
+        cdef Py_ssize_t g, columns = self.channels // self.groups, first = piece * self.piece_rows
+        if self.piece_rows == 1:
+            # Where this row of the kernel lies in the margin it adds nothing.
+            while row < end and not self.patches.first[row] <= first < self.patches.end[row]:
+                delta += self.columns * self.channels
+                row += 1
+            while row < end and not self.patches.first[end - 1] <= first < self.patches.end[end - 1]:
+                end -= 1
+        if row == end:
+            return
         for g in range(self.groups):
             gathered_product(
-                Gathered(image, &self.places[piece * rows], &self.starts[0]), rows, self.pixels,
+                Gathered(
+                    image + g * self.patches.size(), &self.patches.places[first * self.patches.depth],
+                    &self.patches.starts[row * self.columns],
+                ),
+                self.piece_rows * self.patches.depth, (end - row) * self.columns,
                 delta + g * columns, self.channels, columns, gradient + g * columns, self.channels,
                 gradient + g * columns, self.channels,
             )
-            image += values_of(&self.image)
 
     cdef void input_gradient(
         self, const real *turned, const real *delta, real *image, real *out
     ) noexcept nogil:
         """One sample: a convolution of the delta, which `image` is room for, by the turned weights."""
-        cdef Py_ssize_t g, depth = self.delta_places.shape[0], columns = self.image.channels
+        cdef Py_ssize_t g, channels = self.delta_patches.image.channels
         for g in range(self.groups):
-            place(
-                &self.delta_image, delta + g * self.delta_image.channels, self.channels, image
+            self.delta_patches.place(
+                delta + g * channels, self.channels, image + g * self.delta_patches.size()
             )
-            gathered_product(
-                Gathered(image, &self.delta_starts[0], &self.delta_places[0]), self.input_pixels,
-                depth, turned, columns, columns, NULL, 0, out + g * columns, self.input_channels,
-            )
-            turned += depth * columns
+        self.input_gradient_of_image(turned, image, out)
 
-    cdef void turn(self, const real *weights, Py_ssize_t piece, real *turned) noexcept nogil:
-        """Turn a row of the kernel by half a circle, and exchange inputs and outputs, group by group."""
-        cdef Py_ssize_t g, column, o, c, at, last = self.window * self.window - 1
-        cdef Py_ssize_t inputs = self.image.channels, outputs = self.delta_image.channels
+    cdef void input_gradient_of_image(
+        self, const real *turned, const real *image, real *out
+    ) noexcept nogil:
+        """The same, of the delta with its margins."""
+        cdef Py_ssize_t g, columns = self.patches.image.channels
+        cdef Py_ssize_t depth = self.delta_patches.places.shape[0]
+        for g in range(self.groups):
+            self.delta_patches.multiply(
+                image + g * self.delta_patches.size(), 0, self.patches.image.height,
+                turned + g * depth * columns, columns, columns, NULL, out + g * columns,
+                self.input_channels,
+            )
+
+    cdef void turn(self, const real *weights, Py_ssize_t column, real *turned) noexcept nogil:
+        """Exchange inputs and outputs of a pixel of the kernel, turned by half a circle."""
+        cdef Py_ssize_t g, o, c, at, size = self.window * self.window
+        cdef Py_ssize_t inputs = self.patches.image.channels
+        cdef Py_ssize_t outputs = self.delta_patches.image.channels
         cdef real *out
         for g in range(self.groups):
-            for column in range(piece * self.window, (piece + 1) * self.window):
-                out = turned + (g * (last + 1) + last - column) * outputs * inputs
-                for o in range(outputs):
-                    at = column * inputs * self.channels + g * outputs + o
-                    for c in range(inputs):
-                        out[c] = weights[at + c * self.channels]
-                    out += inputs
-
-
-cdef void place(
-    const Geometry *image, const real *pixels, Py_ssize_t channels, real *out
-) noexcept nogil:
-    """Copy an image to one with margins of zeros; of the channels of a pixel those of a group."""
-    cdef Py_ssize_t y, x, size = image.channels, left = image.margin * size
-    cdef Py_ssize_t line = image.full_width * size, next_row = image.margin
-    cdef Py_ssize_t y_full
-    y = 0
-    for y_full in range(image.full_height):
-        if y == image.height or y_full != next_row:
-            memset(out, 0, <size_t>line * sizeof(real))
-        else:
-            if image.spacing == 1 and size == channels:
-                memset(out, 0, <size_t>left * sizeof(real))
-                memcpy(out + left, pixels, <size_t>(image.width * size) * sizeof(real))
-                memset(
-                    out + left + image.width * size, 0,
-                    <size_t>(line - left - image.width * size) * sizeof(real),
-                )
-            else:
-                memset(out, 0, <size_t>line * sizeof(real))
-                for x in range(image.width):
-                    memcpy(
-                        out + left + x * image.spacing * size, pixels + x * channels,
-                        <size_t>size * sizeof(real),
-                    )
-            pixels += image.width * channels
-            next_row += image.spacing
-            y += 1
-        out += line
+            out = turned + (g * size + size - 1 - column) * outputs * inputs
+            for o in range(outputs):
+                at = column * inputs * self.channels + g * outputs + o
+                for c in range(inputs):
+                    out[c] = weights[at + c * self.channels]
+                out += inputs
 
 
 cdef void add_sum_of_pixels(
@@ -227,11 +352,12 @@ cdef inline void add_sums(
 
 
 cdef ConvolutionLayer convolution_layer(
-    description, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t start, bint has_bias
+    description, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t start, bint has_bias, pool
 ):
     """The first rows and columns of what a description says, all of them or fewer.
 
-    The weights stand from number `start` of the parameters on.
+    The weights stand from number `start` of the parameters on. `pool` is the description of a pool that
+    becomes part of the layer, or None.
     """
     cdef ConvolutionLayer layer = ConvolutionLayer.__new__(ConvolutionLayer)
     cdef Py_ssize_t height, width, channels
@@ -241,35 +367,52 @@ cdef ConvolutionLayer convolution_layer(
     layer.channels = description.channels
     layer.fan_in, layer.fan_out = description.fan_in, rows * columns * layer.channels
     layer.window, layer.groups, layer.input_channels = window, groups, channels
-    layer.pixels, layer.input_pixels = rows * columns, height * width
+    layer.rows, layer.columns = rows, columns
     layer.weights, layer.weights_size = start, window * window * (channels // groups) * layer.channels
     layer.bias, layer.has_bias = start + layer.weights_size, has_bias
-    layer.pieces = window + has_bias
-    layer.image = Geometry(
-        height, width, channels // groups, margin, height + 2 * margin, width + 2 * margin, 1
+    layer.piece_rows = window if window * channels // groups < SHORT_ROW else 1
+    layer.pieces = window // layer.piece_rows + has_bias
+    layer.patches = patches_of(
+        Geometry(
+            height, width, channels // groups, margin, height + 2 * margin, width + 2 * margin, 1
+        ),
+        rows, columns, step, window,
     )
-    layer.starts, layer.places = addresses(&layer.image, rows, columns, step, window)
     # A patch of the delta for each pixel of the input, and zeros between the pixels of a larger step.
-    layer.delta_image = Geometry(
-        rows, columns, layer.channels // groups, window - 1 - margin, height + window - 1,
-        width + window - 1, step,
+    layer.delta_patches = patches_of(
+        Geometry(
+            rows, columns, layer.channels // groups, window - 1 - margin, height + window - 1,
+            width + window - 1, step,
+        ),
+        height, width, 1, window,
     )
-    layer.delta_starts, layer.delta_places = addresses(
-        &layer.delta_image, height, width, 1, window
-    )
-    layer.scratch = values_of(&layer.delta_image)
-    layer.work = layer.pixels * layer.weights_size
+    layer.scratch = max(groups * layer.delta_patches.size(), layer.fan_out)
+    layer.work = layer.fan_out * layer.weights_size // layer.channels
+    if pool is not None:
+        layer.pools, layer.windows = True, windows_of(pool)
+        layer.fan_out = pool.fan_out
     return layer
 
 
-cdef tuple addresses(
-    const Geometry *image, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t step, Py_ssize_t window
+cdef Patches patches_of(
+    Geometry image, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t step, Py_ssize_t window
 ):
-    """Where the patches of rows x columns pixels start, and where the values of a patch stand."""
-    line, channels = image.full_width * image.channels, image.channels
-    places = np.arange(window) * line
-    starts = np.arange(rows) * (step * line)
-    return (
-        np.add.outer(starts, np.arange(columns) * (step * channels)).ravel().astype(np.intp),
-        np.add.outer(places, np.arange(window * channels)).ravel().astype(np.intp),
-    )
+    """Rows x columns patches, `step` pixels from one to the next."""
+    cdef Patches patches = Patches.__new__(Patches)
+    cdef Py_ssize_t line = image.full_width * image.channels
+    patches.image, patches.columns, patches.depth = image, columns, window * image.channels
+    patches.starts = added(np.arange(rows) * (step * line), np.arange(columns) * (step * image.channels))
+    patches.places = added(np.arange(window) * line, np.arange(patches.depth))
+    # Rows of pixels that each row of each patch would be, were there no end to them.
+    met = np.add.outer(np.arange(rows) * step - image.margin, np.arange(window))
+    is_met = (met >= 0) & (met < image.height * image.spacing) & (met % image.spacing == 0)
+    # A product has a depth of 1 at least.
+    is_met[~is_met.any(axis=1), 0] = True
+    patches.first = is_met.argmax(axis=1).astype(np.intp)
+    patches.end = (window - is_met[:, ::-1].argmax(axis=1)).astype(np.intp)
+    return patches
+
+
+cdef added(rows, columns):
+    """The sum of each row and each column, row by row."""
+    return np.add.outer(rows, columns).ravel().astype(np.intp)

@@ -6,12 +6,12 @@ A new kind of layer is a subclass of `Layer` in a file of its own, and a branch 
 import math
 from dataclasses import replace
 
-from cnn_core.layers import Augmentation, Conv2D, ImageLayer
+from cnn_core.layers import Augmentation, Conv2D, ImageLayer, MaxPool2D
 
 from .activations cimport activation_layer
 from .augmentation cimport changes_of
 from .channels cimport channel_normalization
-from .convolution cimport convolution_layer
+from .convolution cimport ConvolutionLayer, convolution_layer
 from .dense_layer cimport article_layer, dense_layer
 from .dropout cimport dropout_layer, spatial_dropout_layer
 from .embedding cimport embedding_layer
@@ -19,6 +19,9 @@ from .encoded_layer cimport encoded_layer
 from .layer cimport Layer, Net
 from .normalization cimport normalization_layer
 from .pooling cimport pool_layer
+
+# Activations that never fall.
+RISING = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus")
 
 
 cdef Net net_of(network, Py_ssize_t n_parameters):
@@ -97,13 +100,34 @@ cdef tuple shape_read(network, Py_ssize_t number):
     above = network.layers[number + 1] if number + 1 < len(network.layers) else None
     if (
         not isinstance(above, ImageLayer) or isinstance(above, Conv2D)
-        or not isinstance(description, Conv2D) or description.activation != "identity"
+        or not isinstance(description, Conv2D)
         or description.normalization is not None or description.dropout > 0
     ):
         return shape
     rows, columns, _ = above.output_shape
     height, width = above.window
     return above.step * (rows - 1) + height, above.step * (columns - 1) + width, shape[2]
+
+
+cdef object pool_within(network, Py_ssize_t number):
+    """The description of the pool above layer `number` that becomes part of its layers, or None.
+
+    The largest value of an activation that never falls is that of the largest pre-activation, so a pool
+    may come before it. Its values must stay until the way back: nothing may follow that works in place.
+    """
+    description = network.layers[number]
+    above = network.layers[number + 1] if number + 1 < len(network.layers) else None
+    if (
+        not isinstance(above, MaxPool2D) or above.step != above.size
+        or not isinstance(description, Conv2D) or description.activation not in RISING
+        or description.dropout > 0 or description.normalization == "layer"
+        or description.stride > 1 or description.groups > 1
+        or description.activation != "identity" and (
+            above.activation != "identity" or above.normalization == "layer"
+        )
+    ):
+        return None
+    return replace(above, input_shape=shape_read(network, number))
 
 
 cdef list layers_of_images(
@@ -113,25 +137,36 @@ cdef list layers_of_images(
     cdef Py_ssize_t height, width, channels, rows, columns
     cdef object description = network.layers[number]
     cdef bint is_normalized = description.normalization is not None
-    below = network.layers[number - 1] if number > 0 else None
-    if isinstance(below, Conv2D) and not isinstance(description, Conv2D):
-        description = replace(description, input_shape=shape_read(network, number - 1))
+    cdef object pool = pool_within(network, number)
     height, width, channels = shape_read(network, number)
     rows, columns = description.weights_shape
     cdef Py_ssize_t pixels = height * width, units = pixels * channels
     cdef Py_ssize_t bias = start + rows * columns
-    cdef list layers = [
-        convolution_layer(description, height, width, start, not is_normalized)
-        if isinstance(description, Conv2D)
-        else pool_layer(description)
-    ]
+    cdef ConvolutionLayer convolution
+    cdef list layers = []
+    if isinstance(description, Conv2D):
+        convolution = convolution_layer(
+            description, height, width, start, not is_normalized, None if is_normalized else pool
+        )
+        above = description if is_normalized or pool is None else network.layers[number + 1]
+        convolution.is_overwritten = above.normalization == "batch" and (
+            is_normalized or description.activation == "identity"
+        )
+        layers.append(convolution)
+    elif number == 0 or pool_within(network, number - 1) is None:
+        if number > 0 and isinstance(network.layers[number - 1], Conv2D):
+            description = replace(description, input_shape=shape_read(network, number - 1))
+        layers.append(pool_layer(description))
     if description.normalization == "batch":
-        layers.append(channel_normalization(channels, pixels, bias, statistics))
+        layers.append(channel_normalization(channels, pixels, bias, statistics, pool))
     elif is_normalized:
         layers.append(
             normalization_layer(description.normalization, channels, pixels, bias, statistics)
         )
-    layers.append(activation_layer(description.activation, units, is_last, False))
+    if pool is not None:
+        units = pool.fan_out
+    if is_last or description.activation != "identity":
+        layers.append(activation_layer(description.activation, units, is_last, False))
     if description.dropout > 0 and description.spatial_dropout:
         layers.append(spatial_dropout_layer(description.dropout, units, channels))
     elif description.dropout > 0:

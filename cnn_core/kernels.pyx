@@ -106,7 +106,7 @@ cdef ConvolutionLayer convolution_of(
     rows, columns = layer.weights_shape
     require_shape("weights", weights, rows, columns)
     height, width, _ = layer.output_shape
-    return convolution_layer(layer, height, width, 0, False)
+    return convolution_layer(layer, height, width, 0, False, None)
 
 
 def convolve(
@@ -123,7 +123,7 @@ def convolve(
     with nogil:
         for i in range(x.shape[0]):
             loops.place_image(&x[i, 0], &image[0])
-            loops.convolve(&weights[0, 0], NULL, &image[0], &out[i, 0])
+            loops.convolve(&weights[0, 0], NULL, &image[0], 0, loops.rows, &out[i, 0])
 
 
 def convolve_backward(
@@ -145,14 +145,14 @@ def convolve_backward(
         grad_weights[:, :] = 0
         for i in range(x.shape[0]):
             loops.place_image(&x[i, 0], &image[0])
-            for piece in range(loops.window):
+            for piece in range(loops.pieces):
                 loops.add_weight_gradient(
-                    &image[0], &delta[i, 0], piece,
-                    &grad_weights[piece * weights.shape[0] // loops.window, 0],
+                    &image[0], &delta[i, 0], 0, loops.rows, piece,
+                    &grad_weights[piece * weights.shape[0] // loops.pieces, 0],
                 )
     if grad_x is not None:
         require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
-        for piece in range(loops.window):
+        for piece in range(loops.window * loops.window):
             loops.turn(&weights[0, 0], piece, &turned[0])
         for i in range(x.shape[0]):
             loops.input_gradient(&turned[0], &delta[i, 0], &image[0], &grad_x[i, 0])

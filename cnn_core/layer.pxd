@@ -102,6 +102,8 @@ cdef class LayerBuffers:
     # sample; what a convolution keeps: the inputs with margins, and the weights as the way back takes them.
     cdef real[::1] sums
     cdef real[::1] images
+    # Of a pool that is part of a layer: which value of each window was the largest.
+    cdef real[::1] winners
     cdef real[::1] turned
     # The caller's own rows, without gaps, where the first layer takes them as they stand; else NULL.
     cdef const real *own_inputs

@@ -265,7 +265,7 @@ cdef class Net:
             thread.gradient = workspace.carve_reals(PIECE_ROWS * PIECE_COLUMNS)
             if training:
                 thread.inputs = workspace.carve_reals(PIECE_ROWS * SLICE_ROWS)
-            if training and self.scratch > 0:
+            if self.scratch > 0:
                 thread.image = workspace.carve_reals(self.scratch)
             workspace.threads.append(thread)
         if training:

@@ -29,4 +29,11 @@ cdef class PoolLayer(Layer):
     cdef void pool_backward(self, const real *x, const real *delta, real *out) noexcept nogil
 
 
+cdef Windows windows_of(description)
 cdef PoolLayer pool_layer(description)
+# A row of windows, which begins at x: the largest values, and which of its window each of them is.
+cdef void pool_row(const Windows *w, const real *x, real *out, real *winners) noexcept nogil
+# The delta of a row of windows that tile, to an image with rows `line` values apart.
+cdef void unpool_row(
+    const Windows *w, const real *delta, const real *winners, real *out, Py_ssize_t line
+) noexcept nogil

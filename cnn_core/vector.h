@@ -194,26 +194,45 @@ typedef int64_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
 typedef int32_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
 #endif
 INLINED vector either(vector a, vector b) { return (vector)((lane_bits)a | (lane_bits)b); }
-/* The larger one of each lane; NaN if one of them is. */
-INLINED vector larger(vector a, vector b) {
-    lane_bits is_a = (lane_bits)(b <= a) | (lane_bits)(a != a);
-    return (vector)(((lane_bits)a & is_a) | ((lane_bits)b & ~is_a));
+/* Where a value is larger than the most so far, or the first NaN, keep it and its number. */
+INLINED void keep_larger(vector value, vector number, vector *most, vector *winner) {
+#if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
+    __mmask8 is_larger = _mm512_cmp_pd_mask((__m512d)value, (__m512d)*most, _CMP_NLE_UQ) &
+                         _mm512_cmp_pd_mask((__m512d)*most, (__m512d)*most, _CMP_ORD_Q);
+    *most = (vector)_mm512_mask_mov_pd((__m512d)*most, is_larger, (__m512d)value);
+    *winner = (vector)_mm512_mask_mov_pd((__m512d)*winner, is_larger, (__m512d)number);
+#elif defined(__AVX512F__)
+    __mmask16 is_larger = _mm512_cmp_ps_mask((__m512)value, (__m512)*most, _CMP_NLE_UQ) &
+                          _mm512_cmp_ps_mask((__m512)*most, (__m512)*most, _CMP_ORD_Q);
+    *most = (vector)_mm512_mask_mov_ps((__m512)*most, is_larger, (__m512)value);
+    *winner = (vector)_mm512_mask_mov_ps((__m512)*winner, is_larger, (__m512)number);
+#else
+    lane_bits stays = (lane_bits)(value <= *most) | (lane_bits)(*most != *most);
+    *most = (vector)(((lane_bits)*most & stays) | ((lane_bits)value & ~stays));
+    *winner = (vector)(((lane_bits)*winner & stays) | ((lane_bits)number & ~stays));
+#endif
 }
-/* Take what is in the lanes of `rest` where a and b are equal: there is 0 left, and 0 elsewhere. */
-INLINED vector take_where_equal(vector a, vector b, vector *rest) {
-    lane_bits is_equal = (lane_bits)(a == b);
-    vector taken = (vector)((lane_bits)*rest & is_equal);
-    *rest = (vector)((lane_bits)*rest & ~is_equal);
-    return taken;
+/* The value where a and b are equal, elsewhere 0. */
+INLINED vector where_equal(vector a, vector b, vector value) {
+#if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
+    __mmask8 is_equal = _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_EQ_OQ);
+    return (vector)_mm512_maskz_mov_pd(is_equal, (__m512d)value);
+#elif defined(__AVX512F__)
+    __mmask16 is_equal = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ);
+    return (vector)_mm512_maskz_mov_ps(is_equal, (__m512)value);
+#else
+    return (vector)((lane_bits)value & (lane_bits)(a == b));
+#endif
 }
 #else
 INLINED vector either(vector a, vector b) { return a != 0 ? a : b; }
-INLINED vector larger(vector a, vector b) { return b <= a || a != a ? a : b; }
-INLINED vector take_where_equal(vector a, vector b, vector *rest) {
-    vector taken = a == b ? *rest : 0;
-    *rest = a == b ? 0 : *rest;
-    return taken;
+INLINED void keep_larger(vector value, vector number, vector *most, vector *winner) {
+    if (!(value <= *most) && *most == *most) {
+        *most = value;
+        *winner = number;
+    }
 }
+INLINED vector where_equal(vector a, vector b, vector value) { return a == b ? value : 0; }
 #endif
 INLINED unsigned lanes_not_zero(vector v) {
 #if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)

@@ -30,6 +30,20 @@ STACKS = {
     .add(MaxPool2D, normalization="batch", activation="tanh")
     .add(Conv2D, 4, 3, 2, activation="identity", groups=2)
     .add(AvgPool2D, 1, 2, activation="silu"),
+    # Pools that the compiled backend makes a part of what is below them, windows of 3 and 2 pixels.
+    "pool within": Stack((8, 9, 3))
+    .add(Conv2D, 20, 5, activation="tanh")
+    .add(MaxPool2D, 2, dropout=0.2)
+    .add(Conv2D, 16, activation="identity")
+    .add(MaxPool2D, 2, normalization="layer", activation="tanh")
+    .add(Conv2D, 34, activation="sigmoid", normalization="batch")
+    .add(MaxPool2D, 2, normalization="batch"),
+    "pools of 3 within": Stack((7, 9, 2))
+    .add(Conv2D, 9, activation="sigmoid")
+    .add(MaxPool2D, 3, normalization="batch")
+    # Two activations in place: this one stands by itself.
+    .add(Conv2D, 5, activation="elu")
+    .add(MaxPool2D, 2, activation="tanh"),
     "batch": Stack((7, 6, 2))
     .add(Conv2D, 18, activation="tanh", normalization="batch")
     .add(MaxPool2D, normalization="batch", activation="silu", dropout=0.2)

@@ -95,7 +95,18 @@ def test_a_batch_with_more_samples_than_there_is_room_for_is_one_step(rng, name)
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("name", ["colour, kernel 5", "same, stride 2", "batch", "layer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "colour, kernel 5",
+        "same, stride 2",
+        "batch",
+        "layer",
+        "pool first",
+        "pool within",
+        "pools of 3 within",
+    ],
+)
 def test_threads_change_no_bit(rng, dtype, name):
     network = image_network(name)
     x, t = samples_for(rng, network, 300, dtype)
