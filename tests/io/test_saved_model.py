@@ -171,6 +171,7 @@ class TestFiles:
 
     def test_every_kind_has_a_reader_that_is_there(self):
         assert set(READERS) == {"NN", "Model", "MLPClassifier", "MLPRegressor"} | {
+            "ImageClassifier",
             "TabularClassifier",
             "TabularRegressor",
         }
