@@ -41,8 +41,8 @@ class TestMistakes:
             ("trian", "there is no command 'trian'; did you mean 'train'?"),
             (
                 "zzz",
-                "the commands are train, find-lr, evaluate, report, predict, export, verify, "
-                "article, data, info, bench",
+                "the commands are train, find-lr, evaluate, report, watch, predict, export, "
+                "verify, article, data, info, bench",
             ),
             ("--verison", "--verison; did you mean --version? (see cnn-core --help)"),
             ("train iris.csv", "did you mean --data iris.csv? (see cnn-core train --help)"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnn_core.backends import NAMES
 from cnn_core.cli import arguments, options
@@ -69,6 +69,12 @@ def add_train(commands: Subcommands) -> None:
         "beside it only --quiet and --no-plots",
     )
     output.add_argument("--no-plots", action="store_true", help="draw no pictures")
+    output.add_argument(
+        "--watch",
+        action="store_true",
+        help="serve the page of the run while it is trained, to the browser of this machine",
+    )
+    _add_port(output)
     arguments.add_quiet(output, "no progress and no report, one line at the end")
 
 
@@ -237,6 +243,37 @@ def add_report(commands: Subcommands) -> None:
     )
 
 
+def add_watch(commands: Subcommands) -> None:
+    """Add ``watch`` to the parser."""
+    parser = add_command(
+        commands,
+        "watch",
+        description="Serves the page of a run to the browser of this machine, until Ctrl-C: live "
+        "while another process trains it, complete with the confusions when it is. Images can be "
+        "drawn there, to see what the network answers and which pixels decide. Nobody else can "
+        "open it: it listens on this machine alone, and its address holds a secret.",
+    )
+    arguments.add_run(parser)
+    arguments.add_data(
+        parser,
+        default=None,
+        help="where those data are now, if not where they were (default: what was trained on)",
+    )
+    arguments.add_backend(parser)
+    _add_port(parser)
+    parser.add_argument("--open", action="store_true", help="open the browser, too")
+
+
+def _add_port(parser: Any) -> None:
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=arguments.Whole(0, 65535),
+        default=0,
+        help="where to listen (default: any port that is free)",
+    )
+
+
 def add_article(commands: Subcommands) -> None:
     """Add ``article`` to the parser."""
     parser = add_command(
@@ -369,6 +406,7 @@ ADD: dict[str, Callable[[Subcommands], None]] = {
     "find-lr": add_find_lr,
     "evaluate": add_evaluate,
     "report": add_report,
+    "watch": add_watch,
     "predict": add_predict,
     "export": add_export,
     "verify": add_verify,

@@ -21,6 +21,7 @@ COMMANDS = {
     "find-lr": "try learning rates for a network, and suggest one",
     "evaluate": "evaluate the model of a run folder",
     "report": "write the page of a run folder again: report.html",
+    "watch": "show a run in the browser, live while it is trained",
     "predict": "predict the classes of the samples of a file",
     "export": "write the model of a run folder for other programs: ONNX, C, Python, PyTorch",
     "verify": "train a run again and say whether the bits are the same",

@@ -22,7 +22,7 @@ from cnn_core.files import write_text
 from cnn_core.io.fields import Fields
 from cnn_core.network import ByteArray, FloatArray
 
-__all__ = ["Tested", "contents_of", "facts_of", "write_page"]
+__all__ = ["Tested", "contents_of", "facts_of", "shown_settings", "write_page"]
 
 Array = npt.NDArray[Any]
 
@@ -196,16 +196,20 @@ def facts_of(record: Fields, test_part: str) -> dict[str, list[Row]]:
         *((name, _shown(value)) for name, value in versions.items()),
         ("SHA-256 of the weights", record.fields("result").text("weights_sha256")),
     ]
-    settings = record.fields("settings").values
     return {
         "Data": rows,
-        "Settings": [
-            (name.replace("_", " "), _shown(value))
-            for name, value in settings.items()
-            if value is not None
-        ],
+        "Settings": shown_settings(record.fields("settings").values),
         "Computed by": [(name, value) for name, value in computed if value],
     }
+
+
+def shown_settings(settings: dict[str, Any]) -> list[Row]:
+    """Return the settings of a training that say something, as a page shows them."""
+    return [
+        (name.replace("_", " "), _shown(value))
+        for name, value in settings.items()
+        if value is not None
+    ]
 
 
 def _counts(data: Fields, validation: int) -> str:

@@ -18,7 +18,7 @@ from cnn_core.cli.training import Training
 from cnn_core.files import write_text
 from cnn_core.io.fields import Fields
 
-__all__ = ["introduction", "nothing_learned", "record", "summary", "write"]
+__all__ = ["introduction", "nothing_learned", "record", "summary", "tested_of", "write"]
 
 GALLERY_ROWS, GALLERY_COLUMNS = 4, 8
 
@@ -99,12 +99,12 @@ def write(training: Training, folder: Path, final: Path, *, plots: bool) -> list
     write_text(folder / run_folder.REPORT, report)
     if plots:
         _draw(training, folder)
-    write_page(folder / run_folder.PAGE, _tested(training, final))
+    write_page(folder / run_folder.PAGE, tested_of(training, final))
     texts = (run_folder.RECORD, run_folder.HISTORY, run_folder.REPORT, run_folder.PAGE)
     return [run_folder.MODEL, *texts, *sorted(path.name for path in folder.glob("*.png"))]
 
 
-def _tested(training: Training, final: Path) -> Tested:
+def tested_of(training: Training, final: Path) -> Tested:
     """Return what the page is made of."""
     return Tested(
         record=Fields(record(training)),

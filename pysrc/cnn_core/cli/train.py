@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from cnn_core.cli import arguments, options, records, resume, run_folder, run_report
@@ -14,6 +14,7 @@ from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_samples
 from cnn_core.cli.training import Training
+from cnn_core.cli.watching import watching
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.io.container import ModelFileError
 from cnn_core.io.fields import Fields
@@ -139,8 +140,10 @@ def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
             show(run_report.introduction(training))
     every = args.checkpoint_every
     path = folder.path / resume.CHECKPOINT
+    watched = watching(training, folder.final, args.port) if args.watch else nullcontext()
     try:
-        training.learn(None if every is None else Checkpoint(path, **every))
+        with watched:
+            training.learn(None if every is None else Checkpoint(path, **every))
     except ModelFileError as error:
         raise CommandError(
             f"{error}. Without this file, cnn-core train --resume {short_path(folder.final)} "

@@ -22,9 +22,10 @@ from cnn_core.cli.source import Source
 from cnn_core.cli.sources import Samples, split_off
 from cnn_core.cli.trained_model import Trained, what_computes
 from cnn_core.io.checkpoint import Checkpoint
-from cnn_core.training.callbacks import OnEpoch
+from cnn_core.model import Model
+from cnn_core.training.callbacks import Callback, OnEpoch
 
-__all__ = ["Parts", "Training", "plan_and_parts"]
+__all__ = ["Parts", "Training", "history_of", "plan_and_parts"]
 
 _VALIDATION_SHARE = 0.1
 
@@ -112,6 +113,8 @@ class Training:
     parts : Parts
     backend : dict
         What computes: `cnn_core.backend_info`, with the threads of this training.
+    callbacks : list of Callback
+        Those of the training, beside the one that shows its progress.
     interrupted : bool
         Whether it ended by Ctrl-C.
     trained : Trained
@@ -130,6 +133,7 @@ class Training:
     parts: Parts = field(init=False)
     backend: dict[str, Any] = field(init=False)
     interrupted: bool = field(init=False, default=False)
+    callbacks: list[Callback] = field(init=False, default_factory=list)
     trained: Trained = field(init=False)
     history: dict[str, list[float]] = field(init=False)
     result: Evaluation = field(init=False)
@@ -173,10 +177,12 @@ class Training:
             measured=parts.measured,
             seconds=plan.time_budget,
         ) as on_epoch:
-            finished = plan.fit(parts.train, parts.watched, [OnEpoch(on_epoch)], checkpoint)
+            finished = plan.fit(
+                parts.train, parts.watched, [OnEpoch(on_epoch), *self.callbacks], checkpoint
+            )
         self.interrupted = not finished
         self.trained = Trained.of(plan.face)
-        self.history = _history(self.trained)
+        self.history = history_of(self.trained.model)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as the record keeps them."""
@@ -223,9 +229,9 @@ class Training:
         return self.watched.accuracy <= self.largest_class_share
 
 
-def _history(trained: Trained) -> dict[str, list[float]]:
+def history_of(model: Model) -> dict[str, list[float]]:
     """Return the history, in which the score of a classifier is what it is: its accuracy."""
-    history = dict(trained.model.history)
+    history = dict(model.history)
     score = history.pop("validation_score", None)
     if score is not None:
         history["validation_accuracy"] = score

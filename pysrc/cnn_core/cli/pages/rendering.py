@@ -15,9 +15,10 @@ from cnn_core.cli.pages.charts import Line
 from cnn_core.cli.pages.contents import Contents, History
 
 if TYPE_CHECKING:
+    from cnn_core.cli.pages.drawing import DrawingField
     from cnn_core.cli.pages.numbers import NumberResults
 
-__all__ = ["report_page", "sections"]
+__all__ = ["live_page", "report_page", "sections"]
 
 
 def report_page(contents: Contents) -> str:
@@ -25,14 +26,19 @@ def report_page(contents: Contents) -> str:
     return _rendered("report.html", contents)
 
 
-def sections(contents: Contents) -> str:
+def sections(contents: Contents, *, live: bool = False) -> str:
     """Return what stands in the body of the page."""
-    return _rendered("sections.html", contents)
+    return _rendered("sections.html", contents, live)
 
 
-def _rendered(template: str, contents: Contents) -> str:
+def live_page(title: str, field: DrawingField | None) -> str:
+    """Return the page that asks for its sections again and again."""
+    return _environment().get_template("watch.html").render(title=title, field=field)
+
+
+def _rendered(template: str, contents: Contents, live: bool = False) -> str:
     environment = _environment()
-    drawn: dict[str, Any] = {"charts": _curves(contents.history)}
+    drawn: dict[str, Any] = {"charts": _curves(contents.history), "live": live}
     if contents.classes is not None:
         found = contents.classes.calibration
         drawn["calibration"] = charts.calibration_chart(

@@ -1,0 +1,142 @@
+"""A run as a live page: what it shows now, with a version that grows when that changes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import resources
+from typing import Any
+
+from cnn_core import SGD, Model
+from cnn_core.cli.pages.contents import Contents
+from cnn_core.cli.pages.drawing import DrawingField
+from cnn_core.cli.pages.rendering import live_page, sections
+from cnn_core.cli.pages.server import LivePage
+from cnn_core.cli.trained_model import Trained
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.state import TrainingState
+
+__all__ = ["Progress", "Shown", "page_of"]
+
+# Between two copies of the weights of a training.
+_SECONDS = 0.25
+
+
+class Shown:
+    """What the page shows at last: contents that no longer change."""
+
+    def __init__(self, contents: Contents, status: str) -> None:
+        self._html = sections(contents, live=True)
+        self._status = status
+
+    def state(self, version: int) -> dict[str, Any]:
+        """Return what a browser that has this version is to show."""
+        html = None if version == 0 else self._html
+        return {"version": 0, "status": self._status, "done": True, "html": html}
+
+
+class Progress(Callback):
+    """Keeps what a training has learned so far, for the threads of a server.
+
+    Parameters
+    ----------
+    contents : callable
+        Gives the contents of the page from a model with its history.
+    n_classes : int
+    length : str
+        How long the training will take, for people.
+    """
+
+    def __init__(self, contents: Callable[[Model], Contents], n_classes: int, length: str) -> None:
+        self._contents = contents
+        self._n_classes = n_classes
+        self._length = length
+        self._lock = threading.Lock()
+        self._model: Model | None = None
+        self._version, self._done, self._due = 0, False, 0.0
+        self._status = f"beginning: {length}"
+        self._html: tuple[int, str] = (-1, "")
+        self._last_seen = -1
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Copy the weights and the history, if the last copy is old enough."""
+        record = state.record
+        if record is None:
+            return
+        rate = record.samples / max(record.seconds, 1e-9)
+        with self._lock:
+            self._status = f"epoch {record.epoch} of {self._length}, {rate:,.0f} samples/s"
+            if time.monotonic() >= self._due:
+                self._copy(state.model)
+                self._due = time.monotonic() + _SECONDS
+
+    def _copy(self, model: Any) -> None:
+        if self._model is None:
+            network = replace(model.network, optimizer=SGD(), averaging=0.0)
+            self._model = Model(network, dtype=model.dtype, backend=model.backend, n_threads=1)
+        weights = model.weights()
+        self._model.parameters[...] = weights.get("average", weights["parameters"])
+        if "statistics" in weights:
+            self._model.statistics[...] = weights["statistics"]
+        self._model.history = {name: list(values) for name, values in model.history.items()}
+        self._version += 1
+
+    def ends(self, contents: Contents) -> None:
+        """Show these contents from now on."""
+        with self._lock:
+            self._version += 1
+            self._html = (self._version, sections(contents, live=True))
+            self._done, self._status = True, "the training has ended"
+
+    def network(self) -> Trained | None:
+        """Return a network of its own that has learned what the training has so far."""
+        with self._lock:
+            if self._model is None:
+                return None
+            copied = Model(
+                self._model.network,
+                dtype=self._model.dtype,
+                backend=self._model.backend,
+                n_threads=1,
+            )
+            copied.parameters[...] = self._model.parameters
+            copied.statistics[...] = self._model.statistics
+        return Trained(copied, self._n_classes)
+
+    def state(self, version: int) -> dict[str, Any]:
+        """Return what a browser that has this version is to show."""
+        with self._lock:
+            self._last_seen = self._version
+            if self._html[0] != self._version and self._model is not None:
+                self._html = (self._version, sections(self._contents(self._model), live=True))
+            html = self._html[1] if version != self._version and self._html[1] else None
+            return {
+                "version": self._version,
+                "status": self._status,
+                "done": self._done,
+                "html": html,
+            }
+
+    def wait_until_seen(self, seconds: float) -> None:
+        """Wait until a browser that had been there has what is shown last."""
+        end = time.monotonic() + seconds
+        while -1 < self._last_seen < self._version and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+def page_of(
+    title: str, state: Callable[[int], dict[str, Any]], field: DrawingField | None
+) -> LivePage:
+    """Return the page that shows `state`, with a field to draw in if there is one."""
+    files = {
+        "": ("text/html; charset=utf-8", live_page(title, field).encode()),
+        "watch.js": ("text/javascript; charset=utf-8", _script()),
+    }
+    post: Any = {} if field is None else {"answer": field.answer, "example": field.example}
+    return LivePage(files, state, post)
+
+
+def _script() -> bytes:
+    return resources.files("cnn_core.cli.pages").joinpath("templates/watch.js").read_bytes()

@@ -1,0 +1,127 @@
+"""``cnn-core watch``: the page of a run in the browser, live while another process trains it."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from cnn_core import load
+from cnn_core.cli import records, resume
+from cnn_core.cli.console import note, require, show
+from cnn_core.cli.html_report import read_tested
+from cnn_core.cli.pages.drawing import DrawingField
+from cnn_core.cli.pages.live import Shown, page_of
+from cnn_core.cli.pages.rendering import sections
+from cnn_core.cli.pages.server import served
+from cnn_core.cli.run_folder import RECORD, UNFINISHED
+from cnn_core.cli.run_page import contents_of
+from cnn_core.cli.sources import Samples, read_samples
+from cnn_core.cli.trained_model import Trained
+from cnn_core.cli.watching import field_of, so_far
+from cnn_core.io.fields import Fields
+
+__all__ = ["run"]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry the command out: serve the page until Ctrl-C; the exit code is 0."""
+    require("watch", "sklearn", "jinja2")
+    path = _unfinished(args.folder)
+    title, state, field = _finished(args) if path is None else _going_on(args, path)
+    with served(page_of(title, state, field), args.port) as address:
+        show(f"{address}\nCtrl-C ends it")
+        if args.open:
+            webbrowser.open(address)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+def _unfinished(folder: Path) -> Path | None:
+    """Return the folder of a training that goes on, None if the run is complete."""
+    if (folder / RECORD).is_file():
+        return None
+    path = folder.with_name(folder.name.removesuffix(UNFINISHED) + UNFINISHED)
+    return path if (path / resume.TRAINING).is_file() else None
+
+
+def _finished(args: argparse.Namespace) -> tuple[str, Any, DrawingField | None]:
+    """Return the page of a complete run."""
+    read, tested = read_tested(args)
+    with records.damaged(args.folder / RECORD):
+        contents = contents_of(tested)
+    field = None
+    if DrawingField.fits(tested.samples, read.scaling):
+        shape = tested.samples.shape[1:]
+        field = DrawingField(
+            shape, read.class_names, read.scaling, tested.samples, lambda: read.trained
+        )
+    return contents.title, Shown(contents, "the training is complete").state, field
+
+
+def _going_on(args: argparse.Namespace, path: Path) -> tuple[str, Any, DrawingField | None]:
+    """Return the page of a training that another process goes on with, by its checkpoints."""
+    record = records.read_record(path / resume.TRAINING)
+    with records.damaged(path / resume.TRAINING):
+        records.check_format(record, resume.FORMAT, (resume.FORMAT_VERSION,))
+        source = records.source_from_json(record.fields("data").fields("asked_for"))
+        settings = record.fields("settings")
+    samples = read_samples(source, note)
+    checkpoints = _Checkpoints(path, samples, settings)
+    return samples.name, checkpoints.state, field_of(samples, checkpoints.network)
+
+
+class _Checkpoints:
+    """What the checkpoints of a training tell, each once it is written."""
+
+    def __init__(self, path: Path, samples: Samples, settings: Fields) -> None:
+        self._path = path
+        self._samples = samples
+        self._settings = settings.values
+        self._lock = threading.Lock()
+        self._written: int | None = None
+        self._trained: Trained | None = None
+        self._version, self._html = 0, ""
+
+    def network(self) -> Trained | None:
+        """Return what the last checkpoint holds."""
+        with self._lock:
+            return self._trained
+
+    def state(self, version: int) -> dict[str, Any]:
+        """Return what a browser that has this version is to show."""
+        with self._lock:
+            is_over = not self._path.is_dir()
+            if not is_over:
+                self._read()
+            status = "the training has ended; watch the run folder again" if is_over else "training"
+            html = self._html if self._html and version != self._version else None
+            return {"version": self._version, "status": status, "done": is_over, "html": html}
+
+    def _read(self) -> None:
+        file = self._path / resume.CHECKPOINT
+        try:
+            written = file.stat().st_mtime_ns
+            if written == self._written:
+                return
+            self._trained = Trained(load(file), len(self._samples.class_names))
+        except (OSError, ValueError):
+            # None yet, or it is being replaced.
+            return
+        self._written = written
+        measured = "test" if self._settings.get("validation_share") is None else "validation"
+        epochs = self._settings.get("epochs")
+        contents = so_far(
+            self._trained.model,
+            self._samples,
+            self._settings,
+            measured=measured,
+            length=f"{epochs} epochs",
+        )
+        self._version += 1
+        self._html = sections(contents, live=True)
