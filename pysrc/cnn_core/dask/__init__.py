@@ -15,7 +15,8 @@ except ImportError as error:
     ) from error
 
 from cnn_core.dask.estimators import DaskMLPClassifier, DaskMLPRegressor
-from cnn_core.dask.recovery import ClusterError, PartitionError
+from cnn_core.dask.recovery import ClusterError
+from cnn_core.estimators.partitions import PartitionError
 
 __all__ = ["ClusterError", "DaskMLPClassifier", "DaskMLPRegressor", "PartitionError"]
 

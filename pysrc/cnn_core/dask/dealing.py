@@ -8,11 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnn_core.class_targets import ClassTargets
-from cnn_core.dask.partitions import weights_of
-from cnn_core.dask.recovery import named
-from cnn_core.estimators.evaluation import EvaluationSet
-from cnn_core.estimators.samples import as_samples, as_table
-from cnn_core.estimators.sharded import joined
+from cnn_core.estimators.evaluation import EvaluationSet, joined
+from cnn_core.estimators.partitions import named
+from cnn_core.estimators.rows import rows_as_set
 from cnn_core.estimators.task import Task
 from cnn_core.sharding.shard import ArrayShard
 from cnn_core.types import IndexArray
@@ -95,12 +93,14 @@ def _rows(
     task: Task, dtype: np.dtype[Any], estimator: str, start: int, stop: int, *part: Any
 ) -> EvaluationSet:
     """Return some rows of a partition as an engine takes them."""
-    x, y, weights = part
-    table = as_table(x, estimator)
-    labels = task.read(y, len(table), estimator, "y", known_from="the other partitions")
-    own_weights = None
-    if weights is not None:
-        own_weights = weights_of(weights, len(table), dtype)[start:stop]
-    rows = as_samples(table[start:stop], dtype, estimator)
-    labels = labels[start:stop]
-    return EvaluationSet(rows, labels, task.targets(labels, dtype), own_weights)
+    x, y, weights = (_cut(one, start, stop) for one in part)
+    return rows_as_set(task, dtype, estimator, x, y, weights)
+
+
+def _cut(values: Any, start: int, stop: int) -> Any:
+    """Return some rows of any container; None of None."""
+    if values is None or (start == 0 and stop == len(values)):
+        return values
+    if hasattr(values, "iloc"):
+        return values.iloc[start:stop]
+    return (values if hasattr(values, "shape") else np.asarray(values))[start:stop]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,29 +13,20 @@ import numpy.typing as npt
 from distributed import Client
 
 from cnn_core.dask.client import client_for
-from cnn_core.dask.dealing import MOST_SHARDS, Segment, assemble, deal
-from cnn_core.dask.partitions import (
-    Partition,
-    Together,
-    compute,
-    describe,
-    partitions_of,
-    together,
-)
+from cnn_core.dask.partitions import compute, partitions_of
+from cnn_core.dask.placing import Data, Files, Placed
 from cnn_core.dask.prediction import is_lazy, lazily
-from cnn_core.dask.recovery import cluster_errors, result_of
-from cnn_core.dask.runner import OnCluster, quiet_about_sizes
 from cnn_core.estimators import MLPClassifier, MLPRegressor
 from cnn_core.estimators.base import BaseMLP
-from cnn_core.estimators.evaluation import EvalSet, each_set
+from cnn_core.estimators.evaluation import EvalSet
 from cnn_core.estimators.fit_data import FitData
-from cnn_core.estimators.models import first_model, model_going_on
-from cnn_core.estimators.parameters import network_of, random_state, rate_of
+from cnn_core.estimators.rows import are_files, file_partitions
 from cnn_core.estimators.sharded import ShardedSet
-from cnn_core.estimators.task import BEFORE, Task
+from cnn_core.estimators.sharded_fit import fit_data_of
+from cnn_core.estimators.task import Task
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.types import FloatArray
-from cnn_core.validation import require_in_dtype, whole
+from cnn_core.validation import whole
 
 _Estimator = TypeVar("_Estimator", bound="_OnDask")
 # The parameters beside those of the plain estimators.
@@ -87,110 +79,19 @@ class _OnDask(BaseMLP):
         for name in ("n_shards", "round_steps"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name), 1)
-        partitions, parts = self._placed(partitions_of(X, y, sample_weight))
-        known = self._described(partitions, parts)
-        first = not (self.__sklearn_is_fitted__() and (incremental or self.warm_start))
-        dtype = known.dtype if first else self.model_.dtype
-        if not first:
-            self._require_features(np.empty((0, known.n_features)), known.names)
-        task, _ = self._task_of(
-            known.y, len(known.y), first=first, incremental=incremental, classes=classes
-        )
-        network = network_of(self, known.n_features, task)
-        require_in_dtype("alpha", network.l2, dtype)
-        require_in_dtype("learning_rate_init", rate_of(self), dtype)
-        if first:
-            model = first_model(self, network, dtype, random_state(self.random_state))
+        client = self._used
+        if are_files(X):
+            data: Data = Files(client, file_partitions(X, y, sample_weight))
         else:
-            model = model_going_on(self, network, self.model_, incremental)
-        known_from = ("classes" if incremental else "y") if first else BEFORE
-        sets = [
-            self._evaluation_set(
-                tuple(compute(self._used, one) for one in values),
-                place,
-                task,
-                known_from,
-                known.names,
-                (known.n_features,),
-                dtype,
-            )
-            for values, place in each_set(eval_set)
-        ]
-        data = self._dealt(partitions, parts, known, task, dtype)
-        return FitData(task, model, data, sets, known.names, first)
+            data = Placed(client, partitions_of(X, y, sample_weight))
+        known = data.described(self._kind, type(self).__name__, self.dtype)
 
-    def _placed(self, partitions: list[Partition]) -> tuple[list[Partition], list[Any]]:
-        """Give the partitions to the cluster; return what refers to them there."""
-        client = self._used
-        flat = [one for partition in partitions for one in partition[1:]]
-        with cluster_errors(client, str), quiet_about_sizes():
-            placed = [_on(client, one) for one in flat]
-        return partitions, placed
+        def deal(task: Task, dtype: np.dtype[Any]) -> ShardedSet:
+            shards = data.dealt(known, self.n_shards, task, dtype, type(self).__name__)
+            return ShardedSet(shards, known.weight, self.round_steps, self.n_threads or 1)
 
-    def _described(self, partitions: list[Partition], parts: list[Any]) -> Together:
-        """Look at every partition once."""
-        client, kind = self._used, self._kind
-        names = [one.name for one in partitions]
-        found = [
-            client.submit(
-                describe,
-                name,
-                kind,
-                type(self).__name__,
-                self.dtype,
-                *_of(parts, number),
-                pure=False,
-            )
-            for number, name in enumerate(names)
-        ]
-        with cluster_errors(client, lambda key: _named_by(key, found, names)):
-            descriptions = [result_of(one, name) for one, name in zip(found, names, strict=True)]
-        return together(partitions, descriptions)
-
-    def _dealt(
-        self,
-        partitions: list[Partition],
-        parts: list[Any],
-        known: Together,
-        task: Task,
-        dtype: np.dtype[Any],
-    ) -> ShardedSet:
-        """Deal the rows to shards."""
-        client = self._used
-        n_samples = int(known.sizes.sum())
-        n_shards = self.n_shards
-        if n_shards is None:
-            n_shards = min(int(np.count_nonzero(known.sizes)), MOST_SHARDS)
-        if n_shards > n_samples:
-            raise ValueError(
-                f"n_shards: expected at most one for each of the {n_samples} samples, found "
-                f"{n_shards}"
-            )
-        dealt = deal(known.sizes, n_shards)
-        with cluster_errors(client, str):
-            workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
-        shards = []
-        for number, segments in enumerate(dealt):
-            named = [(partitions[one.partition].name, one.start, one.stop) for one in segments]
-            own = [part for one in segments for part in _of(parts, one.partition)]
-            where = workers[number * len(workers) // n_shards] if workers else None
-            shards.append(
-                client.submit(
-                    assemble,
-                    named,
-                    task,
-                    dtype,
-                    type(self).__name__,
-                    *own,
-                    pure=False,
-                    workers=None if where is None else [where],
-                    allow_other_workers=True,
-                )
-            )
-        names = [_name_of(number, segments, partitions) for number, segments in enumerate(dealt)]
-        sizes = [sum(one.stop - one.start for one in segments) for segments in dealt]
-        runner = OnCluster(client, shards, sizes, names)
-        return ShardedSet(runner, known.weight, self.round_steps, self.n_threads or 1)
+        local = partial(compute, client)
+        return fit_data_of(self, known, deal, eval_set, incremental, classes, local)
 
     # Predictions
 
@@ -436,34 +337,3 @@ class DaskMLPRegressor(_OnDask, MLPRegressor):
         """
         self._fit(X, y, sample_weight, eval_set, incremental=False, checkpoint=checkpoint)
         return self
-
-
-def _on(client: Client, value: Any) -> Any:
-    """Return what refers to a part of a partition on the cluster."""
-    from dask.delayed import Delayed
-    from distributed import Future
-
-    if value is None or isinstance(value, Future):
-        return value
-    if isinstance(value, Delayed):
-        return client.compute(value)
-    return client.submit(_as_given, value, pure=False)
-
-
-def _as_given(value: Any) -> Any:
-    return value
-
-
-def _of(parts: list[Any], number: int) -> list[Any]:
-    """Return samples, targets and weights of a partition."""
-    return parts[3 * number : 3 * number + 3]
-
-
-def _named_by(key: str, futures: list[Any], names: list[str]) -> str:
-    return next((name for one, name in zip(futures, names, strict=True) if one.key == key), key)
-
-
-def _name_of(number: int, segments: list[Segment], partitions: list[Partition]) -> str:
-    """Return what an error calls a shard."""
-    first, last = partitions[segments[0].partition].name, partitions[segments[-1].partition].name
-    return f"shard {number} ({first if first == last else f'{first} to {last}'})"

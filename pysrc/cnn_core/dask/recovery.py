@@ -8,42 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from distributed import KilledWorker
 from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 
-_Value = TypeVar("_Value")
-
-
-class PartitionError(ValueError):
-    """A partition of the data cannot be used; says which one, why, and what to do."""
+from cnn_core.estimators.partitions import PartitionError
 
 
 class ClusterError(RuntimeError):
     """The cluster cannot go on with a training; says what happened and what to do."""
-
-
-def named(name: str, function: Callable[..., _Value], *args: Any) -> _Value:
-    """Return ``function(*args)``; its errors name the partition.
-
-    Raises
-    ------
-    PartitionError
-        For whatever the function raises, but for a lack of memory.
-    """
-    try:
-        return function(*args)
-    except PartitionError:
-        raise
-    except MemoryError as error:
-        raise MemoryError(
-            f"{name}: does not fit in the memory of its worker ({error}); pass smaller partitions, "
-            "or files, which are read block by block"
-        ) from None
-    except Exception as error:
-        raise PartitionError(f"{name}: {error}") from error
 
 
 # What tells that the cluster failed, not what it computed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,13 +20,15 @@ from cnn_core.sharding.shard import Shard
 from cnn_core.training.snapshot import Snapshot
 
 _NUMBERS = itertools.count()
+# Between so many seconds of rounds are given to the scheduler at once.
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 4.0
 
 
 class OnCluster:
     """Shards on the workers of a cluster; what they learn is what `InProcess` defines.
 
-    The rounds of an epoch are given to the scheduler at once, so that no round waits for the
-    client. What a lost worker had is computed again, from the partitions on.
+    Some rounds are given to the scheduler at once, so that they do not wait for the client. What a
+    lost worker had is computed again, from the partitions and from the state that the client has.
 
     Parameters
     ----------
@@ -47,11 +50,34 @@ class OnCluster:
         self._client, self._shards = client, shards
         self.sizes = sizes
         self._names = names
+        self._window = 4
 
     def run(
         self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round], *, every: bool
     ) -> Iterator[Result]:
         """Compute rounds; see `cnn_core.sharding.runner.Runner`."""
+        while rounds:
+            began = time.perf_counter()
+            window, rounds = rounds[: self._window], rounds[self._window :]
+            for result in self._run_window(plan, start, epoch, window, every):
+                yield result
+                if result.arrays:
+                    start = result.snapshot
+            self._fit_window(time.perf_counter() - began)
+
+    def _fit_window(self, seconds: float) -> None:
+        """Set how many rounds are given to the scheduler at once; they change no bit.
+
+        The client has the state after them. When a worker is lost, only they are computed again.
+        """
+        if seconds < _LEAST_SECONDS:
+            self._window *= 2
+        elif seconds > _MOST_SECONDS and self._window > 1:
+            self._window //= 2
+
+    def _run_window(
+        self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round], every: bool
+    ) -> Iterator[Result]:
         states, reports = self._graph(plan, start, epoch, rounds)
         wanted = [*reports, *(states if every else states[-1:])]
         with self._running(wanted) as futures:

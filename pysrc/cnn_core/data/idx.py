@@ -22,7 +22,7 @@ from .checks import DataError, check_unpacked_size, open_data, size_of
 
 __all__ = ["read_idx"]
 
-_DTYPES: dict[int, np.dtype[Any]] = {
+DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),
     0x09: np.dtype(">i1"),
     0x0B: np.dtype(">i2"),
@@ -167,9 +167,9 @@ def _read_header(path: Path, stream: _Stream) -> bytes:
 
 def _shape_of(path: Path, header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Return type and shape that a header declares."""
-    dtype = _DTYPES.get(header[2])
+    dtype = DTYPES.get(header[2])
     if dtype is None:
-        known = ", ".join(f"{code:02x}" for code in _DTYPES)
+        known = ", ".join(f"{code:02x}" for code in DTYPES)
         raise DataError(path, f"one of the type codes {known}", f"{header[2]:02x}")
     shape = struct.unpack(f">{header[3]}I", header[4:])
     # An empty array is refused by NumPy too if its other sizes multiply to an absurd number.

@@ -110,7 +110,7 @@ def _read_member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
 
 def _read_array(name: Path, stream: BinaryIO, size: int) -> Array:
     """Read one array in NumPy's format that must take up exactly `size` bytes."""
-    shape, fortran_order, dtype = _read_npy_header(name, stream)
+    shape, fortran_order, dtype = read_npy_header(name, stream)
     if dtype.hasobject or dtype.kind not in "biufU" or dtype.itemsize == 0:
         raise DataError(name, "plain numbers or names", f"values of type {dtype}")
     if any(type(length) is not int or length < 0 for length in shape):
@@ -135,7 +135,8 @@ def _read_array(name: Path, stream: BinaryIO, size: int) -> Array:
     return values.reshape(shape, order="F" if fortran_order else "C")
 
 
-def _read_npy_header(name: Path, stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def read_npy_header(name: Path, stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether columns come first, and dtype; the values follow in the stream."""
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,

@@ -31,8 +31,10 @@ from cnn_core.estimators.parameters import (
     schedule_of,
 )
 from cnn_core.estimators.progress import FitProgress
+from cnn_core.estimators.rows import are_files
 from cnn_core.estimators.samples import as_samples, dtype_for, names_of, require_features
 from cnn_core.estimators.scoring import OWN, require_scoring, score_by
+from cnn_core.estimators.sharded_fit import read_files
 from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.estimators.weights import as_weights, require_weight
 from cnn_core.io.checkpoint import Checkpoint
@@ -139,7 +141,7 @@ class BaseMLP(FittedMLP):
             from_classes = sample_weight is None
             require_weight(train.weights, "class_weight" if from_classes else "sample_weight")
         self._require_samples_to_score(sets)
-        self._hint_at_few_steps(train.n_samples)
+        presets.hint_at_few_steps(self, batch_size_of(self, train.n_samples), train.n_samples)
         before = dict(vars(self))
         self._take_over(read, sets=len(sets), incremental=incremental)
         bridge = None if incremental else sklearn_callbacks.for_fit(self, X, y, sample_weight)
@@ -182,21 +184,6 @@ class BaseMLP(FittedMLP):
                 f"{sets[-1].n_counted}; pass more, or set scoring='loss'"
             )
 
-    def _hint_at_few_steps(self, n_samples: int) -> None:
-        """Warn if a preset, made for many samples, is going to learn too little from these."""
-        preset = vars(self).get("_preset")
-        if preset is None:
-            return
-        batches = -(-n_samples // batch_size_of(self, n_samples))
-        if self.max_iter * batches < presets.FEW_STEPS:
-            enough = -(-presets.FEW_STEPS // batches)
-            warnings.warn(
-                f"preset {preset!r}: {self.max_iter} epochs of {n_samples} samples are only "
-                f"{self.max_iter * batches} steps: pass max_iter={enough} or more",
-                UserWarning,
-                stacklevel=6,
-            )
-
     def _require_for_partial_fit(self) -> None:
         for name in ("schedule", "time_budget"):
             if getattr(self, name) not in (None, AUTO):
@@ -214,6 +201,8 @@ class BaseMLP(FittedMLP):
         incremental: bool,
         classes: Any,
     ) -> FitData:
+        if are_files(X):
+            return read_files(self, X, y, sample_weight, eval_set, incremental, classes)
         name = type(self).__name__
         names = names_of(X)
         first = not (self.__sklearn_is_fitted__() and (incremental or self.warm_start))

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.class_targets import Targets
+from cnn_core.class_targets import ClassTargets, Targets
 from cnn_core.estimators.splitting import set_aside, too_small
 from cnn_core.estimators.task import Task
 from cnn_core.model import Model
@@ -177,3 +177,25 @@ def each_set(eval_set: EvalSet) -> list[tuple[tuple[Any, ...], str]]:
                 f"found {found}"
             )
     return named
+
+
+def joined(parts: list[EvaluationSet]) -> EvaluationSet:
+    """Return one set of the samples of several."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    weights = None
+    if first.weights is not None:
+        weights = np.concatenate([part.weights for part in parts if part.weights is not None])
+    targets: Any
+    if isinstance(first.t, ClassTargets):
+        labels = [part.t.labels for part in parts if isinstance(part.t, ClassTargets)]
+        targets = replace(first.t, labels=np.concatenate(labels))
+    else:
+        targets = np.concatenate([part.t for part in parts])
+    return EvaluationSet(
+        np.concatenate([part.x for part in parts]),
+        np.concatenate([part.y for part in parts]),
+        targets,
+        weights,
+    )

@@ -6,6 +6,7 @@ They were chosen on a validation split of the training images, never on the test
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 from cnn_core.validation import shown
@@ -80,3 +81,19 @@ def settings_of(preset: str, kind: str = "classifier") -> dict[str, Any]:
     if kind == "regressor":
         del settings["label_smoothing"]
     return settings
+
+
+def hint_at_few_steps(estimator: Any, batch_size: int, n_samples: int) -> None:
+    """Warn if a preset, made for many samples, is going to learn too little from these."""
+    preset = vars(estimator).get("_preset")
+    if preset is None:
+        return
+    batches = -(-n_samples // batch_size)
+    if estimator.max_iter * batches < FEW_STEPS:
+        enough = -(-FEW_STEPS // batches)
+        warnings.warn(
+            f"preset {preset!r}: {estimator.max_iter} epochs of {n_samples} samples are only "
+            f"{estimator.max_iter * batches} steps: pass max_iter={enough} or more",
+            UserWarning,
+            stacklevel=6,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,17 +10,19 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from cnn_core.class_targets import ClassTargets
-from cnn_core.estimators.evaluation import EvaluationSet
+from cnn_core.class_targets import ClassTargets, Targets
+from cnn_core.estimators.evaluation import EvaluationSet, joined
 from cnn_core.estimators.labels import Classification, weight_of_each
 from cnn_core.estimators.task import Task
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.io.fingerprint import Elsewhere, fingerprint
 from cnn_core.model import Model
 from cnn_core.optimizers import Rprop
+from cnn_core.outputs import nothing
+from cnn_core.sharding.blocks import BlockShard, Rows
 from cnn_core.sharding.rounds import Plan, seed_of
 from cnn_core.sharding.runner import Runner
-from cnn_core.sharding.shard import ArrayShard
+from cnn_core.sharding.shard import ArrayShard, Piece, Shard
 from cnn_core.sharding.steps import ShardedSteps, default_round_steps
 from cnn_core.training import Recipe, TrainingState, loop
 from cnn_core.training.state import Trainable, TrainingData
@@ -170,76 +173,87 @@ def _require_rounds(model: Model, n_shards: int) -> None:
 
 
 def _chosen(
-    shard: ArrayShard, number: int, task: Task, fraction: float, seed: int
+    shard: Shard, number: int, task: Task, fraction: float, seed: int
 ) -> tuple[EvaluationSet, EvaluationSet]:
-    assert shard.y is not None
+    if not isinstance(shard, ArrayShard) or shard.y is None:
+        raise ValueError(
+            "early_stopping: expected eval_set for files, of which no samples can be set aside; "
+            "pass eval_set=(X, y)"
+        )
     own = EvaluationSet(shard.x, shard.y, shard.t, shard.weights)
     return own.split(task, fraction, seed_of(seed, number))
 
 
-def _held_out(shard: ArrayShard, number: int, *how: Any) -> EvaluationSet:
+def _held_out(shard: Shard, number: int, *how: Any) -> EvaluationSet:
     return _chosen(shard, number, *how)[1]
 
 
-def _kept(shard: ArrayShard, number: int, *how: Any) -> ArrayShard:
+def _kept(shard: Shard, number: int, *how: Any) -> ArrayShard:
     kept = _chosen(shard, number, *how)[0]
     return ArrayShard(kept.x, kept.t, kept.weights, kept.y)
 
 
-def joined(parts: list[EvaluationSet]) -> EvaluationSet:
-    """Return one set of the samples of several."""
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    weights = None
-    if first.weights is not None:
-        weights = np.concatenate([part.weights for part in parts if part.weights is not None])
-    targets: Any
-    if isinstance(first.t, ClassTargets):
-        labels = [part.t.labels for part in parts if isinstance(part.t, ClassTargets)]
-        targets = replace(first.t, labels=np.concatenate(labels))
-    else:
-        targets = np.concatenate([part.t for part in parts])
-    return EvaluationSet(
-        np.concatenate([part.x for part in parts]),
-        np.concatenate([part.y for part in parts]),
-        targets,
-        weights,
-    )
-
-
-def _positions(shard: ArrayShard) -> IndexArray:
+def _positions(t: Targets) -> IndexArray:
     """Return the number of each sample's class."""
-    if isinstance(shard.t, ClassTargets):
-        return shard.t.labels
-    positions: IndexArray = (shard.t[:, 0] > 0.5).astype(np.intp)
+    if isinstance(t, ClassTargets):
+        return t.labels
+    positions: IndexArray = (t[:, 0] > 0.5).astype(np.intp)
     return positions
 
 
-def _counts(shard: ArrayShard, number: int, n_classes: int) -> IndexArray:
-    return np.bincount(_positions(shard), minlength=n_classes)
+def _counts(shard: Shard, number: int, n_classes: int) -> IndexArray:
+    counts = np.zeros(n_classes, np.intp)
+    for piece in shard.in_order():
+        counts += np.bincount(_positions(piece.t), minlength=n_classes)
+    return counts
 
 
-def _weighed(
-    shard: ArrayShard, number: int, weights: FloatArray, dtype: np.dtype[Any]
-) -> ArrayShard:
-    own = weights[_positions(shard)]
-    if shard.weights is not None:
-        own = own * shard.weights
-    return ArrayShard(shard.x, shard.t, own.astype(dtype), shard.y)
+def _weighed(shard: Shard, number: int, weights: FloatArray, dtype: np.dtype[Any]) -> Shard:
+    if isinstance(shard, BlockShard):
+        return shard.of(_Weighed(shard.rows, weights, dtype))
+    assert isinstance(shard, ArrayShard)
+    own = _weights_of(Piece(shard.x, shard.t, shard.weights, None), weights, dtype)
+    return ArrayShard(shard.x, shard.t, own, shard.y)
 
 
-def _weight_of(shard: ArrayShard, number: int) -> float:
-    if shard.weights is None:
-        return float(shard.n_samples)
-    return float(shard.weights.sum(dtype=np.float64))
+def _weights_of(piece: Piece, weights: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
+    own = weights[_positions(piece.t)]
+    if piece.weights is not None:
+        own = own * piece.weights
+    return own.astype(dtype)
 
 
-def _fingerprint(shard: ArrayShard, number: int) -> str:
-    arrays = [shard.x, shard.t, *([] if shard.weights is None else [shard.weights])]
-    return fingerprint(*arrays)
+@dataclass(frozen=True, eq=False)
+class _Weighed:
+    """Rows with the weights of their classes; see `cnn_core.sharding.blocks.Rows`."""
+
+    rows: Rows
+    weights: FloatArray
+    dtype: np.dtype[Any]
+
+    @property
+    def n_samples(self) -> int:
+        return self.rows.n_samples
+
+    def read(self, start: int, stop: int) -> Piece:
+        piece = self.rows.read(start, stop)
+        return piece._replace(weights=_weights_of(piece, self.weights, self.dtype))
 
 
-def _loss_by(shard: ArrayShard, number: int, model: Model) -> tuple[float, float]:
-    loss, _ = model.evaluate(shard.x, shard.t, shard.weights, keep=lambda outputs: outputs[:, :0])
-    return loss, _weight_of(shard, number)
+def _weight_of(shard: Shard, number: int) -> float:
+    return math.fsum(piece.weight for piece in shard.in_order())
+
+
+def _fingerprint(shard: Shard, number: int) -> str:
+    texts = [
+        fingerprint(*(one for one in piece[:3] if one is not None)) for piece in shard.in_order()
+    ]
+    return " ".join(texts)
+
+
+def _loss_by(shard: Shard, number: int, model: Model) -> tuple[float, float]:
+    losses = [
+        (model.evaluate(*piece[:3], keep=nothing)[0], piece.weight) for piece in shard.in_order()
+    ]
+    total = math.fsum(weight for _, weight in losses)
+    return math.fsum(loss * weight for loss, weight in losses) / max(total, 1e-300), total

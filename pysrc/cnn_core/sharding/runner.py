@@ -51,7 +51,7 @@ class InProcess:
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self.shards = shards
-        self.sizes = [shard.n_samples for shard in shards]
+        self.sizes: Sequence[int] = [shard.n_samples for shard in shards]
 
     def run(
         self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round], *, every: bool = True
@@ -67,6 +67,6 @@ class InProcess:
         """Return what a function gives for every shard."""
         return [function(shard, number, *args) for number, shard in enumerate(self.shards)]
 
-    def changed(self, function: Callable[..., Any], *args: Any) -> InProcess:
+    def changed(self, function: Callable[..., Any], *args: Any) -> Runner:
         """Return other shards, made of these."""
         return InProcess(self.each(function, *args))

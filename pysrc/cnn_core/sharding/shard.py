@@ -52,6 +52,9 @@ class Shard(Protocol):
     def n_samples(self) -> int:
         """Number of rows."""
 
+    def in_order(self) -> Iterator[Piece]:
+        """Yield the rows as they stand, as many at a time as are in memory anyway."""
+
     def pieces(self, key: int | None, epoch: int, rows: slice, batch_size: int) -> Iterator[Piece]:
         """Yield the samples at some positions of an epoch's order.
 
@@ -105,6 +108,10 @@ class ArrayShard:
         if known is None or known[:2] != (key, epoch):
             known = self._order = (key, epoch, shuffled_order(key, epoch, self.n_samples))
         yield Piece(self.x, self.t, self.weights, known[2][rows])
+
+    def in_order(self) -> Iterator[Piece]:
+        """Yield all rows."""
+        yield Piece(self.x, self.t, self.weights, None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_order": None}

@@ -1,0 +1,156 @@
+"""Partitions on a cluster: looked at once, then dealt to shards."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from dask.delayed import Delayed
+from distributed import Client, Future
+
+from cnn_core.dask.dealing import MOST_SHARDS, Segment, assemble, deal
+from cnn_core.dask.partitions import Partition
+from cnn_core.dask.recovery import cluster_errors, result_of
+from cnn_core.dask.runner import OnCluster, quiet_about_sizes
+from cnn_core.estimators.partitions import Together, describe, together
+from cnn_core.estimators.rows import FilePartition, block_shard, describe_files
+from cnn_core.estimators.task import Task
+
+
+class Data(ABC):
+    """The partitions of a fit, on a cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    partitions : sequence of Partition or FilePartition
+    """
+
+    def __init__(self, client: Client, partitions: Sequence[Partition | FilePartition]) -> None:
+        self._client = client
+        self._names = [one.name for one in partitions]
+
+    @abstractmethod
+    def _looked_at(self, *how: Any) -> list[Future]:
+        """Return the description of each partition, to come."""
+
+    @abstractmethod
+    def _shard(self, segments: list[Segment], *how: Any, **where: Any) -> Future:
+        """Return a shard, to come."""
+
+    def described(self, *how: Any) -> Together:
+        """Look at every partition once, where it is; return what is known of all.
+
+        Raises
+        ------
+        PartitionError
+            For one that cannot be used, or differs from the first.
+        """
+        found: list[Future] = []
+        with cluster_errors(self._client, lambda key: self._named_by(key, found)):
+            with quiet_about_sizes():
+                found += self._looked_at(*how)
+            descriptions = [
+                result_of(one, name) for one, name in zip(found, self._names, strict=True)
+            ]
+        return together(self._names, descriptions)
+
+    def dealt(
+        self,
+        known: Together,
+        n_shards: int | None,
+        task: Task,
+        dtype: np.dtype[Any],
+        estimator: str,
+    ) -> OnCluster:
+        """Deal the rows to shards, neighbours to one worker.
+
+        Raises
+        ------
+        ValueError
+            For more shards than there are samples.
+        """
+        n_samples = int(known.sizes.sum())
+        if n_shards is None:
+            n_shards = min(int(np.count_nonzero(known.sizes)), MOST_SHARDS)
+        if n_shards > n_samples:
+            raise ValueError(
+                f"n_shards: expected at most one for each of the {n_samples} samples, found "
+                f"{n_shards}"
+            )
+        dealt = deal(known.sizes, n_shards)
+        with cluster_errors(self._client, str), quiet_about_sizes():
+            workers = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+            shards = []
+            for number, segments in enumerate(dealt):
+                where: dict[str, Any] = {"pure": False}
+                if workers:
+                    first = workers[number * len(workers) // n_shards]
+                    where |= {"workers": [first], "allow_other_workers": True}
+                how = task, dtype, estimator, known.n_features
+                shards.append(self._shard(segments, *how, **where))
+        names = [self._name_of(number, segments) for number, segments in enumerate(dealt)]
+        sizes = [sum(one.stop - one.start for one in segments) for segments in dealt]
+        return OnCluster(self._client, shards, sizes, names)
+
+    def _name_of(self, number: int, segments: list[Segment]) -> str:
+        """Return what an error calls a shard."""
+        first, last = (self._names[segments[place].partition] for place in (0, -1))
+        return f"shard {number} ({first if first == last else f'{first} to {last}'})"
+
+    def _named_by(self, key: str, futures: list[Future]) -> str:
+        pairs = zip(futures, self._names, strict=False)
+        return next((name for one, name in pairs if one.key == key), key)
+
+
+class Placed(Data):
+    """Partitions in the memory of the workers."""
+
+    def __init__(self, client: Client, partitions: list[Partition]) -> None:
+        super().__init__(client, partitions)
+        with cluster_errors(client, str), quiet_about_sizes():
+            self._parts = [[_on(client, one) for one in partition[1:]] for partition in partitions]
+
+    def _looked_at(self, *how: Any) -> list[Future]:
+        return [
+            self._client.submit(describe, name, *how, *parts, pure=False)
+            for name, parts in zip(self._names, self._parts, strict=True)
+        ]
+
+    def _shard(self, segments: list[Segment], *how: Any, **where: Any) -> Future:
+        named = [(self._names[one.partition], one.start, one.stop) for one in segments]
+        parts = [part for one in segments for part in self._parts[one.partition]]
+        task, dtype, estimator, _ = how
+        return self._client.submit(assemble, named, task, dtype, estimator, *parts, **where)
+
+
+class Files(Data):
+    """Partitions in files, which the workers read block by block."""
+
+    def __init__(self, client: Client, partitions: list[FilePartition]) -> None:
+        super().__init__(client, partitions)
+        self._partitions = partitions
+
+    def _looked_at(self, *how: Any) -> list[Future]:
+        return [
+            self._client.submit(describe_files, one, *how, pure=False) for one in self._partitions
+        ]
+
+    def _shard(self, segments: list[Segment], *how: Any, **where: Any) -> Future:
+        own = [(self._partitions[one.partition], one.start, one.stop) for one in segments]
+        return self._client.submit(block_shard, own, *how, **where)
+
+
+def _on(client: Client, value: Any) -> Any:
+    """Return what refers to a part of a partition on the cluster."""
+    if value is None or isinstance(value, Future):
+        return value
+    if isinstance(value, Delayed):
+        return client.compute(value)
+    return client.submit(_as_given, value, pure=False)
+
+
+def _as_given(value: Any) -> Any:
+    return value

@@ -1,0 +1,175 @@
+"""Files whose rows are read in parts: ``.npy``, IDX and Parquet.
+
+Nothing is mapped into memory: what is read is what is held.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from bisect import bisect_right
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.data.checks import DataError, open_data, size_of
+from cnn_core.data.idx import DTYPES
+from cnn_core.data.numpy_files import read_npy_header
+
+__all__ = ["ArrayFile", "ParquetFile", "RowFile", "open_rows"]
+
+
+class RowFile(Protocol):
+    """A file of rows; it can be pickled, and is opened for each reading.
+
+    Attributes
+    ----------
+    path : Path
+    n_rows : int
+    """
+
+    path: Path
+    n_rows: int
+
+    def read(self, start: int, stop: int) -> Any:
+        """Return some rows: an array (n, ...), or a data frame."""
+
+
+class ArrayFile:
+    """An array in a file, after a header.
+
+    Parameters
+    ----------
+    path : path-like
+        Of a ``.npy`` file, or of an IDX file that is not packed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        with open_data(self.path) as stream:
+            if self.path.suffix == ".npy":
+                shape, fortran, self._dtype = read_npy_header(self.path, stream)
+                if fortran and len(shape) > 1:
+                    raise DataError(
+                        self.path,
+                        "rows one after the other in the file",
+                        "columns (Fortran order); save np.ascontiguousarray(X)",
+                    )
+            else:
+                shape, self._dtype = _idx_header(self.path, stream)
+            if self._dtype.hasobject or self._dtype.kind not in "biufU" or not shape:
+                raise DataError(self.path, "rows of numbers or names", f"{self._dtype} {shape}")
+            self._offset = stream.tell()
+            expected = math.prod(shape) * self._dtype.itemsize
+            if size_of(stream) - self._offset != expected:
+                raise DataError(
+                    self.path, f"{expected} bytes of values", f"{size_of(stream) - self._offset}"
+                )
+        self.n_rows = shape[0]
+        self._row = shape[1:]
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return some rows; those of more than one dimension are flattened."""
+        size = math.prod(self._row)
+        room = np.empty((stop - start) * size, self._dtype)
+        with open_data(self.path) as stream:
+            stream.seek(self._offset + start * size * self._dtype.itemsize)
+            found = cast("Any", stream).readinto(room.view(np.uint8).data)
+        if found != room.nbytes:
+            raise DataError(self.path, f"{room.nbytes} bytes from row {start} on", f"{found}")
+        values = room.astype(self._dtype.newbyteorder("="), copy=False)
+        return values.reshape(stop - start, size) if self._row else values
+
+
+def _idx_header(path: Path, stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    start = stream.read(4)
+    if start[:2] == b"\x1f\x8b":
+        raise DataError(path, "an IDX file that is not packed", "one packed by gzip; unpack it")
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in DTYPES or not start[3]:
+        raise DataError(path, "an .npy, IDX or Parquet file", "something else")
+    sizes = stream.read(4 * start[3])
+    if len(sizes) < 4 * start[3]:
+        raise DataError(path, f"{start[3]} sizes", "fewer")
+    return struct.unpack(f">{start[3]}I", sizes), DTYPES[start[2]]
+
+
+class ParquetFile:
+    """A Parquet file, of which the groups of rows that are needed are read.
+
+    Parameters
+    ----------
+    path : path-like
+    columns : sequence of str, optional
+        Those that are read; by default all.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], columns: tuple[str, ...] | None = None
+    ) -> None:
+        self.path = Path(path)
+        self._columns = columns
+        file = _parquet(self.path)
+        self.names = tuple(file.schema_arrow.names)
+        ends, end = [], 0
+        for group in range(file.num_row_groups):
+            end += file.metadata.row_group(group).num_rows
+            ends.append(end)
+        self._ends = ends
+        self.n_rows = end
+
+    def of(self, columns: tuple[str, ...]) -> ParquetFile:
+        """Return the same file with these columns alone.
+
+        Raises
+        ------
+        DataError
+            If it lacks one.
+        """
+        missing = [name for name in columns if name not in self.names]
+        if missing:
+            raise DataError(self.path, f"a column {missing[0]!r}", ", ".join(self.names[:20]))
+        other = object.__new__(ParquetFile)
+        vars(other).update(vars(self))
+        other._columns = columns
+        return other
+
+    def read(self, start: int, stop: int) -> Any:
+        """Return some rows as a data frame."""
+        first, last = bisect_right(self._ends, start), bisect_right(self._ends, stop - 1)
+        file = _parquet(self.path)
+        columns = None if self._columns is None else list(self._columns)
+        table = file.read_row_groups(list(range(first, last + 1)), columns=columns)
+        begin = self._ends[first - 1] if first else 0
+        return table.slice(start - begin, stop - start).to_pandas()
+
+
+def _parquet(path: Path) -> Any:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile as Opened
+    except ImportError as error:
+        raise ImportError(
+            f"{path}: Parquet files are read by pyarrow: pip install pyarrow"
+        ) from error
+    try:
+        return Opened(path)
+    except ArrowException as error:
+        raise DataError(path, "a Parquet file", f"something else ({error})") from error
+
+
+def open_rows(path: str | os.PathLike[str]) -> RowFile:
+    """Return a file of rows by its ending: ``.parquet``, ``.npy``, else IDX.
+
+    Raises
+    ------
+    DataError
+        If it is none, or damaged.
+    FileNotFoundError
+        If it is not there.
+    """
+    if Path(path).suffix in (".parquet", ".pq"):
+        return ParquetFile(path)
+    return ArrayFile(path)

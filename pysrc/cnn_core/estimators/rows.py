@@ -1,0 +1,258 @@
+"""Rows of files as an engine takes them: read, checked and converted a block at a time."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cnn_core.data.row_files import ParquetFile, open_rows
+from cnn_core.estimators.evaluation import EvaluationSet, joined
+from cnn_core.estimators.partitions import Description, PartitionError, describe, named, weights_of
+from cnn_core.estimators.samples import as_samples, as_table
+from cnn_core.estimators.task import Task
+from cnn_core.sharding.blocks import BlockShard, block_rows_for
+from cnn_core.sharding.shard import Piece
+
+# A memory-mapped array of more bytes is read block by block, others like any array.
+LARGE_BYTES = 2**30
+
+
+class Readable(Protocol):
+    """Rows that can be read in parts.
+
+    Attributes
+    ----------
+    n_rows : int
+    """
+
+    n_rows: int
+
+    def read(self, start: int, stop: int) -> Any:
+        """Return some rows."""
+
+
+class InMemory:
+    """Rows of an array in memory.
+
+    Parameters
+    ----------
+    values : (n, ...) array
+    """
+
+    def __init__(self, values: Any) -> None:
+        self._values = values
+        self.n_rows = len(values)
+
+    def read(self, start: int, stop: int) -> Any:
+        """Return some rows."""
+        return self._values[start:stop]
+
+
+class Mapped:
+    """Rows of a memory-mapped array: copies, whose pages do not stay in memory.
+
+    Parameters
+    ----------
+    values : numpy.memmap, (n, n_features)
+    """
+
+    def __init__(self, values: np.memmap[Any, Any]) -> None:
+        self._values = values
+        self.n_rows = len(values)
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return a copy of some rows."""
+        found = np.array(self._values[start:stop])
+        mapped = self._values
+        while isinstance(mapped, np.ndarray) and mapped.base is not None:
+            mapped = mapped.base  # type: ignore[assignment]
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+        return found
+
+
+class FilePartition(NamedTuple):
+    """Rows of files that belong together.
+
+    Attributes
+    ----------
+    name : str
+    x, y : Readable
+    weights : Readable or None
+    """
+
+    name: str
+    x: Readable
+    y: Readable
+    weights: Readable | None
+
+    def read(self, start: int, stop: int) -> tuple[Any, Any, Any]:
+        """Return some rows of samples, targets and weights."""
+        weights: Any = None if self.weights is None else self.weights.read(start, stop)
+        y = self.y.read(start, stop)
+        # A column of a file of several is no column of a user's.
+        y = y.iloc[:, 0] if hasattr(y, "iloc") else y
+        if hasattr(weights, "iloc"):
+            weights = weights.iloc[:, 0]
+        return self.x.read(start, stop), y, weights
+
+
+def are_files(X: Any) -> bool:
+    """Tell whether samples are to be read block by block: files, or a large memory-mapped array."""
+    if isinstance(X, np.memmap):
+        return X.nbytes > LARGE_BYTES and X.flags.c_contiguous
+    if isinstance(X, str | os.PathLike):
+        return True
+    return isinstance(X, list | tuple) and bool(X) and isinstance(X[0], str | os.PathLike)
+
+
+def file_partitions(X: Any, y: Any, weights: Any) -> list[FilePartition]:
+    """Return the partitions of files.
+
+    Parameters
+    ----------
+    X : path, list of paths, or numpy.memmap
+    y : paths likewise, an array (n,) or (n, n_outputs), or the name of a column of Parquet files
+    weights : likewise, or None
+
+    Raises
+    ------
+    DataError, OSError
+        For a file that cannot be read.
+    PartitionError
+        For files of different lengths.
+    TypeError, ValueError
+        For other targets and weights.
+    """
+    xs: list[Any]
+    if isinstance(X, np.memmap):
+        xs, names = [Mapped(X)], [f"the memory-mapped array {X.filename}"]
+    else:
+        paths = [X] if isinstance(X, str | os.PathLike) else list(X)
+        xs, names = [open_rows(path) for path in paths], [f"file {Path(path)}" for path in paths]
+    columns = [name for name in (y, weights) if isinstance(name, str)]
+    of_tables = [one for one in xs if isinstance(one, ParquetFile)]
+    ys = _beside(xs, y, "y")
+    all_weights = [None] * len(xs) if weights is None else _beside(xs, weights, "sample_weight")
+    if of_tables and columns:
+        kept = tuple(name for name in of_tables[0].names if name not in columns)
+        xs = [one.of(kept) if isinstance(one, ParquetFile) else one for one in xs]
+    partitions = [FilePartition(*one) for one in zip(names, xs, ys, all_weights, strict=True)]
+    for name, x, *others in partitions:
+        for other in others:
+            if other is not None and other.n_rows != x.n_rows:
+                raise PartitionError(
+                    f"{name}: expected a target and a weight for each of its {x.n_rows} rows, "
+                    f"found {other.n_rows}"
+                )
+    return partitions
+
+
+def _beside(xs: Sequence[Any], values: Any, name: str) -> list[Any]:
+    """Return targets or weights for each file of samples."""
+    if isinstance(values, str) and all(isinstance(one, ParquetFile) for one in xs):
+        return [one.of((values,)) for one in xs]
+    if are_files(values):
+        paths = [values] if isinstance(values, str | os.PathLike) else list(values)
+        if len(paths) != len(xs):
+            raise ValueError(f"{name}: expected {len(xs)} files, found {len(paths)}")
+        return [open_rows(path) for path in paths]
+    array = np.asarray(values)
+    sizes = [one.n_rows for one in xs]
+    if array.ndim not in (1, 2) or len(array) != sum(sizes):
+        raise ValueError(
+            f"{name}: expected files, the name of a column of Parquet files, or an array of "
+            f"{sum(sizes)} rows, found the shape {array.shape}"
+        )
+    ends = np.cumsum(sizes)[:-1]
+    return [InMemory(part) for part in np.split(array, ends)]
+
+
+def describe_files(partition: FilePartition, kind: str, estimator: str, wanted: Any) -> Description:
+    """Return what is known of a partition; see `cnn_core.estimators.partitions.describe`."""
+    name, n_rows = partition.name, partition.x.n_rows
+    found: list[Description] = []
+    start, step = 0, 1024
+    while start < n_rows:
+        stop = min(start + step, n_rows)
+        part = named(name, partition.read, start, stop)
+        found.append(describe(name, kind, estimator, wanted, *part))
+        step, start = block_rows_for(found[0].n_features, 8), stop
+    if not found:
+        return Description(0, 0, None, "", np.empty(0), None)
+    first = found[0]
+    values = np.concatenate([one.y for one in found])
+    if kind == "classifier":
+        values = np.unique(values) if values.ndim == 1 else values[:1]
+    else:
+        values = np.stack([values.min(axis=0), values.max(axis=0)])
+    weight = None if first.weight is None else sum(one.weight or 0.0 for one in found)
+    return replace(first, n_samples=n_rows, y=values, weight=weight)
+
+
+@dataclass(frozen=True, eq=False)
+class FileRows:
+    """The rows of a shard, in the terms of a task; see `cnn_core.sharding.blocks.Rows`.
+
+    Attributes
+    ----------
+    segments : list of (FilePartition, start, stop)
+    task : Task
+    dtype : dtype of float32 or float64
+    estimator : str
+    """
+
+    segments: list[tuple[FilePartition, int, int]]
+    task: Task
+    dtype: np.dtype[Any]
+    estimator: str
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return sum(stop - start for _, start, stop in self.segments)
+
+    def read(self, start: int, stop: int) -> Piece:
+        """Return some rows as an engine takes them."""
+        sets = []
+        begin = 0
+        for partition, first, last in self.segments:
+            size = last - first
+            low, high = max(start - begin, 0), min(stop - begin, size)
+            begin += size
+            if low < high:
+                part = named(partition.name, partition.read, first + low, first + high)
+                how = self.task, self.dtype, self.estimator
+                sets.append(named(partition.name, rows_as_set, *how, *part))
+        one = joined(sets)
+        return Piece(one.x, one.t, one.weights, None)
+
+
+def block_shard(
+    segments: list[tuple[FilePartition, int, int]],
+    task: Task,
+    dtype: np.dtype[Any],
+    estimator: str,
+    n_features: int,
+) -> BlockShard:
+    """Return a shard that is read block by block."""
+    rows = FileRows(segments, task, dtype, estimator)
+    return BlockShard(rows, block_rows_for(n_features, dtype.itemsize))
+
+
+def rows_as_set(
+    task: Task, dtype: np.dtype[Any], estimator: str, x: Any, y: Any, weights: Any
+) -> EvaluationSet:
+    """Return rows of a partition as an engine takes them."""
+    table = as_table(x, estimator)
+    labels = task.read(y, len(table), estimator, "y", known_from="the other partitions")
+    own_weights = None if weights is None else weights_of(weights, len(table), dtype)
+    rows = as_samples(table, dtype, estimator)
+    return EvaluationSet(rows, labels, task.targets(labels, dtype), own_weights)
