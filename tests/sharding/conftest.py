@@ -11,6 +11,6 @@ from distributed import Client
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
     with Client(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
     ) as client:
         yield client

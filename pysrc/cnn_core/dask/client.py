@@ -48,7 +48,7 @@ def client_for(client: Client | None) -> Iterator[Client]:
             n_workers=available_threads(),
             threads_per_worker=1,
             processes=False,
-            dashboard_address=None,
+            dashboard_address=":0",
         ) as cluster,
         Client(cluster, set_as_default=False) as own,
     ):
