@@ -22,7 +22,7 @@ SETTINGS = {
     "random_state": 0,
     "n_threads": 1,
 }
-ROUND_STEPS = 6
+ROUND_STEPS = 8
 # What a training on shards may be asked for.
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},

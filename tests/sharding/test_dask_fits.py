@@ -26,6 +26,7 @@ from sharded_fits import (
 from sharded_fits import small_classes as data
 
 CHUNKS = (80, 1, 120, 100)
+SETTINGS = {**SETTINGS, "max_iter": 2}
 ON_DASK = {**SETTINGS, "round_steps": ROUND_STEPS}
 
 
@@ -34,8 +35,14 @@ def on_dask(X: Any, y: Any, weights: Any) -> tuple[Any, Any, Any]:
     return da.from_array(X, parts), da.from_array(y, CHUNKS), da.from_array(weights, CHUNKS)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_shards", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "n_shards"),
+    [
+        ("plain", 1),
+        ("dropout", 3),
+        *(pytest.param(kind, 3, marks=pytest.mark.slow) for kind in ("plain", "balanced", "sgd")),
+    ],
+)
 def test_have_the_bits_of_the_loop_in_one_process(kind: str, n_shards: int, client: Client) -> None:
     settings = {**SETTINGS, **KINDS[kind]}
     loop = ClassifierInShards(**settings).of(n_shards).fit(*data())

@@ -37,7 +37,7 @@ class Data(ABC):
         """Return the description of each partition, to come."""
 
     @abstractmethod
-    def _shard(self, segments: list[Segment], *how: Any, **where: Any) -> Future:
+    def _shard(self, segments: list[Segment], *how: Any) -> Future:
         """Return a shard, to come."""
 
     def described(self, *how: Any) -> Together:
@@ -65,7 +65,7 @@ class Data(ABC):
         dtype: np.dtype[Any],
         estimator: str,
     ) -> OnCluster:
-        """Deal the rows to shards, neighbours to one worker.
+        """Deal the rows to shards.
 
         Raises
         ------
@@ -82,15 +82,9 @@ class Data(ABC):
             )
         dealt = deal(known.sizes, n_shards)
         with cluster_errors(self._client, str), quiet_about_sizes():
-            workers = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
-            shards = []
-            for number, segments in enumerate(dealt):
-                where: dict[str, Any] = {"pure": False}
-                if workers:
-                    first = workers[number * len(workers) // n_shards]
-                    where |= {"workers": [first], "allow_other_workers": True}
-                how = task, dtype, estimator, known.n_features
-                shards.append(self._shard(segments, *how, **where))
+            how = task, dtype, estimator, known.n_features
+            # Not bound to workers: one that has died meanwhile would be waited for.
+            shards = [self._shard(segments, *how) for segments in dealt]
         names = [self._name_of(number, segments) for number, segments in enumerate(dealt)]
         sizes = [sum(one.stop - one.start for one in segments) for segments in dealt]
         return OnCluster(self._client, shards, sizes, names)
@@ -119,11 +113,11 @@ class Placed(Data):
             for name, parts in zip(self._names, self._parts, strict=True)
         ]
 
-    def _shard(self, segments: list[Segment], *how: Any, **where: Any) -> Future:
+    def _shard(self, segments: list[Segment], *how: Any) -> Future:
         named = [(self._names[one.partition], one.start, one.stop) for one in segments]
         parts = [part for one in segments for part in self._parts[one.partition]]
         task, dtype, estimator, _ = how
-        return self._client.submit(assemble, named, task, dtype, estimator, *parts, **where)
+        return self._client.submit(assemble, named, task, dtype, estimator, *parts, pure=False)
 
 
 class Files(Data):
@@ -138,9 +132,9 @@ class Files(Data):
             self._client.submit(describe_files, one, *how, pure=False) for one in self._partitions
         ]
 
-    def _shard(self, segments: list[Segment], *how: Any, **where: Any) -> Future:
+    def _shard(self, segments: list[Segment], *how: Any) -> Future:
         own = [(self._partitions[one.partition], one.start, one.stop) for one in segments]
-        return self._client.submit(block_shard, own, *how, **where)
+        return self._client.submit(block_shard, own, *how, pure=False)
 
 
 def _on(client: Client, value: Any) -> Any:
