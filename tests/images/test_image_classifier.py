@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.neural_network import MLPClassifier
 
 import cnn_core
 from cnn_core import Checkpoint, Conv2D, Dense, ImageClassifier, MaxPool2D, Stack
@@ -349,3 +350,12 @@ def test_a_file_of_another_estimator_is_refused(tmp_path):
     write_tensors(path, tensors, changed)
     with pytest.raises(cnn_core.ModelFileError, match="first layer does not say what an image is"):
         cnn_core.load(path)
+
+
+def test_there_is_no_such_estimator_in_scikit_learn():
+    x, y = bars()
+    dense = MLPClassifier(max_iter=300).fit(x.reshape(64, -1) / 255, y)
+    with pytest.raises(TypeError, match="ImageClassifier, which scikit-learn does not have"):
+        ImageClassifier.from_sklearn(dense)
+    with pytest.raises(TypeError, match="ImageClassifier, which scikit-learn does not have"):
+        fitted(x, y, max_iter=1).to_sklearn()

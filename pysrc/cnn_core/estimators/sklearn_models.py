@@ -69,8 +69,9 @@ def estimator_of(kind: type[Estimator], theirs: Any) -> Estimator:
 def _their_class(kind: type[Any]) -> type[Any]:
     from sklearn import neural_network
 
-    name = "MLPClassifier" if kind._kind == "classifier" else "MLPRegressor"
-    found: type[Any] = getattr(neural_network, name)
+    found: type[Any] | None = getattr(neural_network, kind._saved_as, None)
+    if found is None:
+        raise TypeError(f"expected an MLP, found {kind.__name__}, which scikit-learn does not have")
     return found
 
 
@@ -103,6 +104,8 @@ def their_model_of(estimator: Any) -> Any:
     ------
     ImportError
         If scikit-learn is not installed.
+    TypeError
+        For networks of images.
     ValueError
         For layers that it does not have: another activation, several of them, normalization by the
         layer, another activation of the last layer of a regressor.
