@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test test-all docs notebooks bench bench-peers bench-accuracy bench-tables lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
+.PHONY: train test test-all docs notebooks bench bench-peers bench-accuracy bench-images bench-tables lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -53,6 +53,10 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 bench-peers: $(PEERS)/installed
 	$(PEERS)/bin/python bench/peers.py $(ARGS)
+
+# The race on small images, training and predicting; 12 minutes, with ARGS="--rounds 1" 5.
+bench-images: $(PEERS)/installed
+	$(PEERS)/bin/python bench/race_images.py $(ARGS)
 
 # How well the presets and the defaults learn, and how fast, beside scikit-learn and PyTorch; about 25
 # minutes, with ARGS=--quick 2.

@@ -27,6 +27,8 @@ PACKAGES = (
     "jaxlib",
     "onnx",
     "onnxruntime",
+    "tensorflow",
+    "tensorflow-cpu",
     "threadpoolctl",
     "pandas",
     "catboost",
