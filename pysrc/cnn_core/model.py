@@ -16,8 +16,9 @@ from cnn_core.backends.interface import Predictor
 from cnn_core.bound_network import BoundNetwork
 from cnn_core.class_targets import ClassTargets, Targets, rows_of
 from cnn_core.displays import Plots
-from cnn_core.export.exportable import Exportable, program_of
+from cnn_core.export.exportable import program_of
 from cnn_core.export.program import Answer, Program, Rows
+from cnn_core.input_gradients import Differentiable
 from cnn_core.losses import NEEDED_ACTIVATION
 from cnn_core.model_data import (
     as_model_arrays,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from cnn_core.io.model_state import ModelFile
 
 
-class Model(BoundNetwork, Exportable, Plots):
+class Model(BoundNetwork, Differentiable, Plots):
     """A network with its parameters, its optimizer's state, its history and its engine.
 
     Here and below, samples and targets are arrays that were checked at the edge (`cnn_core.arrays`,

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.arrays import as_samples, copy_into
-from cnn_core.export.exportable import Exportable, program_of
+from cnn_core.export.exportable import program_of
 from cnn_core.export.program import Answer, Program, Rows
+from cnn_core.input_gradients import Differentiable
 from cnn_core.model import Model
 from cnn_core.network import FloatArray, Rule
 from cnn_core.settings import TrainingSettings
 
 
-class NNAttributes(TrainingSettings, Exportable):
+class NNAttributes(TrainingSettings, Differentiable):
     """The attributes of an `NN`; its methods are in `cnn_core.nn`."""
 
     __slots__ = ("_model", "seed")

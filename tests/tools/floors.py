@@ -34,6 +34,7 @@ FLOORS = (
     ("nn", "estimators"),
     ("members", "nn_attributes", "sharding"),
     ("model",),
+    ("input_gradients",),
     ("export",),
     ("bound_network", "model_data"),
     ("io",),

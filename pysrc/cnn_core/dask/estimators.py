@@ -18,7 +18,7 @@ from cnn_core.dask.placing import Data, Files, Placed
 from cnn_core.dask.prediction import is_lazy, lazily
 from cnn_core.estimators import MLPClassifier, MLPRegressor
 from cnn_core.estimators.base import BaseMLP
-from cnn_core.estimators.evaluation import EvalSet
+from cnn_core.estimators.evaluation import EvalSet, with_validation
 from cnn_core.estimators.fit_data import FitData
 from cnn_core.estimators.rows import are_files, file_partitions
 from cnn_core.estimators.sharded import ShardedSet
@@ -234,6 +234,9 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
         y: Any,
         sample_weight: Any = None,
         *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
         eval_set: EvalSet = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> DaskMLPClassifier:
@@ -246,6 +249,8 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
         y : likewise, (n,) or (n, n_labels)
             With the partitions of `X`.
         sample_weight : likewise, (n,), optional
+        X_val, y_val, sample_weight_val : optional
+            As for `MLPClassifier.fit`.
         eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
             Dask collections are brought to this process.
         checkpoint : Checkpoint or path-like, optional
@@ -265,7 +270,8 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
         TypeError, ValueError, DivergenceError, RuntimeError
             As `cnn_core.MLPClassifier.fit` does.
         """
-        self._fit(X, y, sample_weight, eval_set, incremental=False, checkpoint=checkpoint)
+        sets = with_validation(eval_set, X_val, y_val, sample_weight_val)
+        self._fit(X, y, sample_weight, sets, incremental=False, checkpoint=checkpoint)
         return self
 
     def predict_proba(self, X: Any) -> Any:
@@ -325,6 +331,9 @@ class DaskMLPRegressor(_OnDask, MLPRegressor):
         y: Any,
         sample_weight: Any = None,
         *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
         eval_set: EvalSet = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> DaskMLPRegressor:
@@ -335,5 +344,6 @@ class DaskMLPRegressor(_OnDask, MLPRegressor):
         DaskMLPRegressor
             The estimator itself.
         """
-        self._fit(X, y, sample_weight, eval_set, incremental=False, checkpoint=checkpoint)
+        sets = with_validation(eval_set, X_val, y_val, sample_weight_val)
+        self._fit(X, y, sample_weight, sets, incremental=False, checkpoint=checkpoint)
         return self

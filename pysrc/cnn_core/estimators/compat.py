@@ -9,6 +9,8 @@ import importlib.util
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+# The folder of the documentation.
+DOCUMENTATION = "https://github.com/cnn-core/cnn-core/tree/main/docs"
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
 # Since version 1.9.
 HAS_CALLBACKS = HAS_SKLEARN and importlib.util.find_spec("sklearn.callback") is not None
@@ -32,6 +34,7 @@ else:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 
 __all__ = [
+    "DOCUMENTATION",
     "HAS_CALLBACKS",
     "HAS_SKLEARN",
     "BaseEstimator",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.estimators import presets
-from cnn_core.estimators.compat import BaseEstimator, CallbackSupportMixin
+from cnn_core.estimators.compat import DOCUMENTATION, BaseEstimator, CallbackSupportMixin
 from cnn_core.estimators.scoring import OWN
 from cnn_core.optimizers import Optimizer
 from cnn_core.training.callbacks import Callback
@@ -39,7 +39,7 @@ class DescribedMLP(CallbackSupportMixin, BaseEstimator, ABC):
     power_t: float
     max_iter: int
     shuffle: bool
-    random_state: int | np.random.RandomState | None
+    random_state: int | np.random.RandomState | np.random.Generator | None
     tol: float
     verbose: bool | int
     warm_start: bool
@@ -67,6 +67,10 @@ class DescribedMLP(CallbackSupportMixin, BaseEstimator, ABC):
     dtype: npt.DTypeLike | None
     backend: str
     n_threads: int | None
+
+    # Where the question mark of scikit-learn's HTML leads to.
+    _doc_link_module = "cnn_core"
+    _doc_link_template = f"{DOCUMENTATION}/guide"
 
     # "classifier" or "regressor".
     _kind: ClassVar[str]

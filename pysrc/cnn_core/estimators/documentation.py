@@ -47,7 +47,7 @@ max_iter : int, default=200
     Most epochs, or iterations of "lbfgs".
 shuffle : bool, default=True
     Whether every epoch sees the samples in another order.
-random_state : int, RandomState or None, default=None
+random_state : int, RandomState, Generator or None, default=None
     Draws first weights, the order of the samples, the samples set aside and dropout. The same int
     gives the same results, with the compiled backend bit for bit and with any number of threads;
     None gives others each time.

@@ -148,6 +148,35 @@ class EvaluationSet:
         return loss
 
 
+class ValidationArguments(tuple[Any, ...]):
+    """A set of `eval_set` that came as the arguments X_val, y_val and sample_weight_val."""
+
+    __slots__ = ()
+
+
+def with_validation(eval_set: EvalSet, X_val: Any, y_val: Any, sample_weight_val: Any) -> EvalSet:
+    """Return the sets of `eval_set`, and behind them the one of the other arguments.
+
+    Raises
+    ------
+    TypeError
+        For another `eval_set`.
+    ValueError
+        If one of `X_val` and `y_val` is missing.
+    """
+    if X_val is None and y_val is None and sample_weight_val is None:
+        return eval_set
+    if X_val is None or y_val is None:
+        missing = "X_val" if X_val is None else "y_val"
+        raise ValueError(
+            f"{missing}: expected what belongs to the other arguments of validation, found None; "
+            "pass X_val and y_val together, with sample_weight_val or without"
+        )
+    weights = () if sample_weight_val is None else (sample_weight_val,)
+    own = ValidationArguments((X_val, y_val, *weights))
+    return [*(values for values, _ in each_set(eval_set)), own]
+
+
 def each_set(eval_set: EvalSet) -> list[tuple[tuple[Any, ...], str]]:
     """Return each pair (X, y), or triple with weights, of `eval_set`, and what it is called.
 
@@ -166,7 +195,7 @@ def each_set(eval_set: EvalSet) -> list[tuple[tuple[Any, ...], str]]:
     single = isinstance(eval_set, tuple) and not (eval_set and isinstance(eval_set[0], tuple))
     sets: list[Any] = [eval_set] if single else list(eval_set)
     named = [
-        (values, "eval_set" if single else f"eval_set[{place}]")
+        (values, _name_of(values, "eval_set" if single else f"eval_set[{place}]"))
         for place, values in enumerate(sets)
     ]
     for values, name in named:
@@ -199,3 +228,9 @@ def joined(parts: list[EvaluationSet]) -> EvaluationSet:
         targets,
         weights,
     )
+
+
+def _name_of(values: Any, name: str) -> str:
+    """Return what a set is called in errors, before the number of its part."""
+    is_own = isinstance(values, ValidationArguments)
+    return "(X_val, y_val, sample_weight_val)" if is_own else name

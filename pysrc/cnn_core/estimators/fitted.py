@@ -21,8 +21,9 @@ from cnn_core.estimators.samples import Table, as_samples, as_table, names_of, r
 from cnn_core.estimators.task import Task
 from cnn_core.estimators.views import LayerList, biases_of, set_biases, set_weights, weights_of
 from cnn_core.estimators.weights import as_weights
-from cnn_core.export.exportable import Exportable, program_of
-from cnn_core.export.program import Program, Rows
+from cnn_core.export.exportable import program_of
+from cnn_core.export.program import Program, Rows, as_answer
+from cnn_core.input_gradients import Differentiable
 from cnn_core.model import Model
 from cnn_core.network import FloatArray
 from cnn_core.outputs import Keep
@@ -32,7 +33,7 @@ from cnn_core.validation import whole
 Fitted = TypeVar("Fitted", bound="FittedMLP")
 
 
-class FittedMLP(DescribedMLP, Exportable, Plots):
+class FittedMLP(DescribedMLP, Differentiable, Plots):
     """An estimator with a model, as far as it does not learn."""
 
     model_: Model
@@ -308,7 +309,7 @@ class FittedMLP(DescribedMLP, Exportable, Plots):
 
     def _values_of_rows(self, rows: Rows) -> npt.NDArray[Any]:
         assert isinstance(rows, np.ndarray)
-        return self._task.values_of(self.model_.predict(rows))
+        return as_answer(self._task.answer, self.model_.predict(rows))
 
     # Weights
 

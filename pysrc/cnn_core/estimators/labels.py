@@ -89,10 +89,6 @@ class Classification(Task):
         """What becomes of the outputs of the network, as exports say it."""
         return Answer(self.kind, self.classes)
 
-    def values_of(self, outputs: FloatArray) -> FloatArray:
-        """Return the probability of each class."""
-        return self.probabilities(outputs)
-
     @property
     def has_class_outputs(self) -> bool:
         """Whether each class has an output, the largest of which is the answer."""

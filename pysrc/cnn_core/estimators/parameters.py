@@ -299,8 +299,9 @@ def random_state(value: Any) -> np.random.RandomState:
 
     Parameters
     ----------
-    value : None, int or RandomState
-        None is NumPy's global generator, an int from 0 to below ``2**32`` the seed of a new one.
+    value : None, int, RandomState or Generator
+        None is NumPy's global generator, an int from 0 to below ``2**32`` the seed of a new one; a
+        Generator draws such a seed.
 
     Raises
     ------
@@ -313,6 +314,8 @@ def random_state(value: Any) -> np.random.RandomState:
         return found
     if isinstance(value, np.random.RandomState):
         return value
+    if isinstance(value, np.random.Generator):
+        value = value.integers(2**32)
     return np.random.RandomState(whole("random_state", value, 0, 2**32 - 1))
 
 

@@ -15,7 +15,7 @@ from cnn_core.estimators.base import BaseMLP
 from cnn_core.estimators.compat import RegressorMixin, available_if, with_callbacks
 from cnn_core.estimators.described import keep
 from cnn_core.estimators.documentation import documented
-from cnn_core.estimators.evaluation import EvalSet
+from cnn_core.estimators.evaluation import EvalSet, with_validation
 from cnn_core.estimators.parameters import out_activation, partial_fit_is_there
 from cnn_core.estimators.targets import Regression, as_numbers, warn_of_unreachable
 from cnn_core.estimators.task import Task
@@ -109,7 +109,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
         tol: float = 1e-4,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -150,6 +150,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y: Any,
         sample_weight: Any = None,
         *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
         eval_set: EvalSet = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> MLPRegressor:
@@ -164,6 +167,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Numbers.
         sample_weight : array-like, (n,), optional
             What each sample counts, at least 0.
+        X_val, y_val, sample_weight_val : array-likes, optional
+            One more set to measure, as scikit-learn's gradient boosting takes it: a pipeline
+            transforms it with ``transform_input=["X_val"]``. It stands behind those of `eval_set`.
         eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
             Samples to measure loss and score on after every epoch: `validation_loss_curve_`,
             `validation_scores_` and, of each set, `evals_result_`. The last one decides
@@ -195,7 +201,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ConvergenceWarning
             If `max_iter` epochs were not enough.
         """
-        return self._fit(X, y, sample_weight, eval_set, incremental=False, checkpoint=checkpoint)
+        sets = with_validation(eval_set, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, sets, incremental=False, checkpoint=checkpoint)
 
     @available_if(partial_fit_is_there)
     def partial_fit(

@@ -42,10 +42,6 @@ class Task(ABC):
     def answer(self) -> Answer:
         """What becomes of the outputs of the network, as exports say it."""
 
-    def values_of(self, outputs: FloatArray) -> FloatArray:
-        """Return probabilities of classes, (n, n_classes), or numbers, (n, n_outputs)."""
-        return outputs
-
     @property
     def has_class_outputs(self) -> bool:
         """Whether each class has an output, the largest of which is the answer."""

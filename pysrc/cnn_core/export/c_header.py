@@ -79,7 +79,7 @@ def write_c(
     rows = np.ascontiguousarray(reference.rows, _FLOAT)
     command = compiler_named(compiler)
     budget = Budget(header.n_bytes, 4 * (header.n_work + program.n_inputs))
-    exact = as_answer(program, evaluated(operations, rows))
+    exact = as_answer(program.answer, evaluated(operations, rows))
     if command is None:
         values, labels = exact, None
         computed_by = "NumPy in float32, since no C compiler was found"

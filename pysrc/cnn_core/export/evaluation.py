@@ -21,7 +21,7 @@ from cnn_core.export.operations import (
     Standardize,
     Walk,
 )
-from cnn_core.layers import EPSILON, EncodedDense
+from cnn_core.layers import EPSILON
 
 Array = npt.NDArray[Any]
 
@@ -46,15 +46,11 @@ class Evaluation(Walk):
 
     def encode(self, operation: Encode, x: Array) -> Array:
         """Return the features of columns."""
-        return EncodedDense(operation.encodings, operation.sizes, 1).encode(x)
+        return operation.features(x)
 
     def embed(self, operation: Embed, x: Array) -> Array:
         """Return vectors and numbers."""
-        vectors = [
-            table[x[:, column].astype(np.intp)].astype(self._dtype)
-            for column, table in zip(operation.columns, operation.tables, strict=True)
-        ]
-        return np.concatenate([*vectors, x[:, operation.numbers]], axis=1)
+        return operation.vectors(x)
 
     def affine(self, operation: Affine, x: Array) -> Array:
         """Return weighted sums."""

@@ -76,6 +76,10 @@ class Encode(Operation):
     encodings: tuple[Encoding, ...]
     sizes: tuple[int, ...]
 
+    def features(self, x: Array) -> Array:
+        """Return the features of samples, (n, n_outputs)."""
+        return EncodedDense(self.encodings, self.sizes, 1).encode(x)
+
 
 @dataclass(frozen=True, eq=False)
 class Embed(Operation):
@@ -92,6 +96,14 @@ class Embed(Operation):
     columns: tuple[int, ...]
     numbers: tuple[int, ...]
     tables: tuple[Array, ...]
+
+    def vectors(self, x: Array) -> Array:
+        """Return vectors and numbers of samples, (n, n_outputs)."""
+        vectors = [
+            table[x[:, column].astype(np.intp)].astype(x.dtype)
+            for column, table in zip(self.columns, self.tables, strict=True)
+        ]
+        return np.concatenate([*vectors, x[:, self.numbers]], axis=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -213,12 +213,11 @@ def chosen_labels(answer: Answer, values: Array) -> Array:
     return likeliest
 
 
-def as_answer(program: Program, outputs: Array) -> Array:
+def as_answer(answer: Answer, outputs: Array) -> Array:
     """Return probabilities of classes, or outputs, for the outputs of a network."""
-    kind = program.answer.kind
-    if kind == "one":
+    if answer.kind == "one":
         return np.ones_like(outputs)
-    return np.hstack([1 - outputs, outputs]) if kind == "binary" else outputs
+    return np.hstack([1 - outputs, outputs]) if answer.kind == "binary" else outputs
 
 
 def features_of_columns(columns: Sequence[Column]) -> list[tuple[int, str | None]]:

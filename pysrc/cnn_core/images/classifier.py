@@ -14,7 +14,7 @@ from cnn_core.backends.interface import Predictor
 from cnn_core.estimators.base_classifier import BaseClassifier
 from cnn_core.estimators.compat import available_if, with_callbacks
 from cnn_core.estimators.described import keep
-from cnn_core.estimators.evaluation import EvalSet
+from cnn_core.estimators.evaluation import EvalSet, with_validation
 from cnn_core.estimators.parameters import network_with, partial_fit_is_there
 from cnn_core.estimators.task import Task
 from cnn_core.export.program import Program
@@ -115,7 +115,7 @@ class ImageClassifier(BaseClassifier):
         learning_rate_init: float = 0.003,
         max_iter: int = 16,
         shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
         tol: float = 1e-4,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -178,6 +178,9 @@ class ImageClassifier(BaseClassifier):
         y: Any,
         sample_weight: Any = None,
         *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
         eval_set: EvalSet = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> ImageClassifier:
@@ -192,6 +195,9 @@ class ImageClassifier(BaseClassifier):
             Classes, numbers or text; for several labels per image 0 and 1.
         sample_weight : array-like, (n,), optional
             What each image counts, at least 0.
+        X_val, y_val, sample_weight_val : array-likes, optional
+            One more set to measure, as scikit-learn's gradient boosting takes it: a pipeline
+            transforms it with ``transform_input=["X_val"]``. It stands behind those of `eval_set`.
         eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
             Images to measure loss and score on after every epoch, as for `MLPClassifier.fit`.
             They are not changed at random, and not averaged with their mirror images.
@@ -215,7 +221,8 @@ class ImageClassifier(BaseClassifier):
         RuntimeError
             If it is being fitted already, by another thread or one of its callbacks.
         """
-        return self._fit(X, y, sample_weight, eval_set, incremental=False, checkpoint=checkpoint)
+        sets = with_validation(eval_set, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, sets, incremental=False, checkpoint=checkpoint)
 
     @available_if(partial_fit_is_there)
     def partial_fit(

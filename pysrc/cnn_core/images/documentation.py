@@ -45,7 +45,7 @@ max_iter : int, default=16
     Most epochs.
 shuffle : bool, default=True
     Whether every epoch sees the images in another order.
-random_state : int, RandomState or None, default=None
+random_state : int, RandomState, Generator or None, default=None
     Draws first weights, the order of the images, their random changes, those set aside and dropout.
     The same int gives the same results, with the compiled backend bit for bit and with any number
     of threads; None gives others each time.

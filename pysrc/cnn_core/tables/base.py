@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.estimators.compat import BaseEstimator, NotFittedError
+from cnn_core.estimators.compat import DOCUMENTATION, BaseEstimator, NotFittedError
 from cnn_core.estimators.one_fit import one_fit
 from cnn_core.estimators.parameters import random_state
 from cnn_core.estimators.samples import require_features
@@ -44,7 +44,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
     cv: Any
     categorical: Sequence[Any] | None
     numerical: Sequence[Any] | None
-    random_state: int | np.random.RandomState | None
+    random_state: int | np.random.RandomState | np.random.Generator | None
     callbacks: Sequence[Callback] | None
     verbose: bool | int
     backend: str
@@ -59,6 +59,10 @@ class BaseTable(BaseEstimator, Exportable, ABC):
     _ensemble: Ensemble
     # The rows that each network of a view has held out.
     _held_out: list[IndexArray]
+
+    # Where the question mark of scikit-learn's HTML leads to.
+    _doc_link_module = "cnn_core"
+    _doc_link_template = f"{DOCUMENTATION}/tables.md"
 
     # The name of the class in files.
     _kind: ClassVar[str]
@@ -316,7 +320,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         sample_weight: Any = None,
         *,
         n_repeats: int = 5,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
     ) -> importance.Importances:
         """Return how much worse the predictions become if a column's values are shuffled.
 
@@ -329,7 +333,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
             The table of the last `fit`, row by row as it was.
         n_repeats : int
             How often each column is shuffled.
-        random_state : int, RandomState or None
+        random_state : int, RandomState, Generator or None
             Draws the shuffles.
 
         Returns

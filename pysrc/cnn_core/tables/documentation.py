@@ -32,7 +32,7 @@ cv : int, "time", splitter or iterable of (train, test), optional
     is measured on. With fewer networks than folds some rows are never held out.
 categorical, numerical : sequence of names or numbers of columns, optional
     Columns whose kind is not to be found out.
-random_state : int, RandomState or None, default=None
+random_state : int, RandomState, Generator or None, default=None
     Draws folds, first weights, the order of the rows and dropout. The same int gives the same
     results, with the compiled backend bit for bit and with any number of threads.
 callbacks : sequence of Callback, optional

@@ -87,7 +87,7 @@ class TabularRegressor(RegressorMixin, BaseTable):
         cv: Any = None,
         categorical: Sequence[Any] | None = None,
         numerical: Sequence[Any] | None = None,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: bool | int = False,
         backend: str = "auto",
