@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import posixpath
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +25,8 @@ def available_threads(root: Path = Path("/")) -> int:
     That is the number in the environment variable `CNN_CORE_NUM_THREADS`, whatever it is. Where
     that is unset or empty it is the number of cores that the process may use: those of its
     affinity, no more than the quota of its control groups gives time for (rounded up), and no more
-    than `OMP_NUM_THREADS` says, if it says a number.
+    than `OMP_NUM_THREADS` says, if it says a number. A thread of joblib's, which shares the cores
+    with its fellows, has one.
 
     Parameters
     ----------
@@ -38,12 +41,26 @@ def available_threads(root: Path = Path("/")) -> int:
     asked_for = os.environ.get(VARIABLE)
     if asked_for:
         return _asked_for(asked_for)
+    if _is_thread_of_joblib():
+        return 1
     limits = [_cores(), *_quotas(root)]
     # A list has a number for each level of nested parallel regions.
     common = _whole(os.environ.get(_COMMON_VARIABLE, "").partition(",")[0])
     if common:
         limits.append(common)
     return max(1, min(limits))
+
+
+def _is_thread_of_joblib() -> bool:
+    """Tell whether this is one of the threads that joblib shares its work among.
+
+    Workers that are processes do theirs in the main thread, and are told by `OMP_NUM_THREADS`.
+    """
+    joblib = sys.modules.get("joblib")
+    if joblib is None or threading.current_thread() is threading.main_thread():
+        return False
+    backend, _ = joblib.parallel.get_active_backend()
+    return bool(backend.nesting_level)
 
 
 def _asked_for(text: str) -> int:
