@@ -17,7 +17,7 @@ import cnn_core
 SOURCE = re.compile(
     r"\[`(\w+)`\]\(https://github\.com/cnn-core/cnn-core/blob/main/([^)#]+)#(\w+)\)"
 )
-MODULES = ("callbacks", "schedules", "backends")
+MODULES = ("callbacks", "schedules", "backends", "integrations", "dask")
 
 
 @pytest.fixture

@@ -22,7 +22,15 @@ from cnn_core.files import write_text
 from cnn_core.io.fields import Fields
 from cnn_core.network import ByteArray, FloatArray
 
-__all__ = ["Tested", "contents_of", "facts_of", "shown_settings", "write_page"]
+__all__ = [
+    "Tested",
+    "commands_of",
+    "computed_by",
+    "contents_of",
+    "facts_of",
+    "shown_settings",
+    "write_page",
+]
 
 Array = npt.NDArray[Any]
 
@@ -108,7 +116,7 @@ def contents_of(tested: Tested) -> Contents:
         weights=weight_pictures(trained.model, shape, columns),
         importance=importance,
         facts=facts_of(record, tested.test_part),
-        commands=_commands(record, tested.folder),
+        commands=commands_of(record, tested.folder),
         notes=_notes(record),
     )
 
@@ -176,7 +184,7 @@ def _viewer(
 
 def facts_of(record: Fields, test_part: str) -> dict[str, list[Row]]:
     """Return what a run was trained on, by which settings and by which versions."""
-    data, backend = record.fields("data"), record.fields("backend")
+    data = record.fields("data")
     validation = data.whole("validation_samples") if "validation_samples" in data else 0
     rows = [
         ("read from", data.text("source")),
@@ -187,6 +195,16 @@ def facts_of(record: Fields, test_part: str) -> dict[str, list[Row]]:
         ("scaling", record.fields("preprocessing").text("description")),
         *((f"SHA-256 of {name}", value) for name, value in data.text_by_text("sha256").items()),
     ]
+    return {
+        "Data": rows,
+        "Settings": shown_settings(record.fields("settings").values),
+        "Computed by": computed_by(record),
+    }
+
+
+def computed_by(record: Fields) -> list[Row]:
+    """Return when and by what a run was computed."""
+    backend = record.fields("backend")
     versions = backend.fields("versions").values if "versions" in backend else {}
     computed = [
         ("date", record.text("date")),
@@ -196,11 +214,7 @@ def facts_of(record: Fields, test_part: str) -> dict[str, list[Row]]:
         *((name, _shown(value)) for name, value in versions.items()),
         ("SHA-256 of the weights", record.fields("result").text("weights_sha256")),
     ]
-    return {
-        "Data": rows,
-        "Settings": shown_settings(record.fields("settings").values),
-        "Computed by": [(name, value) for name, value in computed if value],
-    }
+    return [(name, value) for name, value in computed if value]
 
 
 def shown_settings(settings: dict[str, Any]) -> list[Row]:
@@ -226,7 +240,8 @@ def _shown(value: Any) -> str:
     return one_line(number_text(value))
 
 
-def _commands(record: Fields, folder: str) -> list[Row]:
+def commands_of(record: Fields, folder: str) -> list[Row]:
+    """Return what can be done with a run, and the commands that do it."""
     command = shlex.join(record.texts("command"))
     run = shlex.quote(folder)
     model = f"{folder}/model.safetensors"
