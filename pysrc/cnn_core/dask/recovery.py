@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from distributed import KilledWorker
-from distributed.client import FutureCancelledError
+from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.comm import CommClosedError
 
 from cnn_core.estimators.partitions import PartitionError
@@ -22,7 +22,13 @@ class ClusterError(RuntimeError):
 
 
 # What tells that the cluster failed, not what it computed.
-_OF_CLUSTER = (KilledWorker, FutureCancelledError, CommClosedError, TimeoutError)
+_OF_CLUSTER = (
+    KilledWorker,
+    ClosedClientError,
+    FutureCancelledError,
+    CommClosedError,
+    TimeoutError,
+)
 
 
 def result_of(future: Any, name: str) -> Any:
