@@ -31,6 +31,7 @@ cdef class Patches:
     cdef Py_ssize_t[::1] end
 
     cdef Py_ssize_t size(self) noexcept nogil
+    cdef void clear(self, real *image) noexcept nogil
     cdef void place(self, const real *pixels, Py_ssize_t channels, real *image) noexcept nogil
     cdef void multiply(
         self, const real *image, Py_ssize_t row, Py_ssize_t end, const real *weights,

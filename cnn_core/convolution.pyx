@@ -44,7 +44,7 @@ cdef class Patches:
         cdef Geometry to = self.image
         cdef Py_ssize_t y, x, size = to.channels
         cdef Py_ssize_t line = to.full_width * size
-        memset(image, 0, <size_t>(self.size()) * sizeof(real))
+        self.clear(image)
         image += to.margin * (line + size)
         for y in range(to.height):
             if to.spacing == 1 and size == channels:
@@ -57,6 +57,20 @@ cdef class Patches:
                     )
             pixels += to.width * channels
             image += to.spacing * line
+
+    cdef void clear(self, real *image) noexcept nogil:
+        """Fill the margins with zeros, and what is between pixels."""
+        cdef Geometry to = self.image
+        cdef Py_ssize_t line = to.full_width * to.channels, row = to.width * to.channels
+        cdef Py_ssize_t y, at = to.margin * (line + to.channels)
+        if to.spacing > 1:
+            memset(image, 0, <size_t>self.size() * sizeof(real))
+            return
+        memset(image, 0, <size_t>at * sizeof(real))
+        for y in range(to.height - 1):
+            memset(image + at + row, 0, <size_t>(line - row) * sizeof(real))
+            at += line
+        memset(image + at + row, 0, <size_t>(self.size() - at - row) * sizeof(real))
 
     cdef void multiply(
         self, const real *image, Py_ssize_t row, Py_ssize_t end, const real *weights,
@@ -174,7 +188,7 @@ cdef class ConvolutionLayer(Layer):
         cdef Geometry to = self.delta_patches.image
         cdef Py_ssize_t row, size = self.windows.columns * self.channels
         cdef Py_ssize_t line = to.full_width * self.channels
-        memset(image, 0, <size_t>self.delta_patches.size() * sizeof(real))
+        self.delta_patches.clear(image)
         image += to.margin * (line + self.channels)
         for row in range(self.windows.rows):
             unpool_row(&self.windows, delta + row * size, winners + row * size, image, line)

@@ -78,11 +78,19 @@ cdef inline void column_of_tiles(
     """Full tiles, then smaller ones."""
     cdef int size
     while rows > 0:
-        if rows >= most_rows:
+        # With one vector of columns a single row would wait for each of its own additions: 9 rows are
+        # 4 and 5.
+        if rows >= most_rows and not (vectors == 1 and rows == 9):
             size = most_rows
             tile(
                 most_rows, vectors, whole, columns, left, depth, right, right_row, base, base_row,
                 out, out_row,
+            )
+        elif vectors == 1 and most_rows > 5 and rows == 5:
+            size = 5
+            tile(
+                5, vectors, whole, columns, left, depth, right, right_row, base, base_row, out,
+                out_row,
             )
         elif rows >= 4:
             size = 4
