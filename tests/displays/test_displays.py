@@ -163,6 +163,15 @@ def test_the_users_own_style_stays(classifier):
     assert dict(matplotlib.rcParams) == before
 
 
+def test_what_a_notebook_sets_with_its_first_figure_stays():
+    from cnn_core.displays.drawing import styled
+
+    with matplotlib.rc_context():
+        with styled() as pyplot:
+            pyplot.rcParams["interactive"] = True
+        assert matplotlib.rcParams["interactive"]
+
+
 def test_matplotlib_is_imported_when_something_is_drawn_and_named_when_it_is_missing():
     code = (
         "import sys, cnn_core\n"

@@ -41,8 +41,14 @@ def styled() -> Iterator[Any]:
         raise ImportError(
             'drawing needs matplotlib, which is not installed: pip install "cnn-core[app]"'
         ) from error
-    with pyplot.rc_context(_STYLE):
+    # Not an rc_context: that would undo what a notebook sets when its first figure is made.
+    settings: Any = pyplot.rcParams
+    before = {name: settings[name] for name in _STYLE}
+    settings.update(_STYLE)
+    try:
         yield pyplot
+    finally:
+        settings.update(before)
 
 
 def new_axes(pyplot: Any, ax: Any, count: int, size: tuple[float, float]) -> list[Any]:
