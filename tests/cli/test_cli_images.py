@@ -154,7 +154,7 @@ def test_a_file_that_is_not_there_is_refused(capsys, tmp_path):
 def test_rows_that_are_no_square_image_are_refused(capsys, tmp_path):
     np.savez(tmp_path / "rows.npz", X=np.random.rand(40, 7), y=np.arange(40) % 2)
     message = refused(capsys, "train", "--data", tmp_path / "rows.npz", "--preset", "image")
-    assert "preset image: data: expected images" in message
+    assert "preset image: X: expected images" in message
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])

@@ -359,3 +359,18 @@ def test_there_is_no_such_estimator_in_scikit_learn():
         ImageClassifier.from_sklearn(dense)
     with pytest.raises(TypeError, match="ImageClassifier, which scikit-learn does not have"):
         fitted(x, y, max_iter=1).to_sklearn()
+
+
+def test_rows_of_a_file_are_images_too(tmp_path):
+    x, y = bars()
+    np.save(tmp_path / "rows.npy", x.reshape(64, -1))
+    settings = {"max_iter": 1, "mirror": True, "input_scale": 1 / 255}
+    classifier = fitted(tmp_path / "rows.npy", y, **settings)
+    expected = fitted(x, y, **settings)
+    np.testing.assert_array_equal(classifier.predict_proba(x), expected.predict_proba(x))
+    for changed, match in (
+        ({"image_shape": (3, 3)}, "expected images of image_shape"),
+        ({"input_scale": "auto"}, "input_scale: expected a number for rows of files"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            fitted(tmp_path / "rows.npy", y, **{**settings, **changed})

@@ -62,14 +62,11 @@ class ImagePlan(ClassifierPlan):
 
     def _network_of(self, data: Data) -> Network:
         from cnn_core.estimators.labels import Classification
-        from cnn_core.images.shapes import as_image_rows
 
         face: Any = self.face
         task = Classification.of_classes(np.arange(data.n_classes))
-        row = np.zeros((1, data.n_features), np.uint8)
         try:
-            _, shape = as_image_rows(row, type(face).__name__, "data", face.image_shape, None)
-            network: Network = face._network_of(shape, row.dtype, task, None)
+            network: Network = face._network_of((data.n_features,), np.dtype(np.uint8), task, None)
         except (TypeError, ValueError) as error:
             raise CommandError(f"preset {self.preset}: {error}") from error
         return network

@@ -21,7 +21,7 @@ from cnn_core.export.program import Program
 from cnn_core.images import presets
 from cnn_core.images.architectures import layers_of
 from cnn_core.images.documentation import documented
-from cnn_core.images.shapes import as_image_rows, warn_of_other_values
+from cnn_core.images.shapes import as_image_rows, shape_of_rows, warn_of_other_values
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.layers import Augmentation, Dense
 from cnn_core.layers.images import ImageShape
@@ -308,6 +308,15 @@ class ImageClassifier(BaseClassifier):
     ) -> Network:
         if self.solver == "lbfgs":
             raise ValueError("solver: expected one that takes steps on batches, found 'lbfgs'")
+        if len(sample_shape) == 1:
+            # Rows of files, of which no more is known.
+            name = type(self).__name__
+            if self.input_scale == "auto":
+                raise ValueError(
+                    "input_scale: expected a number for rows of files, such as 1 / 255 for bytes, "
+                    "found 'auto'"
+                )
+            sample_shape = shape_of_rows(sample_shape[0], name, "X", self.image_shape)
         height, width, channels = sample_shape
         images = Augmentation(
             (height, width, channels),

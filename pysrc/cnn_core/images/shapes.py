@@ -63,7 +63,7 @@ def as_image_rows(
             f"{array.shape}; pass {name}[numpy.newaxis]"
         )
     if array.ndim == 2:
-        shape = known or _shape_of_rows(array.shape[1], estimator, name, wanted)
+        shape = known or shape_of_rows(array.shape[1], estimator, name, wanted)
         return array, shape
     shape = _shape_of_images(array.shape, name, wanted)
     if known is not None and shape != known:
@@ -101,7 +101,14 @@ def _shape_of_images(found: tuple[int, ...], name: str, wanted: Any) -> ImageSha
     return shape
 
 
-def _shape_of_rows(n_features: int, estimator: str, name: str, wanted: Any) -> ImageShape:
+def shape_of_rows(n_features: int, estimator: str, name: str, wanted: Any) -> ImageShape:
+    """Return the shape of images of so many values: by `image_shape`, else square and grey.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_image_rows`.
+    """
     if wanted is not None:
         return _resolved(wanted, n_features, name)
     side = math.isqrt(n_features)
