@@ -143,15 +143,16 @@ class ImageClassifier(BaseClassifier):
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> ImageClassifier:
-        """Return an estimator with settings proven on Fashion-MNIST: 60,000 images of 28 x 28.
+        """Return an estimator with settings for images like Fashion-MNIST's: 60,000 of 28 x 28.
 
-        They were chosen on a validation split of its training images. `get_params` shows them.
-        `fit` warns if there are too few samples for the epochs of the preset.
+        They suit clothes, which may be mirrored; pass ``mirror=False`` for digits. `get_params`
+        shows them. `fit` warns if there are too few samples for the epochs of the preset.
 
         Parameters
         ----------
         name : {"image", "image-best"}
-            ``"image"`` trains for about a minute, ``"image-best"`` for some minutes.
+            ``"image"`` trains for about a minute on two cores, ``"image-best"``, a larger network,
+            for some minutes.
         **overrides
             Parameters that replace those of the preset.
 

@@ -1,6 +1,8 @@
-"""Settings of image classifiers that have proven good for images like those of Fashion-MNIST.
+"""Settings of image classifiers for images like those of Fashion-MNIST: 28 x 28 bytes.
 
-They were chosen on a validation split of the training images, never on the test images.
+Those of "image" were tried on a validation split of the training images, never on the test
+images. "image-best" trains a larger network by the same recipe, with more dropout, for as many
+epochs as fit into six minutes on two cores; its settings were not searched.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.05,
         "weight_decay": 0.01,
         "learning_rate_init": 3e-3,
-        "max_iter": 24,
+        "max_iter": 14,
     },
 }
 
