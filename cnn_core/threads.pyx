@@ -74,6 +74,9 @@ cdef Sleeper asker
 # Workers that there are. More of them may be started while a job runs.
 cdef int64_t started = 0
 
+# The most workers that may help in a job; see `limit_threads`.
+cdef int64_t most_helpers = MOST_WORKERS
+
 # Whether a job has the pool.
 cdef int64_t taken = 0
 # The job: it stays as it is until every task that was begun is finished.
@@ -235,6 +238,7 @@ cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept 
     global job_task, job_context, job_threads
     cdef Py_ssize_t i
     cdef int64_t others = min(<int64_t>threads - 1, shared_load(&started))
+    others = min(others, shared_load(&most_helpers))
     if others < 1 or tasks < 2 or not shared_replace(&taken, 0, 1):
         for i in range(tasks):
             task(context, i, 0)
@@ -372,6 +376,16 @@ cdef class ThreadCountTuner:
                 # At once the next one, further on in the same direction.
                 self.tried_fewer = not self.tried_fewer
                 self.due = now
+
+
+def limit_threads(int threads):
+    """Let at most so many threads take part in a job, from 1, whatever a network was made with."""
+    shared_store(&most_helpers, max(0, min(threads - 1, <int>MOST_WORKERS)))
+
+
+def thread_limit():
+    """Return what `limit_threads` has set, by default all that there can be."""
+    return shared_load(&most_helpers) + 1
 
 
 def try_fewer_threads(bint wanted):

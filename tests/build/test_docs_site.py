@@ -17,7 +17,7 @@ import cnn_core
 SOURCE = re.compile(
     r"\[`(\w+)`\]\(https://github\.com/cnn-core/cnn-core/blob/main/([^)#]+)#(\w+)\)"
 )
-MODULES = ("callbacks", "schedules", "backends", "integrations", "dask")
+MODULES = ("callbacks", "schedules", "backends", "export", "integrations", "dask")
 
 
 @pytest.fixture
@@ -103,7 +103,18 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path, site):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", ["estimators", "images", "training", "saving", "scikit-learn", "networks", "speed"]
+    "page",
+    [
+        "estimators",
+        "exports",
+        "images",
+        "networks",
+        "saving",
+        "scikit-learn",
+        "speed",
+        "tools",
+        "training",
+    ],
 )
 def test_the_programs_of_the_guide_run(source_tree, tmp_path, page):
     blocks = blocks_of(source_tree / "docs" / "guide" / f"{page}.md")

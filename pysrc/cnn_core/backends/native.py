@@ -41,6 +41,17 @@ def load_cpu_module() -> ModuleType | None:
         return None
 
 
+def load_pool_module() -> ModuleType | None:
+    """Return the compiled module of the pool of threads, or None if the package was built pure.
+
+    Raises
+    ------
+    ImportError
+        As `load_cpu_module`.
+    """
+    return None if load_cpu_module() is None else importlib.import_module(f"{_PACKAGE}.threads")
+
+
 class NativeBackend(Backend):
     """The compiled kernels and engine at one ISA level."""
 

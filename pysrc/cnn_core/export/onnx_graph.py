@@ -113,13 +113,13 @@ class NetworkNodes(Walk):
             zip(operation.encodings, operation.sizes, strict=True)
         ):
             value = _column(graph, x.name, column)
-            steps = self._constant(np.arange(size).reshape(1, -1))
+            steps = np.arange(size).reshape(1, -1)
             if kind == "pieces":
-                moved = graph.node("Sub", value, steps)
+                moved = graph.node("Sub", value, self._constant(steps))
                 clipped = _clipped(graph, moved, self._constant(0), self._constant(1))
                 value = graph.node("Sub", clipped, self._constant(0.5))
             elif kind == "codes":
-                same = graph.node("Equal", value, steps)
+                same = graph.node("Equal", value, self._constant(steps))
                 value = graph.cast(same, ELEMENT[self._dtype.name])
             features.append(value)
         return Flow(_joined(graph, features))

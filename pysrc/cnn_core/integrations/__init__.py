@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from cnn_core.integrations.notebook_progress import NotebookProgress
     from cnn_core.integrations.optuna_pruning import OptunaPruning
     from cnn_core.integrations.tensorboard_logger import TensorBoardLogger
+    from cnn_core.integrations.thread_limits import register_threadpoolctl
 
 __all__ = [
     "MLflowLogger",
     "NotebookProgress",
     "OptunaPruning",
     "TensorBoardLogger",
+    "register_threadpoolctl",
 ]
 
 _NAMES = {
@@ -28,6 +30,7 @@ _NAMES = {
     "NotebookProgress": "notebook_progress",
     "OptunaPruning": "optuna_pruning",
     "TensorBoardLogger": "tensorboard_logger",
+    "register_threadpoolctl": "thread_limits",
 }
 
 
