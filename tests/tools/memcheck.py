@@ -26,6 +26,7 @@ from cnn_core.contracts import Kernels
 from cnn_core.network import ACTIVATIONS, NORMALIZATIONS, Dense, Network
 from cnn_core.optimizers import SGD, Adam
 from corpus import DENSE_SHAPES, HEADS, OPTIMIZERS, SIGN_OPTIMIZERS
+from image_networks import STACKS, image_network
 
 OPERATIONS = {name for name in vars(Kernels) if not name.startswith("_")}
 # Empty, single, around the vectors of every level, over several tiles.
@@ -219,6 +220,7 @@ NETWORKS = [
     # The small steps that are taken ahead, of one sample and of several.
     (Network(layers((131, 67, 3), "sigmoid"), input_scale=1 / 255), 37, 1),
     (Network(layers((131, 67, 3), "sigmoid")), 37, 3),
+    *((image_network(name), 13, 6) for name in STACKS),
     # So large that it is shared among threads, and in parts.
     (Network(layers((75, 70, 3), "tanh")), 1037, 1037),
 ]
