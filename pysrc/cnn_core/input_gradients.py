@@ -78,6 +78,7 @@ class Differentiable(Exportable):
         np.int64(1)
         """
         program = self.as_program()
+        program.require_one_network("input_gradient")
         rows = self._rows_to_export(X)
         assert isinstance(rows, np.ndarray)
         rows = np.ascontiguousarray(rows, program.dtype)

@@ -326,8 +326,6 @@ def test_an_export_is_the_network_without_its_random_changes(tmp_path):
     x, y = bars()
     classifier = fitted(x, y, max_iter=2, mirror=True)
     assert classifier.to_onnx(tmp_path / "bars.onnx", x).n_rows == 64
-    with pytest.raises(ValueError, match="mirror_average: expected False for an export"):
-        classifier.set_params(mirror_average=True).to_onnx(tmp_path / "bars.onnx", x)
 
 
 def test_a_predictor_takes_rows_one_at_a_time():

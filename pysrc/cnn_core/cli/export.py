@@ -88,24 +88,14 @@ class RunModel(Exportable):
         self._run = trained
 
     def as_program(self) -> Program:
-        """Return the program, from samples as they were read to the names of classes.
-
-        Raises
-        ------
-        CommandError
-            If predictions are averages over mirrored images, which no format does.
-        """
+        """Return the program, from samples as they were read to the names of classes."""
         owner, scaling = self._run.trained, self._run.scaling
-        if owner.mirrored is not None:
-            raise CommandError(
-                "expected one prediction of each image, found a run whose predictions are averages "
-                "with those of its mirror image; train one with --no-mirror"
-            )
         network = owner.model.network
         kinds: dict[int, AnswerKind] = {1: "one", 2: "binary"}
         kind = kinds[owner.n_classes] if network.n_outputs == 1 else "multiclass"
         names = np.array(self._run.class_names, np.str_)
         program = program_of(owner.model, describe_network(network), Answer(kind, names))
+        program = replace(program, mirrored=owner.mirrored)
         if scaling.in_network:
             return program
         shape = (program.n_inputs,)

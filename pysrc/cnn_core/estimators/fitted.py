@@ -309,7 +309,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
 
     def _values_of_rows(self, rows: Rows) -> npt.NDArray[Any]:
         assert isinstance(rows, np.ndarray)
-        return as_answer(self._task.answer, self.model_.predict(rows))
+        return as_answer(self._task.answer, self._predicted(rows, None))
 
     # Weights
 

@@ -128,8 +128,18 @@ def add_network(graph: Graph, program: Program, rows: str, element: int) -> tupl
     own = ELEMENT[dtype.name]
     as_they_are = element == own or isinstance(program.network[0], Standardize)
     value = rows if as_they_are else graph.cast(rows, own)
+    if program.mirrored is not None:
+        order = graph.constant(program.mirror_order, np.int64)
+        value = graph.node("Concat", value, graph.node("Gather", value, order, axis=1), axis=0)
     nodes = NetworkNodes(graph, dtype)
-    return nodes.flat(nodes.through(program.network, Flow(value))), own
+    outputs = nodes.flat(nodes.through(program.network, Flow(value)))
+    if program.mirrored is not None:
+        # The images first, their mirror images behind them.
+        both = graph.constant([2, -1, program.n_outputs], np.int64)
+        pairs = graph.node("Reshape", outputs, both)
+        total = graph.node("ReduceSum", pairs, graph.constant([0], np.int64), keepdims=0)
+        outputs = graph.node("Mul", total, graph.constant(0.5, dtype))
+    return outputs, own
 
 
 def input_dtype_of(program: Program) -> str:

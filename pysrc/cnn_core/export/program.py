@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.export.operations import Operation
+from cnn_core.layers.images import ImageShape
 
 Array = npt.NDArray[Any]
 # What is made of the outputs of the networks.
@@ -150,6 +151,8 @@ class Program:
         Those of a table; empty for rows of numbers.
     blend : Blend or None
         None for one network.
+    mirrored : (height, width, channels) or None
+        The shape of images whose outputs are averaged with those of their mirror images.
     input_scale : float
         What the samples of the network are multiplied by, which the weights already do.
     """
@@ -163,6 +166,14 @@ class Program:
     columns: tuple[Column, ...] = ()
     blend: Blend | None = None
     input_scale: float = 1.0
+    mirrored: ImageShape | None = None
+
+    @property
+    def mirror_order(self) -> Array:
+        """The places of the values of an image, left for right."""
+        assert self.mirrored is not None
+        places = np.arange(self.n_inputs).reshape(self.mirrored)
+        return places[:, ::-1].ravel()
 
     @property
     def network(self) -> tuple[Operation, ...]:
@@ -181,6 +192,11 @@ class Program:
             raise TypeError(
                 f"{where}: expected one network on rows of numbers, found {self.title}; export it "
                 "to ONNX, or to a Python file"
+            )
+        if self.mirrored is not None:
+            raise TypeError(
+                f"{where}: expected one prediction of each image, found averages with its mirror "
+                "image; call set_params(mirror_average=False), or export to ONNX or Python"
             )
 
 

@@ -32,6 +32,7 @@ from cnn_core.export.python_runtime import functions_for
 from cnn_core.export.selftest import Agreement, ExportError, Reference, agreement
 from cnn_core.files import atomic_write, checked_target
 from cnn_core.layers import ImageLayer
+from cnn_core.layers.images import ImageShape
 
 Array = npt.NDArray[Any]
 
@@ -246,6 +247,7 @@ class PythonFile(Walk):
                 "".join(self._constants),
                 *networks,
                 *table,
+                *([] if program.mirrored is None else [_mirrored(program.mirrored)]),
                 *self._answers(),
             ]
         )
@@ -259,6 +261,8 @@ class PythonFile(Walk):
     def _answers(self) -> list[str]:
         answer = self._program.answer
         outputs = "blended(columns_of(x))" if self._program.columns else "network_0_0(x)"
+        if self._program.mirrored is not None:
+            outputs = "averaged(x)"
         if answer.classes is None:
             single = self._program.n_outputs == 1
             returned = f"{outputs}[0]" if single else outputs
@@ -351,6 +355,20 @@ def blended(row):
         mean = [share * (sum(values) / len(each)) for values in zip(*each)]
         total = mean if total is None else [a + b for a, b in zip(total, mean)]
 {last}"""
+
+
+def _mirrored(image: ImageShape) -> str:
+    """Return the function that averages with the mirror image."""
+    _, width, channels = image
+    return f"""\
+def averaged(x):
+    \"\"\"Return the mean of the outputs for an image and for its mirror image.\"\"\"
+    width, channels = {width}, {channels}
+    pixels = [x[start : start + channels] for start in range(0, len(x), channels)]
+    lines = [pixels[start : start + width][::-1] for start in range(0, len(pixels), width)]
+    other = [value for line in lines for pixel in line for value in pixel]
+    return [(a + b) / 2 for a, b in zip(network_0_0(x), network_0_0(other))]
+"""
 
 
 def _float(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -349,11 +350,9 @@ class ImageClassifier(BaseClassifier):
         ------
         NotFittedError
             Before the first `fit`.
-        ValueError
-            With `mirror_average`, which no export does.
         """
-        self._require_single_predictions("an export")
-        return super().as_program()
+        program = super().as_program()
+        return replace(program, mirrored=self.image_shape_) if self.mirror_average else program
 
     def predictor(self, rows: int = 1) -> Predictor:
         """Return a callable that predicts `rows` images at a time, given as flat rows.
