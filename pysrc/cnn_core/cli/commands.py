@@ -107,6 +107,44 @@ def add_find_lr(commands: Subcommands) -> None:
     parser.set_defaults(**dict.fromkeys(nothing))
 
 
+_TUNE = """\
+Tries settings of the network, side by side, each trained on one thread, and names the best by its
+accuracy on a part of the training samples that is held out. The test part is not looked at. The
+result does not depend on the number of workers.
+"""
+
+
+def add_tune(commands: Subcommands) -> None:
+    """Add ``tune`` to the parser."""
+    parser = add_command(commands, "tune", description=_TUNE, late_epilog=options.presets)
+    arguments.add_data(parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP)
+    options.add_network(parser.add_argument_group("network"))
+    search = parser.add_argument_group("search")
+    search.add_argument(
+        "--trials",
+        metavar="N",
+        type=arguments.Whole(1),
+        default=32,
+        help="settings to try (default: 32)",
+    )
+    search.add_argument(
+        "--epochs", metavar="N", type=arguments.Whole(1), help="of each (default: the preset's)"
+    )
+    search.add_argument(
+        "--workers",
+        metavar="N",
+        type=arguments.Whole(1),
+        help="trainings at a time (default: one for each core)",
+    )
+    arguments.add_seed(search)
+    arguments.add_arithmetic(parser.add_argument_group("arithmetic"))
+    output = parser.add_argument_group("output")
+    arguments.add_out(output, "DATA-tuned")
+    arguments.add_quiet(output, "one line with the best settings")
+    nothing = ("learning_rate", "schedule", "time_budget", "patience")
+    parser.set_defaults(**dict.fromkeys(nothing), validation_share=0.1)
+
+
 def add_evaluate(commands: Subcommands) -> None:
     """Add ``evaluate`` to the parser."""
     parser = add_command(
@@ -404,6 +442,7 @@ def add_bench(commands: Subcommands) -> None:
 ADD: dict[str, Callable[[Subcommands], None]] = {
     "train": add_train,
     "find-lr": add_find_lr,
+    "tune": add_tune,
     "evaluate": add_evaluate,
     "report": add_report,
     "watch": add_watch,

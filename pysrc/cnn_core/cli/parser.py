@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "Parser", "Subcommands", "add_command"]
 COMMANDS = {
     "train": "train a network, by default on Fashion-MNIST",
     "find-lr": "try learning rates for a network, and suggest one",
+    "tune": "try settings of a network side by side, and name the best",
     "evaluate": "evaluate the model of a run folder",
     "report": "write the page of a run folder again: report.html",
     "watch": "show a run in the browser, live while it is trained",

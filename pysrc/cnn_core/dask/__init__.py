@@ -16,8 +16,17 @@ except ImportError as error:
 
 from cnn_core.dask.estimators import DaskMLPClassifier, DaskMLPRegressor
 from cnn_core.dask.recovery import ClusterError
+from cnn_core.dask.sweep import Ensemble, train_each, train_ensemble
 from cnn_core.estimators.partitions import PartitionError
 
-__all__ = ["ClusterError", "DaskMLPClassifier", "DaskMLPRegressor", "PartitionError"]
+__all__ = [
+    "ClusterError",
+    "DaskMLPClassifier",
+    "DaskMLPRegressor",
+    "Ensemble",
+    "PartitionError",
+    "train_each",
+    "train_ensemble",
+]
 
 del _dask, _distributed
