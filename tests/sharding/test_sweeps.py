@@ -52,20 +52,6 @@ def test_a_grid_search_runs_on_joblibs_backend_of_dask(client: Client) -> None:
 
 
 @pytest.mark.slow
-def test_hyperband_of_dask_ml_trains_by_partial_fit(client: Client) -> None:
-    model_selection = pytest.importorskip("dask_ml.model_selection")
-    import dask.array as da
-
-    X, y, _ = data(400)
-    settings = {key: QUICK[key] for key in ("hidden_layer_sizes", "random_state", "n_threads")}
-    search = model_selection.HyperbandSearchCV(
-        MLPClassifier(**settings), {"learning_rate_init": np.geomspace(0.001, 0.1, 9)}, max_iter=9
-    )
-    search.fit(da.from_array(X, (100, 5)), da.from_array(y, 100), classes=["ant", "bee", "cat"])
-    assert search.best_score_ > 0.5
-
-
-@pytest.mark.slow
 def test_tune_names_the_same_settings_for_any_number_of_workers(
     tmp_path: Path, capsys: Any
 ) -> None:
