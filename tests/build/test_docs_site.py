@@ -46,6 +46,18 @@ def test_the_reference_lists_every_public_name_and_no_other(source_tree):
     assert listed == public_names()
 
 
+def test_every_page_can_be_reached(source_tree):
+    docs = source_tree / "docs"
+    pages = {path.relative_to(docs).with_suffix("").as_posix() for path in docs.rglob("*.md")}
+    reached = {"index"}
+    for page in docs.rglob("*.md"):
+        for tree in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in re.findall(r"^[\w./-]+$", tree, re.MULTILINE):
+                target = (page.parent / line).resolve()
+                reached.add(target.relative_to(docs.resolve()).as_posix())
+    assert pages <= reached
+
+
 def notebooks(source_tree):
     return sorted((source_tree / "docs" / "notebooks").glob("*.ipynb"))
 
