@@ -41,7 +41,7 @@ class TestMistakes:
             ("trian", "there is no command 'trian'; did you mean 'train'?"),
             (
                 "zzz",
-                "the commands are train, find-lr, evaluate, report, watch, predict, export, "
+                "the commands are train, find-lr, tune, evaluate, report, watch, predict, export, "
                 "verify, article, data, info, bench",
             ),
             ("--verison", "--verison; did you mean --version? (see cnn-core --help)"),

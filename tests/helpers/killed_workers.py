@@ -52,7 +52,9 @@ class Killer(threading.Thread):
         while self.done < self._kills:
             if self.stopped.wait(self._random.uniform(0.5, 1.5) * self._seconds):
                 return
-            alive = [one.pid for one in self._cluster.workers.values() if one.pid]
+            # Dask gives a worker up that dies before it has begun.
+            nannies = list(self._cluster.workers.values())
+            alive = [one.pid for one in nannies if one.pid and one.status.name == "running"]
             if alive:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._random.choice(alive), signal.SIGKILL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnn_core.backends import NAMES
-from cnn_core.cli import arguments, options
+from cnn_core.cli import arguments, options, workers
 from cnn_core.cli.parser import add_command
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def add_train(commands: Subcommands) -> None:
     )
     arguments.add_seed(training)
     arguments.add_arithmetic(parser.add_argument_group("arithmetic"))
+    workers.add_workers(parser.add_argument_group("workers"))
     output = parser.add_argument_group("output")
     arguments.add_out(output, "DATA")
     output.add_argument(

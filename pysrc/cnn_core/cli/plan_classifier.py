@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnn_core.cli import workers
 from cnn_core.cli.console import note
 from cnn_core.cli.options import OPTIMIZER_RATES
 from cnn_core.cli.plan import ENDLESS, Data, Part, Plan
@@ -38,10 +39,11 @@ class ClassifierPlan(Plan):
         )
         self.batch_size = min(args.batch_size or usual["batch_size"], data.n_samples)
         self.learning_rate = args.learning_rate or _default_rate(usual, args.optimizer)
-        self.face = self._kind().preset(
+        self._args = args
+        self.face = workers.kind_of(args, self._kind()).preset(
             args.preset,
             **self._network_overrides(args, data),
-            **_training_overrides(args),
+            **training_overrides(args),
             max_iter=self.epochs,
             batch_size=self.batch_size,
             learning_rate_init=self.learning_rate,
@@ -51,6 +53,8 @@ class ClassifierPlan(Plan):
             backend=args.backend,
             n_threads=args.threads,
         )
+        if workers.are_asked_for(args):
+            self.face.set_params(n_shards=args.shards or args.workers)
         self.network = self._network_of(data)
         self.smoothing = self.face.label_smoothing
 
@@ -70,7 +74,7 @@ class ClassifierPlan(Plan):
 
     def _network_overrides(self, args: argparse.Namespace, data: Data) -> dict[str, Any]:
         """Return the settings of the network that were typed."""
-        return _network_overrides(args)
+        return network_overrides(args)
 
     def _network_of(self, data: Data) -> Network:
         """Return the network that the estimator is going to have."""
@@ -86,7 +90,10 @@ class ClassifierPlan(Plan):
         """Train; see `Plan.fit`."""
         face = self.face.set_params(callbacks=callbacks)
         try:
-            with warnings.catch_warnings(record=True) as caught:
+            with (
+                workers.cluster(self._args, face),
+                warnings.catch_warnings(record=True) as caught,
+            ):
                 warnings.filterwarnings("always", "Training interrupted|Solver produced")
                 face.fit(*train, eval_set=watched, checkpoint=checkpoint)
         finally:
@@ -139,7 +146,8 @@ def _default_rate(usual: dict[str, Any], optimizer: str | None) -> float:
     return rate * OPTIMIZER_RATES[optimizer] / OPTIMIZER_RATES[usual["solver"]]
 
 
-def _network_overrides(args: argparse.Namespace) -> dict[str, Any]:
+def network_overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of the network that were typed."""
     found: dict[str, Any] = {
         "hidden_layer_sizes": args.hidden,
         "activation": args.activation,
@@ -158,7 +166,8 @@ def _network_overrides(args: argparse.Namespace) -> dict[str, Any]:
     return overrides
 
 
-def _training_overrides(args: argparse.Namespace) -> dict[str, Any]:
+def training_overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of the training that were typed."""
     overrides: dict[str, Any] = {"time_budget": args.time_budget}
     if args.schedule is not None:
         overrides["schedule"] = args.schedule

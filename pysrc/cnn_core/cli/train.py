@@ -6,7 +6,7 @@ import argparse
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from cnn_core.cli import arguments, options, records, resume, run_folder, run_report
+from cnn_core.cli import arguments, options, records, resume, run_folder, run_report, scale, workers
 from cnn_core.cli.commands import add_train
 from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
 from cnn_core.cli.reproduce import training_again
@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is not None:
         return _resume(args)
     options.check(args)
+    if workers.are_files(args):
+        return scale.run(args)
     source = Source.from_arguments(args)
     samples = read_samples(source, None if args.quiet else note)
     training = Training(args, source, samples)

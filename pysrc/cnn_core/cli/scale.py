@@ -1,0 +1,127 @@
+"""``cnn-core train --workers N``: a training on a cluster, also on files beyond the memory."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import json
+from pathlib import Path
+from typing import Any
+
+from cnn_core.cli import options, records, run_folder
+from cnn_core.cli.console import CommandError, require, short_path, show_result
+from cnn_core.cli.plan_classifier import network_overrides, training_overrides
+from cnn_core.cli.progress import epochs_shown
+from cnn_core.cli.workers import cluster, require_dask
+from cnn_core.files import write_text
+from cnn_core.training.callbacks import OnEpoch
+
+__all__ = ["run"]
+
+# Rows of the test file that are predicted together.
+_AT_ONCE = 2**16
+_CHECKPOINT = ".checkpoint.safetensors"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train on Parquet files; the last of several is the test part.
+
+    Returns
+    -------
+    int
+        0, or 130 if it was interrupted after its first epoch; the same command goes on then.
+    """
+    require("train", "rich")
+    require_dask()
+    if args.preset == options.NN_PRESET:
+        raise CommandError("--preset nn does not train on files; take fast, balanced or best")
+    if args.target is None:
+        raise CommandError(f"--target: expected the name of a column of {args.data}, found none")
+    paths = sorted(glob.glob(args.data))
+    if not paths:
+        raise CommandError(f"--data {args.data}: no such file")
+    train, test = (paths[:-1], paths[-1]) if len(paths) > 1 else (paths, None)
+    name = Path(args.data).stem.strip("*-_.") or "files"
+    out = args.out or Path("runs") / f"{name}-scaled"
+    model = _estimator(args)
+    checkpoint = out.parent / f".{out.name}{_CHECKPOINT}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with run_folder.new_folder(out, name) as folder:
+        epochs = epochs_shown("training", model.max_iter, quiet=args.quiet)
+        with cluster(args, model), epochs as on_epoch:
+            model.set_params(callbacks=[OnEpoch(on_epoch)])
+            model.fit(train, args.target, checkpoint=checkpoint)
+            model.set_params(callbacks=None)
+        done = len(model.model_.history.get("loss", ()))
+        if done < model.max_iter and model.stopped_because_ is not None:
+            raise KeyboardInterrupt(
+                f"after {done} epochs; the same command goes on from {short_path(checkpoint)}"
+            )
+        accuracy = None if test is None else _accuracy(model, test, args.target)
+        _write(folder.path, args, model, train, test, accuracy)
+    checkpoint.unlink(missing_ok=True)
+    measured = "" if accuracy is None else f"test accuracy {accuracy:.4f}  "
+    show_result(f"{measured}{short_path(folder.final)}", folder.final)
+    return 0
+
+
+def _estimator(args: argparse.Namespace) -> Any:
+    from cnn_core.dask import DaskMLPClassifier
+
+    wanted = {
+        "max_iter": args.epochs,
+        "batch_size": args.batch_size,
+        "learning_rate_init": args.learning_rate,
+    }
+    return DaskMLPClassifier.preset(
+        args.preset,
+        **network_overrides(args),
+        **training_overrides(args),
+        **{name: value for name, value in wanted.items() if value is not None},
+        input_scale=1.0,
+        random_state=args.seed,
+        dtype=args.dtype,
+        backend=args.backend,
+        n_threads=args.threads,
+        n_shards=args.shards,
+    )
+
+
+def _accuracy(model: Any, path: str, target: str) -> float:
+    """Return the share of the rows of a file that are predicted right."""
+    from cnn_core.data.row_files import ParquetFile
+
+    file = ParquetFile(path)
+    names = tuple(name for name in file.names if name != target)
+    samples, labels = file.of(names), file.of((target,))
+    right = 0
+    for start in range(0, file.n_rows, _AT_ONCE):
+        stop = min(start + _AT_ONCE, file.n_rows)
+        predicted = model.predict(samples.read(start, stop))
+        right += int((predicted == labels.read(start, stop).iloc[:, 0].to_numpy()).sum())
+    return right / max(file.n_rows, 1)
+
+
+def _write(
+    folder: Path,
+    args: argparse.Namespace,
+    model: Any,
+    train: list[str],
+    test: str | None,
+    accuracy: float | None,
+) -> None:
+    """Write model, history and record."""
+    model.save(folder / run_folder.MODEL)
+    run_folder.write_history(folder / run_folder.HISTORY, model.model_.history, "test")
+    record = {
+        **records.record_head("cnn-core scaled run", 1, args.argv),
+        "data": {
+            "train": [str(Path(path).absolute()) for path in train],
+            "test": None if test is None else str(Path(test).absolute()),
+            "target": args.target,
+        },
+        "seed": args.seed,
+        "shards": args.shards,
+        "accuracy": accuracy,
+    }
+    write_text(folder / run_folder.RECORD, json.dumps(record, indent=2) + "\n")

@@ -1,0 +1,113 @@
+"""Workers of Dask on the command line: arguments, and the cluster that they name."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnn_core.cli import arguments
+from cnn_core.cli.console import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["add_workers", "are_asked_for", "are_files", "cluster", "kind_of", "require_dask"]
+
+
+def add_workers(group: argparse._ActionsContainer) -> None:
+    """Add the arguments that say where the workers are."""
+    group.add_argument(
+        "--workers",
+        metavar="N",
+        type=arguments.Whole(1),
+        help="train on N workers of this machine, one thread each, by Dask",
+    )
+    group.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="train on a cluster of Dask, such as tcp://host:8786",
+    )
+    group.add_argument(
+        "--shards",
+        metavar="N",
+        type=arguments.Whole(1),
+        help="parts of the data that are trained on side by side; the result depends on their "
+        "number, not on that of the workers (default: as many as files, at most 16)",
+    )
+
+
+def are_asked_for(args: argparse.Namespace) -> bool:
+    """Tell whether a training is to run on a cluster."""
+    return args.workers is not None or args.scheduler is not None
+
+
+def are_files(args: argparse.Namespace) -> bool:
+    """Tell whether the data are files that are read block by block."""
+    return are_asked_for(args) and Path(args.data).suffix in (".parquet", ".pq")
+
+
+def kind_of(args: argparse.Namespace, plain: type[Any]) -> Any:
+    """Return the class of the estimator."""
+    if not are_asked_for(args):
+        return plain
+    require_dask()
+    from cnn_core.dask import DaskMLPClassifier
+
+    return DaskMLPClassifier
+
+
+def require_dask() -> None:
+    """Refuse to go on without Dask.
+
+    Raises
+    ------
+    CommandError
+        If it is not installed.
+    """
+    if importlib.util.find_spec("distributed") is None:
+        raise CommandError(
+            'cnn-core train --workers needs Dask, which is not installed: pip install "cnn-core['
+            'app,dask]"'
+        )
+
+
+@contextmanager
+def cluster(args: argparse.Namespace, estimator: Any) -> Iterator[None]:
+    """Let an estimator use the cluster that was asked for, if one was.
+
+    Raises
+    ------
+    CommandError
+        If no scheduler answers.
+    """
+    if not are_asked_for(args):
+        yield
+        return
+    from distributed import Client, LocalCluster
+
+    with ExitStack() as ends:
+        where = args.scheduler
+        if where is None:
+            where = ends.enter_context(
+                LocalCluster(
+                    n_workers=args.workers,
+                    threads_per_worker=1,
+                    processes=False,
+                    dashboard_address=":0",
+                )
+            )
+        try:
+            client = ends.enter_context(Client(where, timeout="10s", set_as_default=False))
+        except OSError as error:
+            raise CommandError(
+                f"--scheduler {where}: no scheduler answers there ({error}); start one by dask "
+                "scheduler, and workers by dask worker"
+            ) from error
+        estimator.set_params(client=client)
+        try:
+            yield
+        finally:
+            estimator.set_params(client=None)
