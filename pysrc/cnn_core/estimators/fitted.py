@@ -16,6 +16,7 @@ from cnn_core.estimators import saving, sklearn_models, summary
 from cnn_core.estimators.compat import NotFittedError
 from cnn_core.estimators.described import DescribedMLP
 from cnn_core.estimators.parameters import name_of
+from cnn_core.estimators.plain_state import plain_state, with_objects
 from cnn_core.estimators.progress import FitProgress, FittedValue
 from cnn_core.estimators.samples import Table, as_samples, as_table, names_of, require_features
 from cnn_core.estimators.task import Task
@@ -351,6 +352,12 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
             set_arrays(self.model_, values, name)
         else:
             vars(self)[f"_given_{name}"] = list(values)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return plain_state(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(with_objects(state))
 
     # scikit-learn's own ways
 
