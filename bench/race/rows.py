@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
 from contenders.work import Work
 from race.bars import (
     PEAK,
@@ -143,34 +146,60 @@ GROWTH: dict[str, tuple[tuple[int, ...], ...]] = {
     "depth": tuple((100, *(256,) * layers, 10) for layers in (1, 4, 16)),
     "columns": tuple((columns, 128, 10) for columns in (10, 100, 1_000, 10_000)),
 }
-# What such a row has to reach beside PyTorch.
-GROWTH_BARS = {"classes-1000": 1.3, "classes-5000": 1.3, "width-2048": 1.2}
 # Larger networks get fewer samples, down to two batches.
 GROWTH_BATCH = 128
 GROWTH_WORK = 3e10
+# Units of two layers whose weights no cache holds, optimizer, batch size, learning rate.
+WIDEST: tuple[tuple[int, Literal["sgd", "adam"], int, float], ...] = (
+    (2_048, "sgd", 128, 0.05),
+    (4_096, "adam", 512, 1e-3),
+    (4_096, "sgd", 512, 0.05),
+)
+# What such a row has to reach beside PyTorch on one core.
+GROWTH_BARS = {
+    "classes-100-128-1000": 1.3,
+    "classes-100-128-5000": 1.3,
+    "width-100-2048-2048-10": 1.2,
+    "width-100-2048-2048-10-sgd-128": 1.2,
+    "width-100-4096-4096-10-adam-512": 1.2,
+    "width-100-4096-4096-10-sgd-512": 1.2,
+}
+
+
+def _growing_works() -> Iterator[tuple[str, str, Work]]:
+    """Yield the name of each row, what grows in it, and its work."""
+    for what, networks in GROWTH.items():
+        for sizes in networks:
+            named = "-".join(map(str, sizes))
+            work = Work(sizes, "relu", "softmax", "cross_entropy", "adam", GROWTH_BATCH, 1e-3)
+            yield f"{what}-{named}", what, work
+    for units, optimizer, batch_size, rate in WIDEST:
+        sizes = (100, units, units, 10)
+        named = "-".join(map(str, (*sizes, optimizer, batch_size)))
+        work = Work(sizes, "relu", "softmax", "cross_entropy", optimizer, batch_size, rate)
+        yield f"width-{named}", "width", work
 
 
 def _growing_rows() -> list[Row]:
     rows: list[Row] = []
     for cores, suffix in ((1, ""), (2, "-two-cores")):
-        for what, networks in GROWTH.items():
-            for sizes in networks:
-                work = Work(sizes, "relu", "softmax", "cross_entropy", "adam", GROWTH_BATCH, 1e-3)
-                batches = int(GROWTH_WORK / work.operations_per_sample / GROWTH_BATCH)
-                named = "-".join(map(str, sizes))
-                at = sizes[-1] if what == "classes" else sizes[1]
-                bar = GROWTH_BARS.get(f"{what}-{at}") if cores == 1 else None
-                rows.append(
-                    Training(
-                        f"{what}-{named}{suffix}",
-                        f"{what}: {named}, ReLU, softmax cross-entropy, Adam, batch {GROWTH_BATCH}",
-                        (OURS, "pytorch"),
-                        () if bar is None else (faster(bar),),
-                        n_cores=cores,
-                        work=work,
-                        samples=min(max(batches, 2) * GROWTH_BATCH, EPOCH // 2),
-                    )
+        for name, what, work in _growing_works():
+            named = "-".join(map(str, work.sizes))
+            optimizer = {"adam": "Adam", "sgd": "SGD"}[work.optimizer]
+            batches = int(GROWTH_WORK / work.operations_per_sample / work.batch_size)
+            bar = GROWTH_BARS.get(name) if cores == 1 else None
+            rows.append(
+                Training(
+                    name + suffix,
+                    f"{what}: {named}, ReLU, softmax cross-entropy, {optimizer}, "
+                    f"batch {work.batch_size}",
+                    (OURS, "pytorch"),
+                    () if bar is None else (faster(bar),),
+                    n_cores=cores,
+                    work=work,
+                    samples=min(max(batches, 2) * work.batch_size, EPOCH // 2),
                 )
+            )
     return rows
 
 
