@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
-.PHONY: train test test-all docs notebooks bench bench-peers bench-accuracy bench-images bench-tables lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
+.PHONY: train test test-all docs notebooks bench bench-peers bench-accuracy bench-images bench-tables scale lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -67,6 +67,14 @@ bench-accuracy: $(PEERS)/installed
 # not measured again. ARGS="--methods catboost --sets ames letter" for a part of it, ARGS=--report for
 # the tables alone. NETS=1 installs RealMLP and TabM as well, which take PyTorch.
 TABLES := .venv-tables
+
+# How a training scales over the workers of a cluster on this machine; --rows 11000000 for HIGGS's size.
+scale: $(VENV)/scale-tools
+	$(BIN)/python bench/scale.py $(ARGS)
+
+$(VENV)/scale-tools: $(VENV)/installed
+	@$(PIP_INSTALL) 'cnn-core[app,dask]'
+	@touch $@
 
 bench-tables: $(TABLES)/installed
 	$(TABLES)/bin/python bench/race_tables.py $(ARGS)

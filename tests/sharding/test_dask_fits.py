@@ -14,7 +14,9 @@ from distributed import Client
 from sklearn.base import clone
 
 from cnn_core import MLPClassifier, load
+from cnn_core.callbacks import Callback
 from cnn_core.dask import DaskMLPClassifier, DaskMLPRegressor, PartitionError
+from cnn_core.training import TrainingState
 from sharded_fits import (
     KINDS,
     ROUND_STEPS,
@@ -190,3 +192,23 @@ def test_partitions_without_rows_are_left_out(client: Client) -> None:
     two = DaskMLPClassifier(**ON_DASK).fit([X[:100], X[100:]], [y[:100], y[100:]])
     three = DaskMLPClassifier(**ON_DASK).fit([X[:100], X[:0], X[100:]], [y[:100], y[:0], y[100:]])
     assert bits_of(three) == bits_of(two)
+
+
+class Rounds(Callback):
+    """Notes the steps and the first weight after each round."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, float]] = []
+
+    def on_round_end(self, state: TrainingState) -> None:
+        self.seen.append((state.model.steps, float(state.model.parameters[0])))
+
+
+def test_callbacks_hear_of_rounds_with_the_state_after_each(client: Client) -> None:
+    X, y, _ = data()
+    on_dask, in_process = Rounds(), Rounds()
+    fitted = DaskMLPClassifier(**ON_DASK, n_shards=2, callbacks=[on_dask]).fit(X, y)
+    loop = ClassifierInShards(**SETTINGS, callbacks=[in_process]).of(2).fit(X, y)
+    assert on_dask.seen == in_process.seen
+    assert [steps for steps, _ in on_dask.seen] == [8, 16, 24, 32]
+    assert bits_of(fitted) == bits_of(loop)

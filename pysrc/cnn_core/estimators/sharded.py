@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn
@@ -20,11 +21,12 @@ from cnn_core.model import Model
 from cnn_core.optimizers import Rprop
 from cnn_core.outputs import nothing
 from cnn_core.sharding.blocks import BlockShard, Rows
-from cnn_core.sharding.rounds import Plan, seed_of
+from cnn_core.sharding.rounds import Plan, Result, seed_of
 from cnn_core.sharding.runner import Runner
 from cnn_core.sharding.shard import ArrayShard, Piece, Shard
 from cnn_core.sharding.steps import ShardedSteps, default_round_steps
 from cnn_core.training import Recipe, TrainingState, loop
+from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import Trainable, TrainingData
 from cnn_core.types import FloatArray, IndexArray
 
@@ -99,6 +101,7 @@ class ShardedSet:
         seeded: bool = True,
         are_classes: bool = False,
         validation: Any = None,
+        callbacks: Sequence[Callback] = (),
         **how: Any,
     ) -> TrainingState:
         """Train a model by rounds over the shards; see `cnn_core.Model.train`.
@@ -129,8 +132,17 @@ class ShardedSet:
             open_checkpoint = partial(CheckpointSession, checkpoint, seeded=seeded)
             x = self._elsewhere(round_steps)
         data = TrainingData(x, x, None, are_classes, validation)  # type: ignore[arg-type]
-        steps = ShardedSteps(model, plan, self.runner, round_steps)
-        return loop.train(model, data, recipe, source=steps, open_checkpoint=open_checkpoint, **how)
+        rounds = _Rounds([one for one in callbacks if _hears_of_rounds(one)])
+        on_round = rounds.end if rounds.callbacks else None
+        return loop.train(
+            model,
+            data,
+            recipe,
+            callbacks=[*callbacks, rounds],
+            source=ShardedSteps(model, plan, self.runner, round_steps, on_round),
+            open_checkpoint=open_checkpoint,
+            **how,
+        )
 
     def _elsewhere(self, round_steps: int) -> Elsewhere:
         """Return the data as a checkpoint knows them."""
@@ -158,6 +170,26 @@ class ShardedSet:
         """Return the loss of a model on the samples."""
         losses = np.array(self.runner.each(_loss_by, model))
         return float(losses[:, 0] @ losses[:, 1] / max(losses[:, 1].sum(), 1e-300))
+
+
+def _hears_of_rounds(callback: Callback) -> bool:
+    return type(callback).on_round_end is not Callback.on_round_end
+
+
+class _Rounds(Callback):
+    """Tells callbacks of the end of each round."""
+
+    _state: TrainingState
+
+    def __init__(self, callbacks: list[Callback]) -> None:
+        self.callbacks = callbacks
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        self._state = state
+
+    def end(self, result: Result) -> None:
+        for callback in self.callbacks:
+            callback.on_round_end(self._state)
 
 
 def _require_rounds(model: Model, n_shards: int) -> None:

@@ -57,6 +57,12 @@ class Callback:
     def on_epoch_end(self, state: TrainingState) -> None:
         """Do something after an epoch; ``state.record`` and ``state.history`` have it."""
 
+    def on_round_end(self, state: TrainingState) -> None:
+        """Do something after a round, where data are in several shards.
+
+        ``state.model`` has what the shards have learned in the mean; see `cnn_core.dask`.
+        """
+
     def on_train_end(self, state: TrainingState) -> None:
         """Do something after the last epoch, or in place of it if something was raised."""
 
