@@ -100,22 +100,55 @@ def plot_filters(path: Path, view: FilterView, title: str) -> None:
     view : FilterView
     title : str
     """
-    rows, columns = len(view.images) + 1, len(view.filters) + 1
-    with new_figure(path, height=0.9 + 0.62 * rows * max(1.0, 17 / columns) ** 0.5) as figure:
+    count = len(view.filters)
+    # So large that a filter fits in.
+    by = -(-view.filters.shape[1] // min(view.responses.shape[2:]))
+    responses = view.responses.repeat(by, axis=2).repeat(by, axis=3)
+    height, width = responses.shape[2:]
+    cells = np.concatenate([_enlarged(view.filters, height, width)[np.newaxis], responses])
+    most = np.nanmax(np.abs(cells), axis=(2, 3), keepdims=True)
+    tall = min(max(height / width, 0.3), 3.0)
+    with new_figure(path, height=1.2 + 10 / (count + 1) * tall * len(cells)) as figure:
         figure.suptitle(as_it_is(title), fontsize=12)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for axes in grid.ravel():
-            axes.set_axis_off()
-        for number, one in enumerate(view.filters):
-            _draw(grid[0, number + 1], one)
-        for row, image in enumerate(view.images, start=1):
-            grid[row, 0].imshow(image, cmap="gray_r", vmin=0, vmax=1)
-            for number, response in enumerate(view.responses[row - 1]):
-                _draw(grid[row, number + 1], response)
-        some = "" if len(view.filters) == view.n_filters else f", the strongest of {view.n_filters}"
+        beside, axes = figure.subplots(1, 2, width_ratios=[1, count])
+        images = view.images[:, np.newaxis].astype(np.float64)
+        nothing = np.full_like(images[:1], np.nan)
+        beside.imshow(
+            _mosaic(np.concatenate([nothing, images])),
+            cmap="gray_r",
+            vmin=0,
+            vmax=1,
+            aspect="auto",
+        )
+        axes.imshow(
+            _mosaic(cells / np.maximum(most, 1e-12)),
+            cmap="RdBu_r",
+            vmin=-1,
+            vmax=1,
+            aspect="auto",
+            interpolation="nearest",
+        )
+        for one in (beside, axes):
+            one.set_axis_off()
+        some = "" if count == view.n_filters else f", the strongest of {view.n_filters}"
         figure.supxlabel(f"first row: the weights{some}; blue: below 0, red: above 0", fontsize=9)
 
 
-def _draw(axes: Any, values: Array) -> None:
-    most = max(float(np.abs(values).max()), 1e-12)
-    axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)
+def _enlarged(filters: Array, height: int, width: int) -> Array:
+    """Return filters in the middle of images of this size, as large as they can be drawn."""
+    by = min(height, width) // filters.shape[1]
+    enlarged = filters.repeat(by, axis=1).repeat(by, axis=2)
+    out = np.full((len(filters), height, width), np.nan)
+    top, left = (height - enlarged.shape[1]) // 2, (width - enlarged.shape[2]) // 2
+    out[:, top : top + enlarged.shape[1], left : left + enlarged.shape[2]] = enlarged
+    return out
+
+
+def _mosaic(cells: Array) -> Array:
+    """Return images (rows, columns, height, width, ...) as one, with gaps of nothing."""
+    gap = max(cells.shape[2] // 10, 1)
+    apart = [(0, 0), (0, 0), (gap, gap), (gap, gap), *[(0, 0)] * (cells.ndim - 4)]
+    padded = np.pad(cells, apart, constant_values=np.nan)
+    rows = np.concatenate(list(np.moveaxis(padded, 1, 0)), axis=2)
+    whole: Array = np.concatenate(list(rows), axis=0)
+    return whole
