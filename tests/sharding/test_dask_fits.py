@@ -212,3 +212,14 @@ def test_callbacks_hear_of_rounds_with_the_state_after_each(client: Client) -> N
     assert on_dask.seen == in_process.seen
     assert [steps for steps, _ in on_dask.seen] == [8, 16, 24, 32]
     assert bits_of(fitted) == bits_of(loop)
+
+
+def test_samples_and_targets_may_come_of_one_graph(client: Client, caplog: Any) -> None:
+    X, _, _ = data()
+    lazy = (da.from_array(X, (100, 5)) + 1).astype(np.float32) - 1
+    y = (lazy[:, 0] > 0).astype(int)
+    fitted = DaskMLPClassifier(**ON_DASK, n_shards=2).fit(lazy, y)
+    here = DaskMLPClassifier(**ON_DASK, n_shards=2).fit(lazy.compute(), y.compute())
+    assert bits_of(fitted) == bits_of(here)
+    # Dask warns of keys that mean two things, which may bring a cluster to a halt.
+    assert "different `run_spec`" not in caplog.text

@@ -88,7 +88,8 @@ def _parts_of(values: Any, name: str) -> list[Any]:
         )
     if hasattr(values, "numblocks") and values.ndim == 2 and values.numblocks[1] > 1:
         values = values.rechunk({1: -1})
-    delayed = values.to_delayed(optimize_graph=True)
+    # As they are: samples and targets may come of one graph, whose keys have to mean one thing.
+    delayed = values.to_delayed(optimize_graph=False)
     return list(np.asarray(delayed, object).reshape(-1))
 
 

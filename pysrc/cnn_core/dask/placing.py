@@ -105,7 +105,15 @@ class Placed(Data):
     def __init__(self, client: Client, partitions: list[Partition]) -> None:
         super().__init__(client, partitions)
         with cluster_errors(client, str), quiet_about_sizes():
-            self._parts = [[_on(client, one) for one in partition[1:]] for partition in partitions]
+            lazy = [one for part in partitions for one in part[1:] if isinstance(one, Delayed)]
+            computed = iter(client.compute(lazy, optimize_graph=False))
+            self._parts = [
+                [
+                    next(computed) if isinstance(one, Delayed) else _on(client, one)
+                    for one in partition[1:]
+                ]
+                for partition in partitions
+            ]
 
     def _looked_at(self, *how: Any) -> list[Future]:
         return [
@@ -141,8 +149,6 @@ def _on(client: Client, value: Any) -> Any:
     """Return what refers to a part of a partition on the cluster."""
     if value is None or isinstance(value, Future):
         return value
-    if isinstance(value, Delayed):
-        return client.compute(value)
     return client.submit(_as_given, value, pure=False)
 
 
