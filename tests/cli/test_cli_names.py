@@ -48,8 +48,9 @@ def test_predictions_hold_what_no_spreadsheet_runs_in_rows_and_header(run, tmp_p
     assert out.read_text(encoding="utf-8") == printed
     header, *rows = csv.reader(io.StringIO(printed, newline=""), strict=True)
     classes = [f"'{n}" if n.startswith("=") else n for n in record_of(run)["class_names"]]
-    assert header == ["sample", "class", *classes]
-    assert {row[1] for row in rows} <= set(classes)
+    names = [f"probability of {name}" for name in record_of(run)["class_names"]]
+    assert header == ["a", "'=b", "kind", "predicted", *names]
+    assert {row[3] for row in rows} <= set(classes)
     assert len(rows) == 48
 
 

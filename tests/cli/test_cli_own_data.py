@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -17,10 +18,14 @@ from cnn_core.model_file import read_tensors, write_tensors
 from command_line import accuracy_in, record_of, refused, rows_of, succeed
 
 
+def predicted(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
 class TestOwnData:
     def test_a_table_is_standardised_by_its_training_part_alone(self, flowers, tmp_path):
         folder = tmp_path / "run"
-        arguments = ("--data", flowers, "--target", "kind", "--out", folder)
+        arguments = ("--data", flowers, "--target", "kind", "--model", "mlp", "--out", folder)
         printed = succeed("train", *arguments)
         record = record_of(folder)
         assert record["class_names"] == ["lily", "rose", "tulip"]
@@ -77,13 +82,14 @@ class TestOwnData:
             assert "\x1b" not in out.getvalue()
             assert "caf\u00e9\u00a0noir\\x07" in out.getvalue()
             assert "\x07" not in out.getvalue() + err.getvalue()
-        assert f"{names[0]}\n" in succeed("predict", folder, table)
+        assert f",{names[0]}," in succeed("predict", folder, table)
         assert record_of(folder)["class_names"] == list(names)
 
     def test_evaluate_measures_all_of_another_file(self, flowers, tmp_path, capsys):
         folder = tmp_path / "run"
         succeed(
-            "train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet", "--no-plots"
+            *("train", "--data", flowers, "--target", "kind", "--model", "mlp", "--out", folder),
+            *("--quiet", "--no-plots"),
         )
         other = tmp_path / "other.csv"
         other.write_text("weight,length,kind\n0.0,1000,lily\n0.02,1020,tulip\n")
@@ -99,7 +105,8 @@ class TestOwnData:
     ):
         folder = tmp_path / "run"
         succeed(
-            "train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet", "--no-plots"
+            *("train", "--data", flowers, "--target", "kind", "--model", "mlp", "--out", folder),
+            *("--quiet", "--no-plots"),
         )
         with open(flowers, "a", encoding="utf-8") as stream:
             stream.write("1000,lily,0\n")
@@ -114,7 +121,17 @@ class TestOwnData:
         table = tmp_path / "table.csv"
         table.write_text("".join(rows))
         folder = tmp_path / "run"
-        arguments = ("--data", table, "--no-header", "--out", folder, "--quiet", "--no-plots")
+        arguments = (
+            "--data",
+            table,
+            "--no-header",
+            "--model",
+            "mlp",
+            "--out",
+            folder,
+            "--quiet",
+            "--no-plots",
+        )
         succeed("train", *arguments)
         other = tmp_path / "other.csv"
         other.write_text("".join(rows[:6]))
@@ -133,14 +150,21 @@ class TestOwnData:
     ):
         folder = tmp_path / "run"
         succeed(
-            "train", "--data", flowers, "--target", "kind", "--out", folder, "--quiet", "--no-plots"
+            *("train", "--data", flowers, "--target", "kind", "--model", "mlp", "--out", folder),
+            *("--quiet", "--no-plots"),
         )
         new = tmp_path / "new.csv"
         new.write_text("weight,kind,length\n0.0,?,1000\n0.01,?,1010\n0.02,?,1020\n")
-        expected = ["sample,class", "0,lily", "1,rose", "2,tulip"]
-        assert succeed("predict", folder, new).splitlines() == expected
+        expected = ["lily", "rose", "tulip"]
+        found = predicted(succeed("predict", folder, new))
+        assert [row["predicted"] for row in found] == expected
+        assert list(found[0])[:4] == ["weight", "kind", "length", "predicted"]
+        assert found[0]["kind"] == "?"
         new.write_text("weight,length\n0.0,1000\n0.01,1010\n0.02,1020\n")
-        assert succeed("predict", folder, new).splitlines() == expected
+        again = predicted(succeed("predict", folder, new))
+        assert [row["probability of rose"] for row in again] == [
+            row["probability of rose"] for row in found
+        ]
         new.write_text("weight,height\n0.0,1000\n")
         error = refused(capsys, "predict", folder, new)
         assert "'length' missing" in error
@@ -254,7 +278,16 @@ class TestOwnData:
         rows = [f"{k % 2 + 0.01 * k},{-(k % 2)},{('no', 'yes')[k % 2]}\n" for k in range(40)]
         table.write_text("".join(rows))
         folder = tmp_path / "run"
-        arguments = ("--data", table, "--no-header", "--out", folder, "--no-plots")
+        arguments = (
+            "--data",
+            table,
+            "--no-header",
+            "--model",
+            "mlp",
+            "--out",
+            folder,
+            "--no-plots",
+        )
         succeed("train", *arguments, "--quiet", "--no-plots")
         assert accuracy_in(succeed("evaluate", folder)) == 1
         assert record_of(folder)["result"]["test_loss"] < 0.1
@@ -262,10 +295,11 @@ class TestOwnData:
         samples.write_text("0.1,0\n1.1,-1\n")
         succeed("predict", folder, samples, "--outputs", "--out", tmp_path / "predictions.csv")
         found = rows_of(tmp_path / "predictions.csv")
-        assert [row["class"] for row in found] == ["no", "yes"]
+        assert [row["predicted"] for row in found] == ["no", "yes"]
         for row in found:
-            assert float(row["no"]) + float(row["yes"]) == pytest.approx(1, abs=1e-5)
-            assert float(row[row["class"]]) > 0.9
+            shares = [float(row[f"probability of {name}"]) for name in ("no", "yes")]
+            assert sum(shares) == pytest.approx(1, abs=1e-5)
+            assert max(shares) > 0.9
 
     def test_a_column_and_rows_of_one_1_are_the_classes_that_they_stand_for(self, tmp_path, capsys):
         x = np.random.RandomState(0).normal(size=(30, 4))
@@ -291,7 +325,7 @@ class TestOwnData:
         printed = succeed("predict", digits_run, file)
         assert printed == succeed("predict", digits_run, tmp_path / "images.npy")
         assert len(printed.splitlines()) == 6
-        assert "--header and --no-header belong to a .csv file" in refused(
+        assert "--header and --no-header belong to a table" in refused(
             capsys, "predict", digits_run, file, "--header"
         )
         file.write_bytes(struct.pack(">4BI", 0, 0, 8, 1, 5) + bytes(5))
@@ -313,6 +347,8 @@ class TestOwnData:
             "flowers.csv",
             "--target",
             "kind",
+            "--model",
+            "mlp",
             "--out",
             "run",
             "--quiet",

@@ -13,7 +13,7 @@ from cnn_core.data import DataError
 from cnn_core.io.fields import Fields
 from command_line import record_of, refused, succeed
 
-QUIET = ("--quiet", "--no-plots")
+QUIET = ("--quiet", "--no-plots", "--model", "mlp")
 
 
 def table(path, rows):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cnn_core
-from cnn_core.cli import main, training, verify
+from cnn_core.cli import main, training
 from cnn_core.cli.run_folder import read_losses
 from command_line import record_of, refused, succeed
 from installation import BACKENDS
@@ -132,7 +132,7 @@ class TestNotTheSame:
         assert out.endswith("\nnot the same\n")
 
     def test_quiet_is_one_line_with_both_digests(self, made, capsys, monkeypatch):
-        monkeypatch.setattr(verify.Training, "fit", with_other_weights(verify.Training.fit))
+        monkeypatch.setattr(training.Training, "fit", with_other_weights(training.Training.fit))
         assert main(["verify", str(made), "--quiet"]) == 1
         out, err = capsys.readouterr()
         weights = record_of(made)["result"]["weights_sha256"]
@@ -141,14 +141,14 @@ class TestNotTheSame:
         assert (out.count("\n"), err) == (1, "")
 
     def test_where_nothing_recorded_differs_it_says_so(self, made, capsys, monkeypatch):
-        monkeypatch.setattr(verify.Training, "fit", with_other_weights(verify.Training.fit))
+        monkeypatch.setattr(training.Training, "fit", with_other_weights(training.Training.fit))
         assert main(["verify", str(made)]) == 1
         out = capsys.readouterr().out
         assert "differs        nothing that is recorded\n" in out
         assert "losses         the same in all of 3 epochs\n" in out
 
     def test_the_first_epoch_whose_loss_departs_is_named(self, run, capsys, monkeypatch):
-        monkeypatch.setattr(verify.Training, "fit", with_other_weights(verify.Training.fit))
+        monkeypatch.setattr(training.Training, "fit", with_other_weights(training.Training.fit))
         losses = read_losses(run / "history.csv")
         table = (run / "history.csv").read_text().replace(repr(losses[1]), "0.5")
         (run / "history.csv").write_text(table)
@@ -161,7 +161,7 @@ class TestNotTheSame:
     def test_without_the_history_it_says_that_it_cannot_compare_it(
         self, run, capsys, monkeypatch, damage
     ):
-        monkeypatch.setattr(verify.Training, "fit", with_other_weights(verify.Training.fit))
+        monkeypatch.setattr(training.Training, "fit", with_other_weights(training.Training.fit))
         damage(run / "history.csv")
         assert main(["verify", str(run)]) == 1
         assert "history.csv of the run is missing or damaged" in capsys.readouterr().out
@@ -299,6 +299,6 @@ class TestItCannotBeTold:
         def fit(self):
             self.interrupted = True
 
-        monkeypatch.setattr(verify.Training, "fit", fit)
+        monkeypatch.setattr(training.Training, "fit", fit)
         assert main(["verify", str(made)]) == 130
         assert "nothing can be said of the run" in capsys.readouterr().err

@@ -17,153 +17,10 @@ X = np.array([[0.5, 1.0], [2.0, 3.0], [4.0, 5.0]])
 Y = np.array([0, 1, 0])
 
 
-def saved_csv(tmp_path, text: str | bytes):
-    path = tmp_path / "table.csv"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
 def saved_npz(tmp_path, **arrays):
     path = tmp_path / "arrays.npz"
     np.savez(path, **arrays)
     return path
-
-
-# csv
-
-
-def test_the_last_column_is_the_target(tmp_path):
-    table = load_file(saved_csv(tmp_path, "a,b,c\n0.5,1,0\n2,3,1\n4,5,0\n"))
-    np.testing.assert_array_equal(table.X, X)
-    np.testing.assert_array_equal(table.y, Y)
-    assert table.X.dtype == np.float64
-    assert table.y.dtype == np.int64
-    assert table.feature_names == ("a", "b")
-    assert table.class_names is None
-    assert table.source == str(tmp_path / "table.csv")
-
-
-def test_a_named_column_is_the_target(tmp_path):
-    table = load_file(saved_csv(tmp_path, "a,kind,b\n0.5,0,1\n2,1,3\n4,0,5\n"), target="kind")
-    np.testing.assert_array_equal(table.X, X)
-    np.testing.assert_array_equal(table.y, Y)
-    assert table.feature_names == ("a", "b")
-
-
-def test_names_become_positions_in_the_sorted_names(tmp_path):
-    text = "size,species\n1,setosa\n2,virginica\n3, setosa\n4,Ähre\n"
-    table = load_file(saved_csv(tmp_path, text))
-    assert table.class_names == ("setosa", "virginica", "Ähre")
-    assert table.y.tolist() == [0, 1, 0, 2]
-
-
-def test_numbers_that_are_not_whole_stay_as_they_are(tmp_path):
-    table = load_file(saved_csv(tmp_path, "a,price\n1,2.5\n2,3\n"))
-    assert table.y.tolist() == [2.5, 3.0]
-    assert table.class_names is None
-
-
-def test_a_file_of_numbers_alone_has_no_header(tmp_path):
-    table = load_file(saved_csv(tmp_path, "0.5,1,0\n2,3,1\n4,5,0\n"))
-    np.testing.assert_array_equal(table.X, X)
-    assert table.feature_names is None
-
-
-def test_samples_without_targets(tmp_path):
-    table = load_file(saved_csv(tmp_path, "a,b\n0.5,1\n2,3\n4,5\n"), has_target=False)
-    np.testing.assert_array_equal(table.X, X)
-    assert table.y is None
-    assert table.feature_names == ("a", "b")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a,b,c\r\n0.5,1,0\r\n2,3,1\r\n4,5,0\r\n",
-        "\ufeffa,b,c\n0.5,1,0\n2,3,1\n4,5,0",
-        'a,"b",c\n"0.5",1,0\n 2 ,3.,1\n4e0,+5,0\n\n\n',
-    ],
-    ids=["windows", "byte order mark", "quotes, spaces, empty lines at the end"],
-)
-def test_ways_of_writing_the_same_table(tmp_path, text):
-    table = load_file(saved_csv(tmp_path, text))
-    np.testing.assert_array_equal(table.X, X)
-    np.testing.assert_array_equal(table.y, Y)
-    assert table.feature_names == ("a", "b")
-
-
-@pytest.mark.parametrize(
-    ("first_row", "message"),
-    [
-        ("5.1,3.5,setosa", "found numbers and 'setosa'"),
-        ("0,1,target", "found numbers and 'target'"),
-        ("0,1,2", "found the numbers 0, 1, 2"),
-    ],
-)
-def test_a_first_row_that_may_be_either_must_be_explained(tmp_path, first_row, message):
-    kind = "1" if first_row == "0,1,2" else "virginica"
-    path = saved_csv(tmp_path, f"{first_row}\n4.9,3.0,{kind}\n")
-    with pytest.raises(DataError, match=f"{message}.*pass header=True or header=False"):
-        load_file(path)
-    assert load_file(path, header=True).X.shape == (1, 2)
-    assert load_file(path, header=False).X.shape == (2, 2)
-
-
-def test_a_name_of_a_target_means_that_there_is_a_header(tmp_path):
-    table = load_file(saved_csv(tmp_path, "0,1,2\n5,6,7\n"), target="1")
-    assert table.X.tolist() == [[5, 7]]
-    assert table.feature_names == ("0", "2")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "expected a table, found an empty file"),
-        ("\na,b\n", "found an empty first line"),
-        ("a,b\n", "found a header alone"),
-        ("a\n1\n", "at least one feature and a target on each line, found one column"),
-        ("a,b,c\n1,2,0\n1,2\n", "expected 3 cells on line 3, found 2"),
-        ("a,b,c\n1,2,0,4\n", "expected 3 cells on line 2, found 4"),
-        ("a,b,c\n1,2,0\n\n1,2,0\n", "expected values on line 3, found an empty line"),
-        ("a,b,c\n1,,0\n", "found an empty cell in column 'b' on line 2"),
-        ("a,b,c\n1,  ,0\n", "found an empty cell in column 'b' on line 2"),
-        (
-            "a,b,c\n1,2,0\n1,two,0\n",
-            "expected a finite number, found 'two' in column 'b' on line 3",
-        ),
-        ("a,b,c\n1,nan,0\n", "found 'nan' in column 'b' on line 2"),
-        ("a,b,c\n-inf,2,0\n", "found '-inf' in column 'a' on line 2"),
-        ("a,b,c\n1e999,2,0\n", "found '1e999' in column 'a' on line 2"),
-        ("a,b,c\n1_000,2,0\n", "found '1_000' in column 'a' on line 2"),
-        ("1,2,0\n1,x,0\n", "found 'x' in column 'column 2' on line 2"),
-        ("a,b,c\n1,2,0\n1,2,\n", "a number in the target column 'c', .* found an empty cell on li"),
-        ("a,b,c\n1,2,x\n1,2,\n", "a name in the target column 'c', .* found an empty cell on line"),
-        ("a,b,c\n1,2,0\n1,2,one\n", "a number in the target column 'c', .* found 'one' on line 3"),
-        ("a,b,c\n1,2,x\n1,2,1\n", "a name in the target column 'c', .* found '1' on line 3"),
-        (",b,c\n1,2,0\n", "a name for each column, found none for column 1; an index that pandas"),
-        ("a,b,a\n1,2,0\n", "names that differ, found 'a' twice"),
-        ('a,b,c\n1,"2,0\n', "comma-separated text, found line 2"),
-        ('a,b,c\n1,"2"x,0\n', "comma-separated text, found line 2"),
-        (b"a,b,c\n1,\xff,0\n", "expected text in UTF-8"),
-        ("a;b;c\n1;2;0\n", "found one column"),
-        ("a,b,c\n1," + "9" * 200_000 + ",0\n", "comma-separated text, found line 2: field larger"),
-    ],
-)
-def test_a_malformed_table_is_refused_with_the_place(tmp_path, text, message):
-    path = saved_csv(tmp_path, text)
-    with pytest.raises(DataError, match=message) as caught:
-        load_file(path)
-    assert str(path) in str(caught.value)
-
-
-def test_the_line_is_that_of_the_file_even_after_a_quoted_line_break(tmp_path):
-    with pytest.raises(DataError, match="on line 4"):
-        load_file(saved_csv(tmp_path, 'a,"b\nc",d\n1,2,0\n1,x,0\n'))
-
-
-def test_an_unknown_target_is_named_beside_the_columns_there_are(tmp_path):
-    with pytest.raises(DataError, match="expected a column named 'z', found a, b, c"):
-        load_file(saved_csv(tmp_path, "a,b,c\n1,2,0\n"), target="z")
 
 
 # npz
@@ -398,13 +255,12 @@ def test_a_pair_of_npy_files(tmp_path):
     ("ending", "arguments", "message"),
     [
         ("npy", {}, "pass the file of the targets as labels="),
-        ("npy", {"target": "a"}, "belong to a .csv file"),
-        ("npz", {"header": True}, "belong to a .csv file"),
+        ("npy", {"target": "a"}, "belong to a table such as .csv"),
+        ("npz", {"header": True}, "belong to a table such as .csv"),
         ("npz", {"labels": "y.npy"}, "belongs to an .npy file"),
         ("csv", {"labels": "y.npy"}, "belongs to an .npy file"),
         ("csv", {"target": "a", "has_target": False}, "contradicts"),
         ("npy", {"labels": "y.npy", "has_target": False}, "contradicts"),
-        ("csv", {"target": "a", "header": False}, "header=False rules out"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(tmp_path, ending, arguments, message):
@@ -413,8 +269,8 @@ def test_arguments_that_do_not_go_together_are_refused(tmp_path, ending, argumen
 
 
 def test_an_unknown_ending_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"ending in .npz, .npy, .csv, found '.xlsx'"):
-        load_file(tmp_path / "table.xlsx")
+    with pytest.raises(DataError, match=r"ending in .npz, .npy, .csv, .*, found '.docx'"):
+        load_file(tmp_path / "table.docx")
 
 
 @pytest.mark.parametrize("ending", ["npz", "npy", "csv"])

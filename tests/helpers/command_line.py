@@ -27,15 +27,16 @@ def succeed(*arguments) -> str:
 
 
 def refused(capsys, *arguments) -> str:
-    """Return the one line with which a command is refused."""
+    """Return the one line with which a command is refused, whatever was noted before it."""
     capsys.readouterr()
     code = main([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
     assert code == 2
     assert out == ""
-    assert err.count("\n") == 1
-    assert err.startswith("cnn-core: error: ")
-    return err
+    *notes, error = err.splitlines(keepends=True)
+    assert all(note.startswith("cnn-core: note: ") for note in notes)
+    assert error.startswith("cnn-core: error: ")
+    return error
 
 
 def process(*arguments, **options):

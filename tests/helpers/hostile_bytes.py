@@ -151,12 +151,12 @@ CASES = {
         ),
     },
     "csv": {
-        "wrong magic": (b"\x89PNG\r\n\x1a\n" + bytes(9), "text in UTF-8"),
+        "wrong magic": (b"\x89PNG\r\n\x1a\n" + bytes(9), "(text in|NUL byte)"),
         "lying sizes": (b"a,b\n1,2\n1,2,3\n", "2 cells on line 3, found 3"),
-        "overflowing products": (b"a,b\n1e999,2\n", "finite number, found '1e999'"),
-        "trailing bytes": (b"a,b\n1,2\n\0\0", "(1 cell|2 cells|comma-separated)"),
-        "NaN": (b"a,b\nnan,2\n", "finite number, found 'nan'"),
-        "NaN among targets": (b"a,b\n1,2\n1,nan\n", "a number in the target column"),
+        "overflowing products": (b"a,b\n1e999,2\n", "finite number in column 'a', found '1e999'"),
+        "trailing bytes": (b"a,b\n1,2\n\0\0", "a NUL byte on line 3"),
+        "NaN": (b"a,b\nnan,2\n", "finite number in column 'a', found 'nan'"),
+        "NaN among targets": (b"a,b\n1,2\n1,nan\n", "finite number in column 'b', found 'nan'"),
         "empty file": (b"", "an empty file"),
         "bomb": (
             b"a,b\n" + b"1,x\n" * 9000 + b"1," + b"y" * 100_000 + b"\n",

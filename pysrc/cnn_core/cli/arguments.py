@@ -23,6 +23,7 @@ __all__ = [
     "Whole",
     "add_arithmetic",
     "add_backend",
+    "add_columns",
     "add_command",
     "add_data",
     "add_out",
@@ -30,22 +31,25 @@ __all__ = [
     "add_run",
     "add_seed",
     "add_table_layout",
+    "add_target",
     "add_threads",
     "at_least_0",
     "below_1",
     "checkpoint_every",
+    "inside_1",
     "new_file",
     "path",
     "positive",
+    "separator",
     "share",
     "widths",
 ]
 
 TRAINING_DATA_HELP = """\
-fashion-mnist (the default), digits (8 x 8 images, part of scikit-learn), or a file of your own:
-.npz (X and y, or x_train, y_train, x_test, y_test), .npy (with --labels) or .csv. A file without a
-test part of its own has a random 20%% of its samples held out. Bytes and images are divided by
-their largest value, the columns of other tables are standardised"""
+fashion-mnist (the default), digits (8 x 8 images, part of scikit-learn), or a file of your own: a
+table (.csv, .tsv, .csv.gz, .parquet, .xlsx, .ods, or - for standard input) or arrays: .npz (X and
+y, or x_train, y_train, x_test, y_test) or .npy (with --labels). Data without a test part of their
+own have a random 20%% of their samples held out"""
 
 
 class Whole:
@@ -141,6 +145,20 @@ def below_1(text: str) -> float:
     return value
 
 
+def inside_1(text: str) -> float:
+    """Return the number above 0 and below 1 that was typed.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    value = _number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0 and below 1, found {text!r}")
+    return value
+
+
 def path(text: str) -> Path:
     """Return the path that was typed.
 
@@ -192,6 +210,20 @@ def checkpoint_every(text: str) -> dict[str, Any] | None:
         ) from None
 
 
+def separator(text: str) -> str:
+    """Return the character that was typed, a tab for ``tab`` and a backslash with a t.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is no single character.
+    """
+    character = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if len(character) != 1 or not character.isascii() or character in '"\r\n':
+        raise argparse.ArgumentTypeError(f"expected one character such as ; or tab, found {text!r}")
+    return character
+
+
 def widths(text: str) -> tuple[int, ...]:
     """Return the numbers of units that were typed with commas between them, at least one.
 
@@ -217,24 +249,50 @@ def add_data(parser: Parser, *, default: str | None, help: str) -> None:
         "--labels", metavar="FILE", help="the .npy file of the targets of an .npy file"
     )
     group.add_argument(
-        "--target", metavar="NAME", help="target column of a .csv file (default: its last one)"
-    )
-    add_table_layout(group)
-    group.add_argument(
         "--data-folder",
         metavar="DIR",
         type=path,
         help="where the files of Fashion-MNIST are (default: wherever they are found)",
     )
+    table = parser.add_argument_group("tables", "what is not said is found out, and told")
+    add_target(table)
+    add_table_layout(table)
+
+
+def add_target(group: argparse._ActionsContainer) -> None:
+    """Add the choice of the target column."""
+    group.add_argument(
+        "--target",
+        metavar="NAME",
+        help="target column of a table: its name, or its number from 1 (default: the last one)",
+    )
+
+
+def add_columns(group: argparse._ActionsContainer) -> None:
+    """Add what can be said about the columns of a table that is trained on."""
+    for name, help in (
+        ("ignore", "columns of a table that are left out"),
+        ("categorical", "columns that are categories, whatever they look like"),
+        ("numerical", "columns that are numbers; cells that are none count as missing"),
+    ):
+        group.add_argument(
+            f"--{name}", metavar="NAME", nargs="+", action="extend", default=[], help=help
+        )
 
 
 def add_table_layout(group: argparse._ActionsContainer) -> None:
-    """Add the arguments for the header of a table."""
+    """Add the arguments for the form of a table."""
     group.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,
-        help="whether the first line of a .csv file holds names (default: found out)",
+        help="whether the first row of a table holds the names of its columns",
     )
+    group.add_argument(
+        "--separator", metavar="C", type=separator, help="what stands between the cells of a text"
+    )
+    group.add_argument("--encoding", metavar="NAME", help="encoding of a text, such as cp1252")
+    group.add_argument("--decimal", choices=(".", ","), help="decimal mark of the numbers")
+    group.add_argument("--sheet", metavar="NAME", help="sheet of a spreadsheet: name or number")
 
 
 def add_backend(group: argparse._ActionsContainer) -> None:
@@ -264,7 +322,6 @@ def add_arithmetic(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--dtype",
         choices=("float32", "float64"),
-        default="float32",
         help="precision of the arithmetic (default: float32)",
     )
     add_backend(group)

@@ -20,12 +20,13 @@ ARTICLE_EPOCHS = 1_000
 _BATCH_SIZES = (1, 32, 256)
 
 _TRAIN = """\
-Trains a network and writes a run folder: the model, the settings, the history, a classification
-report and pictures.
+Learns classes or numbers and writes a run folder: the model, the settings, the history, a report
+and pictures.
 
-The test part is measured after every epoch for the curve and reported at the end; nothing is
-selected on it. To choose settings, hold a part of the training samples out with
---validation-share.
+A table with columns of any kind, and cells that are missing, is learned by the tables' learner;
+images and arrays by a network, whose test part is measured after every epoch for the curve and
+reported at the end. Nothing is selected on the test part. To choose the settings of a network, hold
+a part of the training samples out with --validation-share.
 """
 
 
@@ -38,6 +39,8 @@ def add_train(commands: Subcommands) -> None:
         late_epilog=options.presets,
     )
     arguments.add_data(parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP)
+    arguments.add_columns(parser)
+    options.add_tables(parser.add_argument_group("model"))
     options.add_network(parser.add_argument_group("network"))
     training = parser.add_argument_group("training")
     options.add_training(training)
@@ -105,7 +108,7 @@ def add_find_lr(commands: Subcommands) -> None:
     arguments.add_quiet(output, "one line with the suggestion")
     # This command has no arguments for the length of a training.
     nothing = ("epochs", "learning_rate", "schedule", "time_budget", "patience", "validation_share")
-    parser.set_defaults(**dict.fromkeys(nothing))
+    parser.set_defaults(**dict.fromkeys((*nothing, *options.OF_TABLES)), model="mlp")
 
 
 _TUNE = """\
@@ -143,7 +146,7 @@ def add_tune(commands: Subcommands) -> None:
     arguments.add_out(output, "DATA-tuned")
     arguments.add_quiet(output, "one line with the best settings")
     nothing = ("learning_rate", "schedule", "time_budget", "patience")
-    parser.set_defaults(**dict.fromkeys(nothing), validation_share=0.1)
+    parser.set_defaults(**dict.fromkeys(nothing), validation_share=0.1, model="mlp")
 
 
 def add_evaluate(commands: Subcommands) -> None:
@@ -169,29 +172,38 @@ def add_predict(commands: Subcommands) -> None:
     parser = add_command(
         commands,
         "predict",
-        description="Writes the predicted class of each sample of a file as comma-separated text. "
-        "A name that a spreadsheet would run as a formula gets an apostrophe before it.",
+        description="Writes what is predicted for each sample of a file as comma-separated text: "
+        "of a table all its columns, then the class or number, the probability of each class or "
+        "the ends of an interval. A text that a spreadsheet would run as a formula gets an "
+        "apostrophe before it.",
     )
     arguments.add_run(parser)
     parser.add_argument(
         "file",
         metavar="FILE",
         type=arguments.path,
-        help="samples: an IDX file, .npz (its test part, if it has one), .npy or .csv (with a "
-        "header, its columns are found by name and others are left out)",
+        help="a table, with or without the target (its columns are found by name, and others are "
+        "left out; - is standard input), an IDX file, .npz (its test part, if it has one) or .npy",
     )
     arguments.add_table_layout(parser)
     parser.add_argument(
         "--outputs",
         action="store_true",
-        help="add the network's output for each class: its probability; with the preset nn a "
-        "number from 0 to 1, and they need not add up to 1",
+        help="add the network's output for each class, as a table has it in any case: its "
+        "probability; with the preset nn a number from 0 to 1, and they need not add up to 1",
+    )
+    parser.add_argument(
+        "--intervals",
+        metavar="X",
+        type=arguments.inside_1,
+        help="add an interval to each number that holds the true one with this probability "
+        "(default: as in training)",
     )
     parser.add_argument(
         "--out",
         metavar="FILE",
         type=arguments.new_file,
-        help="file to write (default: standard output)",
+        help="file to write, .csv or, for a table, .parquet (default: standard output)",
     )
     arguments.add_backend(parser)
 
@@ -363,9 +375,8 @@ def add_data(commands: Subcommands) -> None:
     parser.add_argument(
         "--labels", metavar="FILE", help="the .npy file of the targets of an .npy file"
     )
-    parser.add_argument(
-        "--target", metavar="NAME", help="target column of a .csv file (default: its last one)"
-    )
+    arguments.add_target(parser)
+    arguments.add_columns(parser)
     arguments.add_table_layout(parser)
     parser.add_argument("--data-folder", metavar="DIR", help="where the files of Fashion-MNIST are")
 

@@ -39,6 +39,7 @@ _PACKAGES = {
     "jinja2": "jinja2",
     "matplotlib": "matplotlib",
     "sklearn": "scikit-learn",
+    "polars": "polars",
 }
 
 

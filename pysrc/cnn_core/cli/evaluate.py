@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 from cnn_core.cli.console import note, require, show
 from cnn_core.cli.report import evaluate
-from cnn_core.cli.run_folder import Run, read_run
+from cnn_core.cli.run_folder import Run
+from cnn_core.cli.runs import read_any
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_test_part
+from cnn_core.cli.tabular.run import TableRun
 from cnn_core.cli.trained_model import describe_network
 
 __all__ = ["run", "source_of"]
@@ -19,20 +20,38 @@ __all__ = ["run", "source_of"]
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
     require("evaluate", "sklearn")
-    trained = read_run(args.folder, args.backend)
+    trained = read_any(args.folder, args.backend)
     source = source_of(trained, args)
+    asked_for = args.data is not None
+    if isinstance(trained, TableRun):
+        show(_of_table(trained, source, asked_for=asked_for))
+    else:
+        show(_of_network(trained, source, asked_for=asked_for))
+    return 0
+
+
+def _of_table(trained: TableRun, source: Source, *, asked_for: bool) -> str:
+    result, what, count = trained.measured_on(source, note, asked_for=asked_for)
+    return (
+        f"{result.report}\n"
+        f"measured  {result.line}  ({count:,} rows: {what})\n"
+        f"recorded  {trained.recorded}  on the test part after training"
+    )
+
+
+def _of_network(trained: Run, source: Source, *, asked_for: bool) -> str:
     part = read_test_part(
         source,
         trained.class_names,
         trained.columns,
         trained.hashes,
         note,
-        asked_for=args.data is not None,
+        asked_for=asked_for,
     )
     result = evaluate(
         trained.trained, trained.scaled(part.x, source.data), part.y, trained.class_names
     )
-    show(
+    return (
         f"{result.report}\n"
         f"accuracy  {result.accuracy:.4f}  (loss {result.loss:.4f}, {len(part.x):,} samples: "
         f"{part.description})\n"
@@ -40,19 +59,19 @@ def run(args: argparse.Namespace) -> int:
         f"network   {describe_network(trained.trained.model.network)}\n"
         f"computed  by {trained.trained.computed_by}"
     )
-    return 0
 
 
-def source_of(run: Run, args: argparse.Namespace) -> Source:
+def source_of(run: Run | TableRun, args: argparse.Namespace) -> Source:
     """Return the data named on the command line, else those of the run."""
-    if args.data is not None:
-        asked_for = Source.from_arguments(args)
-        if Path(asked_for.data).suffix.lower() != ".csv":
-            return asked_for
-        return _laid_out_alike(asked_for, run.source)
-    given = Source.from_arguments(argparse.Namespace(**{**vars(args), "data": run.source.data}))
-    changes = {key: value for key, value in vars(given).items() if value is not None}
-    return replace(run.source, **changes)
+    given = Source.from_arguments(
+        argparse.Namespace(**{**vars(args), "data": args.data or run.source.data})
+    )
+    if args.data is not None and not (given.is_table and run.source.is_table):
+        return given
+    changes = {key: value for key, value in vars(given).items() if value not in (None, ())}
+    if args.data is None:
+        return replace(run.source, **changes)
+    return _laid_out_alike(given, run.source)
 
 
 def _laid_out_alike(source: Source, trained_on: Source) -> Source:

@@ -10,11 +10,11 @@ from typing import Any
 from cnn_core.cli import arguments
 from cnn_core.cli.console import CommandError
 
-__all__ = ["DEFAULT_PRESET", "add_images", "check", "is_for_images", "layers_in", "presets"]
+__all__ = ["DEFAULT_PRESET", "OWN", "add_images", "check", "is_for_images", "layers_in", "presets"]
 
 # What trains the layers of a file.
 DEFAULT_PRESET = "image"
-_OWN = ("network", "mirror", "mirror_average", "shift", "crop", "erase")
+OWN = ("network", "mirror", "mirror_average", "shift", "crop", "erase")
 # Arguments of dense networks.
 _NOT_OF_IMAGES = ("hidden", "activation", "normalization")
 
@@ -78,7 +78,7 @@ def check(args: argparse.Namespace, default_preset: str) -> None:
                     "describe its layers in a file, and pass it as --network"
                 )
         return
-    for name in _OWN:
+    for name in OWN:
         if getattr(args, name) is not None:
             option = name.replace("_", "-")
             typed = f"--no-{option}" if getattr(args, name) is False else f"--{option}"

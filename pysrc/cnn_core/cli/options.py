@@ -20,10 +20,12 @@ __all__ = [
     "NN_EPOCHS",
     "NN_HIDDEN",
     "NN_PRESET",
+    "OF_TABLES",
     "OPTIMIZER_RATES",
     "add_network",
+    "add_tables",
     "add_training",
-    "check",
+    "choose_model",
     "presets",
 ]
 
@@ -50,6 +52,31 @@ _NOT_OF_NN = (
     "time_budget",
     "patience",
 )
+MODELS = ("tables", "mlp")
+# Arguments that one of the models alone has.
+OF_TABLES = ("task", "quality", "intervals", "members", "max_steps")
+_OF_NETWORKS = (
+    "preset",
+    "hidden",
+    "activation",
+    "dropout",
+    "normalization",
+    "optimizer",
+    "weight_decay",
+    "clip_norm",
+    "label_smoothing",
+    "batch_size",
+    "epochs",
+    "learning_rate",
+    "schedule",
+    "patience",
+    "validation_share",
+    "dtype",
+    "workers",
+    "scheduler",
+    "shards",
+    *image_options.OWN,
+)
 
 
 def add_network(group: argparse._ActionsContainer) -> None:
@@ -58,7 +85,6 @@ def add_network(group: argparse._ActionsContainer) -> None:
         "--preset",
         metavar="NAME",
         type=_preset,
-        default=DEFAULT_PRESET,
         help=f"a network and its training, listed below (default: {DEFAULT_PRESET}); the other "
         "arguments replace parts of it",
     )
@@ -155,20 +181,90 @@ def add_training(group: argparse._ActionsContainer) -> None:
     )
 
 
-def check(args: argparse.Namespace) -> None:
-    """Refuse arguments without effect, before any data are read.
+def add_tables(group: argparse._ActionsContainer) -> None:
+    """Add the choice of the model, and the settings of the tables' learners."""
+    group.add_argument(
+        "--model",
+        choices=MODELS,
+        help="what learns: the tables' learner, several small networks that take columns of any "
+        "kind (tables, the default for tables), or one network that takes numbers (mlp, the "
+        "default for all else, and if anything is said about its network or training)",
+    )
+    group.add_argument(
+        "--task",
+        choices=("classification", "regression"),
+        help="what is learned from a table, classes or numbers (default: found from the target)",
+    )
+    group.add_argument(
+        "--quality",
+        choices=("fast", "balanced", "best"),
+        help="how much time the tables' learner takes (default: balanced)",
+    )
+    group.add_argument(
+        "--intervals",
+        metavar="X",
+        type=arguments.inside_1,
+        help="give each predicted number an interval that holds the true one with this "
+        "probability, such as 0.9",
+    )
+    group.add_argument(
+        "--members",
+        metavar="N",
+        type=arguments.Whole(1),
+        help="networks of the tables' learner (default: by the quality)",
+    )
+    group.add_argument(
+        "--max-steps",
+        metavar="N",
+        type=arguments.Whole(1),
+        help="steps of each of them (default: by the quality and the rows)",
+    )
+
+
+def choose_model(args: argparse.Namespace, *, is_table: bool) -> str:
+    """Settle which model is trained, refuse arguments without effect on it, and return it.
 
     Parameters
     ----------
     args : argparse.Namespace
-        With the arguments of `add_network` and `add_training`.
+        With the arguments of `add_network`, `add_training` and `add_tables`.
+    is_table : bool
+        Whether the data are a table.
 
     Raises
     ------
     CommandError
-        If an argument has no effect with the preset.
+        If an argument has no effect.
     """
-    image_options.check(args, DEFAULT_PRESET)
+    of_tables = [name for name in OF_TABLES if getattr(args, name, None) is not None]
+    of_networks = [name for name in _OF_NETWORKS if getattr(args, name, None) is not None]
+    if getattr(args, "model", None) is None:
+        args.model = "tables" if is_table and not of_networks else "mlp"
+    if args.model == "tables" and not is_table:
+        raise CommandError(f"--model tables learns tables, such as .csv, not {args.data}")
+    others = of_networks if args.model == "tables" else of_tables
+    if others:
+        raise CommandError(_no_effect(others[0], args.model, of_networks, is_table=is_table))
+    if args.model == "mlp":
+        args.preset = args.preset or DEFAULT_PRESET
+        args.dtype = args.dtype or "float32"
+        image_options.check(args, DEFAULT_PRESET)
+        _check_network(args)
+    elif args.intervals is not None and args.task == "classification":
+        raise CommandError("--intervals belongs to numbers, not to --task classification")
+    return str(args.model)
+
+
+def _no_effect(name: str, model: str, of_networks: list[str], *, is_table: bool) -> str:
+    text = f"--{name.replace('_', '-')} has no effect on --model {model}"
+    if model == "mlp" and is_table and of_networks:
+        return f"{text}, which --{of_networks[0].replace('_', '-')} asks for; leave one of them out"
+    if model == "mlp":
+        return f"{text}, which learns classes from numbers; --model tables takes tables"
+    return f"{text}; leave it out, or choose --model mlp"
+
+
+def _check_network(args: argparse.Namespace) -> None:
     if args.preset == NN_PRESET:
         _check_nn(args)
     elif args.weight_decay is not None and args.optimizer not in (None, *_WITH_DECAY):

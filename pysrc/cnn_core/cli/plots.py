@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["as_it_is", "new_figure", "plot_confusion", "plot_curves", "plot_gallery"]
+__all__ = [
+    "FAINT",
+    "MEASURED",
+    "TRAIN",
+    "as_it_is",
+    "new_figure",
+    "plot_confusion",
+    "plot_curves",
+    "plot_gallery",
+    "shortened",
+]
 
 Array = npt.NDArray[Any]
 
@@ -29,10 +39,10 @@ WIDTH_PIXELS = 1200
 _DPI = 120
 _WIDTH = WIDTH_PIXELS / _DPI
 
-_TRAIN = "#0072B2"
-_MEASURED = "#D55E00"
+TRAIN = "#0072B2"
+MEASURED = "#D55E00"
 _INK = "#222222"
-_FAINT = "#777777"
+FAINT = "#777777"
 _WRONG = "#C00000"
 
 _STYLE: dict[str, Any] = {
@@ -41,7 +51,7 @@ _STYLE: dict[str, Any] = {
     "axes.titlesize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": _FAINT,
+    "axes.edgecolor": FAINT,
     "axes.grid": True,
     "grid.color": "#E4E4E4",
     "axes.axisbelow": True,
@@ -96,16 +106,16 @@ def plot_curves(
             if quantity == "accuracy":
                 axes.set_ylim(top=min(axes.get_ylim()[1], _ABOVE_THE_BEST))
             if kept_epoch is not None:
-                axes.axvline(kept_epoch, color=_FAINT, linestyle=":", label="the epoch kept")
+                axes.axvline(kept_epoch, color=FAINT, linestyle=":", label="the epoch kept")
             axes.legend(loc="best")
         if changing:
-            _plot_over_epochs(drawn["C"], rates, "-", color=_FAINT)
+            _plot_over_epochs(drawn["C"], rates, "-", color=FAINT)
             drawn["C"].set_title("learning rate, at the end of the epoch")
         if measured == "test":
             figure.supxlabel(
                 "The test data are shown, not used: nothing was selected on them.",
                 fontsize=9,
-                color=_FAINT,
+                color=FAINT,
             )
 
 
@@ -113,8 +123,8 @@ def _plot_quantity(
     axes: Axes, history: dict[str, list[float]], quantity: str, measured: str
 ) -> None:
     lines = (
-        (quantity, "training, as seen during the epoch", _TRAIN, "-"),
-        (f"validation_{quantity}", f"{measured}, after the epoch", _MEASURED, "--"),
+        (quantity, "training, as seen during the epoch", TRAIN, "-"),
+        (f"validation_{quantity}", f"{measured}, after the epoch", MEASURED, "--"),
     )
     for key, label, colour, style in lines:
         if key in history:
@@ -158,7 +168,7 @@ def plot_confusion(path: Path, confusion: Array, class_names: tuple[str, ...], t
         axes.set_ylabel("true class")
         if count <= _LABELLED_CLASSES:
             size = 10 if count <= _ANNOTATED_CLASSES else 6
-            names = [_short(name, 16) for name in class_names]
+            names = [shortened(name, 16) for name in class_names]
             axes.set_xticks(
                 range(count), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=size
             )
@@ -234,13 +244,13 @@ def plot_gallery(
             for number, text in enumerate(lines, start=1):
                 _caption(axes, text, number, right)
         if (y[: len(shown)] != predicted[: len(shown)]).any():
-            figure.supxlabel("red: wrong, the true class in brackets", fontsize=9, color=_FAINT)
+            figure.supxlabel("red: wrong, the true class in brackets", fontsize=9, color=FAINT)
 
 
 def _caption(axes: Axes, text: str, number: int, right: bool) -> None:
     """Write one of the two lines beneath an image, each on the same height in all of a row."""
     axes.annotate(
-        _short(text, 15),
+        shortened(text, 15),
         (0.5, 0.0),
         xycoords="axes fraction",
         xytext=(0, -1 - 12 * number),
@@ -275,7 +285,8 @@ def new_figure(path: Path, height: float) -> Iterator[Figure]:
         )
 
 
-def _short(name: str, most: int) -> str:
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most so many characters, as text that Matplotlib draws as it is."""
     name = one_line(name)
     return as_it_is(name if len(name) <= most else f"{name[: most - 1]}…")
 

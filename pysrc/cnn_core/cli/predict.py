@@ -1,50 +1,79 @@
-"""``cnn-core predict``: the classes of the samples of a file, by the model of a run folder."""
+"""``cnn-core predict``: what the model of a run folder says of the samples of a file."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from cnn_core.cli.console import CommandError, note, show
-from cnn_core.cli.run_folder import Run, read_run
+from cnn_core.cli.predictions import Predictions, text_of, write_parquet
+from cnn_core.cli.run_folder import Run
+from cnn_core.cli.runs import read_any
+from cnn_core.cli.source import Source
 from cnn_core.cli.tables import read_features
-from cnn_core.files import table_text, write_text
-from cnn_core.network import FloatArray, IndexArray
+from cnn_core.cli.tabular.run import TableRun
+from cnn_core.cli.tabular.samples import read_raw
+from cnn_core.data.table_file import RawTable
+from cnn_core.files import write_text
 
 __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
-    trained = read_run(args.folder, args.backend)
+    trained = read_any(args.folder, args.backend)
     out: Path | None = args.out
     if out is not None and out.exists() and os.path.samefile(out, args.file):
         raise CommandError(f"--out: {out} is the file to be predicted; choose another name")
-    header = args.header
-    if header is None and args.file.suffix.lower() == ".csv":
-        header = trained.source.header
-    x = read_features(args.file, trained.columns, header, note)
-    samples = trained.scaled(x, args.file)
-    if args.outputs:
-        outputs = trained.trained.outputs(samples)
-        text = _table(trained, outputs.argmax(axis=1), outputs)
+    source = Source(
+        str(args.file),
+        header=args.header,
+        separator=args.separator,
+        encoding=args.encoding,
+        decimal=args.decimal,
+        sheet=args.sheet,
+    )
+    raw = read_raw(_like_training(source, trained), note)[0] if source.is_table else None
+    found = (
+        _of_table(trained, raw, args)
+        if isinstance(trained, TableRun)
+        else _of_network(trained, raw, args)
+    )
+    if out is not None and out.suffix.lower() == ".parquet":
+        write_parquet(out, raw, found)
+    elif out is not None:
+        write_text(out, text_of(raw, found))
     else:
-        text = _table(trained, trained.trained.predict(samples))
-    if out is None:
-        show(text, end="")
-    else:
-        write_text(out, text)
-        note(f"{len(x):,} predictions written to {out}")
+        show(text_of(raw, found), end="")
+        return 0
+    note(f"{len(found.predicted):,} predictions written to {out}")
     return 0
 
 
-def _table(run: Run, predicted: IndexArray, outputs: FloatArray | None = None) -> str:
-    def rows() -> Iterator[list[object]]:
-        yield ["sample", "class", *(() if outputs is None else run.class_names)]
-        for number, best in enumerate(predicted):
-            values = () if outputs is None else (f"{value:.6g}" for value in outputs[number])
-            yield [number, run.class_names[best], *values]
+def _like_training(source: Source, trained: Run | TableRun) -> Source:
+    """Return the file to be predicted, with a header if the one that was trained on is said to."""
+    from dataclasses import replace
 
-    return table_text(rows())
+    return source if source.header is not None else replace(source, header=trained.source.header)
+
+
+def _of_table(trained: TableRun, raw: RawTable | None, args: argparse.Namespace) -> Predictions:
+    if raw is None:
+        raise CommandError(f"{args.file}: expected a table such as .csv, as the run was trained on")
+    return trained.predicted(raw, note, args.intervals)
+
+
+def _of_network(trained: Run, raw: RawTable | None, args: argparse.Namespace) -> Predictions:
+    if args.intervals is not None:
+        raise CommandError("--intervals belongs to numbers; this run predicts classes")
+    x = read_features(args.file, raw, trained.columns, note)
+    samples = trained.scaled(x, args.file)
+    names = list(trained.class_names)
+    if not args.outputs and raw is None:
+        classes = trained.trained.predict(samples)
+        return Predictions([names[best] for best in classes])
+    outputs = trained.trained.outputs(samples)
+    return Predictions(
+        [names[best] for best in outputs.argmax(axis=1)], dict(zip(names, outputs.T, strict=True))
+    )

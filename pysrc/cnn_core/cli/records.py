@@ -113,5 +113,11 @@ def source_from_json(fields: Fields) -> Source:
     TypeError, ValueError
         For anything else.
     """
-    known = {name: fields.optional(fields.text, name) for name in ("labels", "target", "folder")}
-    return Source(data=fields.text("data"), header=fields.optional(fields.flag, "header"), **known)
+    known: dict[str, Any] = {"header": fields.optional(fields.flag, "header")}
+    texts: tuple[str, ...] = ("labels", "target", "folder")
+    # Records of earlier versions lack the others.
+    texts += tuple(one for one in ("separator", "encoding", "decimal", "sheet") if one in fields)
+    known |= {name: fields.optional(fields.text, name) for name in texts}
+    columns = ("ignore", "categorical", "numerical")
+    known |= {name: fields.texts(name) for name in columns if name in fields}
+    return Source(data=fields.text("data"), **known)

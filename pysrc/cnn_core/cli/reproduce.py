@@ -1,78 +1,127 @@
-"""Reproduce a recorded training: the same settings on the same data, or an error."""
+"""A training as it was asked for, or as it was recorded: the same settings on the same data."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
+from cnn_core.cli import options
 from cnn_core.cli.console import CommandError, note, short_path
+from cnn_core.cli.records import source_from_json
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.source import Source
-from cnn_core.cli.sources import read_samples
+from cnn_core.cli.sources import Samples, read_samples
 from cnn_core.cli.tables import file_hashes
+from cnn_core.cli.tabular.columns import Columns
+from cnn_core.cli.tabular.samples import read_raw, unheard
+from cnn_core.cli.tabular.samples import read_samples as read_table_samples
+from cnn_core.cli.tabular.training import TableTraining
 from cnn_core.cli.training import Training
+from cnn_core.data.table_bytes import STANDARD_INPUT
 from cnn_core.files import in_message
+from cnn_core.io.fields import Fields
 
-__all__ = ["training_again"]
+__all__ = ["AnyTraining", "training_again", "training_of"]
+
+AnyTraining: TypeAlias = Training | TableTraining
 
 _MISSING = object()
 _NOT_COMPARED = {"backend", "threads"}
 
 
-def training_again(
-    args: argparse.Namespace,
-    source: Source,
-    hashes: dict[str, str],
-    settings: dict[str, Any],
-    scaling: Scaling | None,
-    refusal: str,
-) -> Training:
+def training_of(
+    args: argparse.Namespace, source: Source, report: Callable[[str], None] | None
+) -> AnyTraining:
+    """Return the training that was asked for, not yet run.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        For which `options.choose_model` has settled the model.
+    source : Source
+    report : callable or None
+        Called with a line of text for all that the user should know.
+
+    Raises
+    ------
+    FileNotFoundError, ImportError, ValueError
+        If the data cannot be read, or nothing can be learned from them.
+    """
+    if args.model == "tables":
+        samples = read_table_samples(source, args.task, report or unheard)
+        return TableTraining(args, source, samples)
+    return Training(args, source, read_samples(source, report))
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What a record says of a training."""
+
+    source: Source
+    hashes: dict[str, str]
+    settings: dict[str, Any]
+    scaling: Scaling | None
+    columns: Columns | None
+
+    @classmethod
+    def of(cls, record: Fields) -> _Recorded:
+        data = record.fields("data")
+        # Earlier versions recorded no scaling.
+        scaling = (
+            Scaling.from_json(record.fields("preprocessing")) if "preprocessing" in record else None
+        )
+        # Before there were others, every model was a network.
+        return cls(
+            source_from_json(data.fields("asked_for")),
+            data.text_by_text("sha256"),
+            {"model": "mlp", **record.fields("settings").values},
+            scaling,
+            Columns.from_json(record.fields("columns")) if "columns" in record else None,
+        )
+
+
+def training_again(args: argparse.Namespace, record: Fields, refusal: str) -> AnyTraining:
     """Return the recorded training, not yet run.
 
     Parameters
     ----------
     args : argparse.Namespace
         The recorded command, parsed.
-    source : Source
-    hashes : dict of str to str
-        The recorded SHA-256 of the data.
-    settings : dict
-        The recorded settings; what computes is not compared.
-    scaling : Scaling or None
-        The recorded scaling of the features, which is taken as it is; None where an
-        earlier version recorded none.
+    record : Fields
+        Its data and settings, the scaling of the features or what was decided about columns: these
+        are taken as they are. What computes is not compared.
     refusal : str
         What errors begin with.
 
     Raises
     ------
     CommandError
-        If the data have changed, or the command means other settings in this version.
+        If the record is damaged, the data have changed, or the command means other settings in
+        this version.
     FileNotFoundError, ValueError
         If the data cannot be read.
     """
-    if source.is_file:
-        # Before they are read: changed data may be refused for another reason.
-        _require_same_data(source, hashes, file_hashes(source), refusal)
-    samples = read_samples(source, note)
-    _require_same_data(source, hashes, samples.hashes, refusal)
-    if scaling is not None:
-        if scaling.offset.shape not in ((), (samples.n_features,)):
-            raise CommandError(
-                f"{refusal}: its record scales {scaling.offset.size} features, the data have "
-                f"{samples.n_features}; train again"
-            )
-        samples = replace(samples, scaling=scaling)
-    # The layers of a file stand in the record; the file itself may have changed, or be gone.
-    args.layers = settings.get("architecture") if args.network is not None else None
-    training = Training(args, source, samples)
+    try:
+        recorded = _Recorded.of(record)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise CommandError(f"{refusal}: its record is damaged ({error}); train again") from error
+    args.model = recorded.settings["model"]
+    options.choose_model(args, is_table=recorded.source.is_table)
+    training: AnyTraining
+    if args.model == "tables":
+        training = _table_training_again(args, recorded, refusal)
+    else:
+        # The layers of a file stand in the record; the file itself may have changed, or be gone.
+        args.layers = recorded.settings.get("architecture") if args.network is not None else None
+        training = Training(args, recorded.source, _samples_again(recorded, refusal))
     now = json.loads(json.dumps(training.settings()))
     differing = [
-        f"{name} {in_message(settings.get(name, 'not recorded'), 80)} then, {value} now"
+        f"{name} {in_message(recorded.settings.get(name, 'not recorded'), 80)} then, {value} now"
         for name, value in now.items()
-        if name not in _NOT_COMPARED and settings.get(name, _MISSING) != value
+        if name not in _NOT_COMPARED and recorded.settings.get(name, _MISSING) != value
     ]
     if differing:
         raise CommandError(
@@ -82,9 +131,35 @@ def training_again(
     return training
 
 
-def _require_same_data(
-    source: Source, then: dict[str, str], now: dict[str, str], refusal: str
-) -> None:
+def _samples_again(recorded: _Recorded, refusal: str) -> Samples:
+    source = recorded.source
+    if source.is_file and source.data != STANDARD_INPUT:
+        # Before they are read: changed data may be refused for another reason.
+        _require_same_data(recorded, file_hashes(source), refusal)
+    samples = read_samples(source, note)
+    _require_same_data(recorded, samples.hashes, refusal)
+    scaling = recorded.scaling
+    if scaling is None:
+        return samples
+    if scaling.offset.shape not in ((), (samples.n_features,)):
+        raise CommandError(
+            f"{refusal}: its record scales {scaling.offset.size} features, the data have "
+            f"{samples.n_features}; train again"
+        )
+    return replace(samples, scaling=scaling)
+
+
+def _table_training_again(
+    args: argparse.Namespace, recorded: _Recorded, refusal: str
+) -> TableTraining:
+    table = read_raw(recorded.source, note)
+    _require_same_data(recorded, table[1], refusal)
+    samples = read_table_samples(recorded.source, args.task, note, table, recorded.columns)
+    return TableTraining(args, recorded.source, samples)
+
+
+def _require_same_data(recorded: _Recorded, now: dict[str, str], refusal: str) -> None:
+    then, source = recorded.hashes, recorded.source
     changed = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
     if changed:
         where = f" ({short_path(source.data)})" if source.is_file else ""

@@ -18,7 +18,7 @@ from typing import IO, Any
 from cnn_core import load
 from cnn_core.cli import records, run_folder
 from cnn_core.cli.console import CommandError, note, short_path
-from cnn_core.cli.run_folder import UNFINISHED, NewFolder
+from cnn_core.cli.run_folder import CHECKPOINT, CHECKPOINTS, UNFINISHED, NewFolder
 from cnn_core.files import remove_leftovers
 from cnn_core.io.fields import Fields
 from cnn_core.training import DivergenceError
@@ -30,7 +30,6 @@ except ImportError:  # no POSIX system
 
 __all__ = ["CHECKPOINT", "FORMAT", "FORMAT_VERSION", "Begun", "begin", "find", "go_on", "reopen"]
 
-CHECKPOINT = "checkpoint.safetensors"
 TRAINING = "training.json"
 FORMAT = "cnn-core training"
 FORMAT_VERSION = 1
@@ -175,7 +174,7 @@ def _made(path: Path, final: Path, *, asked_for: bool, is_new: bool) -> Iterator
     except BaseException as error:
         if not path.exists():
             raise
-        has_epochs = not is_new or _epochs_in(path / CHECKPOINT) > 0
+        has_epochs = not is_new or any(map(_epochs_in, _checkpoints(path)))
         if has_epochs and not isinstance(error, DivergenceError | CommandError):
             note(f"cnn-core train --resume {short_path(final)} goes on from the last checkpoint")
         elif is_new:
@@ -187,9 +186,15 @@ def _made(path: Path, final: Path, *, asked_for: bool, is_new: bool) -> Iterator
         note(f"cnn-core train --resume {short_path(folder.final)} goes on to the end")
         return
     # Not before: whenever the process ends, what is there can be gone on with or is complete.
+    shutil.rmtree(folder.final / CHECKPOINTS, ignore_errors=True)
     for name in (CHECKPOINT, TRAINING):
         with suppress(OSError):
             (folder.final / name).unlink()
+
+
+def _checkpoints(path: Path) -> list[Path]:
+    """Return the checkpoints in the folder of an unfinished training."""
+    return [path / CHECKPOINT, *sorted((path / CHECKPOINTS).glob("*.safetensors"))]
 
 
 def _was_interrupted(final: Path) -> bool:
@@ -271,8 +276,9 @@ def _require_own_files(path: Path) -> None:
     CommandError
         If a name that a training writes to is that of a link, a folder or a device.
     """
-    for name in (TRAINING, CHECKPOINT, *run_folder.FILES):
-        file = path / name
+    folder = path / CHECKPOINTS
+    inside = list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else [folder]
+    for file in (*(path / name for name in (TRAINING, CHECKPOINT, *run_folder.ALL_FILES)), *inside):
         if os.path.lexists(file) and not stat.S_ISREG(os.lstat(file).st_mode):
             raise CommandError(
                 f"--resume: expected a file {short_path(file)} as cnn-core train writes it, found "
@@ -282,6 +288,6 @@ def _require_own_files(path: Path) -> None:
 
 def _remove_old_results(path: Path) -> None:
     """Remove what the folder of a complete run has, or the beginning of one that was cut short."""
-    for name in run_folder.FILES:
+    for name in run_folder.ALL_FILES:
         (path / name).unlink(missing_ok=True)
         remove_leftovers(path / name)

@@ -24,12 +24,15 @@ from cnn_core.cli.records import check_format, damaged, read_record, source_from
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.source import Source
 from cnn_core.cli.tables import TrainedColumns
-from cnn_core.cli.trained_model import Trained
+from cnn_core.cli.trained_model import Trained, weights_sha256
 from cnn_core.files import open_file, sync_folder, write_table
 from cnn_core.io.fields import Fields
 from cnn_core.network import ByteArray, FloatArray
 
 __all__ = [
+    "ALL_FILES",
+    "CHECKPOINT",
+    "CHECKPOINTS",
     "FILES",
     "FORMAT",
     "FORMAT_VERSION",
@@ -37,6 +40,7 @@ __all__ = [
     "MODEL",
     "PAGE",
     "RECORD",
+    "TABLES_VERSION",
     "UNFINISHED",
     "NewFolder",
     "Run",
@@ -47,6 +51,7 @@ __all__ = [
     "read_history",
     "read_losses",
     "read_run",
+    "record_in",
     "write_history",
 ]
 
@@ -56,12 +61,18 @@ RECORD = "run.json"
 REPORT = "report.txt"
 PAGE = "report.html"
 PICTURES = ("curves.png", "confusion.png", "gallery.png", "filters.png")
-# All files of a run folder.
+# What an unfinished training goes on from: a file, or a folder with one for each of many networks.
+CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINTS = "checkpoints"
+# All files of the run folder of a network, and of any.
 FILES = (MODEL, RECORD, HISTORY, REPORT, PAGE, *PICTURES)
+ALL_FILES = (*FILES, "predicted.png", "residuals.png")
 # Behind the name of a folder whose training has not come to its end.
 UNFINISHED = ".unfinished"
 FORMAT = "cnn-core run"
 FORMAT_VERSION = 2
+# That of runs of the tables' learner.
+TABLES_VERSION = 3
 # The first version knew the model of an `NN` alone.
 _READABLE_VERSIONS = (1, FORMAT_VERSION)
 
@@ -310,6 +321,11 @@ class Run:
             is_last=self.source.target is None and self.source.data.lower().endswith(".csv"),
         )
 
+    @property
+    def weights_sha256(self) -> str:
+        """The SHA-256 of what was learned."""
+        return weights_sha256(self.trained.model)
+
     def scaled(self, x: npt.NDArray[Any], source: str | Path) -> FloatArray | ByteArray:
         """Return samples as the network takes them."""
         features = int(np.prod(x.shape[1:]))
@@ -328,20 +344,15 @@ class Run:
         return self.scaling.apply(x, self.trained.model.dtype)
 
 
-def read_run(folder: Path, backend: str = "auto") -> Run:
-    """Read the folder of a run of ``cnn-core train``.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-    backend : {"auto", "cython", "numpy"}
+def record_in(folder: Path) -> Fields:
+    """Read the record in the folder of a run.
 
     Raises
     ------
     CommandError
-        If it is no such folder, or damaged.
-    ValueError, OSError
-        If the model cannot be read.
+        If it is no such folder, or its record is damaged.
+    OSError
+        If it cannot be read.
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
@@ -356,8 +367,30 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
             f"{folder}: expected the folder of a run of cnn-core train, "
             f"found one without {' and '.join(missing)}"
         )
-    path = folder / RECORD
-    fields = read_record(path)
+    return read_record(folder / RECORD)
+
+
+def read_run(folder: Path, backend: str = "auto") -> Run:
+    """Read the folder of a run of ``cnn-core train`` whose model is a network.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    backend : {"auto", "cython", "numpy"}
+
+    Raises
+    ------
+    CommandError
+        If it is no such folder, or damaged.
+    ValueError, OSError
+        If the model cannot be read.
+    """
+    path, fields = folder / RECORD, record_in(folder)
+    if fields.values.get("format_version") == TABLES_VERSION:
+        raise CommandError(
+            f"{folder}: expected a run of --model mlp, found one of --model tables, which this "
+            "command does not know"
+        )
     with damaged(path):
         check_format(fields, FORMAT, _READABLE_VERSIONS)
         values = _values(fields)

@@ -18,7 +18,16 @@ from cnn_core.cli.training import Training
 from cnn_core.files import write_text
 from cnn_core.io.fields import Fields
 
-__all__ = ["introduction", "nothing_learned", "record", "summary", "tested_of", "write"]
+__all__ = [
+    "beginning",
+    "introduction",
+    "line",
+    "record",
+    "summary",
+    "tested_of",
+    "warning",
+    "write",
+]
 
 GALLERY_ROWS, GALLERY_COLUMNS = 4, 8
 
@@ -73,17 +82,37 @@ def summary(training: Training, final: Path, files: list[str]) -> str:
     ]
     if not training.args.no_plots and not image_shape(training.samples.x_test):
         lines.append("               (no gallery: the samples are no images)")
-    return "\n".join(lines)
+    return "\n".join([f"\n{result.report}", *lines])
 
 
-def nothing_learned(training: Training) -> str:
-    """Return the message for a training without a result."""
+def line(training: Training, final: Path) -> str:
+    """Return the result in a line."""
+    return f"test accuracy {training.result.accuracy:.4f}  {short_path(final)}"
+
+
+def warning(training: Training) -> str:
+    """Return the message for a training without a result, '' if it has one."""
+    if not training.has_learned_nothing:
+        return ""
     return (
         "the network has learned nothing that tells the classes apart: its accuracy on the "
         f"{training.parts.measured} samples, {training.watched.accuracy:.4f}, is no better than "
         f"always answering the largest class, {training.largest_class_share:.4f}; try a "
         f"--learning-rate below {training.plan.learning_rate:g}, or more --epochs"
     )
+
+
+def beginning(training: Training) -> dict[str, Any]:
+    """Return what has to be known to go on with a training."""
+    return {
+        "data": {
+            "asked_for": records.source_to_json(training.source),
+            "sha256": training.samples.hashes,
+        },
+        "preprocessing": training.samples.scaling.to_json(),
+        "settings": training.settings(),
+        "backend": training.backend["backend"],
+    }
 
 
 def write(training: Training, folder: Path, final: Path, *, plots: bool) -> list[str]:

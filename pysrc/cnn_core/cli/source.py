@@ -7,12 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from cnn_core.cli.console import CommandError
+from cnn_core.data.table_bytes import STANDARD_INPUT
+from cnn_core.data.table_file import TableLayout, is_table
 from cnn_core.files import checked_path
 
 __all__ = ["KNOWN", "Source"]
 
 # Data sets that are known by name.
 KNOWN = ("fashion-mnist", "digits")
+
+_OF_TABLES = {
+    "target": "--target",
+    "header": "--header and --no-header",
+    "separator": "--separator",
+    "encoding": "--encoding",
+    "decimal": "--decimal",
+    "sheet": "--sheet",
+    "ignore": "--ignore",
+    "categorical": "--categorical",
+    "numerical": "--numerical",
+}
 
 
 @dataclass(frozen=True)
@@ -22,9 +36,11 @@ class Source:
     Attributes
     ----------
     data : str
-        ``"fashion-mnist"``, ``"digits"`` or a file.
-    labels, target, header, folder
-        As the arguments ``--labels``, ``--target``, ``--header`` and ``--data-folder``.
+        ``"fashion-mnist"``, ``"digits"``, a file, or ``"-"`` for standard input.
+    labels, target, header, folder, separator, encoding, decimal, sheet
+        As the arguments ``--labels``, ``--target``, ``--header``, ``--data-folder`` and so on.
+    ignore, categorical, numerical : tuple of str
+        Columns that the user says something about.
     """
 
     data: str
@@ -32,6 +48,13 @@ class Source:
     target: str | None = None
     header: bool | None = None
     folder: str | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    decimal: str | None = None
+    sheet: str | None = None
+    ignore: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    numerical: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse arguments that do not go with the data."""
@@ -43,34 +66,50 @@ class Source:
             raise CommandError(f"--data-folder belongs to fashion-mnist, not to {self.data}")
         if self.labels is not None and ending != ".npy":
             raise CommandError(f"--labels belongs to an .npy file, not to {self.data}")
-        if (self.target is not None or self.header is not None) and ending != ".csv":
-            raise CommandError(
-                f"--target, --header and --no-header belong to a .csv file, not to {self.data}"
-            )
-        if self.target is not None and self.header is False:
-            raise CommandError("--target names a column, which --no-header rules out")
+        for name, option in _OF_TABLES.items():
+            if getattr(self, name) not in (None, ()) and not self.is_table:
+                verb = "belong" if " and " in option else "belongs"
+                raise CommandError(f"{option} {verb} to a table, such as .csv, not to {self.data}")
 
     @classmethod
     def from_arguments(cls, arguments: Any) -> Source:
         """Return the source that the arguments of `cnn_core.cli.arguments.add_data` name."""
         folder = arguments.data_folder
-        return cls(
-            data=arguments.data,
-            labels=arguments.labels,
-            target=arguments.target,
-            header=arguments.header,
-            folder=None if folder is None else str(folder),
-        )
+        said: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name in _OF_TABLES
+            if (value := getattr(arguments, name, None)) is not None
+        }
+        folder = None if folder is None else str(folder)
+        return cls(data=arguments.data, labels=arguments.labels, folder=folder, **said)
 
     @property
     def is_file(self) -> bool:
         """Whether the data are a file of the user's."""
         return self.data not in KNOWN
 
+    @property
+    def name(self) -> str:
+        """A short name, fit for a folder's name."""
+        if self.data == STANDARD_INPUT:
+            return "stdin"
+        return Path(self.data.removesuffix(".gz")).stem if self.is_file else self.data
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the data are a table."""
+        return self.is_file and is_table(self.data)
+
+    @property
+    def layout(self) -> TableLayout:
+        """What is said about the form of a table."""
+        return TableLayout(self.header, self.separator, self.encoding, self.sheet)
+
     def absolute(self) -> Source:
         """Return a source that means the same from any folder."""
         values = asdict(self)
-        for key in ("labels", "folder", *(["data"] if self.is_file else [])):
+        is_path = self.is_file and self.data != STANDARD_INPUT
+        for key in ("labels", "folder", *(["data"] if is_path else [])):
             if values[key] is not None:
                 values[key] = str(Path(values[key]).absolute())
         return Source(**values)

@@ -17,12 +17,12 @@ from cnn_core.cli.source import Source
 from cnn_core.cli.tables import (
     TrainedColumns,
     classes_of,
-    file_hashes,
     listed,
     read_table,
     read_table_alike,
     require_learnable,
 )
+from cnn_core.cli.tabular.samples import unheard
 from cnn_core.data import DataNotFoundError, Dataset, load_digits, load_fashion_mnist
 from cnn_core.data.fashion_mnist import FILES
 from cnn_core.data.splits import shuffled_by_class
@@ -135,7 +135,7 @@ def read_samples(source: Source, report: Callable[[str], None] | None = None) ->
         If there is no such file, or it does not hold samples with classes.
     """
     if source.is_file:
-        return _own_samples(source)
+        return _own_samples(source, report or unheard)
     dataset = _known_dataset(source, report)
     return Samples(
         name=dataset.name,
@@ -192,10 +192,10 @@ def read_test_part(
         dataset = _known_dataset(source, report)
         y = _translated(dataset.y_test, dataset.class_names, class_names, dataset.name)
         return TestPart(dataset.x_test, y, _test_part_of(dataset))
-    table = read_table_alike(source, columns)
+    table, hashes = read_table_alike(source, columns, report)
     own_names, y, y_test = classes_of(table)
     place = short_path(table.source)
-    is_unchanged = sorted(file_hashes(source).values()) == sorted(known_hashes.values())
+    is_unchanged = sorted(hashes.values()) == sorted(known_hashes.values())
     remark = ""
     if table.X_test is not None and y_test is not None:
         if not is_unchanged and not asked_for:
@@ -338,8 +338,8 @@ def _translated(y: Array, names: tuple[str, ...], wanted: tuple[str, ...], where
 # Files of the user's
 
 
-def _own_samples(source: Source) -> Samples:
-    table = read_table(source)
+def _own_samples(source: Source, report: Callable[[str], None]) -> Samples:
+    table, hashes = read_table(source, report)
     class_names, y, y_test = classes_of(table)
     require_learnable(table, class_names, len(y))
     if table.X_test is not None and y_test is not None:
@@ -356,7 +356,7 @@ def _own_samples(source: Source) -> Samples:
         if x is not None:
             scaling.require_near(x, table.feature_names, table.source)
     return Samples(
-        name=Path(source.data).stem,
+        name=source.name,
         source=table.source,
         x_train=x_train,
         y_train=y_train,
@@ -366,7 +366,7 @@ def _own_samples(source: Source) -> Samples:
         feature_names=table.feature_names,
         target_name=table.target_name,
         scaling=scaling,
-        hashes=file_hashes(source),
+        hashes=hashes,
         test_part=test_part,
     )
 

@@ -1,4 +1,4 @@
-"""Files of the user: their contents, and messages about their errors."""
+"""Files of the user, for a network: their samples as numbers, and messages about their errors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError
 from cnn_core.cli.source import KNOWN, Source
+from cnn_core.cli.tabular.columns import listed
+from cnn_core.cli.tabular.samples import read_raw
 from cnn_core.data import DataError, Table, load_file, read_idx
 from cnn_core.data.checks import open_data
-from cnn_core.data.csv_cells import is_number
-from cnn_core.data.csv_file import read_first_row
-from cnn_core.data.tables import ENDINGS
+from cnn_core.data.numeric_table import features_of, target_of
+from cnn_core.data.table_file import ENDINGS, RawTable
+from cnn_core.data.tables import ARRAYS, table_of
 
 __all__ = [
     "TrainedColumns",
@@ -31,6 +33,8 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+
+_HINT = "a network learns numbers; --model tables also takes text, dates and cells that are missing"
 
 
 class TrainedColumns(NamedTuple):
@@ -51,15 +55,16 @@ class TrainedColumns(NamedTuple):
     target_name: str | None
     is_last: bool
 
-    def are_named_in(self, first: list[str]) -> bool:
-        """Tell whether a first row holds names of them."""
-        return self.feature_names is not None and not set(first).isdisjoint(self.feature_names)
+    def are_named_in(self, raw: RawTable) -> bool:
+        """Tell whether a table has columns of their names."""
+        names = self.feature_names
+        return raw.has_header and names is not None and not set(raw.frame.columns).isdisjoint(names)
 
 
 def read_features(
     path: Path,
+    raw: RawTable | None,
     columns: TrainedColumns,
-    header: bool | None,
     report: Callable[[str], None],
 ) -> Array:
     """Read samples to predict the classes of.
@@ -67,12 +72,11 @@ def read_features(
     Parameters
     ----------
     path : pathlib.Path
-        IDX file, ``.npz`` (its test part, if it has one), ``.npy`` or ``.csv``. The columns of a
-        ``.csv`` with a header are found by their names, and others are left out.
+        IDX file, ``.npz`` (its test part, if it has one), ``.npy`` or a table.
+    raw : RawTable or None
+        The table. Its columns are found by their names if it has any, and others are left out.
     columns : TrainedColumns
         What the run was trained on.
-    header : bool or None
-        Whether a ``.csv`` begins with a header.
     report : callable
         Called with a line of text for all that the user should know.
 
@@ -85,26 +89,21 @@ def read_features(
     FileNotFoundError, ValueError
         If there is no such file, or it does not hold what the run needs.
     """
-    ending = path.suffix.lower()
-    if header is not None and ending != ".csv":
-        raise CommandError(f"--header and --no-header belong to a .csv file, not to {path}")
-    if ending not in ENDINGS:
-        images = read_idx(path)
-        if images.ndim not in (2, 3) or images.size == 0:
-            raise DataError(
-                path,
-                "samples of shape (n, features) or (n, height, width)",
-                f"shape {images.shape}",
-            )
-        return images
-    if ending == ".csv":
-        return _csv_features(path, columns, header, report)
-    table = _loaded(path, has_target=False)
-    return table.X if table.X_test is None else table.X_test
+    if raw is not None:
+        return features_of(raw, _features_in(raw, columns, report))
+    if path.suffix.lower() in ARRAYS:
+        table = load_file(path, has_target=False)
+        return table.X if table.X_test is None else table.X_test
+    images = read_idx(path)
+    if images.ndim not in (2, 3) or images.size == 0:
+        raise DataError(
+            path, "samples of shape (n, features) or (n, height, width)", f"shape {images.shape}"
+        )
+    return images
 
 
-def read_table(source: Source) -> Table:
-    """Return what is in the file of a source.
+def read_table(source: Source, report: Callable[[str], None]) -> tuple[Table, dict[str, str]]:
+    """Return what is in the file of a source, and the SHA-256 of its files by their names.
 
     Raises
     ------
@@ -112,45 +111,73 @@ def read_table(source: Source) -> Table:
         If there is no such file, or it is of no kind that can be read.
     """
     path = Path(source.data)
+    if source.is_table:
+        raw, hashes = read_raw(source, report)
+        name = raw.frame.columns[-1]
+        if source.target is not None:
+            name = raw.column(source.target, "target")
+        ignored = {raw.column(one) for one in source.ignore}
+        features = [one for one in raw.frame.columns if one != name and one not in ignored]
+        return _numeric(raw, source, features, name), hashes
     ending = path.suffix.lower()
-    if ending not in ENDINGS:
+    if ending not in ARRAYS:
         likely = get_close_matches(source.data, KNOWN, n=1)
         hint = f"; did you mean {likely[0]}?" if likely else ""
         kind = "a folder" if path.is_dir() else repr(source.data)
         raise CommandError(
-            f"--data: expected {', '.join(KNOWN)} or a file whose name ends in "
-            f"{', '.join(ENDINGS)}, found {kind}{hint}"
+            f"--data: expected {', '.join(KNOWN)}, - for standard input, or a file whose name ends "
+            f"in {', '.join((*ARRAYS, *ENDINGS))}, found {kind}{hint}"
         )
     if ending == ".npy" and source.labels is None:
         raise CommandError(
             f"--data {path}: an .npy file holds samples only; name the file of their classes with "
             "--labels"
         )
-    return _loaded(path, target=source.target, labels=source.labels, header=source.header)
+    return load_file(path, labels=source.labels), file_hashes(source)
 
 
-def read_table_alike(source: Source, columns: TrainedColumns) -> Table:
-    """Return what is in the file of a source, laid out as the table that a run was trained on.
+def _numeric(raw: RawTable, source: Source, features: list[str], target: str) -> Table:
+    """Return a table of numbers, and classes or numbers as its target."""
+    if not features:
+        raise DataError(raw.path, "a column beside the target", "none")
+    comma = None if source.decimal is None else source.decimal == ","
+    hint = f"target: {target!r}, the last column (--target); {_HINT}"
+    if source.target is not None:
+        hint = _HINT
+    parts = {
+        "X": features_of(raw, features, comma=comma, hint=hint),
+        "y": target_of(raw, target, comma=comma),
+    }
+    if not raw.has_header:
+        return table_of(Path(raw.path), parts)
+    return table_of(Path(raw.path), parts, tuple(features), target)
+
+
+def read_table_alike(
+    source: Source, columns: TrainedColumns, report: Callable[[str], None]
+) -> tuple[Table, dict[str, str]]:
+    """Return what `read_table` does, of a table laid out as the one that a run was trained on.
 
     Raises
     ------
     FileNotFoundError, ValueError
         As `read_table`, and if features or target are not there.
     """
-    path = Path(source.data)
-    if path.suffix.lower() != ".csv":
-        return read_table(source)
-    first = read_first_row(path)
-    if source.header is not False and columns.are_named_in(first):
-        _require_features(path, first, columns)
-        target = _target_among(path, first, source.target, columns)
-        return _loaded(path, features=columns.feature_names, target=target, header=True)
-    if len(first) == columns.n_features:
-        raise _no_target(path, f"a column beside the {columns.n_features} features", "none")
-    table = read_table(source)
-    if columns.feature_names is not None and table.feature_names is not None:
-        _require_features(path, list(table.feature_names), columns)
-    return table
+    if not source.is_table:
+        return read_table(source, report)
+    raw, hashes = read_raw(source, report)
+    names = raw.frame.columns
+    if columns.are_named_in(raw):
+        _require_features(raw, columns)
+        wanted = None if source.target is None else raw.column(source.target, "target")
+        features = list(columns.feature_names or ())
+        return _numeric(raw, source, features, _target_among(raw, wanted, columns)), hashes
+    if len(names) == columns.n_features:
+        raise _no_target(raw.path, f"a column beside the {columns.n_features} features", "none")
+    if raw.has_header and columns.feature_names is not None:
+        _require_features(raw, columns)
+    name = names[-1] if source.target is None else raw.column(source.target, "target")
+    return _numeric(raw, source, [one for one in names if one != name], name), hashes
 
 
 def file_hashes(source: Source) -> dict[str, str]:
@@ -189,53 +216,6 @@ def require_learnable(table: Table, names: tuple[str, ...], n_samples: int) -> N
         )
 
 
-def listed(names: tuple[str, ...] | list[str], most: int = 8) -> str:
-    """Return names with commas, the first of them if there are many."""
-    listed = ", ".join(repr(name) for name in names[:most])
-    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
-
-
-def _loaded(path: Path, **arguments: Any) -> Table:
-    """Read a file; what to do about an error is said in the words of the command line."""
-    try:
-        return load_file(path, **arguments)
-    except DataError as error:
-        hint = error.hint.replace("pass header=True or header=False", "add --header or --no-header")
-        hint = hint.replace("pass header=True", "add --header")
-        hint = hint.replace("pass has_target=False if there is no target", "")
-        if path.suffix.lower() == ".csv":
-            hint = _csv_hint(path, error, arguments) or hint
-        raise DataError(error.path, error.expected, error.found, hint) from error
-
-
-def _csv_hint(path: Path, error: DataError, arguments: dict[str, Any]) -> str:
-    """Return what to do about a table that cannot be read, '' if there is nothing to add."""
-    separator = _other_separator(path)
-    if separator:
-        return f"its columns are separated by {separator}; write the file with commas"
-    if error.expected != "a finite number" or error.hint:
-        return ""
-    hint = "text columns cannot be features"
-    if arguments.get("target") is None and arguments.get("has_target", True):
-        first = _first_line(path)
-        if arguments.get("header") is False or not first:
-            return f"target: the last column; {hint}"
-        return f"target: {first[-1]}, the last column; name another one with --target; {hint}"
-    return hint
-
-
-def _other_separator(path: Path) -> str:
-    """Return what stands between the columns instead of commas, '' if it is commas."""
-    cells = _first_line(path)
-    line = ",".join(cells)
-    for character, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
-        # Numbers may have commas as their decimal points.
-        if character in line and line.count(character) >= line.count(","):
-            return name
-    words = line.split()
-    return "spaces" if len(cells) == 1 < len(words) and all(map(is_number, words)) else ""
-
-
 def _file_hash(path: Path) -> str:
     digest = hashlib.sha256()
     with open_data(path) as stream:
@@ -272,76 +252,67 @@ def _other_target(name: str | None) -> str:
     return "" if name is None else "; another column is chosen by --target"
 
 
-def _csv_features(
-    path: Path, columns: TrainedColumns, header: bool | None, report: Callable[[str], None]
-) -> Array:
-    first, count = read_first_row(path), columns.n_features
-    if header is not False and columns.are_named_in(first):
-        _require_features(path, first, columns)
+def _features_in(
+    raw: RawTable, columns: TrainedColumns, report: Callable[[str], None]
+) -> list[str]:
+    """Return the names that the features have in a table, by which or by whose places they go."""
+    names, count = list(raw.frame.columns), columns.n_features
+    if columns.are_named_in(raw):
+        _require_features(raw, columns)
         known = {*(columns.feature_names or ()), columns.target_name}
-        others = [name for name in first if name not in known]
+        others = [name for name in names if name not in known]
         if others:
-            report(f"columns of {path} that the run does not know are left out: {listed(others)}")
-        return _loaded(path, has_target=False, features=columns.feature_names, header=True).X
-    if len(first) == count + 1 and columns.is_last and not _other_separator(path):
-        report(f"the last column of {path} is left out: in training it was the target")
-        table = _loaded(path, has_target=False, features=count, header=header)
-    elif len(first) != count and not _other_separator(path):
+            report(
+                f"columns of {raw.path} that the run does not know are left out: {listed(others)}"
+            )
+        return list(columns.feature_names or ())
+    if raw.has_header and columns.feature_names is not None:
+        _require_features(raw, columns)
+    if len(names) == count + 1 and columns.is_last:
+        report(f"the last column of {raw.path} is left out: in training it was the target")
+    elif len(names) != count:
         raise DataError(
-            path,
+            raw.path,
             f"a column for each of the {count} features that the run knows",
-            f"{len(first)} columns",
-            "leave the column of the target out" if len(first) == count + 1 else "",
+            f"{len(names)} columns",
+            "leave the column of the target out" if len(names) == count + 1 else "",
         )
-    else:
-        table = _loaded(path, has_target=False, header=header)
-    if columns.feature_names is not None and table.feature_names is not None:
-        _require_features(path, list(table.feature_names), columns)
-    return table.X
+    return names[:count]
 
 
-def _require_features(path: Path, found: list[str], columns: TrainedColumns) -> None:
-    there, wanted = set(found), columns.feature_names or ()
+def _require_features(raw: RawTable, columns: TrainedColumns) -> None:
+    there, wanted = set(raw.frame.columns), columns.feature_names or ()
     missing = [name for name in wanted if name not in there]
     if missing:
         raise DataError(
-            path,
+            raw.path,
             f"the columns that the run was trained on, {listed(wanted)}",
-            f"{listed(found)}, with {listed(missing)} missing",
+            f"{listed(raw.frame.columns)}, with {listed(missing)} missing",
         )
 
 
-def _target_among(
-    path: Path, first: list[str], asked_for: str | None, columns: TrainedColumns
-) -> str:
+def _target_among(raw: RawTable, asked_for: str | None, columns: TrainedColumns) -> str:
     """Return the name of the column with the classes, which a header must hold."""
     features = set(columns.feature_names or ())
-    others = [name for name in first if name not in features]
+    names = raw.frame.columns
+    others = [name for name in names if name not in features]
     target = columns.target_name if asked_for is None else asked_for
     if target is None and len(others) == 1:
         return others[0]
-    if target is None and others and first[-1] == others[-1]:
-        return first[-1]
+    if target is None and others and names[-1] == others[-1]:
+        return names[-1]
     if target is None and others:
-        raise DataError(path, "one column beside the features", listed(others), "use --target")
+        raise DataError(raw.path, "one column beside the features", listed(others), "use --target")
     if target not in others:
         named = "a target" if target is None else f"the target {target!r}"
-        raise _no_target(path, f"a column with {named}", listed(others) if others else "none")
+        raise _no_target(raw.path, f"a column with {named}", listed(others) if others else "none")
     return str(target)
 
 
-def _no_target(path: Path, expected: str, found: str) -> DataError:
+def _no_target(path: str, expected: str, found: str) -> DataError:
     return DataError(
         path,
         expected,
         found,
         "without the true classes nothing can be evaluated; cnn-core predict needs none",
     )
-
-
-def _first_line(path: Path) -> list[str]:
-    """Return the cells of the first row; an unreadable file is left to the strict reader."""
-    try:
-        return read_first_row(path)
-    except (OSError, DataError):
-        return []

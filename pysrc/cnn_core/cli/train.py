@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from cnn_core.cli import arguments, options, records, resume, run_folder, run_report, scale, workers
 from cnn_core.cli.commands import add_train
 from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
-from cnn_core.cli.reproduce import training_again
-from cnn_core.cli.scaling import Scaling
+from cnn_core.cli.reproduce import AnyTraining, training_again, training_of
 from cnn_core.cli.source import Source
-from cnn_core.cli.sources import read_samples
-from cnn_core.cli.training import Training
+from cnn_core.cli.tabular import report as table_report
+from cnn_core.cli.tabular.training import TableTraining
 from cnn_core.cli.watching import watching
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.io.container import ModelFileError
@@ -38,7 +37,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
         args = parser.parse_args(argv, argparse.Namespace(argv=argv))
     except SystemExit as end:
         raise CommandError("expected a training, found the wish for help") from end
-    options.check(args)
     return args
 
 
@@ -54,13 +52,12 @@ def run(args: argparse.Namespace) -> int:
     require("train", "rich", "sklearn", "jinja2", *(() if args.no_plots else ("matplotlib",)))
     if args.resume is not None:
         return _resume(args)
-    options.check(args)
+    source = Source.from_arguments(args)
+    options.choose_model(args, is_table=source.is_table)
     if workers.are_files(args):
         return scale.run(args)
-    source = Source.from_arguments(args)
-    samples = read_samples(source, None if args.quiet else note)
-    training = Training(args, source, samples)
-    with resume.begin(args.out, samples.name, _beginning(training)) as folder:
+    training = training_of(args, source, None if args.quiet else note)
+    with resume.begin(args.out, training.samples.name, _beginning(training)) as folder:
         files = _learn(training, folder)
     return _show(training, folder, files)
 
@@ -94,37 +91,28 @@ def _refuse_other_options(argv: list[str]) -> None:
         )
 
 
-def _beginning(training: Training) -> dict[str, Any]:
+def _reports(training: AnyTraining) -> Any:
+    """Return the module that tells of a training."""
+    return table_report if isinstance(training, TableTraining) else run_report
+
+
+def _beginning(training: AnyTraining) -> dict[str, Any]:
     """Return what has to be known to go on with a training."""
-    return {
-        **records.record_head(resume.FORMAT, resume.FORMAT_VERSION, training.args.argv),
-        "data": {
-            "asked_for": records.source_to_json(training.source),
-            "sha256": training.samples.hashes,
-        },
-        "preprocessing": training.samples.scaling.to_json(),
-        "settings": training.settings(),
-        "backend": training.backend["backend"],
-    }
+    head = records.record_head(resume.FORMAT, resume.FORMAT_VERSION, training.args.argv)
+    return {**head, **_reports(training).beginning(training)}
 
 
-def _begun(record: Fields, args: argparse.Namespace) -> Training:
+def _begun(record: Fields, args: argparse.Namespace) -> AnyTraining:
     """Return the training that was begun, if it is the same here and now."""
     refusal = f"{args.resume} cannot be gone on with"
     try:
         _, *words = record.texts("command")
-        recorded = parse(words)
-        source = records.source_from_json(record.fields("data").fields("asked_for"))
-        hashes = record.fields("data").text_by_text("sha256")
-        settings, backend = record.fields("settings").values, record.text("backend")
-        scaling = None
-        if "preprocessing" in record:
-            scaling = Scaling.from_json(record.fields("preprocessing"))
-    except (OverflowError, TypeError, ValueError) as error:
+        recorded, backend = parse(words), record.text("backend")
+    except (TypeError, ValueError) as error:
         raise CommandError(f"{refusal}: its record is damaged ({error}); train again") from error
     recorded.quiet |= args.quiet
     recorded.no_plots |= args.no_plots
-    training = training_again(recorded, source, hashes, settings, scaling, refusal)
+    training = training_again(recorded, record, refusal)
     if training.backend["backend"] != backend:
         raise CommandError(
             f"{refusal}: it was begun on the backend {backend}, found "
@@ -133,16 +121,25 @@ def _begun(record: Fields, args: argparse.Namespace) -> Training:
     return training
 
 
-def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
+def _watching(training: AnyTraining, folder: run_folder.NewFolder) -> AbstractContextManager[None]:
+    if isinstance(training, TableTraining):
+        raise CommandError(
+            "--watch shows the epochs of one network, of which --model tables has several; leave "
+            "it out, or choose --model mlp"
+        )
+    return watching(training, folder.final, training.args.port)
+
+
+def _learn(training: AnyTraining, folder: run_folder.NewFolder) -> list[str]:
     """Train, and return the names of the files that were written."""
     args = training.args
     if not args.quiet:
         # A closed output does not prevent the run folder.
         with suppress(OSError):
-            show(run_report.introduction(training))
+            show(_reports(training).introduction(training))
     every = args.checkpoint_every
-    path = folder.path / resume.CHECKPOINT
-    watched = watching(training, folder.final, args.port) if args.watch else nullcontext()
+    path = folder.path / training.checkpoint_name
+    watched = _watching(training, folder) if args.watch else nullcontext()
     try:
         with watched:
             training.learn(None if every is None else Checkpoint(path, **every))
@@ -152,16 +149,19 @@ def _learn(training: Training, folder: run_folder.NewFolder) -> list[str]:
             "begins anew"
         ) from error
     folder.was_interrupted = training.interrupted
-    return run_report.write(training, folder.path, folder.final, plots=not args.no_plots)
+    files: list[str] = _reports(training).write(
+        training, folder.path, folder.final, plots=not args.no_plots
+    )
+    return files
 
 
-def _show(training: Training, folder: run_folder.NewFolder, files: list[str]) -> int:
+def _show(training: AnyTraining, folder: run_folder.NewFolder, files: list[str]) -> int:
+    reports = _reports(training)
     if training.args.quiet:
-        text = f"test accuracy {training.result.accuracy:.4f}  {short_path(folder.final)}"
+        text = reports.line(training, folder.final)
     else:
-        told = run_report.summary(training, folder.final, files)
-        text = f"\n{training.result.report}\n{told}"
+        text = reports.summary(training, folder.final, files)
     show_result(text, folder.final)
-    if training.has_learned_nothing:
-        note(run_report.nothing_learned(training))
+    if warning := reports.warning(training):
+        note(warning)
     return 130 if training.interrupted else 0

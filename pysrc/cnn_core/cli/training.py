@@ -18,9 +18,10 @@ from cnn_core.cli.plan_images import ImagePlan
 from cnn_core.cli.plan_nn import NNPlan
 from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.report import Evaluation, evaluate
+from cnn_core.cli.run_folder import CHECKPOINT
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import Samples, split_off
-from cnn_core.cli.trained_model import Trained, what_computes
+from cnn_core.cli.trained_model import Trained, weights_sha256, what_computes
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.model import Model
 from cnn_core.training.callbacks import Callback, OnEpoch
@@ -138,6 +139,7 @@ class Training:
     history: dict[str, list[float]] = field(init=False)
     result: Evaluation = field(init=False)
     watched: Evaluation = field(init=False)
+    checkpoint_name = CHECKPOINT
 
     def __post_init__(self) -> None:
         self.plan, self.parts = plan_and_parts(self.args, self.samples)
@@ -187,6 +189,7 @@ class Training:
     def settings(self) -> dict[str, Any]:
         """Return the settings as the record keeps them."""
         return {
+            "model": "mlp",
             **self.plan.settings(),
             "seed": self.args.seed,
             "dtype": self.args.dtype,
@@ -194,6 +197,16 @@ class Training:
             "threads": self.args.threads,
             "validation_share": _validation_share(self.args),
         }
+
+    @property
+    def length(self) -> str:
+        """How long it will take."""
+        return self.plan.length
+
+    @property
+    def weights_sha256(self) -> str:
+        """The SHA-256 of what was learned."""
+        return weights_sha256(self.trained.model)
 
     @property
     def epochs_done(self) -> int:

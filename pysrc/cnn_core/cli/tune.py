@@ -36,10 +36,11 @@ def run(args: argparse.Namespace) -> int:
                 f"cnn-core tune needs {package}, which is not installed: "
                 'pip install "cnn-core[app,dask,tune]"'
             )
-    options.check(args)
+    source = Source.from_arguments(args)
+    options.choose_model(args, is_table=source.is_table)
     if args.preset == options.NN_PRESET:
         raise CommandError("--preset nn has no settings to tune; take fast, balanced or best")
-    samples = read_samples(Source.from_arguments(args), None if args.quiet else note)
+    samples = read_samples(source, None if args.quiet else note)
     plan, parts = plan_and_parts(args, samples)
     with run_folder.new_folder(args.out, f"{samples.name}-tuned") as folder:
         tried = _study(args, plan.face, parts)

@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 from cnn_core.cli import run_folder, train
 from cnn_core.cli.console import CommandError, note, require, show
 from cnn_core.cli.plan import counted
-from cnn_core.cli.reproduce import training_again
-from cnn_core.cli.run_folder import Run, read_run
-from cnn_core.cli.trained_model import describe_backend, weights_sha256
-from cnn_core.cli.training import Training
+from cnn_core.cli.reproduce import AnyTraining, training_again
+from cnn_core.cli.runs import AnyRun, read_any
+from cnn_core.cli.tabular.training import TableTraining
+from cnn_core.cli.trained_model import describe_backend
 from cnn_core.io.fields import Fields
 
 __all__ = ["run"]
@@ -53,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
     recorded = _Recorded.of(args.folder)
     training = _training_again(recorded, args)
     if not args.quiet:
-        note(f"training again, {training.plan.length} on {describe_backend(training.backend)}")
+        note(f"training again, {training.length} on {describe_backend(training.backend)}")
     training.fit()
     if training.interrupted:
         raise KeyboardInterrupt("nothing can be said of the run")
-    now = weights_sha256(training.trained.model)
+    now = training.weights_sha256
     is_same = now == recorded.weights
     if args.quiet:
         digests = now if is_same else f"{recorded.weights} then, {now} now"
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 class _Recorded:
     """What a run folder holds of a training that can be done again."""
 
-    run: Run
+    run: AnyRun
     args: argparse.Namespace
     settings: dict[str, Any]
     backend: dict[str, Any]
@@ -81,7 +81,7 @@ class _Recorded:
 
     @classmethod
     def of(cls, folder: Path) -> _Recorded:
-        run = read_run(folder)
+        run = read_any(folder)
         record, path = run.record, folder / run_folder.RECORD
         try:
             was_interrupted = "interrupted" in record and record.flag("interrupted")
@@ -98,7 +98,7 @@ class _Recorded:
                 folder,
                 "it had a time budget, so that its weights depend on how fast the machine was",
             )
-        if weights_sha256(run.trained.model) != weights:
+        if run.weights_sha256 != weights:
             _cannot(
                 folder, f"{run_folder.MODEL} does not hold the weights that {path.name} records"
             )
@@ -127,20 +127,13 @@ def _check_backend(fields: Fields) -> None:
         versions.optional(versions.text, name)
 
 
-def _training_again(recorded: _Recorded, args: argparse.Namespace) -> Training:
+def _training_again(recorded: _Recorded, args: argparse.Namespace) -> AnyTraining:
     """Return the recorded training, to be done once more, after all that can be checked before."""
-    run, again = recorded.run, recorded.args
+    again = recorded.args
     again.quiet = args.quiet
     again.backend = args.backend or recorded.backend["backend"]
     again.threads = args.threads or again.threads
-    return training_again(
-        again,
-        run.source,
-        run.hashes,
-        recorded.settings,
-        run.scaling,
-        f"{args.folder} cannot be verified",
-    )
+    return training_again(again, recorded.run.record, f"{args.folder} cannot be verified")
 
 
 def _cannot(folder: Path, reason: str, cause: BaseException | None = None) -> NoReturn:
@@ -151,7 +144,7 @@ def _verdict(is_same: bool) -> str:
     return "the same" if is_same else "not the same"
 
 
-def _report(recorded: _Recorded, training: Training, now: str) -> str:
+def _report(recorded: _Recorded, training: AnyTraining, now: str) -> str:
     is_same = now == recorded.weights
     environment = _differences(recorded.backend, training.backend)
     lines = [
@@ -166,10 +159,16 @@ def _report(recorded: _Recorded, training: Training, now: str) -> str:
         [
             *lines,
             f"differs        {'; '.join(environment) or 'nothing that is recorded'}",
-            f"losses         {_departure(recorded.history, training.history['loss'])}",
+            *_losses(recorded, training),
             _verdict(False),
         ]
     )
+
+
+def _losses(recorded: _Recorded, training: AnyTraining) -> list[str]:
+    if isinstance(training, TableTraining):
+        return []
+    return [f"losses         {_departure(recorded.history, training.history['loss'])}"]
 
 
 def _described(backend: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A user's own data: ``.npz``, ``.npy`` with a second ``.npy`` of labels, and ``.csv``."""
+"""A user's own data: ``.npz``, ``.npy`` with a second ``.npy`` of labels, and tables of numbers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import numpy.typing as npt
 from cnn_core.files import checked_path
 
 from .checks import DataError, open_data, size_of
+from .numeric_table import features_of, target_of
 from .numpy_files import read_npy, read_npz
+from .table_file import ENDINGS, TableLayout, is_table, read_table_file
 
-__all__ = ["Table", "load_file"]
+__all__ = ["ARRAYS", "Table", "load_file", "table_of"]
 
 Array = npt.NDArray[Any]
 
@@ -28,13 +30,13 @@ class Table:
     Attributes
     ----------
     X : numpy.ndarray, shape (n, features), (n, height, width) or (n, height, width, channels)
-        Samples, C-contiguous, in the machine's byte order. Float64 from ``.csv``, otherwise of the
+        Samples, C-contiguous, in the machine's byte order. Float64 from tables, otherwise of the
         type that was stored (booleans become uint8).
     y : numpy.ndarray or None, shape (n,) or (n, outputs)
-        Targets. Names become int64 positions in ``class_names``; numbers from ``.csv`` are int64
+        Targets. Names become int64 positions in ``class_names``; numbers from tables are int64
         if all are whole and float64 otherwise; other files keep the type that was stored.
     feature_names : tuple of str or None
-        Names of the columns of a ``.csv`` with a header.
+        Names of the columns of a table with a header.
     class_names : tuple of str or None
         Names of the classes in sorted order, if the targets were names.
     X_test, y_test : numpy.ndarray or None
@@ -42,7 +44,7 @@ class Table:
     source : str
         The file.
     target_name : str or None
-        Name of the target column of a ``.csv`` with a header.
+        Name of the target column of a table with a header.
     """
 
     X: Array
@@ -82,8 +84,10 @@ def load_file(
       times its size is refused.
     - ``.npy``: the samples; ``labels`` names the file of the targets. An array takes what its file
       takes, and a header of more than 64 KiB is refused.
-    - ``.csv``: commas, UTF-8; every column but the target is a feature and must be a number.
-      Reading takes up to 100 times the size of the file; a cell has at most 131072 characters.
+    - A table: ``.csv``, ``.tsv`` or ``.txt``, also with ``.gz`` behind it, ``.parquet`` or a
+      spreadsheet such as ``.xlsx``. It is read by polars, which is not needed for all else:
+      ``pip install "cnn-core[app]"``. Every column but the target is a feature and must be a number
+      in each row. Separator, encoding and decimal mark are found out.
 
     Nothing in a file can run code: pickled objects are refused.
 
@@ -92,18 +96,18 @@ def load_file(
     path : str or path-like
         File to read.
     target : str, optional
-        Name of the target column of a ``.csv``; the last column if not given.
+        Name of the target column of a table, or its number from 1; the last column if not given.
     labels : str or path-like, optional
         File of the targets that belong to an ``.npy``.
     has_target : bool, default True
         False if the file has samples only, as for prediction. Targets in an ``.npz`` are then left
-        out; a ``.csv`` is taken to have no target column.
+        out; a table is taken to have no target column.
     header : bool, optional
-        Whether the first row of a ``.csv`` holds the names of its columns. By default it does not
-        if it holds numbers only; a row of which this cannot be told is refused.
+        Whether the first row of a table holds the names of its columns. By default it does if it
+        has text over a column of numbers; a row of which this cannot be told is refused.
     features : sequence of str or int, optional
-        Names of the columns of a ``.csv`` to use as features, in this order, or how many of the
-        first ones. What other columns hold does not matter then. By default all but the target.
+        Names of the columns of a table to use as features, in this order, or how many of the first
+        ones. What other columns hold does not matter then. By default all but the target.
 
     Returns
     -------
@@ -114,31 +118,34 @@ def load_file(
     ------
     FileNotFoundError
         There is no such file.
+    ImportError
+        It is a table, and polars is not installed.
     DataError
         The file is damaged, does not hold what it should or does not fit in memory; names the
-        line and column of a ``.csv`` and the first offending index of an array.
+        line and column of a table and the first offending index of an array.
     ValueError
         The arguments do not go with this kind of file or with each other.
     """
     file = Path(checked_path(path))
     labels_file = None if labels is None else Path(checked_path(labels, "labels"))
-    kind = file.suffix.lower()
-    if kind not in ENDINGS:
-        raise DataError(file, f"a name ending in {', '.join(ENDINGS)}", repr(file.suffix))
+    kind = "table" if is_table(file) else file.suffix.lower()
+    if kind not in (*ARRAYS, "table"):
+        endings = ", ".join((*ARRAYS, *ENDINGS))
+        raise DataError(file, f"a name ending in {endings}", repr(file.suffix))
     _check_arguments(kind, target, labels, has_target, header, features)
     with open_data(file) as stream:
         size = size_of(stream)
     try:
-        if kind == ".csv":
-            return _read_csv(
+        if kind == "table":
+            return _read_table(
                 file, target=target, has_target=has_target, header=header, features=features
             )
         if kind == ".npz":
-            return _table(file, read_npz(file, has_target))
+            return table_of(file, read_npz(file, has_target))
         parts = {"X": read_npy(file)}
         if labels_file is not None:
             parts["y"] = read_npy(labels_file)
-        return _table(file, parts)
+        return table_of(file, parts)
     except MemoryError as error:
         raise DataError(
             file,
@@ -147,17 +154,42 @@ def load_file(
         ) from error
 
 
-def _read_csv(file: Path, **arguments: Any) -> Table:
-    from .csv_file import read_csv
+def _read_table(
+    file: Path,
+    *,
+    target: str | None,
+    has_target: bool,
+    header: bool | None,
+    features: Sequence[str] | int | None,
+) -> Table:
+    if header is None and (target is not None or isinstance(features, Sequence)):
+        header = True
+    raw = read_table_file(file, TableLayout(header=header))
+    names = list(raw.frame.columns)
+    if has_target and len(names) < 2:
+        raise DataError(
+            file,
+            "at least one feature and a target on each line",
+            "one column",
+            "pass has_target=False if there is no target",
+        )
+    parts: dict[str, Array] = {}
+    target_name = None
+    if has_target:
+        target_name = names[-1] if target is None else raw.column(target, "target")
+        parts["y"] = target_of(raw, target_name)
+        names.remove(target_name)
+    if isinstance(features, int):
+        names = names[:features]
+    elif features is not None:
+        names = [raw.column(name) for name in features]
+    parts["X"] = features_of(raw, names)
+    if not raw.has_header:
+        return table_of(file, parts)
+    return table_of(file, parts, tuple(names), target_name)
 
-    columns = read_csv(file, **arguments)
-    parts: dict[str, Array] = {"X": columns.features}
-    if columns.target is not None:
-        parts["y"] = columns.target
-    return _table(file, parts, columns.feature_names, columns.target_name)
 
-
-ENDINGS = (".npz", ".npy", ".csv")
+ARRAYS = (".npz", ".npy")
 
 
 def _check_arguments(
@@ -168,12 +200,14 @@ def _check_arguments(
     header: bool | None,
     features: Sequence[str] | int | None,
 ) -> None:
-    if kind != ".csv" and features is not None:
-        raise ValueError(f"features= belongs to a .csv file, not to a {kind} file")
+    if kind != "table" and features is not None:
+        raise ValueError(f"features= belongs to a table such as .csv, not to a {kind} file")
     if features is not None and not isinstance(features, int) and header is False:
         raise ValueError("features= names columns, which header=False rules out")
-    if kind != ".csv" and (target is not None or header is not None):
-        raise ValueError(f"target= and header= belong to a .csv file, not to a {kind} file")
+    if kind != "table" and (target is not None or header is not None):
+        raise ValueError(
+            f"target= and header= belong to a table such as .csv, not to a {kind} file"
+        )
     if kind != ".npy" and labels is not None:
         raise ValueError(f"labels= belongs to an .npy file; a {kind} file holds its own targets")
     if not has_target and (target is not None or labels is not None):
@@ -183,14 +217,12 @@ def _check_arguments(
             "an .npy file holds the samples only: pass the file of the targets as labels=, or "
             "has_target=False if there is none"
         )
-    if target is not None and header is False:
-        raise ValueError(f"target={target!r} names a column, which header=False rules out")
 
 
 # Checks that all kinds of files share
 
 
-def _table(
+def table_of(
     file: Path,
     parts: Mapping[str, Array],
     feature_names: tuple[str, ...] | None = None,

@@ -151,16 +151,22 @@ class TableReader:
             start += count
         return found
 
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Return what was decided about each column: the cells of a table, its head first."""
+        return [
+            ("column", "kind", "distinct", "missing", "used as"),
+            *(
+                (plan.name, plan.kind, f"{plan.distinct:,}", f"{plan.missing:,}", _use(plan))
+                for plan in self.plans
+            ),
+        ]
+
     def describe(self) -> str:
         """Return a table of what was decided about the columns."""
-        head = ("column", "kind", "distinct", "missing", "used as")
-        rows = [
-            (plan.name, plan.kind, f"{plan.distinct:,}", f"{plan.missing:,}", _use(plan))
-            for plan in self.plans
-        ]
-        widths = [max(map(len, cells)) for cells in zip(head, *rows, strict=True)]
+        rows = self.rows()
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
         lines = []
-        for row in (head, *rows):
+        for row in rows:
             left = [row[place].ljust(widths[place]) for place in (0, 1)]
             right = [row[place].rjust(widths[place]) for place in (2, 3)]
             lines.append("  ".join([*left, *right, row[4]]).rstrip())

@@ -63,21 +63,27 @@ def write(path: str | os.PathLike[str], estimator: Any) -> None:
             for bag, share in zip(ensemble.bags, ensemble.shares.tolist(), strict=True)
         ],
     }
+    text = json.dumps(description, allow_nan=False, ensure_ascii=False)
+    tensors = {DESCRIPTION: _text_as_numbers(text), **learned(estimator)}
+    write_tensors(path, tensors, {"kind": estimator._kind})
+
+
+def learned(estimator: Any) -> dict[str, FloatArray]:
+    """Return all arrays that a fitted estimator has learned, by their names in a file."""
     tensors: dict[str, FloatArray] = {
-        DESCRIPTION: _text_as_numbers(json.dumps(description, allow_nan=False, ensure_ascii=False)),
         OOF: estimator.oof_prediction_,
         "oof": np.array([estimator.oof_score_, estimator.oof_loss_]),
     }
     for number, rows in enumerate(estimator._held_out):
         tensors[f"{HELD_OUT}.{number}"] = rows.astype(np.float64)
-    for view, bag in enumerate(ensemble.bags):
+    for view, bag in enumerate(estimator._ensemble.bags):
         for member, model in enumerate(bag.models):
             for name, array in model.weights().items():
                 if array.size:
                     tensors[member_name(view, member, name)] = array
     for name, array in estimator._learned().items():
         tensors[LEARNED + name] = array
-    write_tensors(path, tensors, {"kind": estimator._kind})
+    return tensors
 
 
 def _text_as_numbers(text: str) -> FloatArray:

@@ -1,0 +1,343 @@
+"""How the cells of a column are written, found from all of them, and what they stand for.
+
+Numbers with decimal points or commas, with marks between thousands, currencies or percent signs;
+dates in the usual orders; words for true and false. A column is of a kind if nearly all of its
+cells are; the others then count as missing, and are told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from cnn_core.validation import require_known
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["ColumnFormat", "Kind", "ReadColumn", "find_format", "prefers_comma", "read_column"]
+
+Kind: TypeAlias = Literal["number", "boolean", "date", "text"]
+KINDS: tuple[Kind, ...] = ("number", "boolean", "date", "text")
+
+# So many of the cells must be of a kind for the column to be.
+_SHARE = 0.95
+# What stands for a missing number or date.
+_MISSING = r"(?i)^(n/?a|#n/?a|#[a-z0-9/]+[!?]|nan|nat|null|none|nil|missing|\?+|-+|\.+)$"
+_CURRENCY = r"[$€£¥₹]"
+_GAP = r"[ \u00a0\u202f'\u2019]"
+_TRUTHS = {"true": "false", "yes": "no", "t": "f", "y": "n"}
+# A zero before other digits: a code, not a number.
+_CODE = r"^[-+]?0\d"
+_TIME = (
+    r"(?:[T ]+(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}(?:\.\d+)?))?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
+    r"\s*(?:Z|UTC|(?P<zone>[-+]\d{2}):?(?P<zone_m>\d{2})?)?)?$"
+)
+_DAY_FIRST, _MONTH_FIRST = "%d-%m-%Y", "%m-%d-%Y"
+
+
+@dataclass(frozen=True)
+class ColumnFormat:
+    """How the cells of a column are written.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`.
+    decimal : str
+        The decimal mark of numbers.
+    thousands : str
+        What stands between groups of three digits; spaces and apostrophes always may.
+    day_first : bool
+        Whether the day stands before the month in dates such as 3/4/2024.
+    """
+
+    kind: Kind
+    decimal: str = "."
+    thousands: str = ""
+    day_first: bool = True
+
+    @property
+    def description(self) -> str:
+        """The format in words."""
+        if self.kind == "number":
+            marks = ["decimal comma"] * (self.decimal == ",")
+            marks += [f"{self.thousands!r} between thousands"] * bool(self.thousands)
+            return ", ".join(["number", *marks])
+        if self.kind == "date":
+            return "date, day first" if self.day_first else "date, month first"
+        return self.kind
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in terms of JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Any, place: str) -> ColumnFormat:
+        """Return the format that `to_json` gave.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything else.
+        """
+        if not isinstance(values, dict) or set(values) != set(cls.__dataclass_fields__):
+            raise TypeError(f"{place}: expected the format of a column, found {values!r:.80}")
+        require_known(f"{place}.kind", values["kind"], KINDS)
+        for name, known in (("decimal", (".", ",")), ("thousands", ("", ",", "."))):
+            require_known(f"{place}.{name}", values[name], known)
+        if not isinstance(values["day_first"], bool):
+            raise TypeError(f"{place}.day_first: expected true or false")
+        return cls(**values)
+
+
+class ReadColumn(NamedTuple):
+    """The values of a column.
+
+    Attributes
+    ----------
+    values : polars.Series
+        Float64, Boolean, Datetime or String; null where nothing stands.
+    odd : polars.Series
+        Booleans: which cells stand for something that is none of these values.
+    """
+
+    values: pl.Series
+    odd: pl.Series
+
+
+def prefers_comma(frame: pl.DataFrame) -> bool:
+    """Tell whether a table of text writes its numbers with decimal commas."""
+    import polars as pl
+
+    commas = points = 0
+    for column in frame:
+        if column.dtype == pl.String:
+            cells = column.head(1000).str.strip_chars()
+            commas += int(cells.str.contains(r"^[-+]?[\d.]*,(\d{1,2}|\d{4,})%?$").sum() or 0)
+            points += int(cells.str.contains(r"^[-+]?[\d,]*\.(\d{1,2}|\d{4,})%?$").sum() or 0)
+    return commas > points
+
+
+def find_format(column: pl.Series, *, comma: bool, kind: Kind | None = None) -> ColumnFormat:
+    """Return how the cells of a column are written.
+
+    Parameters
+    ----------
+    column : polars.Series
+    comma : bool
+        Whether numbers are rather written with decimal commas.
+    kind : str, optional
+        What the column is, if the user says so.
+    """
+    import polars as pl
+
+    if column.dtype != pl.String:
+        return ColumnFormat(kind or _kind_of_type(column))
+    cells = _stripped(column).drop_nulls().unique()
+    known = cells.filter(~cells.str.contains(_MISSING))
+    if kind not in (None, "number") or not len(known):
+        return ColumnFormat(kind or "text")
+    whole = kind is None
+    if whole and _truths(known) is not None:
+        return ColumnFormat("boolean")
+    found = _number_format(known, comma=comma)
+    if found is not None and not (whole and known.str.contains(_CODE).any()):
+        return found
+    if kind == "number":
+        return ColumnFormat("number", "," if comma else ".")
+    shares = {
+        day_first: _share(_dates(known, day_first).is_not_null()) for day_first in (True, False)
+    }
+    day_first = shares[True] >= shares[False]
+    return (
+        ColumnFormat("date", day_first=day_first)
+        if shares[day_first] >= _SHARE
+        else ColumnFormat("text")
+    )
+
+
+def _share(flags: pl.Series) -> float:
+    return int(flags.sum() or 0) / max(len(flags), 1)
+
+
+def read_column(column: pl.Series, format: ColumnFormat) -> ReadColumn:
+    """Return what the cells of a column stand for.
+
+    Numbers that are written otherwise than those of `format`, but all alike, are read as they are
+    written: another program may have written the table.
+
+    Parameters
+    ----------
+    column : polars.Series
+    format : ColumnFormat
+    """
+    import polars as pl
+
+    if column.dtype != pl.String:
+        values = _converted(column, format.kind)
+        return ReadColumn(values, column.is_not_null() & values.is_null())
+    cells = _stripped(column)
+    if format.kind == "text":
+        return ReadColumn(cells, cells.is_null() & False)
+    stands = cells.is_not_null() & ~cells.str.contains(_MISSING)
+    if format.kind == "number":
+        format = _as_written(cells.filter(stands.fill_null(value=False)), format)
+        values = _numbers(cells, format)
+    elif format.kind == "date":
+        values = _dates(cells, format.day_first)
+    else:
+        lower = cells.str.to_lowercase()
+        true = lower.is_in([*_TRUTHS, "1", "1.0"])
+        values = pl.select(
+            pl.when(true | lower.is_in([*_TRUTHS.values(), "0", "0.0"])).then(true)
+        ).to_series()
+    return ReadColumn(values, (stands & values.is_null()).fill_null(value=False))
+
+
+def _stripped(column: pl.Series) -> pl.Series:
+    cells: pl.Series = column.str.strip_chars()
+    return cells.set(cells == "", None)
+
+
+def _kind_of_type(column: pl.Series) -> Kind:
+    import polars as pl
+
+    dtype = column.dtype
+    if dtype.is_numeric() or dtype in (pl.Duration, pl.Time, pl.Null):
+        return "number"
+    if dtype in (pl.Date, pl.Datetime):
+        return "date"
+    if dtype == pl.Boolean:
+        return "boolean"
+    if dtype in (pl.Categorical, pl.Enum):
+        return "text"
+    raise TypeError(f"column {column.name!r}: expected numbers, text or dates, found {dtype}")
+
+
+def _converted(column: pl.Series, kind: Kind) -> pl.Series:
+    """Return a column that has a type as one of another kind."""
+    import polars as pl
+
+    dtype = column.dtype
+    converted: pl.Series = column
+    if kind == "text":
+        if dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
+            converted = column.cast(pl.Int64, strict=False)
+        converted = converted.cast(pl.String)
+    elif kind == "date":
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+            converted = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        converted = converted.cast(pl.Datetime("us"), strict=False)
+    elif kind == "boolean":
+        if dtype.is_numeric():
+            converted = column.set(~column.is_in([0, 1]), None)
+        converted = converted.cast(pl.Boolean, strict=False)
+    else:
+        if dtype == pl.Duration:
+            converted = column.dt.total_microseconds()
+        elif dtype == pl.Time:
+            converted = column.cast(pl.Int64)
+        converted = converted.cast(pl.Float64, strict=False)
+        converted = converted.set(converted.is_nan(), None)
+    return converted
+
+
+def _truths(known: pl.Series) -> tuple[str, str] | None:
+    words = set(known.str.to_lowercase().to_list()) if len(known) <= 8 else set()
+    return next((pair for pair in _TRUTHS.items() if words == set(pair)), None)
+
+
+# Numbers
+
+
+def _formats(*, comma: bool) -> list[ColumnFormat]:
+    point = [ColumnFormat("number"), ColumnFormat("number", ".", ",")]
+    other = [ColumnFormat("number", ","), ColumnFormat("number", ",", ".")]
+    return [*other, *point] if comma else [*point, *other]
+
+
+def _number_format(known: pl.Series, *, comma: bool) -> ColumnFormat | None:
+    """Return the first format that all numbers have, else the one that most of them have."""
+    best, best_share = None, _SHARE
+    for format in _formats(comma=comma):
+        share = _share(known.str.contains(_pattern(format)))
+        if share == 1.0:
+            return format
+        if share > best_share:
+            best, best_share = format, share
+    return best
+
+
+def _as_written(known: pl.Series, format: ColumnFormat) -> ColumnFormat:
+    if known.str.contains(_pattern(format)).all():
+        return format
+    for other in _formats(comma=format.decimal == ","):
+        if known.str.contains(_pattern(other)).all():
+            return other
+    return format
+
+
+def _pattern(format: ColumnFormat) -> str:
+    mark = rf"\{format.decimal}"
+    gap = rf"\{format.thousands}" if format.thousands else _GAP
+    whole = rf"(?:\d{{1,3}}(?:{gap}\d{{3}})+|\d+)"
+    number = rf"(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eE][-+]?\d+)?"
+    signed = rf"[-+\u2212\u2013]?\s*{_CURRENCY}?\s*[-+]?{number}\s*(?:%|{_CURRENCY})?"
+    return rf"^(?:{signed}|\({_CURRENCY}?{number}\))$"
+
+
+def _numbers(cells: pl.Series, format: ColumnFormat) -> pl.Series:
+    import polars as pl
+
+    plain: pl.Series = cells.set(~cells.str.contains(_pattern(format)), None)
+    plain = plain.str.replace(r"^\((.*)\)$", "-$1").str.replace(r"^[\u2212\u2013]", "-")
+    plain = plain.str.replace_all(rf"{_CURRENCY}|%|\s|{_GAP}", "")
+    if format.thousands:
+        plain = plain.str.replace_all(format.thousands, "", literal=True)
+    if format.decimal == ",":
+        plain = plain.str.replace(",", ".", literal=True)
+    plain = plain.str.strip_prefix("+").cast(pl.Float64, strict=False)
+    return plain.set(plain.is_infinite(), None)
+
+
+# Dates
+
+
+def _dates(cells: pl.Series, day_first: bool) -> pl.Series:
+    """Return the dates among cells, whatever they look like; null for other cells."""
+    import polars as pl
+
+    order = _DAY_FIRST if day_first else _MONTH_FIRST
+    shapes = (
+        (r"(?P<a>\d{4})[-/.](?P<b>\d{1,2})[-/.](?P<c>\d{1,2})", "%Y-%m-%d"),
+        (r"(?P<a>\d{1,2})[-/.](?P<b>\d{1,2})[-/.](?P<c>\d{4})", order),
+        (r"(?P<a>\d{1,2})[-/.](?P<b>\d{1,2})[-/.](?P<c>\d{2})", order.replace("Y", "y")),
+        (r"(?P<a>\d{1,2})\.?[-/ ](?P<b>[A-Za-z]{3})[a-z]*\.?[-/, ]+(?P<c>\d{4})", "%d-%b-%Y"),
+        (r"(?P<a>[A-Za-z]{3})[a-z]*\.? (?P<b>\d{1,2}),? (?P<c>\d{4})", "%b-%d-%Y"),
+    )
+    found = [_of_shape(cells, "^" + shape + _TIME, format) for shape, format in shapes]
+    dates: pl.Series = pl.select(pl.coalesce(*found)).to_series()
+    return dates
+
+
+def _of_shape(cells: pl.Series, pattern: str, format: str) -> pl.Series:
+    import polars as pl
+
+    parts = cells.str.extract_groups(pattern).struct.unnest()
+    days = (parts["a"] + "-" + parts["b"] + "-" + parts["c"]).str.to_date(format, strict=False)
+
+    def number(name: str) -> pl.Series:
+        numbers: pl.Series = parts[name].cast(pl.Float64, strict=False).fill_null(0.0)
+        return numbers
+
+    half = parts["half"].str.to_lowercase().str.head(1)
+    hours = number("h")
+    noon = (half == "p").fill_null(value=False).cast(pl.Float64) * 12
+    hours = hours.set(half.is_not_null() & (hours == 12), 0.0) + noon
+    zone = number("zone") + number("zone_m") / 60 * number("zone").sign()
+    micros = ((hours - zone) * 3600 + number("m") * 60 + number("s")) * 1e6
+    dates: pl.Series = days.cast(pl.Datetime("us")) + micros.round().cast(pl.Int64).cast(
+        pl.Duration("us")
+    )
+    return dates

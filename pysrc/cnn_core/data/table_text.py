@@ -1,0 +1,190 @@
+"""Tables in text: their encoding and separator are found, and every row has the same cells."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from cnn_core.files import in_message
+
+from .checks import DataError
+
+__all__ = ["SEPARATORS", "TextCells", "read_text_cells"]
+
+# Those that are told by what they stand between in every row; the first of equals is taken.
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ",": "commas"}
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_LOOKED_AT = 100
+
+
+@dataclass(frozen=True, eq=False)
+class TextCells:
+    """The cells of a table in text.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        A column of text for each of the table; null where a cell is empty.
+    path : str
+        For messages.
+    contents : bytes
+        The text in UTF-8.
+    separator, encoding : str
+        As they were found, or said.
+    """
+
+    frame: Any
+    path: str
+    contents: bytes
+    separator: str
+    encoding: str
+
+    def line_of(self, record: int) -> int:
+        """Return the line of the file on which a record begins, both counted from 0 and 1."""
+        reader = _reader(self.contents, self.separator)
+        for number, _ in enumerate(reader):
+            if number + 1 == record:
+                break
+        return reader.line_num + 1 if record else 1
+
+
+def read_text_cells(
+    path: str, contents: bytes, *, separator: str | None = None, encoding: str | None = None
+) -> TextCells:
+    """Read all cells of a table in text.
+
+    Parameters
+    ----------
+    path : str
+        For messages.
+    contents : bytes
+    separator, encoding : str, optional
+        By default they are found.
+
+    Raises
+    ------
+    DataError
+        It is no text, or no table.
+    """
+    import polars as pl
+
+    contents, encoding = _in_utf8(path, contents, encoding)
+    if not contents.strip():
+        raise DataError(path, "a table", "an empty file")
+    if separator is None:
+        separator = _separator_of(contents)
+    problem = ""
+    try:
+        frame = pl.read_csv(
+            contents, has_header=False, infer_schema=False, separator=separator, glob=False
+        )
+    except pl.exceptions.PolarsError as error:
+        # It has many lines, with contents of the file: no cause that can be shown.
+        problem = in_message(error, 200)
+    if problem or frame[:, -1].null_count():
+        # A row with too few cells is told from one whose last cells are empty.
+        _require_regular(path, contents, separator)
+    if problem:
+        raise DataError(path, "comma-separated text", problem)
+    return TextCells(frame, path, contents, separator, encoding)
+
+
+def _in_utf8(path: str, contents: bytes, encoding: str | None) -> tuple[bytes, str]:
+    """Return the text in UTF-8 with line feeds, and how it was encoded."""
+    for mark, name in _MARKS:
+        if contents.startswith(mark) and encoding in (None, name):
+            contents, encoding = contents.removeprefix(mark), name
+            break
+    if encoding is None:
+        encoding = _encoding_of(contents)
+    try:
+        text = contents.decode(encoding)
+    except LookupError as error:
+        raise DataError(
+            path, "the name of an encoding such as utf-8 or cp1252", repr(encoding)
+        ) from error
+    except UnicodeDecodeError as error:
+        line = contents.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            path,
+            f"text in {encoding}",
+            f"the byte {contents[error.start]:#04x} on line {line}",
+            "say the encoding (--encoding), or write the file in UTF-8",
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(
+            path,
+            "a table in text",
+            f"a NUL byte on line {line}",
+            "in UTF-16? Say so (--encoding utf-16-le)",
+        )
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+        if "\n" not in text:
+            text = text.replace("\r", "\n")
+    return text.encode(), encoding
+
+
+def _encoding_of(contents: bytes) -> str:
+    odd, even = contents[1:1000:2].count(0), contents[:1000:2].count(0)
+    half = len(contents[:1000]) / 4
+    if max(odd, even) > half:
+        return "utf-16-le" if odd > even else "utf-16-be"
+    try:
+        contents.decode()
+    except UnicodeDecodeError:
+        # What spreadsheets on Windows write in the west; latin-1 has a meaning for every byte.
+        try:
+            contents.decode("cp1252")
+        except UnicodeDecodeError:
+            return "latin-1"
+        return "cp1252"
+    return "utf-8"
+
+
+def _separator_of(contents: bytes) -> str:
+    """Return what separates the cells: the one that makes the first rows equally long."""
+    best, best_score = ",", (0.0, 0)
+    for separator in SEPARATORS:
+        counts: list[int] = []
+        try:
+            counts = [len(row) for row in islice(_reader(contents, separator), _LOOKED_AT) if row]
+        except csv.Error:
+            continue
+        usual = max(set(counts), key=counts.count)
+        if usual > 1:
+            score = (counts.count(usual) / len(counts), usual)
+            if score > best_score:
+                best, best_score = separator, score
+    return best
+
+
+def _reader(contents: bytes, separator: str) -> Any:
+    text = io.TextIOWrapper(io.BytesIO(contents), encoding="utf-8", newline="")
+    return csv.reader(text, delimiter=separator, strict=True)
+
+
+def _require_regular(path: str, contents: bytes, separator: str) -> None:
+    """Refuse a table whose rows are not equally long, or with quotes that do not end a cell."""
+    name = "comma-separated text" if separator == "," else f"text separated by {separator!r}"
+    width, line = 0, 1
+    reader: Iterator[list[str]] = _reader(contents, separator)
+    try:
+        for row in reader:
+            width = width or len(row)
+            if row and len(row) != width:
+                raise DataError(path, f"{width} cells on line {line}", f"{len(row)}")
+            line = reader.line_num + 1  # type: ignore[attr-defined]
+    except csv.Error as error:
+        raise DataError(path, name, f"line {line}: {error}") from None
