@@ -14,18 +14,26 @@ from hostile_names import NAMES
 
 
 def train(folder, *arguments):
-    succeed("train", *arguments, "--out", folder, "--quiet", "--no-plots", "--epochs", 3)
+    succeed("train", *arguments, "--out", folder, "--quiet", "--no-plots")
     return folder
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run on images, never to be changed."""
-    return train(tmp_path_factory.mktemp("images") / "run", "--data", "digits")
+    folder = tmp_path_factory.mktemp("images") / "run"
+    return train(folder, "--data", "digits", "--epochs", 3)
 
 
-@pytest.fixture(scope="module")
-def hostile_run(tmp_path_factory):
+# How a table is trained on: by the learners of tables, or by one network.
+MODELS = {
+    "tables": ("--quality", "fast", "--max-steps", 40),
+    "mlp": ("--model", "mlp", "--epochs", 3),
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def hostile_run(request, tmp_path_factory):
     """A run on a table whose names are full of markup, never to be changed."""
     folder = tmp_path_factory.mktemp("table")
     random = np.random.default_rng(0)
@@ -37,7 +45,7 @@ def hostile_run(tmp_path_factory):
         # A name of two lines is refused by tables.
         writer.writerow([*(name for name in NAMES if "\n" not in name)])
         writer.writerows([*row, NAMES[number]] for row, number in zip(x.round(3), y, strict=True))
-    return train(folder / "run", "--data", folder / "data.csv")
+    return train(folder / "run", "--data", folder / "data.csv", *MODELS[request.param])
 
 
 def page_of(folder):
@@ -65,6 +73,25 @@ def test_the_page_of_a_table_shows_which_columns_matter(hostile_run):
     assert "Which columns matter" in page
     assert "alert(1)" in page
     assert "<script" not in page
+
+
+def test_the_page_of_a_regression_shows_truth_residuals_and_intervals(tmp_path):
+    random = np.random.default_rng(0)
+    with open(tmp_path / "data.csv", "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["size", "town", "rent"])
+        for size, town in zip(
+            random.normal(80, 20, 200), random.choice(["a", "b"], 200), strict=True
+        ):
+            writer.writerow([round(size, 2), town, round(9 * size + 100 * (town == "a"), 2)])
+    options = ("--intervals", 0.9, *MODELS["tables"])
+    folder = train(tmp_path / "run", "--data", tmp_path / "data.csv", *options)
+    page = page_of(folder)
+    for text in ("Residuals", "true rent", "which were made for 90", "The largest errors"):
+        assert text in page
+    assert page.index(">size</span>") < page.index(">town</span>")
+    succeed("report", folder, "--out", tmp_path / "again.html")
+    assert "Residuals" in (tmp_path / "again.html").read_text(encoding="utf-8")
 
 
 def test_it_is_written_again_from_the_run_folder(run, tmp_path, capsys):

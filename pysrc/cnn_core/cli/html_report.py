@@ -8,11 +8,15 @@ from pathlib import Path
 from cnn_core.cli import records
 from cnn_core.cli.console import CommandError, note, require, short_path, show
 from cnn_core.cli.evaluate import source_of
-from cnn_core.cli.run_folder import HISTORY, PAGE, RECORD, Run, read_history, read_run
+from cnn_core.cli.run_folder import HISTORY, PAGE, RECORD, Run, read_history
 from cnn_core.cli.run_page import Tested, write_page
+from cnn_core.cli.runs import read_any
 from cnn_core.cli.sources import read_test_part
+from cnn_core.cli.table_page import TestedTable, write_table_page
+from cnn_core.cli.tabular.result import measured
+from cnn_core.cli.tabular.run import TableRun
 
-__all__ = ["read_tested", "run"]
+__all__ = ["run", "tested_run", "tested_table"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,37 +27,49 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(
             f"{path}: expected a file, found a symbolic link; remove it, or use --out"
         )
-    _, tested = read_tested(args)
+    read = read_any(args.folder, args.backend)
     with records.damaged(args.folder / RECORD):
-        write_page(path, tested)
+        if isinstance(read, TableRun):
+            write_table_page(path, tested_table(read, args))
+        else:
+            write_page(path, tested_run(read, args))
     show(f"written to {short_path(path)}")
     return 0
 
 
-def read_tested(args: argparse.Namespace) -> tuple[Run, Tested]:
-    """Return the run that the arguments name, and the same with its test part.
+def tested_table(read: TableRun, args: argparse.Namespace) -> TestedTable:
+    """Return a run on a table with its test part.
 
     Raises
     ------
-    CommandError
-        If it is no run, or damaged.
     FileNotFoundError, ValueError
         If the data cannot be read, or have changed.
     """
-    read = read_run(args.folder, args.backend)
+    source = source_of(read, args)
+    features, y, what = read.test_part(source, note, asked_for=args.data is not None)
+    result = measured(read.learner, features, y, read.intervals)
+    return TestedTable(read.record, short_path(args.folder), read.learner, features, result, what)
+
+
+def tested_run(read: Run, args: argparse.Namespace) -> Tested:
+    """Return a run of a network with its test part.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the data cannot be read, or have changed.
+    """
     source = source_of(read, args)
     part = read_test_part(
         source, read.class_names, read.columns, read.hashes, note, asked_for=args.data is not None
     )
-    with records.damaged(args.folder / RECORD):
-        tested = Tested(
-            record=read.record,
-            folder=short_path(args.folder),
-            history=read_history(args.folder / HISTORY),
-            trained=read.trained,
-            samples=part.x,
-            x=read.scaled(part.x, source.data),
-            y=part.y,
-            test_part=part.description,
-        )
-    return read, tested
+    return Tested(
+        record=read.record,
+        folder=short_path(args.folder),
+        history=read_history(args.folder / HISTORY),
+        trained=read.trained,
+        samples=part.x,
+        x=read.scaled(part.x, source.data),
+        y=part.y,
+        test_part=part.description,
+    )

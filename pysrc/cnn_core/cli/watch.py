@@ -11,19 +11,24 @@ from typing import Any
 from cnn_core import load
 from cnn_core.cli import records, resume
 from cnn_core.cli.console import note, require, show
-from cnn_core.cli.html_report import read_tested
+from cnn_core.cli.html_report import tested_run, tested_table
 from cnn_core.cli.pages.drawing import DrawingField
 from cnn_core.cli.pages.live import Shown, page_of
 from cnn_core.cli.pages.rendering import sections
 from cnn_core.cli.pages.server import served
 from cnn_core.cli.run_folder import RECORD, UNFINISHED
 from cnn_core.cli.run_page import contents_of
+from cnn_core.cli.runs import read_any
 from cnn_core.cli.sources import Samples, read_samples
+from cnn_core.cli.table_page import table_contents
+from cnn_core.cli.tabular.run import TableRun
 from cnn_core.cli.trained_model import Trained
 from cnn_core.cli.watching import field_of, so_far
 from cnn_core.io.fields import Fields
 
 __all__ = ["run"]
+
+_COMPLETE = "the training is complete"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,8 +57,12 @@ def _unfinished(folder: Path) -> Path | None:
 
 def _finished(args: argparse.Namespace) -> tuple[str, Any, DrawingField | None]:
     """Return the page of a complete run."""
-    read, tested = read_tested(args)
+    read = read_any(args.folder, args.backend)
     with records.damaged(args.folder / RECORD):
+        if isinstance(read, TableRun):
+            contents = table_contents(tested_table(read, args))
+            return contents.title, Shown(contents, _COMPLETE).state, None
+        tested = tested_run(read, args)
         contents = contents_of(tested)
     field = None
     if DrawingField.fits(tested.samples, read.scaling):
@@ -61,7 +70,7 @@ def _finished(args: argparse.Namespace) -> tuple[str, Any, DrawingField | None]:
         field = DrawingField(
             shape, read.class_names, read.scaling, tested.samples, lambda: read.trained
         )
-    return contents.title, Shown(contents, "the training is complete").state, field
+    return contents.title, Shown(contents, _COMPLETE).state, field
 
 
 def _going_on(args: argparse.Namespace, path: Path) -> tuple[str, Any, DrawingField | None]:

@@ -92,4 +92,5 @@ def number_text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else f"{float(value):.6g}"
-    return str(value)
+    # A date without a time of day.
+    return str(value).removesuffix(" 00:00:00")

@@ -10,18 +10,21 @@ from typing import Any
 from cnn_core.cli import records, run_folder
 from cnn_core.cli.console import one_line, short_path
 from cnn_core.cli.plots import plot_confusion
+from cnn_core.cli.table_page import TestedTable, write_table_page
 from cnn_core.cli.tabular.plots import plot_predicted, plot_residuals
 from cnn_core.cli.tabular.result import ClassResult
 from cnn_core.cli.tabular.samples import TEST_SHARE
 from cnn_core.cli.tabular.training import TableTraining
 from cnn_core.cli.trained_model import describe_backend
 from cnn_core.files import write_text
+from cnn_core.io.fields import Fields
 
 __all__ = [
     "beginning",
     "introduction",
     "line",
     "summary",
+    "tested_of",
     "values",
     "warning",
     "write",
@@ -141,8 +144,22 @@ def write(training: TableTraining, folder: Path, final: Path, *, plots: bool) ->
     write_text(folder / run_folder.REPORT, report)
     if plots:
         _draw(training, folder)
-    order = (run_folder.MODEL, run_folder.RECORD, run_folder.REPORT)
+    write_table_page(folder / run_folder.PAGE, tested_of(training, final))
+    order = (run_folder.MODEL, run_folder.RECORD, run_folder.REPORT, run_folder.PAGE)
     return [*order, *sorted(path.name for path in folder.glob("*.png"))]
+
+
+def tested_of(training: TableTraining, final: Path) -> TestedTable:
+    """Return what the page is made of; `final` is the run folder's name."""
+    samples = training.samples
+    return TestedTable(
+        record=Fields(_record(training)),
+        folder=short_path(final),
+        learner=training.learner,
+        features=samples.features[samples.test],
+        result=training.result,
+        test_part=_TEST_PART,
+    )
 
 
 def _draw(training: TableTraining, folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ from cnn_core.data import DataError
 from cnn_core.data.table_file import RawTable
 from cnn_core.io.fields import Fields
 from cnn_core.tables import TabularClassifier, TabularRegressor
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["TableRun", "is_record_of_one", "read"]
 
@@ -109,6 +112,19 @@ class TableRun:
     ) -> tuple[Result, str, int]:
         """Return the result on a table, what was measured, and how many rows that are.
 
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `test_part`.
+        """
+        features, y, what = self.test_part(source, report, asked_for=asked_for)
+        return measured(self.learner, features, y, self.intervals), what, len(y)
+
+    def test_part(
+        self, source: Source, report: Report, *, asked_for: bool
+    ) -> tuple[pl.DataFrame, Array, str]:
+        """Return the features and targets that are measured on, and in words what they are.
+
         That is the part that was held out in training if it is the file that was trained on,
         unchanged; otherwise all of it, which must have been asked for.
 
@@ -134,7 +150,7 @@ class TableRun:
             )
             part = self._all_of(raw, source, report)
             what = f"all rows of {raw.path}"
-        return measured(self.learner, *part, self.intervals), what, len(part[1])
+        return *part, what
 
     def _all_of(self, raw: RawTable, source: Source, report: Report) -> tuple[Any, Array]:
         wanted = source.target or self.columns.target
