@@ -71,11 +71,11 @@ class Differentiable(Exportable):
         >>> import numpy as np
         >>> from cnn_core import MLPClassifier
         >>> X = np.random.default_rng(0).normal(size=(200, 3))
-        >>> model = MLPClassifier((8,), max_iter=50, random_state=0, schedule="constant")
+        >>> model = MLPClassifier((8,), learning_rate_init=0.05, schedule="one_cycle", random_state=0)
         >>> model = model.fit(X, np.where(X[:, 1] > 0, "up", "down"))
         >>> gradient = model.input_gradient(X, "up")
-        >>> np.abs(gradient).mean(axis=0).argmax()  # the feature that decides
-        np.int64(1)
+        >>> int(np.abs(gradient).mean(axis=0).argmax())  # the feature that decides
+        1
         """
         program = self.as_program()
         program.require_one_network("input_gradient")

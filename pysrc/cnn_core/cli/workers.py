@@ -40,8 +40,9 @@ def add_workers(group: argparse._ActionsContainer) -> None:
 
 
 def are_asked_for(args: argparse.Namespace) -> bool:
-    """Tell whether a training is to run on a cluster."""
-    return args.workers is not None or args.scheduler is not None
+    """Tell whether a training is to run on a cluster: not every command has these options."""
+    asked = vars(args)
+    return asked.get("workers") is not None or asked.get("scheduler") is not None
 
 
 def are_files(args: argparse.Namespace) -> bool:

@@ -259,11 +259,13 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
 
         Examples
         --------
-        >>> from sklearn.neural_network import MLPRegressor as Theirs
+        >>> import numpy as np
+        >>> from sklearn import neural_network
         >>> from cnn_core import MLPRegressor
-        >>> theirs = Theirs((4,), solver="lbfgs", random_state=0).fit([[0.0], [1.0]], [1.0, 3.0])
+        >>> theirs = neural_network.MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", random_state=0)
+        >>> theirs = theirs.fit([[0.0], [1.0]], [1.0, 3.0])
         >>> ours = MLPRegressor.from_sklearn(theirs)
-        >>> bool(abs(ours.predict([[0.5]]) - theirs.predict([[0.5]])) < 1e-12)
+        >>> np.allclose(ours.predict([[0.5]]), theirs.predict([[0.5]]))
         True
         """
         return sklearn_models.estimator_of(cls, model)
