@@ -71,7 +71,7 @@ class Differentiable(Exportable):
         >>> import numpy as np
         >>> from cnn_core import MLPClassifier
         >>> X = np.random.default_rng(0).normal(size=(200, 3))
-        >>> model = MLPClassifier((8,), learning_rate_init=0.05, schedule="one_cycle", random_state=0)
+        >>> model = MLPClassifier((8,), learning_rate_init=0.05, schedule="one_cycle")
         >>> model = model.fit(X, np.where(X[:, 1] > 0, "up", "down"))
         >>> gradient = model.input_gradient(X, "up")
         >>> int(np.abs(gradient).mean(axis=0).argmax())  # the feature that decides

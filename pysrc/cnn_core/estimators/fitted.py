@@ -262,7 +262,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         >>> import numpy as np
         >>> from sklearn import neural_network
         >>> from cnn_core import MLPRegressor
-        >>> theirs = neural_network.MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", random_state=0)
+        >>> theirs = neural_network.MLPRegressor(hidden_layer_sizes=4, solver="lbfgs")
         >>> theirs = theirs.fit([[0.0], [1.0]], [1.0, 3.0])
         >>> ours = MLPRegressor.from_sklearn(theirs)
         >>> np.allclose(ours.predict([[0.5]]), theirs.predict([[0.5]]))
