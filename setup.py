@@ -36,6 +36,7 @@ from setuptools.command.build_py import build_py
 SOURCES = Path("cnn_core")
 SHARED = "cnn_core._native._cnn_core_shared"
 MODULES = (
+    "zero_skipping",
     "dense",
     "layer",
     "activations",

@@ -16,31 +16,28 @@ k in rising order, in blocks that the depth alone decides, so that its bits depe
 not on the tile that it falls into, nor on who computes which rows.
 
 Where the inputs are mostly zeros, as the pixels around what a picture shows, the terms with a zero for
-all rows of a tile are left out of its sums: 0 times a finite weight adds nothing to them. Which ones
-those are is listed once for all columns (`Terms`).
+all rows of a tile are left out of its sums: see zero_skipping.pyx.
 
+Operands are flat arrays, and a `Product` says which values of each are meant. An address is taken only
+where a vector is loaded or stored, and of what a tile is added to, which stands in one of three arrays.
 The caller guarantees the shapes; kernels.pyx checks them for everyone else.
 """
 
-from libc.stdint cimport uint16_t, uint64_t
-from libc.string cimport memcpy, memset
+cimport cython
+from libc.stdint cimport uint16_t
+from libc.string cimport memcpy
 
-from .matrix cimport Matrix, columns_of, rows_of
+from .matrix cimport Matrix
 from .scalar cimport real, real_multiply_add
 from .vector cimport VECTOR_LENGTH, load, store_some, store_vector, vector, zero_vector
+from .zero_skipping cimport TERMS_AHEAD, TILE_ROWS, Terms, list_terms, rows_of_tile
 
 cdef extern from "vector.h" nogil:
-    vector either(vector a, vector b)
-    unsigned lanes_not_zero(vector v)
-    unsigned words_sharing(const uint64_t *words, uint64_t bits)
-    int list_bits(uint16_t *numbers, int first, unsigned bits)
     void prefetch_line(const void *address)
     void prefetch_near(const void *address)
     void transpose_line(
         const real *rows, Py_ssize_t row, int count, real *out, Py_ssize_t out_row
     )
-    enum:
-        TILE_ROWS
 
 cdef enum:
     # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add, and
@@ -48,295 +45,201 @@ cdef enum:
     TALL_ROWS = 12
     LESS_TALL_ROWS = 8
     CACHE_LINE = 64
-    # Bytes between two rows.
-    FAR = 4096
-    # How many terms later is what a tile asks for meanwhile.
-    TERMS_AHEAD = 3
 
 
-cdef inline int rows_of_tile(Py_ssize_t rows) noexcept nogil:
-    """How many of the rows that are left the next tile takes."""
-    if rows >= TILE_ROWS:
-        return TILE_ROWS
-    return 4 if rows >= 4 else 2 if rows >= 2 else 1
+@cython.final
+cdef class ProductBuffers:
+    """What a thread needs while it computes a product."""
 
 
-cdef void list_terms(
-    ProductBuffers *buffers, Matrix left, Py_ssize_t rows, Py_ssize_t depth
+cdef void ask_ahead(
+    Ahead *ahead, const real[::1] values, Py_ssize_t start, Py_ssize_t row, Py_ssize_t columns,
+    Py_ssize_t rows,
 ) noexcept nogil:
-    """List what counts in each tile of a product; for a block of samples or a unit of weights."""
-    if left.column == 1:
-        list_along_rows(&buffers.terms, left, rows, depth)
-    else:
-        list_along_columns(&buffers.terms, buffers.nonzero_rows, left, rows, depth)
+    """Let tiles ask for `rows` rows of `columns` values, `row` values apart, of an array if it has any."""
+    cdef Py_ssize_t lines = (columns * <Py_ssize_t>sizeof(real) + CACHE_LINE - 1) // CACHE_LINE
+    if values.shape[0] > 0:
+        ahead.memory[ahead.count] = Memory(
+            <const char *>&values[start], row * <Py_ssize_t>sizeof(real), lines, rows
+        )
+        ahead.count += 1
 
 
-cdef void list_along_rows(
-    Terms *terms, Matrix left, Py_ssize_t rows, Py_ssize_t depth
-) noexcept nogil:
-    """The rows have no gaps: some values of each row of a tile at a time."""
-    cdef Py_ssize_t k, top = 0, tile = 0
-    cdef const real *start
-    cdef int size, count
-    while top < rows:
-        size = rows_of_tile(rows - top)
-        start = left.start + top * left.row
-        count = 0
-        k = 0
-        while k < depth:
-            count += list_bits(
-                &terms.lists[tile][count], <int>k,
-                columns_not_zero(start + k, left.row, size, depth - k),
-            )
-            k += STRIDE
-        end_list(terms, tile, count)
-        top += size
-        tile += 1
-
-
-cdef inline void end_list(Terms *terms, Py_ssize_t tile, int count) noexcept nogil:
-    """Behind the last term stand some that do no harm when they are asked for."""
-    terms.counts[tile] = count
-    memset(&terms.lists[tile][count], 0, TERMS_AHEAD * sizeof(uint16_t))
-
-
-cdef inline unsigned columns_not_zero(
-    const real *start, Py_ssize_t row, int rows, Py_ssize_t columns
-) noexcept nogil:
-    """Which of up to 16 columns hold anything but zeros in some rows, as bits."""
-    cdef vector found
-    cdef unsigned bits = 0
-    cdef Py_ssize_t j = 0
-    cdef int i
-    while j < min(columns, <Py_ssize_t>STRIDE):
-        found = load_up_to(start + j, columns - j)
-        for i in range(1, rows):
-            found = either(found, load_up_to(start + i * row + j, columns - j))
-        bits |= lanes_not_zero(found) << j
-        j += VECTOR_LENGTH
-    return bits
-
-
-cdef void list_along_columns(
-    Terms *terms, uint64_t *words, Matrix left, Py_ssize_t rows, Py_ssize_t depth
-) noexcept nogil:
-    """The columns have no gaps: a word of bits for each, and from these the lists; up to 64 rows."""
-    cdef Py_ssize_t k, i, top = 0, tile = 0
-    cdef uint64_t bits
-    cdef int size, count
-    for k in range(depth):
-        words[k] = 0
-        i = 0
-        while i < rows:
-            words[k] |= <uint64_t>columns_not_zero(
-                left.start + k * left.column + i, 0, 1, rows - i
-            ) << i
-            i += STRIDE
-    for k in range(depth, (depth + STRIDE - 1) // STRIDE * STRIDE):
-        words[k] = 0
-    while top < rows:
-        size = rows_of_tile(rows - top)
-        bits = ((<uint64_t>1 << size) - 1) << top
-        count = 0
-        k = 0
-        while k < depth:
-            count += list_bits(
-                &terms.lists[tile][count], <int>k, words_sharing(&words[k], bits)
-            )
-            k += STRIDE
-        end_list(terms, tile, count)
-        top += size
-        tile += 1
-
-
-cdef inline vector load_up_to(const real *address, Py_ssize_t columns) noexcept nogil:
-    """A vector, or as much of it as there is."""
-    return load(address, columns >= VECTOR_LENGTH, <int>columns)
+cdef inline void go_on(Ahead *ahead) noexcept nogil:
+    """Begin with the next memory where all of one was asked for."""
+    cdef const Memory *memory
+    if ahead.left == 0 and ahead.number < ahead.count:
+        memory = &ahead.memory[ahead.number]
+        ahead.number += 1
+        ahead.next, ahead.left_in_row = memory.start, memory.lines
+        ahead.left = memory.lines * memory.rows
+        ahead.gap = memory.row - memory.lines * CACHE_LINE
 
 
 cdef inline void tile(
-    const int rows, const int vectors, const bint whole, const int columns, Py_ssize_t top,
-    Matrix left, const real *right, Py_ssize_t right_row, Py_ssize_t depth, Target target,
-    const uint16_t *terms,
+    const int rows, const int vectors, const bint whole, const real[::1] left,
+    const real[::1] right, const real *base, real[::1] out, Product at, const uint16_t *terms,
+    Py_ssize_t count, Ahead *ahead,
 ) noexcept nogil:
-    """out = base + factor * (left @ right): `rows` rows from `top`, `vectors` vectors of columns.
+    """out = base + factor * (left @ right): `rows` rows and `vectors` vectors of columns.
 
-    Unless it is whole, the tile is one vector wide and its last columns are missing. `terms`: the k
-    that count, NULL for all. Called with constants for `rows`, `vectors` and `whole`, so that the
-    sums become registers.
+    Unless it is whole, the tile is one vector wide and its last columns are missing. `terms`: the
+    `count` k that are to be added up, NULL for all. Called with constants for `rows`, `vectors` and
+    `whole`, so that the sums become registers.
     """
     cdef vector sums[TALL_ROWS][ROW_VECTORS]
     cdef vector row[ROW_VECTORS]
-    cdef const real *values = left.start + top * left.row
-    cdef const real *base = target.base + top * target.base_row
-    cdef real *out = target.out + top * target.out_row
+    cdef int i, v, columns = <int>at.columns
     cdef real value
-    cdef Py_ssize_t n, k
-    cdef int i, v
+    cdef Py_ssize_t n, k, lines = 0, left_in_row = 0
+    cdef const char *next_line = NULL
+    if rows == TILE_ROWS and vectors > 1 and terms == NULL:
+        go_on(ahead)
+        lines, left_in_row, next_line = min(ahead.left, count), ahead.left_in_row, ahead.next
     for i in range(rows):
         for v in range(vectors):
             sums[i][v] = zero_vector()
-    for n in range(depth):
+    for n in range(count):
         k = n if terms == NULL else terms[n]
-        # Rows one after the other the core foresees by itself.
+        # Rows one after the other the processor foresees by itself.
         if terms != NULL:
             for v in range(vectors):
-                prefetch_near(right + terms[n + TERMS_AHEAD] * right_row + v * VECTOR_LENGTH)
+                prefetch_near(
+                    &right[
+                        at.right.start + terms[n + TERMS_AHEAD] * at.right.row + v * VECTOR_LENGTH
+                    ]
+                )
+        if n < lines:
+            prefetch_line(next_line)
+            next_line += CACHE_LINE
+            left_in_row -= 1
+            if left_in_row == 0:
+                next_line += ahead.gap
+                left_in_row = ahead.memory[ahead.number - 1].lines
         for v in range(vectors):
-            row[v] = load(right + k * right_row + v * VECTOR_LENGTH, whole, columns)
+            row[v] = load(
+                &right[at.right.start + k * at.right.row + v * VECTOR_LENGTH], whole, columns
+            )
         for i in range(rows):
-            value = values[i * left.row + k * left.column]
+            value = left[at.left.start + i * at.left.row + k * at.left.column]
             for v in range(vectors):
                 sums[i][v] = sums[i][v] + value * row[v]
+    if rows == TILE_ROWS and vectors > 1 and terms == NULL:
+        ahead.left, ahead.left_in_row, ahead.next = ahead.left - lines, left_in_row, next_line
     # All loads before the first store: rows that share a cache line would wait for each other.
     for i in range(rows):
         for v in range(vectors):
-            sums[i][v] = target.factor * sums[i][v] + load(
-                base + i * target.base_row + v * VECTOR_LENGTH, whole, columns
+            sums[i][v] = at.factor * sums[i][v] + load(
+                base + i * at.base_row + v * VECTOR_LENGTH, whole, columns
             )
     for i in range(rows):
         for v in range(vectors):
             if whole:
-                store_vector(out + i * target.out_row + v * VECTOR_LENGTH, sums[i][v])
+                store_vector(&out[at.out + i * at.out_row + v * VECTOR_LENGTH], sums[i][v])
             else:
-                store_some(out + i * target.out_row, sums[i][v], columns)
-
-
-cdef struct Ahead:
-    # Memory that is needed soon: `size` bytes of each of `rows` rows, which begin `row` bytes apart;
-    # `rows_a_tile` of them are prefetched before each tile.
-    const char *start
-    Py_ssize_t row
-    Py_ssize_t size
-    Py_ssize_t rows
-    Py_ssize_t rows_a_tile
-
-
-cdef void prefetch_some(Ahead *ahead) noexcept nogil:
-    cdef Py_ssize_t i, byte
-    for i in range(min(ahead.rows, ahead.rows_a_tile)):
-        byte = 0
-        while byte < ahead.size:
-            prefetch_line(ahead.start + byte)
-            byte += CACHE_LINE
-        ahead.start += ahead.row
-        ahead.rows -= 1
-
-
-cdef void prefetch_target(Target target, Py_ssize_t top) noexcept nogil:
-    """What a tile is added to, while the tile is computed."""
-    cdef Py_ssize_t i, v
-    for i in range(top, top + TILE_ROWS):
-        for v in range(TILE_VECTORS):
-            prefetch_line(target.base + i * target.base_row + v * VECTOR_LENGTH)
-
-
-cdef inline Ahead panel_ahead(
-    Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth
-) noexcept nogil:
-    """The panel at the beginning of `right`, spread over the tiles of the panel before it.
-
-    The core by itself finds what lies close together, but not beyond the end of a page.
-    """
-    cdef Py_ssize_t tiles
-    cdef Ahead ahead = Ahead(NULL, 0, 0, 0, 0)
-    if max(right.row, right.column) * <Py_ssize_t>sizeof(real) < FAR:
-        return ahead
-    ahead.start = <const char *>right.start
-    ahead.row, ahead.size, ahead.rows = right.row, columns, depth
-    if right.column != 1:
-        ahead.row, ahead.size, ahead.rows = right.column, depth, columns
-    ahead.row *= sizeof(real)
-    ahead.size *= sizeof(real)
-    tiles = max(rows // TILE_ROWS, <Py_ssize_t>1)
-    ahead.rows_a_tile = (ahead.rows + tiles - 1) // tiles
-    return ahead
+                store_some(&out[at.out + i * at.out_row], sums[i][v], columns)
 
 
 cdef inline void tile_of_terms(
-    const int rows, const int vectors, const bint whole, const int columns, Py_ssize_t top,
-    Matrix left, const real *right, Py_ssize_t right_row, Py_ssize_t depth, Target target,
-    const Terms *terms, Py_ssize_t number,
+    const int rows, const int vectors, const bint whole, const real[::1] left,
+    const real[::1] right, const real *base, real[::1] out, Product at, const Terms *terms,
+    Py_ssize_t number, Ahead *ahead,
 ) noexcept nogil:
     """A tile, with all of its terms or those that are listed."""
-    if terms == NULL:
-        tile(rows, vectors, whole, columns, top, left, right, right_row, depth, target, NULL)
+    if vectors == 1 or terms == NULL:
+        tile(rows, vectors, whole, left, right, base, out, at, NULL, at.depth, ahead)
     # What nothing is added to is there already.
-    elif terms.counts[number] > 0 or target.base != target.out:
+    elif terms.counts[number] > 0 or base != &out[at.out]:
         tile(
-            rows, vectors, whole, columns, top, left, right, right_row, terms.counts[number], target,
-            terms.lists[number],
+            rows, vectors, whole, left, right, base, out, at, terms.lists[number],
+            terms.counts[number], NULL,
         )
 
 
+cdef inline int rows_of_next(Py_ssize_t rows, const int vectors) noexcept nogil:
+    """How many of the rows that are left the next tile takes."""
+    if vectors == 1 and rows >= TALL_ROWS and rows != 2 * LESS_TALL_ROWS:
+        return TALL_ROWS
+    if vectors == 1 and rows >= LESS_TALL_ROWS:
+        return LESS_TALL_ROWS
+    return rows_of_tile(rows)
+
+
 cdef inline void column_of_tiles(
-    const int vectors, const bint whole, const int columns, Matrix left, Py_ssize_t rows,
-    const real *right, Py_ssize_t right_row, Py_ssize_t depth, Target target, Ahead *ahead,
-    const Terms *terms,
+    const int vectors, const bint whole, const real[::1] left, const real[::1] right,
+    const real *base, real[::1] out, Product at, const Terms *terms, Ahead *ahead,
 ) noexcept nogil:
     """The product for any number of rows: full tiles, then smaller ones."""
-    cdef Py_ssize_t top = 0, number = 0
-    cdef int size
-    if vectors == 1:
-        while top + TALL_ROWS <= rows and rows - top != 2 * LESS_TALL_ROWS:
-            tile(
-                TALL_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target, NULL
-            )
-            top += TALL_ROWS
-        while top + LESS_TALL_ROWS <= rows:
-            tile(
-                LESS_TALL_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target,
-                NULL,
-            )
-            top += LESS_TALL_ROWS
-    while top < rows:
-        size = rows_of_tile(rows - top)
-        if size == TILE_ROWS:
-            if ahead.rows > 0:
-                prefetch_some(ahead)
-            if target.is_far:
-                prefetch_target(target, top)
+    cdef Py_ssize_t number = 0
+    cdef int rows
+    while at.rows > 0:
+        rows = rows_of_next(at.rows, vectors)
+        if vectors == 1 and rows == TALL_ROWS:
+            tile(TALL_ROWS, vectors, whole, left, right, base, out, at, NULL, at.depth, ahead)
+        elif vectors == 1 and rows == LESS_TALL_ROWS:
+            tile(LESS_TALL_ROWS, vectors, whole, left, right, base, out, at, NULL, at.depth, ahead)
+        elif rows == TILE_ROWS:
             tile_of_terms(
-                TILE_ROWS, vectors, whole, columns, top, left, right, right_row, depth, target,
-                terms, number,
+                TILE_ROWS, vectors, whole, left, right, base, out, at, terms, number, ahead
             )
-        elif size == 4:
-            tile_of_terms(
-                4, vectors, whole, columns, top, left, right, right_row, depth, target, terms, number
-            )
-        elif size == 2:
-            tile_of_terms(
-                2, vectors, whole, columns, top, left, right, right_row, depth, target, terms, number
-            )
+        elif rows == 4:
+            tile_of_terms(4, vectors, whole, left, right, base, out, at, terms, number, ahead)
+        elif rows == 2:
+            tile_of_terms(2, vectors, whole, left, right, base, out, at, terms, number, ahead)
         else:
-            tile_of_terms(
-                1, vectors, whole, columns, top, left, right, right_row, depth, target, terms, number
-            )
-        top += size
+            tile_of_terms(1, vectors, whole, left, right, base, out, at, terms, number, ahead)
+        at.rows -= rows
+        at.left.start += rows * at.left.row
+        at.out += rows * at.out_row
+        base += rows * at.base_row
         number += 1
 
 
-cdef void pack_transposed(
-    Matrix right, Py_ssize_t depth, Py_ssize_t columns, real *packed
+cdef void multiply_panel(
+    const real[::1] left, const real[::1] right, const real *base, real[::1] out,
+    const Product *part, const Terms *terms, Ahead *ahead,
 ) noexcept nogil:
-    """Copy `columns` columns of `right` to rows of as many values, four by four.
+    """One panel: as wide as a tile, one vector, or what is left of one."""
+    cdef Product at = part[0]
+    if at.columns == ROW_VECTORS * VECTOR_LENGTH:
+        tile(1, ROW_VECTORS, True, left, right, base, out, at, NULL, at.depth, ahead)
+    elif at.columns == TILE_VECTORS * VECTOR_LENGTH:
+        column_of_tiles(TILE_VECTORS, True, left, right, base, out, at, terms, ahead)
+    elif at.columns == VECTOR_LENGTH:
+        column_of_tiles(1, True, left, right, base, out, at, NULL, ahead)
+    else:
+        column_of_tiles(1, False, left, right, base, out, at, NULL, ahead)
+
+
+cdef void pack_transposed(
+    const real[::1] right, const Product *at, real[::1] panel
+) noexcept nogil:
+    """Copy columns of `right`, whose values stand side by side, to rows of a panel, four by four.
 
     A cache line of every column at a time, which may not be there any more for the next four.
     """
-    cdef Py_ssize_t j, k, line = 0, size
-    cdef const real *column
-    while line < depth:
-        size = min(CACHE_LINE // <Py_ssize_t>sizeof(real), depth - line)
-        for j in range(0, columns - 3, 4):
-            column = right.start + j * right.column + line
+    cdef Py_ssize_t column = at.right.column, j, k, line = 0, size
+    while line < at.depth:
+        size = min(CACHE_LINE // <Py_ssize_t>sizeof(real), at.depth - line)
+        for j in range(0, at.columns - 3, 4):
             transpose_line(
-                column, right.column, <int>size, packed + line * columns + j, columns
+                &right[at.right.start + j * column + line], column, <int>size,
+                &panel[line * at.columns + j], at.columns,
             )
-        for j in range(columns // 4 * 4, columns):
-            column = right.start + j * right.column
+        for j in range(at.columns // 4 * 4, at.columns):
             for k in range(line, line + size):
-                packed[k * columns + j] = column[k]
+                panel[k * at.columns + j] = right[at.right.start + j * column + k]
         line += size
+
+
+cdef void pack(const real[::1] right, const Product *at, real[::1] panel) noexcept nogil:
+    """Copy columns of `right` to a panel: rows without gaps."""
+    cdef Py_ssize_t k
+    for k in range(at.depth):
+        memcpy(
+            &panel[k * at.columns], &right[at.right.start + k * at.right.row],
+            <size_t>at.columns * sizeof(real),
+        )
 
 
 cdef inline bint is_spread(Matrix right, Py_ssize_t rows) noexcept nogil:
@@ -348,187 +251,184 @@ cdef inline bint is_spread(Matrix right, Py_ssize_t rows) noexcept nogil:
     return distance >= FAR and distance % (FAR // 4) == 0 and rows >= 4 * TILE_ROWS
 
 
-cdef void pack(Matrix right, Py_ssize_t depth, Py_ssize_t columns, real *packed) noexcept nogil:
-    """Copy `columns` columns of `right`, rows without gaps."""
-    cdef Py_ssize_t k
-    for k in range(depth):
-        memcpy(packed + k * columns, right.start + k * right.row, <size_t>columns * sizeof(real))
-
-
-cdef void multiply_panel(
-    Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns,
-    Target target, Ahead *ahead, const Terms *terms, ProductBuffers *buffers,
-) noexcept nogil:
-    """One panel: as wide as a tile, one vector, or what is left of one."""
-    cdef real *packed = <real *>&buffers.panel[0]
-    cdef const real *source = right.start
-    cdef Py_ssize_t row = right.row
-    if right.column != 1:
-        pack_transposed(right, depth, columns, packed)
-        source, row = packed, columns
-    elif is_spread(right, rows):
-        pack(right, depth, columns, packed)
-        source, row = packed, columns
-    if columns == ROW_VECTORS * VECTOR_LENGTH:
-        tile(1, ROW_VECTORS, True, 0, 0, left, source, row, depth, target, NULL)
-    elif columns == TILE_VECTORS * VECTOR_LENGTH:
-        column_of_tiles(
-            TILE_VECTORS, True, 0, left, rows, source, row, depth, target, ahead, terms
-        )
-    elif columns == VECTOR_LENGTH:
-        column_of_tiles(1, True, 0, left, rows, source, row, depth, target, ahead, NULL)
-    else:
-        column_of_tiles(1, False, columns, left, rows, source, row, depth, target, ahead, NULL)
-
-
 cdef inline Py_ssize_t panel_width(
-    Py_ssize_t left_over, Py_ssize_t rows, Py_ssize_t depth, bint packs
+    Py_ssize_t columns, Py_ssize_t rows, Py_ssize_t depth, bint transposes
 ) noexcept nogil:
     """How many of the columns that are left the next panel takes."""
     cdef bint is_wide = rows == 1 and not (
-        packs and depth * ROW_VECTORS > DEPTH_BLOCK * TILE_VECTORS
+        transposes and depth * ROW_VECTORS > DEPTH_BLOCK * TILE_VECTORS
     )
-    if is_wide and left_over >= ROW_VECTORS * VECTOR_LENGTH:
+    if is_wide and columns >= ROW_VECTORS * VECTOR_LENGTH:
         return ROW_VECTORS * VECTOR_LENGTH
-    if left_over >= TILE_VECTORS * VECTOR_LENGTH:
+    if columns >= TILE_VECTORS * VECTOR_LENGTH:
         return TILE_VECTORS * VECTOR_LENGTH
-    return min(left_over, <Py_ssize_t>VECTOR_LENGTH)
+    return min(columns, <Py_ssize_t>VECTOR_LENGTH)
+
+
+cdef inline void ask_for_panel(
+    Ahead *ahead, const real[::1] right, const Product *at, Py_ssize_t columns
+) noexcept nogil:
+    """Let the tiles of a panel ask for the next one, which is `columns` wide, if its rows are far."""
+    cdef Py_ssize_t row = max(at.right.row, at.right.column)
+    cdef Py_ssize_t start = at.right.start + at.columns * at.right.column
+    ahead.count = ahead.number = 0
+    ahead.left = 0
+    if columns <= 0 or row * <Py_ssize_t>sizeof(real) < FAR:
+        return
+    if at.right.column == 1:
+        ask_ahead(ahead, right, start, row, columns, at.depth)
+    else:
+        ask_ahead(ahead, right, start, row, at.depth, columns)
+
+
+cdef inline void panels(
+    const real[::1] left, const real[::1] right, const real[::1] base, real[::1] out,
+    const Product *extent, bint lists, Ahead *ahead, ProductBuffers buffers,
+) noexcept nogil:
+    """The product, panel by panel."""
+    cdef Product at = extent[0]
+    cdef Py_ssize_t blocks = (extent.depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
+    cdef Py_ssize_t deep = (extent.depth + blocks - 1) // blocks
+    cdef Py_ssize_t done = 0, j
+    cdef bint transposes = extent.right.column != 1
+    cdef bint packs = transposes or is_spread(extent.right, extent.rows)
+    cdef Terms *terms = buffers.terms if lists else NULL
+    cdef const real *start
+    cdef Ahead of_panels
+    cdef Ahead *asked = ahead if ahead != NULL else &of_panels
+    while done < extent.depth:
+        at.depth = min(deep, extent.depth - done)
+        at.left.start = extent.left.start + done * at.left.column
+        if lists and not terms.listed:
+            list_terms(terms, left, at.left, extent.rows, at.depth)
+        j = 0
+        while j < extent.columns:
+            at.columns = panel_width(extent.columns - j, extent.rows, at.depth, transposes)
+            at.right = extent.right
+            at.right.start += done * at.right.row + j * at.right.column
+            at.out = extent.out + j
+            if done > 0:
+                start, at.base_row = &out[at.out], at.out_row
+            elif extent.has_base:
+                start = &base[extent.base + j]
+            else:
+                start, at.base_row = &buffers.zeros[0], 0
+            if ahead == NULL:
+                ask_for_panel(
+                    asked, right, &at,
+                    min(extent.columns - j - at.columns, <Py_ssize_t>TILE_VECTORS * VECTOR_LENGTH),
+                )
+            if packs:
+                if transposes:
+                    pack_transposed(right, &at, buffers.panel)
+                else:
+                    pack(right, &at, buffers.panel)
+                at.right = Matrix(0, at.columns, 1)
+                multiply_panel(left, buffers.panel, start, out, &at, terms, asked)
+            else:
+                multiply_panel(left, right, start, out, &at, terms, asked)
+            j += at.columns
+        done += at.depth
 
 
 cdef void product(
-    Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Terms *terms, ProductBuffers *buffers,
+    const real[::1] left, const real[::1] right, const real[::1] base, real[::1] out,
+    const Product *extent, bint lists, Ahead *ahead, ProductBuffers buffers,
 ) noexcept nogil:
-    """target: left (rows, depth) @ right (depth, columns); depth at least 1.
+    """See `Product`.
 
-    `terms`, unless NULL: those of `buffers`, for what is not zero in `left`, which is looked for.
+    `lists`: the terms that are not 0 in `left` are looked for, unless `buffers` has them already.
+    `ahead`: memory that is asked for meanwhile; NULL for the panels of this product.
     """
-    if rows == 1 and right.column * <Py_ssize_t>sizeof(real) >= FAR:
+    cdef Product turned
+    if extent.rows == 1 and extent.right.column * <Py_ssize_t>sizeof(real) >= FAR:
         # The transpose: a row alone is not worth bringing all of the right-hand side together for.
-        panels(
-            Matrix(right.start, right.column, right.row), Matrix(left.start, left.column, 1),
-            columns, 1, depth, Target(target.base, 1, target.factor, target.out, 1, target.is_far), NULL,
-            buffers,
-        )
+        turned = extent[0]
+        turned.rows, turned.columns = extent.columns, 1
+        turned.left = Matrix(extent.right.start, extent.right.column, extent.right.row)
+        turned.right = Matrix(extent.left.start, extent.left.column, 1)
+        turned.out_row = turned.base_row = 1
+        panels(right, left, base, out, &turned, False, ahead, buffers)
     else:
-        panels(left, right, rows, columns, depth, target, terms, buffers)
+        panels(left, right, base, out, extent, lists, ahead, buffers)
 
 
-cdef void panels(
-    Matrix left, Matrix right, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    Target target, Terms *terms, ProductBuffers *buffers,
-) noexcept nogil:
-    """The product, panel by panel."""
-    cdef Target panel
-    cdef Py_ssize_t blocks = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
-    cdef Py_ssize_t deep = (depth + blocks - 1) // blocks
-    cdef Py_ssize_t done = 0, j, width
-    cdef Ahead ahead
-    if target.base == NULL:
-        memset(&buffers.zeros[0], 0, sizeof(buffers.zeros))
-    while done < depth:
-        deep = min(deep, depth - done)
-        if terms != NULL and not terms.listed:
-            list_terms(
-                buffers, Matrix(left.start + done * left.column, left.row, left.column), rows, deep
-            )
-        j = 0
-        while j < columns:
-            width = panel_width(columns - j, rows, deep, right.column != 1)
-            panel = Target(
-                NULL, target.base_row, target.factor, target.out + j, target.out_row, target.is_far
-            )
-            ahead = panel_ahead(
-                Matrix(
-                    right.start + done * right.row + (j + width) * right.column,
-                    right.row, right.column,
-                ),
-                rows, min(columns - j - width, <Py_ssize_t>TILE_VECTORS * VECTOR_LENGTH), deep,
-            )
-            if done > 0:
-                panel.base, panel.base_row = panel.out, panel.out_row
-            elif target.base == NULL:
-                panel.base, panel.base_row = <const real *>&buffers.zeros[0], 0
-            else:
-                panel.base = target.base + j
-            multiply_panel(
-                Matrix(left.start + done * left.column, left.row, left.column),
-                Matrix(
-                    right.start + done * right.row + j * right.column, right.row, right.column
-                ),
-                rows, deep, width, panel, &ahead, terms, buffers,
-            )
-            j += width
-        done += deep
+cdef inline const real[::1] flat(const real[:, ::1] rows) noexcept nogil:
+    """All values of at least one row."""
+    cdef const real[::1] values = rows[0]
+    values.shape[0] = rows.shape[0] * rows.shape[1]
+    return values
 
 
-cdef void sum_of_rows(
-    const real *source, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t columns, real *out
-) noexcept nogil:
-    """out += the sum of the rows, in rising order."""
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(columns):
-            out[j] = out[j] + source[i * row + j]
+cdef inline real[::1] flat_out(real[:, ::1] rows) noexcept nogil:
+    """The same of rows to be written."""
+    cdef real[::1] values = rows[0]
+    values.shape[0] = rows.shape[0] * rows.shape[1]
+    return values
 
 
 cdef void dense_forward(
     const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out,
-    ProductBuffers *buffers,
+    ProductBuffers buffers,
 ) noexcept nogil:
     """out = x @ weights + bias."""
-    cdef Py_ssize_t i, rows = out.shape[0], columns = out.shape[1]
+    cdef Product extent
+    cdef Py_ssize_t i, rows = out.shape[0], columns = out.shape[1], depth = x.shape[1]
     if rows == 0 or columns == 0:
         return
-    if x.shape[1] == 0:
+    if depth == 0:
         for i in range(rows):
             out[i, :] = bias
         return
-    product(
-        rows_of(x), rows_of(weights), rows, columns, x.shape[1],
-        Target(&bias[0], 0, 1, &out[0, 0], columns, False), NULL, buffers,
+    extent = Product(
+        rows, columns, depth, Matrix(0, depth, 1), Matrix(0, columns, 1), 0, columns, 1, True, 0, 0
     )
+    product(flat(x), flat(weights), bias, flat_out(out), &extent, False, NULL, buffers)
 
 
 cdef void dense_weight_gradient(
-    const real[:, ::1] x, const real[:, ::1] delta, real[:, ::1] out, ProductBuffers *buffers
+    const real[:, ::1] x, const real[:, ::1] delta, real[:, ::1] out, ProductBuffers buffers
 ) noexcept nogil:
     """out = x.T @ delta."""
+    cdef Product extent
     cdef Py_ssize_t rows = out.shape[0], columns = out.shape[1]
     if rows == 0 or columns == 0:
         return
     if x.shape[0] == 0:
         out[:, :] = 0
         return
-    product(
-        columns_of(x), rows_of(delta), rows, columns, x.shape[0],
-        Target(NULL, 0, 1, &out[0, 0], columns, False), NULL, buffers,
+    extent = Product(
+        rows, columns, x.shape[0], Matrix(0, 1, rows), Matrix(0, columns, 1), 0, columns, 1,
+        False, 0, 0,
     )
+    product(flat(x), flat(delta), buffers.zeros, flat_out(out), &extent, False, NULL, buffers)
 
 
 cdef void dense_bias_gradient(const real[:, ::1] delta, real[::1] out) noexcept nogil:
-    """out = delta.sum(axis=0)."""
+    """out = delta.sum(axis=0), in rising order."""
+    cdef Py_ssize_t i, j
     out[:] = 0
-    if delta.shape[0] == 0 or delta.shape[1] == 0:
-        return
-    sum_of_rows(&delta[0, 0], delta.shape[1], delta.shape[0], delta.shape[1], &out[0])
+    for i in range(delta.shape[0]):
+        for j in range(delta.shape[1]):
+            out[j] = out[j] + delta[i, j]
 
 
 cdef void dense_input_gradient(
     const real[:, ::1] delta, const real[:, ::1] weights, real[:, ::1] out,
-    ProductBuffers *buffers,
+    ProductBuffers buffers,
 ) noexcept nogil:
     """out = delta @ weights.T."""
-    cdef Py_ssize_t rows = out.shape[0], columns = out.shape[1]
+    cdef Product extent
+    cdef Py_ssize_t rows = out.shape[0], columns = out.shape[1], depth = delta.shape[1]
     if rows == 0 or columns == 0:
         return
-    if delta.shape[1] == 0:
+    if depth == 0:
         out[:, :] = 0
         return
-    product(
-        rows_of(delta), columns_of(weights), rows, columns, delta.shape[1],
-        Target(NULL, 0, 1, &out[0, 0], columns, False), NULL, buffers,
+    extent = Product(
+        rows, columns, depth, Matrix(0, depth, 1), Matrix(0, 1, depth), 0, columns, 1, False, 0, 0
     )
+    product(flat(delta), flat(weights), buffers.zeros, flat_out(out), &extent, False, NULL, buffers)
 
 
 def dense_reference(

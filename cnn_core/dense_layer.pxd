@@ -1,6 +1,7 @@
 """The dense layer, and that of the article. How: dense_layer.pyx."""
 
 from .layer cimport Block, Layer, LayerBuffers
+from .dense cimport Product
 from .matrix cimport Matrix
 from .scalar cimport real
 
@@ -12,12 +13,16 @@ cdef class DenseLayer(Layer):
     cdef bint has_bias
 
     cdef void affine(
-        self, LayerBuffers buffers, const Block *block, const real *bias, Py_ssize_t bias_row
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t bias, Py_ssize_t bias_row
     ) noexcept nogil
-    cdef Matrix left(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void input_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void update_weights(
-        self, LayerBuffers buffers, const Block *block, Py_ssize_t top, Py_ssize_t rows, Matrix right
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t top, const real[::1] delta,
+        Matrix derivatives,
+    ) noexcept nogil
+    cdef void update_columns(
+        self, const Block *block, const real[::1] inputs, const real[::1] delta, Product extent,
+        bint lists,
     ) noexcept nogil
     cdef void update_by_sparse_rows(
         self, LayerBuffers buffers, const Block *block, Py_ssize_t piece

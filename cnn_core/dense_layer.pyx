@@ -1,26 +1,28 @@
 """The dense layer: the product in its three roles, for blocks of samples and pieces of weights.
 
-A piece is PIECE_ROWS rows of weights; the last piece is the bias. The matrix product loads vectors at
-addresses, so what it is given here are pointers into the flat arrays.
+A piece is PIECE_ROWS rows of weights; the last piece is the bias. Products are of whole flat arrays: a
+`Product` says which part of each it takes.
 """
 
 cimport cython
 from libc.string cimport memcpy
 
-from .dense cimport ProductBuffers, Target, Terms, list_terms, product
+from .dense cimport FAR, Ahead, Product, ask_ahead, product
 from .layer cimport (
     PIECE_COLUMNS,
     PIECE_ROWS,
     Block,
     LayerBuffers,
+    Net,
     ThreadBuffers,
     Workspace,
 )
-from .matrix cimport Matrix, Range, Shape
+from .matrix cimport Matrix, Range, Shape, in_one_run
 from .normalization cimport add_rows
 from .scalar cimport real, real_multiply_add, sigmoid_of, sigmoid_slope
 from .sparse_rows cimport SparseWeights, sparse_affine, sparse_products
 from .update cimport apply_step
+from .zero_skipping cimport list_terms
 
 cdef enum:
     # Bytes of weights that may take their part of the L2 cache.
@@ -36,57 +38,55 @@ cdef class DenseLayer(Layer):
         return workspace.carve_outputs(buffers, self.fan_out, training)
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        cdef const real *bias = NULL
-        if self.has_bias:
-            bias = &self.arrays.parameters[self.bias]
-        self.affine(buffers, block, bias, 0)
+        self.affine(buffers, block, self.bias, 0)
 
     cdef void affine(
-        self, LayerBuffers buffers, const Block *block, const real *bias, Py_ssize_t bias_row
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t bias, Py_ssize_t bias_row
     ) noexcept nogil:
-        """The product, and a bias for all samples or one for each."""
-        cdef ProductBuffers *memory = (<ThreadBuffers>block.thread).product
-        cdef Terms *terms = NULL
+        """The product, and a bias for all samples or one for each, from number `bias` on."""
+        cdef bint lists = self.is_first and block.samples.are_sparse
         cdef SparseWeights weights
+        cdef Product extent
         if self.is_first and block.samples.are_read_sparse:
             weights = SparseWeights(
                 &self.arrays.parameters[self.weights], self.fan_in, self.fan_out
             )
-            sparse_affine(&weights, buffers, block, bias)
+            sparse_affine(
+                &weights, buffers, block, &self.arrays.parameters[bias] if self.has_bias else NULL
+            )
             return
-        if self.is_first and block.samples.are_sparse:
-            terms = &memory.terms
-            terms.listed = False
-        product(
-            self.left(buffers, block),
-            Matrix(&self.arrays.parameters[self.weights], self.fan_out, 1),
+        (<ThreadBuffers>block.thread).product.terms.listed = False
+        extent = Product(
             block.rows, self.fan_out, self.fan_in,
-            Target(
-                bias, bias_row, 1, &buffers.outputs[block.top * buffers.row], buffers.row, False
-            ),
-            terms, memory,
+            Matrix(block.top * buffers.input_row, buffers.input_row, 1),
+            Matrix(self.weights, self.fan_out, 1), block.top * buffers.row, buffers.row, 1,
+            self.has_bias, bias, bias_row,
         )
-
-    cdef Matrix left(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        """The inputs of a block."""
-        if buffers.own_inputs != NULL:
-            return Matrix(buffers.own_inputs + block.top * self.fan_in, self.fan_in, 1)
-        return Matrix(&buffers.inputs[block.top * buffers.input_row], buffers.input_row, 1)
+        if buffers.own_inputs.shape[0] == 0:
+            product(
+                buffers.inputs, self.arrays.parameters, self.arrays.parameters, buffers.outputs,
+                &extent, lists, NULL, (<ThreadBuffers>block.thread).product,
+            )
+        else:
+            extent.left = Matrix((block.first + block.top) * self.fan_in, self.fan_in, 1)
+            product(
+                buffers.own_inputs, self.arrays.parameters, self.arrays.parameters,
+                buffers.outputs, &extent, lists, NULL, (<ThreadBuffers>block.thread).product,
+            )
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         if not self.is_first:
             self.input_gradient(buffers, block)
 
     cdef void input_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        cdef Product extent = Product(
+            block.rows, self.fan_in, self.fan_out, Matrix(block.top * buffers.row, buffers.row, 1),
+            Matrix(self.weights, 1, self.fan_out), block.top * buffers.input_row, buffers.input_row,
+            1, False, 0, 0,
+        )
         product(
-            Matrix(&buffers.delta[block.top * buffers.row], buffers.row, 1),
-            Matrix(&self.arrays.parameters[self.weights], 1, self.fan_out),
-            block.rows, self.fan_in, self.fan_out,
-            Target(
-                NULL, 0, 1, &buffers.input_delta[block.top * buffers.input_row],
-                buffers.input_row, False,
-            ),
-            NULL, (<ThreadBuffers>block.thread).product,
+            buffers.delta, self.arrays.parameters, self.arrays.parameters, buffers.input_delta,
+            &extent, False, NULL, (<ThreadBuffers>block.thread).product,
         )
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
@@ -102,70 +102,87 @@ cdef class DenseLayer(Layer):
             self.update_by_sparse_rows(buffers, block, piece)
         elif top < self.fan_in:
             self.update_weights(
-                buffers, block, top, min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top),
-                Matrix(&buffers.delta[block.top * buffers.row], buffers.row, 1),
+                buffers, block, top, buffers.delta, Matrix(block.top * buffers.row, buffers.row, 1)
             )
         else:
             self.update_bias(buffers, block)
 
     cdef void update_weights(
-        self, LayerBuffers buffers, const Block *block, Py_ssize_t top, Py_ssize_t rows, Matrix right
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t top, const real[::1] delta,
+        Matrix derivatives,
     ) noexcept nogil:
-        """The gradient of some rows of weights, and the step, a few columns at a time.
+        """The gradient of the weights of a piece, from row `top` on, and the step.
+
+        `derivatives`: where those of the slice's samples stand in `delta`.
+        """
+        cdef Product extent = Product(
+            min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top), 0, block.rows,
+            Matrix(block.top * buffers.input_row + top, 1, buffers.input_row), derivatives,
+            self.weights + top * self.fan_out, self.fan_out, 1, False, 0, self.fan_out,
+        )
+        cdef bint lists = self.is_first and block.samples.are_sparse
+        if lists:
+            list_terms(
+                (<ThreadBuffers>block.thread).product.terms, buffers.inputs, extent.left,
+                extent.rows, extent.depth,
+            )
+            (<ThreadBuffers>block.thread).product.terms.listed = True
+        if self.fan_out < WIDE_COLUMNS:
+            self.update_columns(block, buffers.inputs, delta, extent, lists)
+        else:
+            bring_together(<ThreadBuffers>block.thread, buffers.inputs, &extent)
+            self.update_columns(
+                block, (<ThreadBuffers>block.thread).inputs, delta, extent, lists
+            )
+
+    cdef void update_columns(
+        self, const Block *block, const real[::1] inputs, const real[::1] delta, Product extent,
+        bint lists,
+    ) noexcept nogil:
+        """The same, a few columns at a time, by inputs as they are or brought together.
 
         The gradient is stored only if there is more to come, or if nothing but it was asked for.
         """
-        cdef ProductBuffers *memory = (<ThreadBuffers>block.thread).product
-        cdef Terms *terms = NULL
-        cdef Matrix left = Matrix(
-            &buffers.inputs[block.top * buffers.input_row + top], 1, buffers.input_row
-        )
+        cdef bint is_far = self.weights_size * <Py_ssize_t>sizeof(real) > L2_SHARE
+        cdef Py_ssize_t end = extent.out + self.fan_out
         cdef bint is_stored = block.adds or not block.steps
         cdef Range where
-        cdef const real *base
-        cdef real *weights
-        cdef real *gradient
-        cdef Py_ssize_t j = 0
-        if self.fan_out >= WIDE_COLUMNS:
-            left = packed(left, block, rows)
-        if self.is_first and block.samples.are_sparse:
-            terms = &memory.terms
-            list_terms(memory, left, rows, block.rows)
-            terms.listed = True
-        while j < self.fan_out:
+        cdef Product own
+        cdef Ahead ahead
+        while extent.out < end:
+            extent.columns = min(<Py_ssize_t>PIECE_COLUMNS, end - extent.out)
             where = Range(
-                self.weights + top * self.fan_out + j, rows,
-                min(<Py_ssize_t>PIECE_COLUMNS, self.fan_out - j), self.fan_out, 0, 0, True,
+                extent.out, extent.rows, extent.columns, self.fan_out, 0, extent.columns, True
             )
+            if is_stored:
+                where.gradient, where.gradient_row = extent.out, self.fan_out
+            where = in_one_run(where)
+            ask_for_step(&ahead, block, &where, is_far, delta, &extent, end)
+            extent.base = extent.out
             if block.steps and not block.adds and block.plain:
-                weights = &self.arrays.parameters[where.start]
+                extent.has_base, extent.factor = True, -block.step.rate
                 product(
-                    left, right, rows, where.columns, block.rows,
-                    Target(
-                        weights, self.fan_out, -block.step.rate, weights, self.fan_out,
-                        self.weights_size * <Py_ssize_t>sizeof(real) > L2_SHARE,
-                    ),
-                    terms, memory,
+                    inputs, delta, self.arrays.parameters, self.arrays.parameters, &extent, lists,
+                    &ahead, (<ThreadBuffers>block.thread).product,
                 )
-            else:
-                if is_stored:
-                    where.gradient, where.gradient_row = where.start, where.row
-                    gradient = &self.arrays.gradient[where.start]
-                else:
-                    where.gradient_row = where.columns
-                    gradient = &(<ThreadBuffers>block.thread).gradient[0]
-                base = gradient if block.adds else NULL
+            elif is_stored:
+                extent.has_base = block.adds
                 product(
-                    left, right, rows, where.columns, block.rows,
-                    Target(base, where.gradient_row, 1, gradient, where.gradient_row, False), terms,
-                    memory,
+                    inputs, delta, self.arrays.gradient, self.arrays.gradient, &extent, lists,
+                    &ahead, (<ThreadBuffers>block.thread).product,
                 )
-                if block.steps and is_stored:
+                if block.steps:
                     apply_step(block, self.arrays.gradient, &where)
-                elif block.steps:
-                    apply_step(block, (<ThreadBuffers>block.thread).gradient, &where)
-            right.start += where.columns
-            j += where.columns
+            else:
+                own = extent
+                own.out, own.out_row = 0, extent.columns
+                product(
+                    inputs, delta, self.arrays.gradient, (<ThreadBuffers>block.thread).gradient,
+                    &own, lists, &ahead, (<ThreadBuffers>block.thread).product,
+                )
+                apply_step(block, (<ThreadBuffers>block.thread).gradient, &where)
+            extent.right.start += extent.columns
+            extent.out += extent.columns
 
     cdef void update_by_sparse_rows(
         self, LayerBuffers buffers, const Block *block, Py_ssize_t piece
@@ -219,13 +236,45 @@ cdef class DenseLayer(Layer):
             apply_step(block, self.arrays.gradient, &where)
 
 
-cdef Matrix packed(Matrix left, const Block *block, Py_ssize_t rows) noexcept nogil:
-    """Bring together `rows` inputs of each sample, which otherwise lie far apart."""
-    cdef real *inputs = &(<ThreadBuffers>block.thread).inputs[0]
+cdef void ask_for_step(
+    Ahead *ahead, const Block *block, const Range *where, bint is_far, const real[::1] delta,
+    const Product *extent, Py_ssize_t end,
+) noexcept nogil:
+    """Ask for what a step changes, and for the next columns of the delta, up to `end` of the output."""
+    cdef Py_ssize_t columns = min(<Py_ssize_t>PIECE_COLUMNS, end - extent.out - extent.columns)
+    ahead.count = ahead.number = 0
+    ahead.left = 0
+    if is_far and block.steps:
+        ask_ahead(
+            ahead, (<Net>block.net).arrays.parameters, where.start, where.row, where.columns, where.rows
+        )
+        ask_ahead(
+            ahead, (<Net>block.net).arrays.first_moment, where.start, where.row, where.columns,
+            where.rows,
+        )
+        ask_ahead(
+            ahead, (<Net>block.net).arrays.second_moment, where.start, where.row, where.columns,
+            where.rows,
+        )
+    # At the end, since there may be fewer terms than lines: a tile can wait for several lines at once.
+    if columns > 0 and extent.right.row * <Py_ssize_t>sizeof(real) >= FAR:
+        ask_ahead(
+            ahead, delta, extent.right.start + extent.columns, extent.right.row, columns, extent.depth
+        )
+
+
+cdef void bring_together(
+    ThreadBuffers thread, const real[::1] inputs, Product *extent
+) noexcept nogil:
+    """Copy the inputs of a piece of weights, which otherwise lie far apart."""
     cdef Py_ssize_t i
-    for i in range(block.rows):
-        memcpy(inputs + i * PIECE_ROWS, left.start + i * left.column, <size_t>rows * sizeof(real))
-    return Matrix(inputs, 1, PIECE_ROWS)
+    for i in range(extent.depth):
+        memcpy(
+            &thread.inputs[i * PIECE_ROWS],
+            &inputs[extent.left.start + i * extent.left.column],
+            <size_t>extent.rows * sizeof(real),
+        )
+    extent.left = Matrix(0, 1, PIECE_ROWS)
 
 
 @cython.final
@@ -239,9 +288,7 @@ cdef class ArticleLayer(DenseLayer):
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         self.affine(
-            buffers, block,
-            &self.arrays.parameters[self.bias + (block.first + block.top) * self.fan_out],
-            self.fan_out,
+            buffers, block, self.bias + (block.first + block.top) * self.fan_out, self.fan_out
         )
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
@@ -270,12 +317,9 @@ cdef class ArticleLayer(DenseLayer):
         cdef Range where = self.range_of(piece)
         if top < self.fan_in:
             self.update_weights(
-                buffers, block, top, min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top),
+                buffers, block, top, self.arrays.gradient,
                 Matrix(
-                    &self.arrays.gradient[
-                        self.bias + (block.first + block.top) * self.fan_out
-                    ],
-                    self.fan_out, 1,
+                    self.bias + (block.first + block.top) * self.fan_out, self.fan_out, 1
                 ),
             )
         elif block.steps:

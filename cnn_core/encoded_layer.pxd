@@ -51,7 +51,8 @@ cdef class EncodedLayer(DenseLayer):
         self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later
     ) noexcept nogil
     cdef void gradient_of_part(
-        self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later, real *out
+        self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later,
+        real[::1] out,
     ) noexcept nogil
     cdef void update_pieces(
         self, LayerBuffers buffers, const Block *block, PieceOfRows part

@@ -16,7 +16,7 @@ cimport cython
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.string cimport memcpy, memset
 
-from .dense cimport Target, product
+from .dense cimport Product, product
 from .encoded_rows cimport (
     MOST_ROWS,
     WeightedRows,
@@ -170,14 +170,14 @@ cdef class EncodedLayer(DenseLayer):
     cdef void add_numbers(
         self, LayerBuffers buffers, const Block *block, const Columns *columns
     ) noexcept nogil:
-        cdef real *outputs = &buffers.outputs[block.top * buffers.row]
-        product(
-            Matrix(
-                &buffers.inputs[block.top * buffers.input_row + columns.column], buffers.input_row, 1
-            ),
-            Matrix(&self.arrays.parameters[columns.weights], self.fan_out, 1),
+        cdef Py_ssize_t start = block.top * buffers.row
+        cdef Product extent = Product(
             block.rows, self.fan_out, columns.features,
-            Target(outputs, buffers.row, 1, outputs, buffers.row, False),
+            Matrix(block.top * buffers.input_row + columns.column, buffers.input_row, 1),
+            Matrix(columns.weights, self.fan_out, 1), start, buffers.row, 1, True, start, buffers.row,
+        )
+        product(
+            buffers.inputs, self.arrays.parameters, buffers.outputs, buffers.outputs, &extent, False,
             NULL, (<ThreadBuffers>block.thread).product,
         )
 
@@ -261,7 +261,7 @@ cdef class EncodedLayer(DenseLayer):
             part.columns.weights + part.first * self.fan_out + part.unit, rows, part.units,
             self.fan_out, 0, part.units, True,
         )
-        self.gradient_of_part(buffers, block, part, later, &room[0])
+        self.gradient_of_part(buffers, block, part, later, room)
         if not block.adds and block.steps:
             apply_step(block, room, &where)
             return
@@ -277,7 +277,8 @@ cdef class EncodedLayer(DenseLayer):
             apply_step(block, self.arrays.gradient, &where)
 
     cdef void gradient_of_part(
-        self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later, real *out
+        self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later,
+        real[::1] out,
     ) noexcept nogil:
         """The gradient of some rows, `part.units` values each, over the samples of a slice.
 
@@ -291,12 +292,20 @@ cdef class EncodedLayer(DenseLayer):
         cdef const real *values = &buffers.inputs[
             block.top * buffers.input_row + part.columns.column
         ]
+        cdef Product extent
         cdef Py_ssize_t i, number
         if part.columns.encoding == NUMBERS:
-            product(
-                Matrix(values + part.first, 1, buffers.input_row), Matrix(delta, buffers.row, 1),
+            extent = Product(
                 part.end - part.first, part.units, block.rows,
-                Target(NULL, 0, 1, out, part.units, False), NULL,
+                Matrix(
+                    block.top * buffers.input_row + part.columns.column + part.first, 1,
+                    buffers.input_row,
+                ),
+                Matrix(block.top * buffers.row + part.unit, buffers.row, 1), 0, part.units, 1, False,
+                0, 0,
+            )
+            product(
+                buffers.inputs, buffers.delta, out, out, &extent, False, NULL,
                 (<ThreadBuffers>block.thread).product,
             )
             return
@@ -315,7 +324,7 @@ cdef class EncodedLayer(DenseLayer):
         for i in range(part.end - part.first - 1, -1, -1):
             gradient_of_row(
                 heads[i], following, factors, delta, buffers.row, part.units, later,
-                out + i * part.units,
+                &out[i * part.units],
             )
 
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:

@@ -270,6 +270,7 @@ cdef class Engine:
     cdef bint predict_slices(self, Data data, Workspace workspace, real *out) except -1:
         cdef Prediction asked
         cdef Block *block = &asked.block
+        cdef LayerBuffers first = workspace.layers[0]
         cdef Tally tally = Tally(0, 0, 0, 0)
         # The first layer takes the caller's rows as they stand if it can.
         cdef bint as_they_stand = (
@@ -285,6 +286,11 @@ cdef class Engine:
         asked.nonfinite = 0
         if self.threads_for(self.forward_work(data.rows)) > 1:
             prepare(self.threads)
+        if as_they_stand:
+            first.own_inputs = data.reals[0]
+            first.own_inputs.shape[0] = data.rows * self.net.inputs
+        else:
+            first.own_inputs = None
         with nogil:
             self.net.prepare(workspace)
             while block.first < data.rows:
@@ -293,14 +299,10 @@ cdef class Engine:
                 threads = self.threads_for(work)
                 block.blocks = self.net.blocks_of(block.rows, threads)
                 check_signals(&tally.work, work / threads)
-                if as_they_stand:
-                    (<LayerBuffers>workspace.layer_at[0]).own_inputs = (
-                        data.samples.reals + block.first * self.net.inputs
-                    )
                 run(predict_block, &asked, block.blocks, threads)
                 block.first += block.rows
         # Nothing of the caller's is kept.
-        (<LayerBuffers>workspace.layer_at[0]).own_inputs = NULL
+        first.own_inputs = None
         return asked.nonfinite == 0
 
     cdef Workspace begin(self, Py_ssize_t batch):

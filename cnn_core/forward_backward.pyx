@@ -237,7 +237,7 @@ cdef void predict_block(void *context, Py_ssize_t number, int thread) noexcept n
     cdef void **buffers = (<Workspace>block.workspace).layer_at
     cdef Py_ssize_t outputs = (<Net>block.net).outputs
     cdef Py_ssize_t i, l, last = (<Net>block.net).size - 1
-    if (<LayerBuffers>buffers[0]).own_inputs == NULL and not block.samples.are_read_sparse:
+    if (<LayerBuffers>buffers[0]).own_inputs.shape[0] == 0 and not block.samples.are_read_sparse:
         gather(&block)
     # Looked at here, where they are about to be fetched anyhow.
     if block.samples.are_read_sparse:
@@ -258,9 +258,11 @@ cdef void predict_block(void *context, Py_ssize_t number, int thread) noexcept n
 cdef bint any_nonfinite(const Block *block) noexcept nogil:
     """Whether an input, scaled, is infinite or NaN."""
     cdef Py_ssize_t inputs = (<Net>block.net).inputs, row = inputs, i, j
-    cdef const real *x = (<LayerBuffers>(<Workspace>block.workspace).layer_at[0]).own_inputs
+    cdef const real *x
     cdef int found = 0
-    if x == NULL:
+    if (<LayerBuffers>(<Workspace>block.workspace).layer_at[0]).own_inputs.shape[0] > 0:
+        x = &(<LayerBuffers>(<Workspace>block.workspace).layer_at[0]).own_inputs[block.first * inputs]
+    else:
         row = (<Workspace>block.workspace).input_row
         x = &(<Workspace>block.workspace).x[0]
     for i in range(block.top, block.top + block.rows):

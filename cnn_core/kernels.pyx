@@ -45,11 +45,19 @@ from .scalar cimport real
 cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 
 
+# Memory of products that are over, for the next ones.
+cdef list SPARE = []
+
+
 cdef Workspace memory_for_product():
-    """Memory that begins with what a product needs beside its matrices."""
-    cdef Workspace workspace = Workspace(1)
-    workspace.carve(sizeof(ProductBuffers))
+    """What a product needs beside its matrices, new or that of one which is over."""
+    cdef Workspace workspace
+    if SPARE:
+        return SPARE.pop()
+    workspace = Workspace(1)
+    workspace.carve_product()
     workspace.allocate()
+    workspace.threads = [workspace.carve_product()]
     return workspace
 
 
@@ -64,9 +72,10 @@ def dense_forward(
     require("bias", bias.shape[0], weights.shape[1], "values")
     require_shape("out", out, x.shape[0], weights.shape[1])
     cdef Workspace memory = memory_for_product()
-    cdef ProductBuffers *buffers = <ProductBuffers *>memory.carve(sizeof(ProductBuffers))
+    cdef ProductBuffers buffers = memory.threads[0]
     with nogil:
         dense.dense_forward(x, weights, bias, out, buffers)
+    SPARE.append(memory)
 
 
 def dense_backward(
@@ -81,7 +90,7 @@ def dense_backward(
     require_shape("weights", weights, x.shape[1], weights.shape[1])
     require_shape("delta", delta, x.shape[0], weights.shape[1])
     cdef Workspace memory = memory_for_product()
-    cdef ProductBuffers *buffers = <ProductBuffers *>memory.carve(sizeof(ProductBuffers))
+    cdef ProductBuffers buffers = memory.threads[0]
     if grad_weights is not None:
         require_shape("grad_weights", grad_weights, weights.shape[0], weights.shape[1])
         with nogil:
@@ -94,6 +103,7 @@ def dense_backward(
         require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
         with nogil:
             dense.dense_input_gradient(delta, weights, grad_x, buffers)
+    SPARE.append(memory)
 
 
 cdef ConvolutionLayer convolution_of(

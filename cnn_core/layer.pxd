@@ -20,6 +20,9 @@ cdef enum:
     # Rows of a piece of weights, and columns that are updated at a time: their gradient stays in L1.
     PIECE_ROWS = 48
     PIECE_COLUMNS = 128
+    # Samples of a group of small steps: enough for a full tile of the product, and few enough that the
+    # square of products between them costs little.
+    GROUP_ROWS = 16
 
 
 cdef struct SparseEntry:
@@ -76,10 +79,11 @@ cdef class Arrays:
 cdef class ThreadBuffers:
     # What a thread needs for a task: its products, the gradient of a piece, the inputs of a piece's
     # rows brought together.
-    cdef ProductBuffers *product
+    cdef ProductBuffers product
     cdef real[::1] gradient
     cdef real[::1] inputs
-    # An image with margins.
+    # The products between the samples of a group: see small_batches.pyx. An image with margins.
+    cdef real[::1] gram
     cdef real[::1] image
 
 
@@ -105,8 +109,8 @@ cdef class LayerBuffers:
     # Of a pool that is part of a layer: which value of each window was the largest.
     cdef real[::1] winners
     cdef real[::1] turned
-    # The caller's own rows, without gaps, where the first layer takes them as they stand; else NULL.
-    cdef const real *own_inputs
+    # The caller's own rows, without gaps, where the first layer takes them as they stand; else empty.
+    cdef const real[::1] own_inputs
 
 
 cdef class Workspace:
@@ -137,6 +141,7 @@ cdef class Workspace:
     cdef void *carve(self, size_t size) except? NULL
     cdef real[::1] carve_reals(self, Py_ssize_t count)
     cdef real[::1] carve_rows(self, Py_ssize_t row)
+    cdef ProductBuffers carve_product(self)
     cdef int carve_outputs(self, LayerBuffers buffers, Py_ssize_t columns, bint training) except -1
     cdef int carve_results(self, Py_ssize_t pieces) except -1
 

@@ -11,13 +11,11 @@ one takes the step. With normalization over the batch there is room for all of i
 cimport cython
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 
-from .dense cimport ProductBuffers
+from .dense cimport DEPTH_BLOCK, ROW_VECTORS, TILE_VECTORS, ProductBuffers
 from .matrix cimport Range
 from .scalar cimport real
-
-cdef extern from "vector.h" nogil:
-    enum:
-        TILE_ROWS
+from .vector cimport VECTOR_LENGTH
+from .zero_skipping cimport TILE_ROWS, Terms
 
 cdef enum:
     CACHE_LINE = 64
@@ -161,6 +159,16 @@ cdef class Workspace:
             buffers.delta = self.carve_rows(buffers.row)
         return 0
 
+    cdef ProductBuffers carve_product(self):
+        """What a thread needs for its products."""
+        cdef ProductBuffers buffers = ProductBuffers.__new__(ProductBuffers)
+        buffers.panel = self.carve_reals(DEPTH_BLOCK * TILE_VECTORS * VECTOR_LENGTH)
+        buffers.zeros = self.carve_reals(ROW_VECTORS * VECTOR_LENGTH)
+        if self.memory != NULL:
+            buffers.zeros[:] = 0
+        buffers.terms = <Terms *>self.carve(sizeof(Terms))
+        return buffers
+
     cdef int carve_results(self, Py_ssize_t pieces) except -1:
         """A loss, a hit and a label for each sample, and the squared gradient of each piece."""
         cdef void *losses = self.carve(self.rows * sizeof(double))
@@ -261,10 +269,11 @@ cdef class Net:
         workspace.threads = []
         for _ in range(threads):
             thread = ThreadBuffers.__new__(ThreadBuffers)
-            thread.product = <ProductBuffers *>workspace.carve(sizeof(ProductBuffers))
+            thread.product = workspace.carve_product()
             thread.gradient = workspace.carve_reals(PIECE_ROWS * PIECE_COLUMNS)
             if training:
                 thread.inputs = workspace.carve_reals(PIECE_ROWS * SLICE_ROWS)
+                thread.gram = workspace.carve_reals(GROUP_ROWS * GROUP_ROWS)
             if self.scratch > 0:
                 thread.image = workspace.carve_reals(self.scratch)
             workspace.threads.append(thread)

@@ -1,11 +1,11 @@
-"""Matrices as the loops see them: where they start, and how far it is to the next row."""
+"""Parts of flat arrays as the loops see them: where they start, and how far it is to the next row."""
 
 from .scalar cimport real
 
 
 cdef struct Matrix:
-    # Element (i, k) stands at start[i * row + k * column].
-    const real *start
+    # Element (i, k) is value `start` + i * `row` + k * `column` of a flat array.
+    Py_ssize_t start
     Py_ssize_t row
     Py_ssize_t column
 
@@ -41,13 +41,12 @@ cdef struct Range:
     bint decays
 
 
-cdef inline Matrix rows_of(const real[:, ::1] array) noexcept nogil:
-    return Matrix(&array[0, 0], array.shape[1], 1)
-
-
-cdef inline Matrix columns_of(const real[:, ::1] array) noexcept nogil:
-    """The transpose."""
-    return Matrix(&array[0, 0], 1, array.shape[1])
+cdef inline Range in_one_run(Range where) noexcept nogil:
+    """The same parameters as one row, if there are no gaps between theirs."""
+    if where.columns == where.row == where.gradient_row:
+        where.columns *= where.rows
+        where.rows = 1
+    return where
 
 
 cdef enum:

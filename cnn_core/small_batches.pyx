@@ -13,19 +13,15 @@ layers take their steps one by one. Only the order of roundings differs.
 
 from libc.math cimport isfinite
 
-from .dense cimport Target, product
+from .dense cimport Product, product
 from .dense_layer cimport DenseLayer
 from .forward_backward cimport backward_layers, forward_layers, loss_and_output_delta
-from .layer cimport Block, Layer, LayerBuffers, Net, ThreadBuffers, Workspace
+from .layer cimport GROUP_ROWS, Block, Layer, LayerBuffers, Net, ThreadBuffers, Workspace
 from .matrix cimport Matrix
 from .samples cimport gather_block, total_of
-from .scalar cimport real
 from .update cimport update_layer
 
 cdef enum:
-    # Samples of a group: enough for a full tile of the product, and few enough that the square of
-    # products between them costs little.
-    GROUP_ROWS = 16
     # Weights of the first layer from which on it pays.
     LEAST_WEIGHTS = 4096
 
@@ -45,30 +41,33 @@ cdef Py_ssize_t group_of(Net net, Py_ssize_t batch):
 
 
 cdef void add_earlier_steps(
-    LayerBuffers buffers, const Block *block, Py_ssize_t units, const real *gram
+    LayerBuffers buffers, const Block *block, Py_ssize_t units
 ) noexcept nogil:
     """Add to what the group's weights make of the samples what the steps before would have changed."""
-    cdef real *z = &buffers.outputs[block.top * buffers.row]
+    cdef Py_ssize_t start = block.top * buffers.row
+    cdef Product extent = Product(
+        block.rows, units, block.top, Matrix(block.top * GROUP_ROWS, GROUP_ROWS, 1),
+        Matrix(0, buffers.row, 1), start, buffers.row, -block.step.rate, True, start, buffers.row,
+    )
     product(
-        Matrix(gram + block.top * GROUP_ROWS, GROUP_ROWS, 1),
-        Matrix(&buffers.delta[0], buffers.row, 1), block.rows, units, block.top,
-        Target(z, buffers.row, -block.step.rate, z, buffers.row, False), NULL,
-        (<ThreadBuffers>block.thread).product,
+        (<ThreadBuffers>block.thread).gram, buffers.delta, buffers.outputs, buffers.outputs, &extent,
+        False, NULL, (<ThreadBuffers>block.thread).product,
     )
 
 
 cdef void products_between(
-    LayerBuffers buffers, const Block *block, Py_ssize_t inputs, real *gram
+    LayerBuffers buffers, const Block *block, Py_ssize_t inputs
 ) noexcept nogil:
     """x @ x.T + 1, the one for the bias."""
-    cdef real one[GROUP_ROWS]
-    cdef Py_ssize_t i
-    for i in range(GROUP_ROWS):
-        one[i] = 1
+    cdef Product extent = Product(
+        block.rows, block.rows, inputs, Matrix(0, buffers.input_row, 1),
+        Matrix(0, 1, buffers.input_row), 0, GROUP_ROWS, 1, True, 0, GROUP_ROWS,
+    )
+    (<ThreadBuffers>block.thread).gram[:] = 1
     product(
-        Matrix(&buffers.inputs[0], buffers.input_row, 1),
-        Matrix(&buffers.inputs[0], 1, buffers.input_row), block.rows, block.rows, inputs,
-        Target(&one[0], 0, 1, gram, GROUP_ROWS, False), NULL, (<ThreadBuffers>block.thread).product,
+        buffers.inputs, buffers.inputs, (<ThreadBuffers>block.thread).gram,
+        (<ThreadBuffers>block.thread).gram, &extent, False, NULL,
+        (<ThreadBuffers>block.thread).product,
     )
 
 
@@ -81,20 +80,19 @@ cdef Py_ssize_t take_steps(Block *block, Py_ssize_t batch_size, double *total) n
     """
     cdef void *first = (<Workspace>block.workspace).layer_at[0]
     cdef Py_ssize_t size = (<Net>block.net).size, units = (<Net>block.net).first_units
-    cdef real gram[GROUP_ROWS * GROUP_ROWS]
     cdef Py_ssize_t rows = block.rows, start = 0, judged = 0, i, l
     cdef double loss = 0
     block.thread = (<Workspace>block.workspace).thread_at[0]
     gather_block(block)
     (<Layer>(<Net>block.net).layer_at[0]).forward(<LayerBuffers>first, block)
-    products_between(<LayerBuffers>first, block, (<Net>block.net).inputs, &gram[0])
+    products_between(<LayerBuffers>first, block, (<Net>block.net).inputs)
     total[0] = 0
     while start < rows:
         block.top = start
         block.rows = block.batch_rows = min(batch_size, rows - start)
         block.total = total_of(block)
         if start > 0:
-            add_earlier_steps(<LayerBuffers>first, block, units, &gram[0])
+            add_earlier_steps(<LayerBuffers>first, block, units)
         forward_layers(block, 1)
         loss_and_output_delta(block)
         judged = start + block.rows

@@ -22,6 +22,7 @@ LEVELS = {
 LOWEST_LEVEL = LEVELS[0].replace("_", "-")
 DTYPES = ("float32", "float64")
 MODULES = (
+    "zero_skipping",
     "dense",
     "layer",
     "activations",

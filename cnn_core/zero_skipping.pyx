@@ -1,0 +1,112 @@
+"""Zero skipping: which terms of a product have a factor other than 0.
+
+Where the inputs are mostly zeros, as the pixels around what a picture shows, the terms with a zero for
+all rows of a tile are left out of its sums: 0 times a finite weight adds nothing to them. Which ones
+those are is listed once for all columns (`Terms`). Values are looked at a vector at a time, at their
+addresses.
+"""
+
+from libc.stdint cimport uint16_t, uint64_t
+from libc.string cimport memset
+
+from .matrix cimport Matrix
+from .scalar cimport real
+from .vector cimport VECTOR_LENGTH, load, vector
+
+cdef extern from "vector.h" nogil:
+    vector either(vector a, vector b)
+    unsigned lanes_not_zero(vector v)
+    unsigned words_sharing(const uint64_t *words, uint64_t bits)
+    int list_bits(uint16_t *numbers, int first, unsigned bits)
+
+
+cdef void list_terms(
+    Terms *terms, const real[::1] left, Matrix at, Py_ssize_t rows, Py_ssize_t depth
+) noexcept nogil:
+    """List what counts in each tile of a product; for a block of samples or a piece of weights."""
+    if at.column == 1:
+        list_along_rows(terms, left, at, rows, depth)
+    else:
+        list_along_columns(terms, left, at, rows, depth)
+
+
+cdef void list_along_rows(
+    Terms *terms, const real[::1] left, Matrix at, Py_ssize_t rows, Py_ssize_t depth
+) noexcept nogil:
+    """The rows have no gaps: some values of each row of a tile at a time."""
+    cdef Py_ssize_t k, top = 0, tile = 0
+    cdef int size, count
+    while top < rows:
+        size = rows_of_tile(rows - top)
+        count = 0
+        k = 0
+        while k < depth:
+            count += list_bits(
+                &terms.lists[tile][count], <int>k,
+                columns_not_zero(left, at.start + top * at.row + k, at.row, size, depth - k),
+            )
+            k += STRIDE
+        end_list(terms, tile, count)
+        top += size
+        tile += 1
+
+
+cdef inline void end_list(Terms *terms, Py_ssize_t tile, int count) noexcept nogil:
+    """Behind the last term stand some that do no harm when they are asked for."""
+    terms.counts[tile] = count
+    memset(&terms.lists[tile][count], 0, TERMS_AHEAD * sizeof(uint16_t))
+
+
+cdef inline unsigned columns_not_zero(
+    const real[::1] values, Py_ssize_t start, Py_ssize_t row, int rows, Py_ssize_t columns
+) noexcept nogil:
+    """Which of up to 16 columns hold anything but zeros in some rows, as bits."""
+    cdef vector found
+    cdef unsigned bits = 0
+    cdef Py_ssize_t j = 0
+    cdef int i
+    while j < min(columns, <Py_ssize_t>STRIDE):
+        found = load_up_to(&values[start + j], columns - j)
+        for i in range(1, rows):
+            found = either(found, load_up_to(&values[start + i * row + j], columns - j))
+        bits |= lanes_not_zero(found) << j
+        j += VECTOR_LENGTH
+    return bits
+
+
+cdef void list_along_columns(
+    Terms *terms, const real[::1] left, Matrix at, Py_ssize_t rows, Py_ssize_t depth
+) noexcept nogil:
+    """The columns have no gaps: a word of bits for each, and from these the lists; up to 64 rows."""
+    cdef Py_ssize_t k, i, top = 0, tile = 0
+    cdef uint64_t *words = terms.nonzero_rows
+    cdef uint64_t bits
+    cdef int size, count
+    for k in range(depth):
+        words[k] = 0
+        i = 0
+        while i < rows:
+            words[k] |= <uint64_t>columns_not_zero(
+                left, at.start + k * at.column + i, 0, 1, rows - i
+            ) << i
+            i += STRIDE
+    for k in range(depth, (depth + STRIDE - 1) // STRIDE * STRIDE):
+        words[k] = 0
+    while top < rows:
+        size = rows_of_tile(rows - top)
+        bits = ((<uint64_t>1 << size) - 1) << top
+        count = 0
+        k = 0
+        while k < depth:
+            count += list_bits(
+                &terms.lists[tile][count], <int>k, words_sharing(&words[k], bits)
+            )
+            k += STRIDE
+        end_list(terms, tile, count)
+        top += size
+        tile += 1
+
+
+cdef inline vector load_up_to(const real *address, Py_ssize_t columns) noexcept nogil:
+    """A vector, or as much of it as there is."""
+    return load(address, columns >= VECTOR_LENGTH, <int>columns)
