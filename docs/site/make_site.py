@@ -57,6 +57,15 @@ def stage(source: Path) -> None:
         page.write_text(linked(page.read_text(encoding="utf-8"), original), encoding="utf-8")
 
 
+def page_of(path: Path) -> Path:
+    """Return the page that shows a file of the folder: of a notebook or program, one of its own."""
+    if path.suffix == ".ipynb":
+        return path.with_suffix(".md")
+    if path.parent.name == "examples":
+        return Path("gallery", path.name).with_suffix(".md")
+    return path
+
+
 def linked(text: str, original: Path) -> str:
     """Return a page of the tree as a page of the site."""
     # Where the page stands in the site.
@@ -68,7 +77,7 @@ def linked(text: str, original: Path) -> str:
         if not target or not path.exists():
             return found[0]
         if path.is_relative_to(DOCS):
-            there = os.path.relpath(path.relative_to(DOCS), folder)
+            there = os.path.relpath(page_of(path.relative_to(DOCS)), folder)
         elif path.parent == TREE and path.name in PAGES:
             there = os.path.relpath(path.name, folder)
         else:

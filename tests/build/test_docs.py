@@ -176,7 +176,7 @@ def test_what_the_tutorial_quotes_stands_in_the_sources(source_tree):
 
 def test_every_file_that_the_documents_link_to_is_there(source_tree):
     documents = [source_tree / "README.md", source_tree / "CONTRIBUTING.md"]
-    for document in (*documents, *sorted((source_tree / "docs").glob("*.md"))):
+    for document in (*documents, *sorted((source_tree / "docs").rglob("*.md"))):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
