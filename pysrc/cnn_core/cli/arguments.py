@@ -27,6 +27,7 @@ __all__ = [
     "add_command",
     "add_data",
     "add_out",
+    "add_port",
     "add_quiet",
     "add_run",
     "add_seed",
@@ -369,3 +370,14 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def add_port(parser: argparse._ActionsContainer) -> None:
+    """Add ``--port`` to the parser."""
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=Whole(0, 65535),
+        default=0,
+        help="where to listen (default: any port that is free)",
+    )

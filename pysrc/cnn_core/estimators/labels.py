@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -11,16 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.class_targets import ClassTargets, Targets
+from cnn_core.estimators.class_weights import ClassWeight, kind_of, weight_of_each
 from cnn_core.estimators.scoring import accuracy
 from cnn_core.estimators.task import BEFORE, Task, as_target_array
 from cnn_core.export.program import Answer
 from cnn_core.io.fields import Fields
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
-from cnn_core.validation import number, shown
 
 Kind: TypeAlias = Literal["one", "binary", "multiclass", "multilabel"]
 Labels: TypeAlias = npt.NDArray[Any]
-ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
 
 # Of all names of classes together, each as long as the longest; four bytes each.
 _MOST_CHARACTERS = 2**24
@@ -42,7 +39,7 @@ class Classification(Task):
         output over its two values (Szegedy et al., "Rethinking the Inception architecture for
         computer vision", 2016, section 7).
     class_weight : dict, "balanced" or None
-        See `class_weights`.
+        See `weight_of_each`.
     """
 
     classes: Labels
@@ -160,8 +157,13 @@ class Classification(Task):
         return rows
 
     def weights(self, labels: Labels) -> FloatArray | None:
-        """Return the weight of each sample that its class gives it."""
-        return class_weights(self.class_weight, self, labels)
+        """Return the weight of each sample that its class gives it; None for 1 throughout."""
+        if self.class_weight is None:
+            return None
+        positions = self.positions(labels)
+        counts = None if positions is None else np.bincount(positions, minlength=len(self.classes))
+        of_each = weight_of_each(self.class_weight, self.classes, counts)
+        return of_each[positions]
 
     def decode(self, outputs: FloatArray) -> Labels:
         """Return the most probable label of each sample, (n,), or (n, n_labels) of 0 and 1.
@@ -338,116 +340,6 @@ def _of_one_kind(array: Labels, name: str) -> Labels:
     )
 
 
-_KINDS = {"U": "text", "O": "text", "S": "bytes", "M": "dates", "m": "spans of time"}
-
-
-def kind_of(labels: Labels) -> str:
-    """Return of what kind labels are: only those of one kind can be compared."""
-    return _KINDS.get(labels.dtype.kind, "numbers")
-
-
 def _as_kind(kind: str, name: str) -> str:
     ways = {"text": f"{name}.astype(str)", "numbers": f"{name}.astype(int)"}
     return f"pass {ways[kind]} if that is what they stand for" if kind in ways else "convert them"
-
-
-def class_weights(wish: ClassWeight, task: Classification, labels: Labels) -> FloatArray | None:
-    """Return the weight of each sample that its class gives it, (n,), or None for 1 throughout.
-
-    Parameters
-    ----------
-    wish : dict, "balanced" or None
-        ``"balanced"`` weighs each class by ``n / (n_classes * samples of the class)``, so that all
-        count alike (King and Zeng, "Logistic regression in rare events data", 2001). A dict says
-        the weight of each class; those that it leaves out have 1.
-    task : Classification
-    labels : (n,) or (n, n_classes) array
-
-    Raises
-    ------
-    ValueError
-        For another wish, a class of another kind (text for numbers, say), a weight below 0,
-        several labels per sample.
-    TypeError
-        For a weight that is no number.
-
-    Warns
-    -----
-    UserWarning
-        For a class that the samples do not have, unless all classes that they have are named.
-    """
-    if wish is None:
-        return None
-    positions = task.positions(labels)
-    if positions is None:
-        return weight_of_each(wish, task, None)
-    return weight_of_each(wish, task, np.bincount(positions, minlength=len(task.classes)))[
-        positions
-    ]
-
-
-def weight_of_each(
-    wish: ClassWeight, task: Classification, counts: IndexArray | None
-) -> FloatArray:
-    """Return the weight of each class, (n_classes,); see `class_weights`.
-
-    Parameters
-    ----------
-    wish : dict or "balanced"
-    task : Classification
-    counts : (n_classes,) array of int or None
-        Samples of each class; None for several labels per sample, which are refused.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `class_weights` does.
-    """
-    if counts is None:
-        raise ValueError(
-            "class_weight: expected None for several labels per sample, "
-            f"found {shown(wish)}; weigh the samples instead: pass sample_weight"
-        )
-    if isinstance(wish, str) and wish == "balanced":
-        present = np.maximum(counts, 1)
-        weights: FloatArray = counts.sum() / (np.count_nonzero(counts) * present)
-        return weights
-    if not isinstance(wish, Mapping):
-        raise ValueError(
-            "class_weight: expected None, 'balanced' or a dict of class to weight, found "
-            f"{shown(wish)}"
-        )
-    return _weights_by_class(wish, task.classes)
-
-
-def _weights_by_class(wish: Mapping[Any, float], classes: Labels) -> FloatArray:
-    """Return the weight of each class that a dict says, 1 for those that it leaves out."""
-    known = classes.tolist()
-    weights = np.ones(len(known))
-    unknown = []
-    named = set()
-    for label, weight in wish.items():
-        value = number("class_weight", weight)
-        if value < 0:
-            raise ValueError(
-                f"class_weight: expected numbers of at least 0, found {shown(weight)} for {label!r}"
-            )
-        if label in known:
-            named.add(known.index(label))
-            weights[known.index(label)] = value
-        elif kind_of(np.array([label])) != kind_of(classes):
-            raise ValueError(
-                f"class_weight: expected classes among {known}, which are {kind_of(classes)}, "
-                f"found {shown(label)}"
-            )
-        else:
-            # Nothing wrong in itself: a fold of a cross-validation may lack a class.
-            unknown.append(label)
-    if unknown and len(named) < len(known):
-        warnings.warn(
-            f"class_weight: found {unknown}, which the samples of this fit do not have; "
-            "classes that it leaves out weigh 1",
-            UserWarning,
-            stacklevel=10,
-        )
-    return weights

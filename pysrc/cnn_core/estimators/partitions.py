@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.arrays import as_finite, require_weights
-from cnn_core.estimators.labels import as_labels, kind_of
+from cnn_core.estimators.class_weights import kind_of
+from cnn_core.estimators.labels import as_labels
 from cnn_core.estimators.samples import as_table, dtype_for, names_of
 from cnn_core.estimators.targets import as_numbers
 from cnn_core.types import FloatArray, IndexArray

@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from cnn_core.class_targets import ClassTargets, Targets
+from cnn_core.estimators.class_weights import weight_of_each
 from cnn_core.estimators.evaluation import EvaluationSet, joined
-from cnn_core.estimators.labels import Classification, weight_of_each
+from cnn_core.estimators.labels import Classification
 from cnn_core.estimators.task import Task
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.io.fingerprint import Elsewhere, fingerprint
@@ -83,7 +84,7 @@ class ShardedSet:
         counts = None
         if task.kind != "multilabel":
             counts = np.sum(self.runner.each(_counts, len(task.classes)), axis=0)
-        weights = weight_of_each(wish, task, counts)
+        weights = weight_of_each(wish, task.classes, counts)
         runner = self.runner.changed(_weighed, weights, dtype)
         weight = sum(runner.each(_weight_of))
         if not weight:
