@@ -95,7 +95,7 @@ def test_every_number_is_the_float_of_its_text(tmp_path):
         lambda: repr(float(np.float32(chance.gauss(0, 1)))),
         lambda: chance.choice(("-0", "+5", "7.", ".5", "1e5", "-0.0", "2E-3", "5e-324")),
     )
-    texts = [chance.choice(ways)() for _ in range(5_000)]
+    texts = [chance.choice(ways)() for _ in range(20_000)]
     path = saved(tmp_path, "a,b\n" + "".join(f"{text},1\n" for text in texts))
     found = load_file(path, has_target=False).X[:, 0]
     expected = np.array([float(text) for text in texts])
@@ -155,7 +155,7 @@ def test_columns_are_found_by_name_in_any_order_and_others_may_hold_anything(tmp
 
 
 def test_many_columns_are_read_with_their_names(tmp_path):
-    count = 20_000
+    count = 100_000
     names = [f"a rather long name of column {i}" for i in range(count)]
     path = saved(tmp_path, ",".join(names) + "\n" + ",".join(["1"] * count) + "\n")
     table = load_file(path, features=names[::-1], has_target=False)

@@ -16,6 +16,7 @@ from cnn_core.cli.source import KNOWN, Source
 from cnn_core.cli.tabular.columns import listed
 from cnn_core.cli.tabular.samples import read_raw
 from cnn_core.data import DataError, Table, load_file, read_idx
+from cnn_core.data.cell_formats import prefers_comma
 from cnn_core.data.checks import open_data
 from cnn_core.data.numeric_table import features_of, target_of
 from cnn_core.data.table_file import ENDINGS, RawTable
@@ -140,7 +141,7 @@ def _numeric(raw: RawTable, source: Source, features: list[str], target: str) ->
     """Return a table of numbers, and classes or numbers as its target."""
     if not features:
         raise DataError(raw.path, "a column beside the target", "none")
-    comma = None if source.decimal is None else source.decimal == ","
+    comma = prefers_comma(raw.frame) if source.decimal is None else source.decimal == ","
     hint = f"target: {target!r}, the last column (--target); {_HINT}"
     if source.target is not None:
         hint = _HINT

@@ -15,13 +15,25 @@ from cnn_core.validation import require_known
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ColumnFormat", "Kind", "ReadColumn", "find_format", "prefers_comma", "read_column"]
+__all__ = [
+    "COLUMNS_AT_ONCE",
+    "ColumnFormat",
+    "Kind",
+    "ReadColumn",
+    "find_format",
+    "prefers_comma",
+    "read_column",
+]
 
 Kind: TypeAlias = Literal["number", "boolean", "date", "text"]
 KINDS: tuple[Kind, ...] = ("number", "boolean", "date", "text")
 
 # So many of the cells must be of a kind for the column to be.
 _SHARE = 0.95
+# Cells of the first rows in which decimal marks are looked for.
+_LOOKED_AT = 1_000_000
+# An object of Python for each column takes far more than a cell.
+COLUMNS_AT_ONCE = 10_000
 # What stands for a missing number or date.
 _MISSING = r"(?i)^(n/?a|#n/?a|#[a-z0-9/]+[!?]|nan|nat|null|none|nil|missing|\?+|-+|\.+)$"
 _CURRENCY = r"[$€£¥₹]"
@@ -111,9 +123,13 @@ def prefers_comma(frame: pl.DataFrame) -> bool:
     import polars as pl
 
     commas = points = 0
-    for column in frame:
-        if column.dtype == pl.String:
-            cells = column.head(1000).str.strip_chars()
+    first = frame.head(min(1000, max(10, _LOOKED_AT // max(1, frame.width))))
+    for start in range(0, frame.width, COLUMNS_AT_ONCE):
+        places = range(start, min(start + COLUMNS_AT_ONCE, frame.width))
+        columns = [first.to_series(place) for place in places]
+        texts = [column for column in columns if column.dtype == pl.String]
+        if texts:
+            cells = pl.concat(texts).str.strip_chars()
             commas += int(cells.str.contains(r"^[-+]?[\d.]*,(\d{1,2}|\d{4,})%?$").sum() or 0)
             points += int(cells.str.contains(r"^[-+]?[\d,]*\.(\d{1,2}|\d{4,})%?$").sum() or 0)
     return commas > points

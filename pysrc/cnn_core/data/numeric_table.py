@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .cell_formats import ColumnFormat, find_format, prefers_comma, read_column
+from .cell_formats import COLUMNS_AT_ONCE, ColumnFormat, find_format, prefers_comma, read_column
 from .checks import DataError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["features_of", "target_of"]
 
 _LONGEST_NAME = 1000
+_CELLS_AT_ONCE = 1_000_000
 
 
 def features_of(
@@ -42,22 +43,39 @@ def features_of(
         For the first cell that is no finite number.
     """
     comma = prefers_comma(raw.frame) if comma is None else comma
+    numbers = np.empty((len(raw.frame), len(names)))
+    step = max(1, min(COLUMNS_AT_ONCE, _CELLS_AT_ONCE // len(raw.frame)))
+    for start in range(0, len(names), step):
+        listed = names[start : start + step]
+        block = numbers[:, start : start + step]
+        block[:] = _plain_numbers([raw.frame.get_column(name) for name in listed], comma=comma)
+        for place in np.flatnonzero(~np.isfinite(block).all(axis=0)).tolist():
+            block[:, place] = _numbers(raw, listed[place], comma=comma, hint=hint)
+    return numbers
+
+
+def _plain_numbers(columns: Sequence[pl.Series], *, comma: bool) -> npt.NDArray[np.float64]:
+    """Return what can be read of all columns at once; one by one they take their time.
+
+    Whatever needs a closer look is not finite.
+    """
     import polars as pl
 
-    numbers = np.empty((len(raw.frame), len(names)))
-    schema = raw.frame.schema
-    texts = [name for name in names if schema[name] == pl.String]
-    plain: dict[str, npt.NDArray[np.float64]] = {}
-    if not comma and texts:
-        # At once, where they are plain numbers: a column by itself takes its time.
-        cast = raw.frame.select(texts).cast(pl.Float64, strict=False)
-        plain = dict(zip(texts, cast.to_numpy().T, strict=True))
-    for place, name in enumerate(names):
-        column = plain.get(name)
-        if column is None or not np.isfinite(column).all():
-            column = _numbers(raw, name, comma=bool(comma), hint=hint)
-        numbers[:, place] = column
-    return numbers
+    numbers = np.full((len(columns), len(columns[0])), np.nan)
+    texts = [place for place, column in enumerate(columns) if column.dtype == pl.String]
+    if texts:
+        cells = pl.concat([columns[place] for place in texts]).str.strip_chars()
+        if comma:
+            # Points stand between thousands then, or the column is unlike the others.
+            cells = cells.str.replace_all(".", "?", literal=True)
+            cells = cells.str.replace(",", ".", literal=True)
+        plain = cells.cast(pl.Float64, strict=False)
+        numbers[texts] = plain.to_numpy().reshape(len(texts), -1)
+    for place, column in enumerate(columns):
+        if column.dtype.is_numeric():
+            numbers[place] = column.cast(pl.Float64, strict=False).to_numpy()
+    turned: npt.NDArray[np.float64] = numbers.T
+    return turned
 
 
 def target_of(

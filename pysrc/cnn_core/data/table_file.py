@@ -11,7 +11,10 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .checks import DataError, check_unpacked_size
 from .table_bytes import (
@@ -89,6 +92,10 @@ class RawTable:
     place: Callable[[int], str]
     repeated: tuple[str, ...] = ()
 
+    @cached_property
+    def _names(self) -> dict[str, None]:
+        return dict.fromkeys(self.frame.columns)
+
     def column(self, wanted: str, what: str = "column") -> str:
         """Return the name of a column that is given by its name, or its number from 1.
 
@@ -104,7 +111,7 @@ class RawTable:
         DataError
             There is no such column, or several have this name.
         """
-        names = self.frame.columns
+        names = self._names
         if wanted in self.repeated:
             raise DataError(
                 self.path,
@@ -116,7 +123,7 @@ class RawTable:
             return wanted
         number = int(wanted) if wanted.lstrip("-").isdecimal() else 0
         if number and abs(number) <= len(names):
-            return names[number - 1 if number > 0 else number]
+            return self.frame.columns[number - 1 if number > 0 else number]
         lower = {name.lower(): name for name in reversed(names)}
         near = get_close_matches(wanted.lower(), lower, n=1)
         raise DataError(
@@ -239,12 +246,12 @@ def _named(
     """Return a table of cells with the names in its first row, and without empty rows."""
     import polars as pl
 
-    cells = cells.with_row_index("")
-    filled = cells.filter(~pl.all_horizontal(pl.exclude("").is_null()))
+    filled, records = cells, np.arange(cells.height)
+    if not cells.is_empty() and cells.to_series(0).null_count():
+        is_filled = ~cells.select(pl.all_horizontal(pl.all().is_null())).to_series()
+        filled, records = cells.filter(is_filled), records[is_filled.to_numpy()]
     if filled.is_empty():
         raise DataError(path, "a table", "one without any value")
-    records = filled[""]
-    filled = filled.drop("")
     first = [cell or "" for cell in filled.row(0)]
     header = layout.header
     if header is None:
@@ -261,33 +268,28 @@ def _named(
             notes.append(f"several columns are named {listed}: the later ones get a number")
     if filled.is_empty():
         raise DataError(path, "rows of values", "a header alone")
-    dropped = (
-        cells.height
-        - filled.height
-        - header
-        - (records[-1] < cells.height - 1) * (cells.height - 1 - records[-1])
-    )
+    # Those behind the last row are plain to see.
+    dropped = int(records[-1]) + 1 - len(records) - header
     if dropped:
         notes.append(f"{dropped:,} empty rows are left out")
     filled.columns = names
-    rows: Any = records
     return RawTable(
-        filled, header, path, tuple(notes), lambda row: place(int(rows[row])), tuple(repeated)
+        filled, header, path, tuple(notes), lambda row: place(int(records[row])), tuple(repeated)
     )
 
 
 def _different(names: list[str]) -> tuple[list[str], list[str]]:
     """Return names that are all different and not empty, and those that were not."""
     taken = set(names)
-    found: list[str] = []
-    repeated: list[str] = []
+    found: dict[str, None] = {}
+    repeated: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         own = name or f"column {number}"
         if own in found:
-            repeated.append(name)
-            count = 2
+            count = repeated.get(name, 1) + 1
             while (own := f"{name} ({count})") in taken:
                 count += 1
+            repeated[name] = count
             taken.add(own)
-        found.append(own)
-    return found, list(dict.fromkeys(repeated))
+        found[own] = None
+    return list(found), list(repeated)

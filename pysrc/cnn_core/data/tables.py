@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cnn_core.files import checked_path
 
+from .cell_formats import prefers_comma
 from .checks import DataError, open_data, size_of
 from .numeric_table import features_of, target_of
 from .numpy_files import read_npy, read_npz
@@ -174,16 +175,17 @@ def _read_table(
             "pass has_target=False if there is no target",
         )
     parts: dict[str, Array] = {}
+    comma = prefers_comma(raw.frame)
     target_name = None
     if has_target:
         target_name = names[-1] if target is None else raw.column(target, "target")
-        parts["y"] = target_of(raw, target_name)
+        parts["y"] = target_of(raw, target_name, comma=comma)
         names.remove(target_name)
     if isinstance(features, int):
         names = names[:features]
     elif features is not None:
         names = [raw.column(name) for name in features]
-    parts["X"] = features_of(raw, names)
+    parts["X"] = features_of(raw, names, comma=comma)
     if not raw.has_header:
         return table_of(file, parts)
     return table_of(file, parts, tuple(names), target_name)
