@@ -67,6 +67,20 @@ def test_json_and_int8(run: Path, tmp_path: Path) -> None:
     assert 1e-6 < found["difference"] < 0.1
 
 
+@pytest.mark.parametrize("ending", ["numbers", "classes"])
+def test_a_run_on_a_table_of_any_columns(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    run, target = tmp_path / "run", {"numbers": "length", "classes": "colour"}[ending]
+    options = ["--members", "2", "--max-steps", "20", "--no-plots", "--quiet"]
+    succeed("train", "--data", table, "--target", target, "--out", run, *options)
+    said = refused(capsys, "export", run, "--onnx", tmp_path / "m.onnx", "--c", tmp_path / "m.h")
+    assert "is a run of --model tables; write it by --onnx or --python" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    said = succeed("export", run, "--onnx", tmp_path / "m.onnx", "--python", tmp_path / "m.py")
+    assert said.count("agrees on 16 rows (yours)") == 2
+
+
 def test_an_nn_and_bytes_of_images(tmp_path: Path) -> None:
     options = ["--data", "digits", "--preset", "nn", "--epochs", "2", "--no-plots", "--quiet"]
     succeed("train", *options, "--out", str(tmp_path / "run"))

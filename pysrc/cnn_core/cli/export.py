@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError, error_text, note, show
-from cnn_core.cli.run_folder import Run, read_run
+from cnn_core.cli.run_folder import Run
+from cnn_core.cli.runs import AnyRun, read_any
 from cnn_core.cli.sources import read_test_part
+from cnn_core.cli.tabular.run import TableRun
 from cnn_core.cli.trained_model import describe_network
 from cnn_core.export import Agreement, Exportable
 from cnn_core.export.exportable import program_of
@@ -30,6 +32,8 @@ FORMATS: dict[str, Callable[..., Agreement]] = {
     "python": Exportable.to_python,
     "safetensors": Exportable.to_safetensors,
 }
+# Those that hold several networks on columns of any kind.
+_OF_TABLES = ("onnx", "python")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,7 +46,14 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"expected a file to write, by one of {options}, found none")
     if args.int8 and "c" not in wanted:
         raise CommandError("--int8 belongs to --c")
-    model, rows = _model_and_rows(read_run(args.folder, args.backend))
+    trained = read_any(args.folder, args.backend)
+    refused = [name for name in wanted if name not in _OF_TABLES]
+    if isinstance(trained, TableRun) and refused:
+        raise CommandError(
+            f"--{refused[0]} takes one network on rows of numbers, and {args.folder} is a run of "
+            "--model tables; write it by --onnx or --python"
+        )
+    model, rows = _model_and_rows(trained)
     results: dict[str, Any] = {}
     for name, path in wanted.items():
         settings: dict[str, Any] = {} if args.tolerance is None else {"tolerance": args.tolerance}
@@ -57,23 +68,29 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _model_and_rows(trained: Run) -> tuple[Exportable, Any]:
+def _model_and_rows(trained: AnyRun) -> tuple[Exportable, Any]:
     """Return the model of a run, and rows of its own test part; None where they are gone."""
-    model = RunModel(trained)
+    model = trained.learner if isinstance(trained, TableRun) else RunModel(trained)
     try:
-        part = read_test_part(
-            trained.source,
-            trained.class_names,
-            trained.columns,
-            trained.hashes,
-            note,
-            asked_for=False,
-        )
+        return model, _test_rows(trained)
     except (ValueError, OSError) as error:
         reason = error_text(error)
         note(f"compared on generated rows, since those of the run cannot be read: {reason}")
         return model, None
-    return model, part.x
+
+
+def _test_rows(trained: AnyRun) -> Any:
+    if isinstance(trained, TableRun):
+        return trained.test_part(trained.source, note, asked_for=False)[0]
+    part = read_test_part(
+        trained.source,
+        trained.class_names,
+        trained.columns,
+        trained.hashes,
+        note,
+        asked_for=False,
+    )
+    return part.x
 
 
 class RunModel(Exportable):
