@@ -160,6 +160,12 @@ def _parquet(path: Path) -> Any:
         raise DataError(path, "a Parquet file", f"something else ({error})") from error
 
 
+def is_rows_name(name: str) -> bool:
+    """Tell whether a text is the name of a file of rows, not a text in the place of numbers."""
+    is_known = Path(name).suffix in (".parquet", ".pq", ".npy") or name.endswith("-ubyte")
+    return is_known or Path(name).is_file()
+
+
 def open_rows(path: str | os.PathLike[str]) -> RowFile:
     """Return a file of rows by its ending: ``.parquet``, ``.npy``, else IDX.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.data.row_files import ParquetFile, open_rows
+from cnn_core.data.row_files import ParquetFile, is_rows_name, open_rows
 from cnn_core.estimators.evaluation import EvaluationSet, joined
 from cnn_core.estimators.partitions import Description, PartitionError, describe, named, weights_of
 from cnn_core.estimators.samples import as_samples, as_table
@@ -108,9 +108,8 @@ def are_files(X: Any) -> bool:
     """Tell whether samples are to be read block by block: files, or a large memory-mapped array."""
     if isinstance(X, np.memmap):
         return X.nbytes > LARGE_BYTES and X.flags.c_contiguous
-    if isinstance(X, str | os.PathLike):
-        return True
-    return isinstance(X, list | tuple) and bool(X) and isinstance(X[0], str | os.PathLike)
+    one = X[0] if isinstance(X, list | tuple) and X else X
+    return isinstance(one, os.PathLike) or (isinstance(one, str) and is_rows_name(one))
 
 
 def file_partitions(X: Any, y: Any, weights: Any) -> list[FilePartition]:
