@@ -115,9 +115,11 @@ cdef class DenseLayer(Layer):
 
         `derivatives`: where those of the slice's samples stand in `delta`.
         """
+        # By member: for a whole struct Cython writes a conversion to Python that nobody calls.
         cdef Product extent = Product(
             min(<Py_ssize_t>PIECE_ROWS, self.fan_in - top), 0, block.rows,
-            Matrix(block.top * buffers.input_row + top, 1, buffers.input_row), derivatives,
+            Matrix(block.top * buffers.input_row + top, 1, buffers.input_row),
+            Matrix(derivatives.start, derivatives.row, derivatives.column),
             self.weights + top * self.fan_out, self.fan_out, 1, False, 0, self.fan_out,
         )
         cdef bint lists = self.is_first and block.samples.are_sparse
