@@ -94,7 +94,14 @@ def test_what_was_decided_about_each_column_is_shown_and_kept(table, run, tmp_pa
 
 
 def test_a_run_of_classes_holds_model_record_report_and_picture(run):
-    names = {"model.safetensors", "run.json", "report.txt", "report.html", "confusion.png"}
+    names = {
+        "model.safetensors",
+        "run.json",
+        "run.toml",
+        "report.txt",
+        "report.html",
+        "confusion.png",
+    }
     assert {path.name for path in run.iterdir()} == names
     result = record_of(run)["result"]
     assert result["test_accuracy"] > 0.8

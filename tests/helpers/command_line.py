@@ -14,7 +14,8 @@ import sys
 from cnn_core.cli import main
 
 PICTURES = {"curves.png", "confusion.png", "gallery.png"}
-RUN_FILES = {"model.safetensors", "run.json", "history.csv", "report.txt", "report.html"} | PICTURES
+TEXTS = {"run.json", "run.toml", "history.csv", "report.txt", "report.html"}
+RUN_FILES = {"model.safetensors", *TEXTS} | PICTURES
 
 
 def succeed(*arguments) -> str:

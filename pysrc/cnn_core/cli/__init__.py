@@ -75,6 +75,11 @@ def _run(argv: list[str]) -> int:
     if command is not None and command not in COMMANDS:
         raise CommandError(_unknown_command(command, list(COMMANDS)))
     parser, commands = _parser(command)
+    has_config = any(text.startswith("--config") for text in argv)
+    if has_config and command is not None and commands[command].option("--config"):
+        from cnn_core.cli.config import expanded
+
+        argv = expanded(argv, commands[command])
     arguments, unknown = parser.parse_known_args(argv, argparse.Namespace(argv=argv))
     if unknown:
         commands.get(arguments.command, parser).refuse(unknown)

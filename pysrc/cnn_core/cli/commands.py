@@ -46,6 +46,12 @@ def add_train(commands: Subcommands) -> None:
         description=_TRAIN,
         late_epilog=options.presets,
     )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="read these options from a file of TOML, by their names; options that are typed "
+        "replace those of the file, and each run folder holds such a file, run.toml",
+    )
     arguments.add_data(parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP)
     arguments.add_columns(parser)
     options.add_tables(parser.add_argument_group("model"))

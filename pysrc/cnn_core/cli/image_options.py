@@ -10,7 +10,16 @@ from typing import Any
 from cnn_core.cli import arguments
 from cnn_core.cli.console import CommandError
 
-__all__ = ["DEFAULT_PRESET", "OWN", "add_images", "check", "is_for_images", "layers_in", "presets"]
+__all__ = [
+    "DEFAULT_PRESET",
+    "OWN",
+    "add_images",
+    "check",
+    "is_for_images",
+    "layers_in",
+    "presets",
+    "toml_reader",
+]
 
 # What trains the layers of a file.
 DEFAULT_PRESET = "image"
@@ -100,7 +109,7 @@ def layers_in(path: Path) -> list[dict[str, Any]]:
     """
     try:
         with open(path, "rb") as stream:
-            values = _toml().load(stream)
+            values = toml_reader("--network").load(stream)
     except ValueError as error:
         raise CommandError(f"{path}: expected TOML, found something else ({error})") from error
     layers = values.pop("layers", None)
@@ -116,8 +125,8 @@ def layers_in(path: Path) -> list[dict[str, Any]]:
     return layers
 
 
-def _toml() -> Any:
-    """Return the reader of TOML: Python's own, from 3.11 on."""
+def toml_reader(option: str) -> Any:
+    """Return the reader of TOML, for the file of an option: Python's own, from 3.11 on."""
     if sys.version_info >= (3, 11):
         import tomllib
 
@@ -126,6 +135,6 @@ def _toml() -> Any:
         import tomli
     except ModuleNotFoundError as error:
         raise CommandError(
-            '--network needs Python 3.11 or tomli: pip install "cnn-core[app]"'
+            f'{option} needs Python 3.11 or tomli: pip install "cnn-core[app]"'
         ) from error
     return tomli

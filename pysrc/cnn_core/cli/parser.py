@@ -91,11 +91,16 @@ class Parser(argparse.ArgumentParser):
         CommandError
             Always.
         """
-        likely = self._likely(unknown[0])
+        likely = self.likely(unknown[0])
         hint = f"; did you mean {likely}?" if likely else ""
         self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
-    def _likely(self, text: str) -> str | None:
+    def option(self, text: str) -> argparse.Action | None:
+        """Return what belongs to an option such as ``--name`` or ``--name=value``, if known."""
+        return self._option_string_actions.get(text.partition("=")[0])
+
+    def likely(self, text: str) -> str | None:
+        """Return what was likely meant by an option that is unknown."""
         options = self._option_string_actions
         if text.startswith("-"):
             return _nearest(text.partition("=")[0], list(options))

@@ -33,6 +33,7 @@ __all__ = [
     "ALL_FILES",
     "CHECKPOINT",
     "CHECKPOINTS",
+    "CONFIG",
     "FILES",
     "FORMAT",
     "FORMAT_VERSION",
@@ -58,6 +59,7 @@ __all__ = [
 HISTORY = "history.csv"
 MODEL = "model.safetensors"
 RECORD = "run.json"
+CONFIG = "run.toml"
 REPORT = "report.txt"
 PAGE = "report.html"
 PICTURES = ("curves.png", "confusion.png", "gallery.png", "filters.png")
@@ -65,7 +67,7 @@ PICTURES = ("curves.png", "confusion.png", "gallery.png", "filters.png")
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINTS = "checkpoints"
 # All files of the run folder of a network, and of any.
-FILES = (MODEL, RECORD, HISTORY, REPORT, PAGE, *PICTURES)
+FILES = (MODEL, RECORD, CONFIG, HISTORY, REPORT, PAGE, *PICTURES)
 ALL_FILES = (*FILES, "predicted.png", "residuals.png")
 # Behind the name of a folder whose training has not come to its end.
 UNFINISHED = ".unfinished"

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cnn_core.cli import options, records, run_folder
+from cnn_core.cli import config, options, records, run_folder
 from cnn_core.cli.console import CommandError, require, short_path, show_result
 from cnn_core.cli.plan_classifier import network_overrides, training_overrides
 from cnn_core.cli.progress import epochs_shown
@@ -124,4 +124,5 @@ def _write(
         "shards": args.shards,
         "accuracy": accuracy,
     }
+    config.write(folder, args.argv)
     write_text(folder / run_folder.RECORD, json.dumps(record, indent=2) + "\n")

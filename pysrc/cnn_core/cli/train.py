@@ -6,7 +6,17 @@ import argparse
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
-from cnn_core.cli import arguments, options, records, resume, run_folder, run_report, scale, workers
+from cnn_core.cli import (
+    arguments,
+    config,
+    options,
+    records,
+    resume,
+    run_folder,
+    run_report,
+    scale,
+    workers,
+)
 from cnn_core.cli.commands import add_train
 from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
 from cnn_core.cli.reproduce import AnyTraining, training_again, training_of
@@ -152,6 +162,8 @@ def _learn(training: AnyTraining, folder: run_folder.NewFolder) -> list[str]:
     files: list[str] = _reports(training).write(
         training, folder.path, folder.final, plots=not args.no_plots
     )
+    config.write(folder.path, args.argv)
+    files.insert(files.index(run_folder.RECORD) + 1, run_folder.CONFIG)
     return files
 
 
