@@ -167,3 +167,16 @@ def test_without_polars_a_table_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r'pip install "cnn-core\[app\]"'):
         load_file(saved(tmp_path, "a,b\n1,2\n"))
+
+
+def test_columns_are_read_alike_at_once_and_one_by_one(tmp_path):
+    path = saved(tmp_path, "a;b;c;d\n1,5; 1.234,5;2,5;no\n2,25;6.000.000;-3,125;yes\n")
+    table = load_file(path, features=("c", "a", "b", "d", "a"), has_target=False)
+    assert table.X.tolist() == [[2.5, 1.5, 1234.5, 0, 1.5], [-3.125, 2.25, 6e6, 1, 2.25]]
+
+
+def test_many_columns_of_one_name_get_numbers(tmp_path):
+    count = 20_000
+    path = saved(tmp_path, ",".join(["a"] * count) + "\n" + ",".join(["1.5"] * count) + "\n")
+    names = load_file(path, has_target=False, header=True).feature_names
+    assert (names[0], names[1], names[-1]) == ("a", "a (2)", f"a ({count})")
