@@ -163,7 +163,7 @@ def _parquet(path: Path) -> Any:
 def is_rows_name(name: str) -> bool:
     """Tell whether a text is the name of a file of rows, not a text in the place of numbers."""
     is_known = Path(name).suffix in (".parquet", ".pq", ".npy") or name.endswith("-ubyte")
-    return is_known or Path(name).is_file()
+    return is_known or os.path.isfile(name)
 
 
 def open_rows(path: str | os.PathLike[str]) -> RowFile:
