@@ -105,7 +105,7 @@ def test_the_python_in_the_readme(source_tree, tmp_path, backend_name):
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    ten_lines, of_estimators, of_a_table = result.stdout.split("the next block\n")
+    ten_lines, of_estimators, of_a_table, of_images = result.stdout.split("the next block\n")
     accuracy, predicted = ten_lines.splitlines()
     assert float(accuracy.removeprefix("accuracy ")) >= 0.95
     assert re.fullmatch(r"\[(\d ){7}\d\]", predicted)
@@ -117,6 +117,7 @@ def test_the_python_in_the_readme(source_tree, tmp_path, backend_name):
     # Three times 90, in a town that adds nothing.
     low, high = map(float, interval.strip("[] ").split())
     assert low < 270 < high
+    assert float(of_images.removeprefix("accuracy ")) >= 0.9
 
 
 @pytest.mark.slow

@@ -40,6 +40,7 @@ MODULES = (
     "pooling",
     "channels",
     "describe",
+    "augmentation",
     "samples",
     "forward_backward",
     "small_batches",
@@ -170,7 +171,11 @@ def installed_names(wheel: Path) -> set[str]:
 
 
 def python_files(tree: Path) -> set[str]:
+    """Return what a wheel holds without anything compiled."""
     names = files_below(tree / "pysrc")
     return {
-        name for name in names if name.endswith((".py", "/py.typed")) and ".egg-info/" not in name
+        name
+        for name in names
+        if (name.endswith((".py", "/py.typed")) or "/templates/" in name)
+        and ".egg-info/" not in name
     }

@@ -150,6 +150,7 @@ def add_tune(commands: Subcommands) -> None:
     )
     search.add_argument(
         "--workers",
+        dest="trainings_at_a_time",
         metavar="N",
         type=arguments.Whole(1),
         help="trainings at a time (default: one for each core)",

@@ -37,6 +37,7 @@ _LINE_BREAKS = re.compile(r"[\n\u2028\u2029]")
 _PACKAGES = {
     "rich": "rich",
     "jinja2": "jinja2",
+    "markupsafe": "jinja2",
     "matplotlib": "matplotlib",
     "sklearn": "scikit-learn",
     "polars": "polars",
@@ -129,6 +130,8 @@ def error_text(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         return f"not enough memory ({error})" if str(error) else "not enough memory"
+    if isinstance(error, ModuleNotFoundError) and error.name in _PACKAGES:
+        return f"cnn-core needs {_PACKAGES[error.name]}, which is not installed: {INSTALL_HINT}"
     return str(error) or type(error).__name__
 
 

@@ -75,7 +75,7 @@ def _study(args: argparse.Namespace, face: Any, parts: Any) -> list[dict[str, An
     sampler = optuna.samplers.TPESampler(seed=args.seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     tried: list[dict[str, Any]] = []
-    with _client(args.workers) as client:
+    with _client(args.trainings_at_a_time) as client:
         while len(tried) < args.trials:
             trials = [study.ask() for _ in range(min(AT_ONCE, args.trials - len(tried)))]
             settings = [_suggested(trial, face) for trial in trials]
