@@ -173,9 +173,5 @@ def installed_names(wheel: Path) -> set[str]:
 def python_files(tree: Path) -> set[str]:
     """Return what a wheel holds without anything compiled."""
     names = files_below(tree / "pysrc")
-    return {
-        name
-        for name in names
-        if (name.endswith((".py", "/py.typed")) or "/templates/" in name)
-        and ".egg-info/" not in name
-    }
+    kept = {name for name in names if name.endswith((".py", "/py.typed")) or "/templates/" in name}
+    return {name for name in kept if ".egg-info/" not in name}
