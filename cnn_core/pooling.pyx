@@ -204,7 +204,7 @@ cdef inline void window_backward(
 
     It is added to `out` where a value may be in other windows as well.
     """
-    cdef vector value = load(delta, whole, columns), number = zero_vector(), winner, part
+    cdef vector value = load(delta, whole, columns), number = zero_vector(), winner = zero_vector(), part
     cdef Py_ssize_t i, j, at
     if takes_largest:
         largest(w.height, w.width, whole, columns, w, x, &winner)
