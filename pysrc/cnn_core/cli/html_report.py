@@ -9,10 +9,10 @@ from cnn_core.cli import records
 from cnn_core.cli.console import CommandError, note, require, short_path, show
 from cnn_core.cli.evaluate import source_of
 from cnn_core.cli.run_folder import HISTORY, PAGE, RECORD, Run, read_history
-from cnn_core.cli.run_page import Tested, write_page
+from cnn_core.cli.run_page import Tested, contents_of, write_page
 from cnn_core.cli.runs import read_any
 from cnn_core.cli.sources import read_test_part
-from cnn_core.cli.table_page import TestedTable, write_table_page
+from cnn_core.cli.table_page import TestedTable, table_contents
 from cnn_core.cli.tabular.result import measured
 from cnn_core.cli.tabular.run import TableRun
 
@@ -30,9 +30,10 @@ def run(args: argparse.Namespace) -> int:
     read = read_any(args.folder, args.backend)
     with records.damaged(args.folder / RECORD):
         if isinstance(read, TableRun):
-            write_table_page(path, tested_table(read, args))
+            contents = table_contents(tested_table(read, args))
         else:
-            write_page(path, tested_run(read, args))
+            contents = contents_of(tested_run(read, args))
+        write_page(path, contents)
     show(f"written to {short_path(path)}")
     return 0
 

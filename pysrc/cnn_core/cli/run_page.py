@@ -67,19 +67,17 @@ class Tested:
     test_part: str
 
 
-def write_page(path: Path, tested: Tested) -> None:
-    """Write the page of a run, one file of HTML.
+def write_page(path: Path, contents: Contents) -> None:
+    """Write the page of a run of whichever kind, one file of HTML.
 
     Raises
     ------
-    TypeError, ValueError
-        If the record is damaged.
     OSError
         If the file cannot be written.
     """
     from cnn_core.cli.pages.rendering import report_page
 
-    write_text(path, report_page(contents_of(tested)))
+    write_text(path, report_page(contents))
 
 
 def contents_of(tested: Tested) -> Contents:

@@ -11,7 +11,7 @@ from cnn_core.cli.console import one_line, short_path
 from cnn_core.cli.filters import FILTERED_IMAGES, plot_filters, seen_by_filters
 from cnn_core.cli.plan import counted
 from cnn_core.cli.plots import plot_confusion, plot_curves, plot_gallery
-from cnn_core.cli.run_page import Tested, write_page
+from cnn_core.cli.run_page import Tested, contents_of, write_page
 from cnn_core.cli.sources import image_shape
 from cnn_core.cli.trained_model import describe_backend, describe_network, weights_sha256
 from cnn_core.cli.training import Training
@@ -128,7 +128,7 @@ def write(training: Training, folder: Path, final: Path, *, plots: bool) -> list
     write_text(folder / run_folder.REPORT, report)
     if plots:
         _draw(training, folder)
-    write_page(folder / run_folder.PAGE, tested_of(training, final))
+    write_page(folder / run_folder.PAGE, contents_of(tested_of(training, final)))
     texts = (run_folder.RECORD, run_folder.HISTORY, run_folder.REPORT, run_folder.PAGE)
     return [run_folder.MODEL, *texts, *sorted(path.name for path in folder.glob("*.png"))]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,9 @@ from cnn_core.cli.pages.numbers import number_results
 from cnn_core.cli.pages.samples import TableSamples
 from cnn_core.cli.run_page import commands_of, computed_by, shown_settings
 from cnn_core.cli.tabular.result import ClassResult, Result, Table
-from cnn_core.files import write_text
 from cnn_core.io.fields import Fields
 
-__all__ = ["TestedTable", "table_contents", "write_table_page"]
+__all__ = ["TestedTable", "table_contents"]
 
 Array = npt.NDArray[Any]
 
@@ -54,21 +52,6 @@ class TestedTable:
     features: Any
     result: Result
     test_part: str
-
-
-def write_table_page(path: Path, tested: TestedTable) -> None:
-    """Write the page of a run on a table, one file of HTML.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the record is damaged.
-    OSError
-        If the file cannot be written.
-    """
-    from cnn_core.cli.pages.rendering import report_page
-
-    write_text(path, report_page(table_contents(tested)))
 
 
 def table_contents(tested: TestedTable) -> Contents:

@@ -10,7 +10,8 @@ from typing import Any
 from cnn_core.cli import records, run_folder
 from cnn_core.cli.console import one_line, short_path
 from cnn_core.cli.plots import plot_confusion
-from cnn_core.cli.table_page import TestedTable, write_table_page
+from cnn_core.cli.run_page import write_page
+from cnn_core.cli.table_page import TestedTable, table_contents
 from cnn_core.cli.tabular.plots import plot_predicted, plot_residuals
 from cnn_core.cli.tabular.result import ClassResult
 from cnn_core.cli.tabular.samples import TEST_SHARE
@@ -144,7 +145,7 @@ def write(training: TableTraining, folder: Path, final: Path, *, plots: bool) ->
     write_text(folder / run_folder.REPORT, report)
     if plots:
         _draw(training, folder)
-    write_table_page(folder / run_folder.PAGE, tested_of(training, final))
+    write_page(folder / run_folder.PAGE, table_contents(tested_of(training, final)))
     order = (run_folder.MODEL, run_folder.RECORD, run_folder.REPORT, run_folder.PAGE)
     return [*order, *sorted(path.name for path in folder.glob("*.png"))]
 
