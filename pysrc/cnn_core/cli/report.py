@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from cnn_core.cli.console import CommandError, one_line
 from cnn_core.cli.trained_model import Trained
 from cnn_core.network import ByteArray, FloatArray
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "confusion_and_report", "evaluate"]
 
 Array = npt.NDArray[Any]
 
@@ -62,27 +63,42 @@ def evaluate(
     CommandError
         If the network's outputs overflow.
     """
-    from sklearn.metrics import classification_report, confusion_matrix
-
     loss, predicted = trained.measure(x, y)
     if not math.isfinite(loss):
         raise CommandError(
             f"the loss on {len(y):,} samples is {loss}: the weights have grown so large that the "
             "outputs overflow; train again with a smaller --learning-rate"
         )
+    confusion, report = confusion_and_report(y, predicted, class_names)
+    return Evaluation(
+        accuracy=float(np.mean(predicted == y)),
+        loss=loss,
+        predicted=predicted,
+        confusion=confusion,
+        report=report,
+    )
+
+
+def confusion_and_report(
+    truth: Array, predicted: Array, class_names: Sequence[str]
+) -> tuple[Array, str]:
+    """Return the confusion matrix, and precision, recall and F1 of each class as text.
+
+    Parameters
+    ----------
+    truth, predicted : numpy.ndarray, (n,)
+        Positions in `class_names`.
+    class_names : sequence of str
+    """
+    from sklearn.metrics import classification_report, confusion_matrix
+
     labels = np.arange(len(class_names))
     report: str = classification_report(
-        y_true=y,
+        y_true=truth,
         y_pred=predicted,
         labels=labels,
         target_names=[one_line(name) for name in class_names],
         digits=4,
         zero_division=0,
     )
-    return Evaluation(
-        accuracy=float(np.mean(predicted == y)),
-        loss=loss,
-        predicted=predicted,
-        confusion=np.asarray(confusion_matrix(y_true=y, y_pred=predicted, labels=labels)),
-        report=report,
-    )
+    return np.asarray(confusion_matrix(y_true=truth, y_pred=predicted, labels=labels)), report

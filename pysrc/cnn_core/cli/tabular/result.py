@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.cli.console import one_line
+from cnn_core.cli.report import confusion_and_report
 from cnn_core.tables import TabularClassifier, TabularRegressor
 
 if TYPE_CHECKING:
@@ -188,23 +188,13 @@ def _of_numbers(
 
 
 def _of_classes(learner: TabularClassifier, features: pl.DataFrame, y: Array) -> ClassResult:
-    from sklearn.metrics import classification_report, confusion_matrix
-
     names = tuple(str(label) for label in learner.classes_)
     place = {label: number for number, label in enumerate(learner.classes_.tolist())}
     truth = np.array([place[label] for label in y.tolist()], np.intp)
     probabilities = learner.predict_proba(features)
     predicted = probabilities.argmax(axis=1)
-    labels = np.arange(len(names))
     right = np.maximum(probabilities[np.arange(len(truth)), truth], 1e-15)
-    report: str = classification_report(
-        y_true=truth,
-        y_pred=predicted,
-        labels=labels,
-        target_names=[one_line(name) for name in names],
-        digits=4,
-        zero_division=0,
-    )
+    confusion, report = confusion_and_report(truth, predicted, names)
     return ClassResult(
         accuracy=float(np.mean(predicted == truth)),
         log_loss=float(-np.log(right).mean()),
@@ -213,6 +203,6 @@ def _of_classes(learner: TabularClassifier, features: pl.DataFrame, y: Array) ->
         truth=truth,
         predicted=predicted,
         probabilities=probabilities,
-        confusion=np.asarray(confusion_matrix(y_true=truth, y_pred=predicted, labels=labels)),
+        confusion=confusion,
         report=report,
     )
