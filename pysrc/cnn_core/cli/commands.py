@@ -122,7 +122,9 @@ def add_find_lr(commands: Subcommands) -> None:
     arguments.add_quiet(output, "one line with the suggestion")
     # This command has no arguments for the length of a training.
     nothing = ("epochs", "learning_rate", "schedule", "time_budget", "patience", "validation_share")
-    parser.set_defaults(**dict.fromkeys((*nothing, *options.OF_TABLES)), model="mlp")
+    parser.set_defaults(
+        **dict.fromkeys((*nothing, *options.OF_TABLES, *workers.OPTIONS)), model="mlp"
+    )
 
 
 _TUNE = """\
@@ -161,7 +163,9 @@ def add_tune(commands: Subcommands) -> None:
     arguments.add_out(output, "DATA-tuned")
     arguments.add_quiet(output, "one line with the best settings")
     nothing = ("learning_rate", "schedule", "time_budget", "patience")
-    parser.set_defaults(**dict.fromkeys(nothing), validation_share=0.1, model="mlp")
+    parser.set_defaults(
+        **dict.fromkeys((*nothing, *workers.OPTIONS)), validation_share=0.1, model="mlp"
+    )
 
 
 _ARTICLE = """\

@@ -14,7 +14,18 @@ from cnn_core.cli.console import CommandError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["add_workers", "are_asked_for", "are_files", "cluster", "kind_of", "require_dask"]
+__all__ = [
+    "OPTIONS",
+    "add_workers",
+    "are_asked_for",
+    "are_files",
+    "cluster",
+    "kind_of",
+    "require_dask",
+]
+
+# What `add_workers` adds.
+OPTIONS = ("workers", "scheduler", "shards")
 
 
 def add_workers(group: argparse._ActionsContainer) -> None:
@@ -40,9 +51,8 @@ def add_workers(group: argparse._ActionsContainer) -> None:
 
 
 def are_asked_for(args: argparse.Namespace) -> bool:
-    """Tell whether a training is to run on a cluster: not every command has these options."""
-    asked = vars(args)
-    return asked.get("workers") is not None or asked.get("scheduler") is not None
+    """Tell whether a training is to run on a cluster."""
+    return args.workers is not None or args.scheduler is not None
 
 
 def are_files(args: argparse.Namespace) -> bool:
