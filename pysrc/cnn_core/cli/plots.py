@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.cli.console import one_line
+from cnn_core.displays.drawing import FAINT, INK, MEASURED, STYLE, TRAIN
 from cnn_core.files import atomic_write
 
 if TYPE_CHECKING:
@@ -39,27 +40,15 @@ WIDTH_PIXELS = 1200
 _DPI = 120
 _WIDTH = WIDTH_PIXELS / _DPI
 
-TRAIN = "#0072B2"
-MEASURED = "#D55E00"
-_INK = "#222222"
-FAINT = "#777777"
 _WRONG = "#C00000"
 
 _STYLE: dict[str, Any] = {
+    **STYLE,
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": FAINT,
-    "axes.grid": True,
-    "grid.color": "#E4E4E4",
-    "axes.axisbelow": True,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "legend.frameon": False,
-    # A class name is text, also if there are dollar signs in it.
-    "text.parse_math": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
 }
 
 _ANNOTATED_CLASSES = 20
@@ -193,7 +182,7 @@ def _annotate(axes: Axes, confusion: Array, shares: Array) -> None:
                 ha="center",
                 va="center",
                 fontsize=size,
-                color="white" if dark else _INK,
+                color="white" if dark else INK,
                 fontweight="bold" if row == column else "normal",
             )
 
@@ -258,7 +247,7 @@ def _caption(axes: Axes, text: str, number: int, right: bool) -> None:
         ha="center",
         va="baseline",
         fontsize=10,
-        color=_INK if right else _WRONG,
+        color=INK if right else _WRONG,
         fontweight="normal" if right else "bold",
     )
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["FAINT", "INK", "MEASURED", "TRAIN", "network_of", "new_axes", "styled"]
+__all__ = ["FAINT", "INK", "MEASURED", "STYLE", "TRAIN", "network_of", "new_axes", "styled"]
 
 # Told apart by colour-blind eyes; nothing is told by a colour alone.
 TRAIN, MEASURED = "#0072B2", "#D55E00"
 INK, FAINT = "#222222", "#777777"
 
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": FAINT,
@@ -43,8 +43,8 @@ def styled() -> Iterator[Any]:
         ) from error
     # Not an rc_context: that would undo what a notebook sets when its first figure is made.
     settings: Any = pyplot.rcParams
-    before = {name: settings[name] for name in _STYLE}
-    settings.update(_STYLE)
+    before = {name: settings[name] for name in STYLE}
+    settings.update(STYLE)
     try:
         yield pyplot
     finally:
