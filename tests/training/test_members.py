@@ -213,8 +213,13 @@ def test_ctrl_c_ends_all(rng, name):
 
     members = members_of(rng, name, recipe=replace(RECIPE, epochs=10_000))
     members[0] = replace(members[0], callbacks=(Interrupts(),))
-    with pytest.raises(KeyboardInterrupt):
-        train_members(members, n_threads=2)
+    # A shell lets what it starts in the background ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train_members(members, n_threads=2)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not [one for one in threading.enumerate() if one.name.startswith("cnn_core member")]
 
 
