@@ -152,16 +152,16 @@ def train_members(
     if threads == 1:
         return [_train(member, path, turns) for member, path in jobs]
     with ThreadPoolExecutor(threads, "cnn_core member") as pool:
-        running = [pool.submit(_train, member, path, turns) for member, path in jobs]
         try:
+            running = [pool.submit(_train_in_turn, member, path, turns) for member, path in jobs]
+            turns.may_begin.set()
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
             # Of several that failed the first one is heard.
             return [one.result() for one in running if one in done]
         except BaseException:
-            # The others end before their next epoch.
+            # Those that are trained end before their next epoch, the others do not begin.
             turns.are_over = True
-            for one in running:
-                one.cancel()
+            turns.may_begin.set()
             raise
 
 
@@ -183,6 +183,7 @@ class _Turns:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.may_begin = threading.Event()
         self.are_over = False
 
 
@@ -236,6 +237,17 @@ class _Watch(Callback):
     def on_epoch_begin(self, state: TrainingState) -> None:
         if self._turns.are_over:
             raise _IsOverError
+
+
+def _train_in_turn(member: Member, checkpoint: Checkpoint | None, turns: _Turns) -> TrainedMember:
+    """Train a member once all have been handed to the threads.
+
+    Ctrl-C while a thread starts leaves one that the pool does not know: it must not train.
+    """
+    turns.may_begin.wait()
+    if turns.are_over:
+        raise _IsOverError
+    return _train(member, checkpoint, turns)
 
 
 def _train(member: Member, checkpoint: Checkpoint | None, turns: _Turns) -> TrainedMember:

@@ -223,6 +223,28 @@ def test_ctrl_c_ends_all(rng, name):
     assert not [one for one in threading.enumerate() if one.name.startswith("cnn_core member")]
 
 
+def test_ctrl_c_while_the_threads_start_trains_nothing(rng, name, monkeypatch):
+    began = []
+
+    class Began(Callback):
+        def on_train_begin(self, state):
+            began.append(state)
+
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_members(members_of(rng, name, callbacks=(Began(),)), n_threads=2)
+    for thread in threading.enumerate():
+        if thread.name.startswith("cnn_core member"):
+            thread.join()
+    assert began == []
+
+
 def test_a_time_budget_is_shared(rng, name):
     recipe = replace(RECIPE, epochs=1_000_000)
     trained = train_members(members_of(rng, name, recipe=recipe), n_threads=2, time_budget=0.2)
