@@ -49,8 +49,9 @@ __all__ = [
 TRAINING_DATA_HELP = """\
 fashion-mnist (the default), digits (8 x 8 images, part of scikit-learn), or a file of your own: a
 table (.csv, .tsv, .csv.gz, .parquet, .xlsx, .ods, or - for standard input) or arrays: .npz (X and
-y, or x_train, y_train, x_test, y_test) or .npy (with --labels). Data without a test part of their
-own have a random 20%% of their samples held out"""
+y, or x_train, y_train, x_test, y_test), .npy or IDX (with --labels), or a folder with the IDX files
+of MNIST, KMNIST or EMNIST by their names. Data without a test part of their own have a random 20%%
+of their samples held out"""
 
 
 class Whole:
@@ -247,7 +248,7 @@ def add_data(parser: Parser, *, default: str | None, help: str) -> None:
     group = parser.add_argument_group("data")
     group.add_argument("--data", metavar="DATA", default=default, help=help)
     group.add_argument(
-        "--labels", metavar="FILE", help="the .npy file of the targets of an .npy file"
+        "--labels", metavar="FILE", help="the file of the targets of an .npy or IDX file"
     )
     group.add_argument(
         "--data-folder",

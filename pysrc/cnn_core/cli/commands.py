@@ -221,10 +221,10 @@ def add_data(commands: Subcommands) -> None:
         metavar="DATA",
         nargs="?",
         default="fashion-mnist",
-        help="fashion-mnist (the default), digits, or a file as cnn-core train takes it",
+        help="fashion-mnist (the default), digits, or a file or folder as cnn-core train takes it",
     )
     parser.add_argument(
-        "--labels", metavar="FILE", help="the .npy file of the targets of an .npy file"
+        "--labels", metavar="FILE", help="the file of the targets of an .npy or IDX file"
     )
     arguments.add_target(parser)
     arguments.add_columns(parser)

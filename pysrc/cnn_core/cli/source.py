@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_core.cli.console import CommandError
+from cnn_core.data.idx import is_idx
 from cnn_core.data.table_bytes import STANDARD_INPUT
 from cnn_core.data.table_file import TableLayout, is_table
 from cnn_core.files import checked_path
@@ -36,7 +37,7 @@ class Source:
     Attributes
     ----------
     data : str
-        ``"fashion-mnist"``, ``"digits"``, a file, or ``"-"`` for standard input.
+        ``"fashion-mnist"``, ``"digits"``, a file, a folder, or ``"-"`` for standard input.
     labels, target, header, folder, separator, encoding, decimal, sheet
         As the arguments ``--labels``, ``--target``, ``--header``, ``--data-folder`` and so on.
     ignore, categorical, numerical : tuple of str
@@ -64,8 +65,8 @@ class Source:
         ending = Path(self.data).suffix.lower()
         if self.folder is not None and self.data != "fashion-mnist":
             raise CommandError(f"--data-folder belongs to fashion-mnist, not to {self.data}")
-        if self.labels is not None and ending != ".npy":
-            raise CommandError(f"--labels belongs to an .npy file, not to {self.data}")
+        if self.labels is not None and ending != ".npy" and not is_idx(self.data):
+            raise CommandError(f"--labels belongs to an .npy or IDX file, not to {self.data}")
         for name, option in _OF_TABLES.items():
             if getattr(self, name) not in (None, ()) and not self.is_table:
                 verb = "belong" if " and " in option else "belongs"
@@ -85,7 +86,7 @@ class Source:
 
     @property
     def is_file(self) -> bool:
-        """Whether the data are a file of the user's."""
+        """Whether the data are a file, or a folder, of the user's."""
         return self.data not in KNOWN
 
     @property
@@ -93,7 +94,9 @@ class Source:
         """A short name, fit for a folder's name."""
         if self.data == STANDARD_INPUT:
             return "stdin"
-        return Path(self.data.removesuffix(".gz")).stem if self.is_file else self.data
+        path = Path(self.data.removesuffix(".gz"))
+        # Of "." the name is that of the folder.
+        return path.stem or path.resolve().name if self.is_file else self.data
 
     @property
     def is_table(self) -> bool:

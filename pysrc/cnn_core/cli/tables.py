@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,8 @@ from cnn_core.cli.tabular.samples import read_raw
 from cnn_core.data import DataError, Table, load_file, read_idx
 from cnn_core.data.cell_formats import prefers_comma
 from cnn_core.data.checks import open_data
+from cnn_core.data.idx import is_idx
+from cnn_core.data.idx_folders import idx_files_in
 from cnn_core.data.numeric_table import features_of, target_of
 from cnn_core.data.table_file import ENDINGS, RawTable
 from cnn_core.data.tables import ARRAYS, table_of
@@ -120,19 +122,23 @@ def read_table(source: Source, report: Callable[[str], None]) -> tuple[Table, di
         ignored = {raw.column(one) for one in source.ignore}
         features = [one for one in raw.frame.columns if one != name and one not in ignored]
         return _numeric(raw, source, features, name), hashes
+    if (folder := idx_files_in(path)) is not None:
+        return folder.read(), hashes_of(folder.files)
     ending = path.suffix.lower()
-    if ending not in ARRAYS:
+    if ending not in ARRAYS and not is_idx(path):
         likely = get_close_matches(source.data, KNOWN, n=1)
         hint = f"; did you mean {likely[0]}?" if likely else ""
-        kind = "a folder" if path.is_dir() else repr(source.data)
+        kind = f"the folder {path}" if path.is_dir() else repr(source.data)
         raise CommandError(
             f"--data: expected {', '.join(KNOWN)}, - for standard input, or a file whose name ends "
-            f"in {', '.join((*ARRAYS, *ENDINGS))}, found {kind}{hint}"
+            f"in {', '.join((*ARRAYS, *ENDINGS))} or -idx3-ubyte, or a folder of such IDX files, "
+            f"found {kind}{hint}"
         )
-    if ending == ".npy" and source.labels is None:
+    if ending != ".npz" and source.labels is None:
+        kind = ".npy" if ending == ".npy" else "IDX"
         raise CommandError(
-            f"--data {path}: an .npy file holds samples only; name the file of their classes with "
-            "--labels"
+            f"--data {path}: an {kind} file holds samples only; name the file of their classes "
+            "with --labels"
         )
     return load_file(path, labels=source.labels), file_hashes(source)
 
@@ -183,8 +189,14 @@ def read_table_alike(
 
 def file_hashes(source: Source) -> dict[str, str]:
     """Return the SHA-256 of the files of a source, by their names."""
-    files = [path for path in (source.data, source.labels) if path is not None]
-    return {Path(path).name: _file_hash(Path(path)) for path in files}
+    if (folder := idx_files_in(source.data)) is not None:
+        return hashes_of(folder.files)
+    return hashes_of(Path(path) for path in (source.data, source.labels) if path is not None)
+
+
+def hashes_of(files: Iterable[Path]) -> dict[str, str]:
+    """Return the SHA-256 of files by their names."""
+    return {path.name: _file_hash(path) for path in files}
 
 
 def classes_of(table: Table) -> tuple[tuple[str, ...], Array, Array | None]:

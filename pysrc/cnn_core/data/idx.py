@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import re
 import struct
 import sys
 import zlib
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from .checks import DataError, check_unpacked_size, open_data, size_of
 
-__all__ = ["read_idx"]
+__all__ = ["is_idx", "read_idx"]
 
 DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),
@@ -42,6 +43,12 @@ class _Stream(Protocol):
     """The interface of a file for the reader, packed or not."""
 
     def read1(self, size: int, /) -> bytes: ...
+
+
+def is_idx(path: Path) -> bool:
+    """Tell by its name whether a file is one, such as ``train-images-idx3-ubyte.gz``."""
+    name = os.fspath(path).lower().removesuffix(".gz")
+    return name.endswith(".idx") or re.search(r"[.-]idx\d+(-\w+)?$", name) is not None
 
 
 def read_idx(path: Path) -> npt.NDArray[Any]:

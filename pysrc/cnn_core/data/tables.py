@@ -1,4 +1,4 @@
-"""A user's own data: ``.npz``, ``.npy`` with a second ``.npy`` of labels, and tables of numbers."""
+"""A user's own data: ``.npz``, ``.npy`` and IDX with a second file of labels, tables of numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cnn_core.files import checked_path
 
 from .cell_formats import prefers_comma
 from .checks import DataError, open_data, size_of
+from .idx import is_idx, read_idx
 from .numeric_table import features_of, target_of
 from .numpy_files import read_npy, read_npz
 from .table_file import ENDINGS, TableLayout, is_table, read_table_file
@@ -85,6 +86,7 @@ def load_file(
       times its size is refused.
     - ``.npy``: the samples; ``labels`` names the file of the targets. An array takes what its file
       takes, and a header of more than 64 KiB is refused.
+    - IDX, such as ``train-images-idx3-ubyte.gz`` of MNIST: the samples, as for ``.npy``.
     - A table: ``.csv``, ``.tsv`` or ``.txt``, also with ``.gz`` behind it, ``.parquet`` or a
       spreadsheet such as ``.xlsx``. It is read by polars, which is not needed for all else:
       ``pip install "cnn-core[app]"``. Every column but the target is a feature and must be a number
@@ -99,7 +101,7 @@ def load_file(
     target : str, optional
         Name of the target column of a table, or its number from 1; the last column if not given.
     labels : str or path-like, optional
-        File of the targets that belong to an ``.npy``.
+        File of the targets that belong to an ``.npy`` or IDX file.
     has_target : bool, default True
         False if the file has samples only, as for prediction. Targets in an ``.npz`` are then left
         out; a table is taken to have no target column.
@@ -129,10 +131,10 @@ def load_file(
     """
     file = Path(checked_path(path))
     labels_file = None if labels is None else Path(checked_path(labels, "labels"))
-    kind = "table" if is_table(file) else file.suffix.lower()
-    if kind not in (*ARRAYS, "table"):
+    kind = "table" if is_table(file) else "IDX" if is_idx(file) else file.suffix.lower()
+    if kind not in (*ARRAYS, "IDX", "table"):
         endings = ", ".join((*ARRAYS, *ENDINGS))
-        raise DataError(file, f"a name ending in {endings}", repr(file.suffix))
+        raise DataError(file, f"a name ending in {endings} or -idx3-ubyte", repr(file.suffix))
     _check_arguments(kind, target, labels, has_target, header, features)
     with open_data(file) as stream:
         size = size_of(stream)
@@ -143,9 +145,9 @@ def load_file(
             )
         if kind == ".npz":
             return table_of(file, read_npz(file, has_target))
-        parts = {"X": read_npy(file)}
+        parts = {"X": _array_in(file)}
         if labels_file is not None:
-            parts["y"] = read_npy(labels_file)
+            parts["y"] = _array_in(labels_file)
         return table_of(file, parts)
     except MemoryError as error:
         raise DataError(
@@ -191,7 +193,13 @@ def _read_table(
     return table_of(file, parts, tuple(names), target_name)
 
 
+def _array_in(file: Path) -> Array:
+    return read_idx(file) if is_idx(file) else read_npy(file)
+
+
 ARRAYS = (".npz", ".npy")
+# Files that hold samples or targets, not both.
+_ONE_ARRAY = (".npy", "IDX")
 
 
 def _check_arguments(
@@ -210,13 +218,15 @@ def _check_arguments(
         raise ValueError(
             f"target= and header= belong to a table such as .csv, not to a {kind} file"
         )
-    if kind != ".npy" and labels is not None:
-        raise ValueError(f"labels= belongs to an .npy file; a {kind} file holds its own targets")
+    if kind not in _ONE_ARRAY and labels is not None:
+        raise ValueError(
+            f"labels= belongs to an .npy or IDX file; a {kind} file holds its own targets"
+        )
     if not has_target and (target is not None or labels is not None):
         raise ValueError("has_target=False contradicts target= or labels=; leave one of them out")
-    if kind == ".npy" and has_target and labels is None:
+    if kind in _ONE_ARRAY and has_target and labels is None:
         raise ValueError(
-            "an .npy file holds the samples only: pass the file of the targets as labels=, or "
+            f"an {kind} file holds the samples only: pass the file of the targets as labels=, or "
             "has_target=False if there is none"
         )
 
