@@ -13,12 +13,14 @@ import os
 import statistics
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cnn_core.cli.console import note, show
+from cnn_core.cli.console import note
+from cnn_core.cli.output import introduce, print_result
 from cnn_core.cli.sources import find_fashion_mnist
 from contenders import CONTENDERS, is_installed
 from contenders.process import (
@@ -94,11 +96,13 @@ def run(arguments: argparse.Namespace) -> int:
     if absent:
         note(f"not installed, and so not in the race: {', '.join(absent)}")
     samples = _samples(arguments)
-    show(
+    introduce(
+        arguments,
         f"784-128-10, float32, {len(samples):,} samples ({arguments.data}), "
-        f"{len(cores)} {'core' if len(cores) == 1 else 'cores'}\n"
+        f"{len(cores)} {'core' if len(cores) == 1 else 'cores'}\n",
     )
     lost: list[str] = []
+    measured: list[dict[str, Any]] = []
     ended_well = True
     with tempfile.TemporaryDirectory(prefix="cnn-core-") as folder:
         data = Path(folder) / "samples.npz"
@@ -106,17 +110,22 @@ def run(arguments: argparse.Namespace) -> int:
         for batch_size in arguments.batch_size:
             job = Job(racers[0], Work(batch_size=batch_size), str(data), len(samples), len(cores))
             times = _race(job, racers, cores, arguments.rounds)
-            show(f"batch {batch_size}\n{_table(times, len(samples))}\n")
+            introduce(arguments, f"batch {batch_size}\n{_table(times, len(samples))}\n")
+            measured.append({"batch_size": batch_size, "contenders": [asdict(t) for t in times]})
             lost += _losses(times, batch_size)
             ended_well &= not (times[0].failure or any(time.is_wrong for time in times))
-    show(
+    text = (
         "\n".join(dict.fromkeys(lost))
         if lost
         else f"{times[0].title} is the fastest in every case."
     )
-    show(EXPLANATION)
-    if "scikit-learn" in racers:
-        show(OTHER_NOTE)
+    notes = [EXPLANATION, *([OTHER_NOTE] if "scikit-learn" in racers else [])]
+    values = {"samples": len(samples), "data": arguments.data, "cores": len(cores)}
+    print_result(
+        arguments,
+        "\n".join([text, *notes]),
+        {**values, "batches": measured, "lost": list(dict.fromkeys(lost))},
+    )
     return 0 if ended_well else 1
 
 

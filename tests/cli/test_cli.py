@@ -42,7 +42,7 @@ class TestMistakes:
             (
                 "zzz",
                 "the commands are train, find-lr, tune, evaluate, report, watch, predict, export, "
-                "verify, article, data, info, bench",
+                "verify, article, data, info, bench, completion",
             ),
             ("--verison", "--verison; did you mean --version? (see cnn-core --help)"),
             ("train iris.csv", "did you mean --data iris.csv? (see cnn-core train --help)"),

@@ -264,7 +264,9 @@ class TestResume:
     def test_other_options_are_refused(self, left, capsys, other):
         folder = left("--epochs", 3, *EVERY_EPOCH)
         error = refused(capsys, "train", "--resume", folder, *other)
-        assert f"beside it only --quiet and --no-plots can be used, found {other[0]}" in error
+        assert (
+            f"beside it only --quiet, --json and --no-plots can be used, found {other[0]}" in error
+        )
 
     def test_a_training_into_its_folder_is_refused(self, left, capsys, tmp_path):
         left("--epochs", 3, *EVERY_EPOCH)

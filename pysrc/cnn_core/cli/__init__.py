@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -19,7 +19,7 @@ from cnn_core._version import __version__
 from cnn_core.cli.console import CommandError, error_text, note, say
 from cnn_core.cli.parser import COMMANDS, Parser, add_command
 
-__all__ = ["main"]
+__all__ = ["main", "parsers"]
 
 _EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
 
@@ -74,7 +74,7 @@ def _run(argv: list[str]) -> int:
     command = next((text for text in argv if not text.startswith("-")), None)
     if command is not None and command not in COMMANDS:
         raise CommandError(_unknown_command(command, list(COMMANDS)))
-    parser, commands = _parser(command)
+    parser, commands = parsers(() if command is None else (command,))
     has_config = any(text.startswith("--config") for text in argv)
     if has_config and command is not None and commands[command].option("--config"):
         from cnn_core.cli.config import expanded
@@ -99,16 +99,19 @@ def _as_options(argv: list[str]) -> list[str]:
     return ["--version"] if argv == ["version"] else argv
 
 
-def _parser(command: str | None) -> tuple[Parser, dict[str, Parser]]:
+def parsers(with_arguments: Collection[str]) -> tuple[Parser, dict[str, Parser]]:
     """Return the parser and those of the commands, by their names.
 
-    Only the command that was typed has its arguments: without one not even NumPy is imported.
+    Parameters
+    ----------
+    with_arguments : collection of str
+        Commands whose parsers have their arguments; if there are none not even NumPy is imported.
     """
     parser = Parser(prog="cnn-core", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cnn-core {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in COMMANDS:
-        if name == command:
+        if name in with_arguments:
             from cnn_core.cli.commands import ADD
 
             ADD[name](commands)

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from cnn_core import NN, backend_info, backends
 from cnn_core.cli import records, run_folder
 from cnn_core.cli.commands import ARTICLE_EPOCHS
-from cnn_core.cli.console import note, require, short_path, show_result
+from cnn_core.cli.console import note, require, short_path
+from cnn_core.cli.output import print_result, run_values
 from cnn_core.cli.plots import plot_gallery
 from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.report import Evaluation, evaluate
@@ -111,7 +112,12 @@ def run(args: argparse.Namespace) -> int:
         files = sorted(path.name for path in folder.path.iterdir())
     text = table if args.quiet else f"\n{table}\n\n{EXPLANATION}"
     place = f"run folder  {short_path(folder.final)}\n            {'  '.join(files)}"
-    show_result(f"{text}\n\n{place}", folder.final)
+    values = {
+        **run_values(folder.final, files),
+        "published_accuracy": PUBLISHED_ACCURACY,
+        "results": _values(results),
+    }
+    print_result(args, f"{text}\n\n{place}", values, folder.final)
     return 0
 
 
@@ -201,16 +207,21 @@ def _write(folder: Path, table: str, results: list[_Result], args: argparse.Name
         "images": {"training": IMAGES, "test": IMAGES},
         "seed": args.seed,
         "published_accuracy": PUBLISHED_ACCURACY,
-        "results": [
-            {
-                **{key.replace(" ", "_"): value for key, value in result.row().items()},
-                "weights_sha256": weights_sha256(result.net.model),
-                "backend_info": result.backend,
-            }
-            for result in results
-        ],
+        "results": _values(results),
     }
     records.write_json(folder / "article.json", record)
+
+
+def _values(results: list[_Result]) -> list[dict[str, Any]]:
+    """Return the results for programs."""
+    return [
+        {
+            **{key.replace(" ", "_"): value for key, value in result.row().items()},
+            "weights_sha256": weights_sha256(result.net.model),
+            "backend_info": result.backend,
+        }
+        for result in results
+    ]
 
 
 def _draw(

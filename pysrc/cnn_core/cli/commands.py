@@ -84,7 +84,7 @@ def add_train(commands: Subcommands) -> None:
         type=arguments.path,
         help="go on with a training that was killed or interrupted, to the same weights as if it "
         "had not been; "
-        "beside it only --quiet and --no-plots",
+        "beside it only --quiet, --json and --no-plots",
     )
     output.add_argument("--no-plots", action="store_true", help="draw no pictures")
     output.add_argument(
@@ -241,7 +241,6 @@ def add_info(commands: Subcommands) -> None:
         "it cannot be loaded, shows why; the exit code is 1 then.",
     )
     arguments.add_backend(parser)
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
 _BENCH = """\
@@ -302,6 +301,22 @@ def add_bench(commands: Subcommands) -> None:
     )
 
 
+_COMPLETION = """\
+Prints a script by which a shell completes commands, options, their choices and names of files when
+Tab is pressed. Write it where the shell looks for such scripts, and open a new shell:
+
+  bash  cnn-core completion bash > ~/.local/share/bash-completion/completions/cnn-core
+  zsh   cnn-core completion zsh > a folder of $fpath/_cnn-core
+  fish  cnn-core completion fish > ~/.config/fish/completions/cnn-core.fish
+"""
+
+
+def add_completion(commands: Subcommands) -> None:
+    """Add ``completion`` to the parser."""
+    parser = add_command(commands, "completion", description=_COMPLETION, has_result=False)
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="of these shells")
+
+
 ADD: dict[str, Callable[[Subcommands], None]] = {
     "train": add_train,
     "find-lr": add_find_lr,
@@ -316,4 +331,5 @@ ADD: dict[str, Callable[[Subcommands], None]] = {
     "data": add_data,
     "info": add_info,
     "bench": add_bench,
+    "completion": add_completion,
 }

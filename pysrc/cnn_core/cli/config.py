@@ -18,7 +18,7 @@ from cnn_core.files import write_text
 __all__ = ["as_toml", "expanded", "write"]
 
 # What belongs to one run alone, not to what it learns.
-_NOT_REPEATED = ("--out", "--resume", "--config", "--quiet", "--watch", "--port")
+_NOT_REPEATED = ("--out", "--resume", "--config", "--quiet", "--json", "--watch", "--port")
 _BOOLEANS = {True: "true", False: "false"}
 
 

@@ -24,7 +24,6 @@ __all__ = [
     "short_path",
     "show",
     "show_progress",
-    "show_result",
 ]
 
 INSTALL_HINT = 'pip install "cnn-core[app]"'
@@ -41,6 +40,7 @@ _PACKAGES = {
     "matplotlib": "matplotlib",
     "sklearn": "scikit-learn",
     "polars": "polars",
+    "shtab": "shtab",
 }
 
 
@@ -98,32 +98,6 @@ def _code(found: re.Match[str]) -> str:
     return repr(found[0])[1:-1]
 
 
-def show_result(text: str, folder: Path) -> None:
-    """Print the result of a run to standard output.
-
-    Parameters
-    ----------
-    text : str
-    folder : pathlib.Path
-        The complete run folder.
-
-    Raises
-    ------
-    CommandError
-        If it cannot be printed; the message says where the run folder is.
-    BrokenPipeError
-        If the reader went away.
-    """
-    try:
-        show(text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise CommandError(
-            f"{error_text(error)}; the run folder is complete: {short_path(folder)}"
-        ) from error
-
-
 def error_text(error: BaseException) -> str:
     """Return the message of an exception, without Python's numbers and quotes."""
     if isinstance(error, OSError) and error.strerror:
@@ -142,7 +116,7 @@ def require(command: str, *modules: str) -> None:
     ----------
     command : str
         The command that needs them, for the message.
-    *modules : {"rich", "jinja2", "matplotlib", "sklearn"}
+    *modules : {"rich", "jinja2", "matplotlib", "sklearn", "shtab"}
         Names by which they are imported.
 
     Raises

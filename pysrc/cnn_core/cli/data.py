@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from cnn_core.cli.console import note, one_line, show
+from cnn_core.cli.console import note, one_line
+from cnn_core.cli.output import print_result
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import Samples, read_samples
 
@@ -15,8 +18,36 @@ __all__ = ["run"]
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
-    show(_text(read_samples(Source.from_arguments(args), note)))
+    samples = read_samples(Source.from_arguments(args), note)
+    print_result(args, _text(samples), _values(samples))
     return 0
+
+
+def _values(samples: Samples) -> dict[str, Any]:
+    """Return what is in a data set for programs."""
+    arrays = {
+        name: {"shape": array.shape, "dtype": array.dtype.name}
+        for name, array in (("x_train", samples.x_train), ("x_test", samples.x_test))
+    }
+    training, test = _counts(samples)
+    return {
+        "name": samples.name,
+        "source": samples.source,
+        **arrays,
+        "test_part": samples.test_part,
+        "scaling": samples.scaling.description,
+        "sha256": samples.hashes,
+        "classes": [
+            {"name": name, "training": training[number], "test": test[number]}
+            for number, name in enumerate(samples.class_names)
+        ],
+    }
+
+
+def _counts(samples: Samples) -> list[npt.NDArray[Any]]:
+    """Return how many training and test samples each class has."""
+    n_classes = len(samples.class_names)
+    return [np.bincount(y, minlength=n_classes) for y in (samples.y_train, samples.y_test)]
 
 
 def _text(samples: Samples) -> str:
@@ -41,10 +72,7 @@ def _text(samples: Samples) -> str:
     ]
     width = max(len(name) for name in (*names, "class"))
     lines.append(f"      {'class':<{width}}  training    test")
-    counts = [
-        np.bincount(y, minlength=len(samples.class_names))
-        for y in (samples.y_train, samples.y_test)
-    ]
+    counts = _counts(samples)
     for number, name in enumerate(names):
         lines.append(
             f"{number:>4}  {name:<{width}}  {counts[0][number]:>8,}  {counts[1][number]:>6,}"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from typing import Any
 
-from cnn_core.cli.console import note, require, show
-from cnn_core.cli.report import evaluate
+from cnn_core.cli.console import note, require
+from cnn_core.cli.output import print_result
+from cnn_core.cli.report import class_measures, evaluate
 from cnn_core.cli.run_folder import Run
 from cnn_core.cli.runs import read_any
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_test_part
+from cnn_core.cli.tabular.result import ClassResult
 from cnn_core.cli.tabular.run import TableRun
 from cnn_core.cli.trained_model import describe_network
 
@@ -24,22 +27,29 @@ def run(args: argparse.Namespace) -> int:
     source = source_of(trained, args)
     asked_for = args.data is not None
     if isinstance(trained, TableRun):
-        show(_of_table(trained, source, asked_for=asked_for))
+        text, values = _of_table(trained, source, asked_for=asked_for)
     else:
-        show(_of_network(trained, source, asked_for=asked_for))
+        text, values = _of_network(trained, source, asked_for=asked_for)
+    print_result(args, text, values)
     return 0
 
 
-def _of_table(trained: TableRun, source: Source, *, asked_for: bool) -> str:
+def _of_table(trained: TableRun, source: Source, *, asked_for: bool) -> tuple[str, dict[str, Any]]:
+    """Return the result as text and for programs."""
     result, what, count = trained.measured_on(source, note, asked_for=asked_for)
-    return (
+    text = (
         f"{result.report}\n"
         f"measured  {result.line}  ({count:,} rows: {what})\n"
         f"recorded  {trained.recorded}  on the test part after training"
     )
+    values = {"samples": count, "measured_on": what, **result.to_json()}
+    if isinstance(result, ClassResult):
+        values["classes"] = class_measures(result.confusion, result.classes)
+    return text, values
 
 
-def _of_network(trained: Run, source: Source, *, asked_for: bool) -> str:
+def _of_network(trained: Run, source: Source, *, asked_for: bool) -> tuple[str, dict[str, Any]]:
+    """Return the result as text and for programs."""
     part = read_test_part(
         source,
         trained.class_names,
@@ -51,7 +61,7 @@ def _of_network(trained: Run, source: Source, *, asked_for: bool) -> str:
     result = evaluate(
         trained.trained, trained.scaled(part.x, source.data), part.y, trained.class_names
     )
-    return (
+    text = (
         f"{result.report}\n"
         f"accuracy  {result.accuracy:.4f}  (loss {result.loss:.4f}, {len(part.x):,} samples: "
         f"{part.description})\n"
@@ -59,6 +69,14 @@ def _of_network(trained: Run, source: Source, *, asked_for: bool) -> str:
         f"network   {describe_network(trained.trained.model.network)}\n"
         f"computed  by {trained.trained.computed_by}"
     )
+    values = {
+        "samples": len(part.x),
+        "measured_on": part.description,
+        **result.to_json(),
+        "classes": class_measures(result.confusion, trained.class_names),
+        "recorded_accuracy": trained.accuracy,
+    }
+    return text, values
 
 
 def source_of(run: Run | TableRun, args: argparse.Namespace) -> Source:

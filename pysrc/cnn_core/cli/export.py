@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError, error_text, note, show
+from cnn_core.cli.output import print_document
 from cnn_core.cli.run_folder import Run
 from cnn_core.cli.runs import AnyRun, read_any
 from cnn_core.cli.sources import read_test_part
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             show(f"{path}\n  " + str(result).replace("\n", "\n  "))
     if args.json:
-        show(json.dumps(results, allow_nan=False, indent=2))
+        print_document(results)
     return 0
 
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from cnn_core.cli import options, run_folder
-from cnn_core.cli.console import note, require, short_path, show_result
+from cnn_core.cli.console import note, require, short_path
+from cnn_core.cli.output import print_result, run_values
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_samples
 from cnn_core.cli.trained_model import describe_network
@@ -52,7 +53,15 @@ def run(args: argparse.Namespace) -> int:
             f"folder      {short_path(folder.final)}\n"
             f"            {'  '.join(files)}"
         )
-    show_result(text, folder.final)
+    values = {
+        **run_values(folder.final, files),
+        "suggestion": found.suggestion,
+        "preset": {"name": plan.preset, "learning_rate": plan.learning_rate},
+        "batch_size": plan.batch_size,
+        "rates": found.rates,
+        "losses": found.losses,
+    }
+    print_result(args, text, values, folder.final)
     return 0
 
 

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from cnn_core.cli import records
-from cnn_core.cli.console import CommandError, note, require, short_path, show
+from cnn_core.cli.console import CommandError, note, require, short_path
 from cnn_core.cli.evaluate import source_of
+from cnn_core.cli.output import print_result
 from cnn_core.cli.run_folder import HISTORY, PAGE, RECORD, Run, read_history
 from cnn_core.cli.run_page import Tested, contents_of, write_page
 from cnn_core.cli.runs import read_any
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             contents = contents_of(tested_run(read, args))
         write_page(path, contents)
-    show(f"written to {short_path(path)}")
+    print_result(args, f"written to {short_path(path)}", {"path": path})
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.machinery
-import json
 import os
 import platform
 import signal
@@ -18,7 +17,8 @@ import numpy as np
 
 import cnn_core
 from cnn_core import backend_info
-from cnn_core.cli.console import error_text, one_line, show
+from cnn_core.cli.console import error_text, one_line
+from cnn_core.cli.output import print_result
 
 __all__ = ["run"]
 
@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
     # A damaged or foreign binary may fail in any way when it is loaded.
     except Exception as error:
         failure = _failure(args.backend, error)
-        show(json.dumps(failure, indent=2) if args.json else _failure_text(failure))
+        print_result(args, _failure_text(failure), failure)
         return 1
-    show(json.dumps(info, indent=2) if args.json else _text(info))
+    print_result(args, _text(info), info)
     return 0
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "add_tables",
     "add_training",
     "choose_model",
+    "preset_names",
     "presets",
 ]
 
@@ -301,15 +302,18 @@ def presets() -> str:
     return "\n".join(["  preset      hidden layers and training", *lines])
 
 
-def _preset(text: str) -> str:
-    """Return the name of a preset that was typed."""
+def preset_names() -> tuple[str, ...]:
+    """Return the names of the presets."""
     from cnn_core.estimators.presets import PRESETS
 
-    known = (*PRESETS, *image_options.presets())
-    if text not in (*known, NN_PRESET):
-        raise argparse.ArgumentTypeError(
-            f"expected {', '.join(known)} or {NN_PRESET}, found {text!r}"
-        )
+    return (*PRESETS, *image_options.presets(), NN_PRESET)
+
+
+def _preset(text: str) -> str:
+    """Return the name of a preset that was typed."""
+    *others, last = preset_names()
+    if text not in (*others, last):
+        raise argparse.ArgumentTypeError(f"expected {', '.join(others)} or {last}, found {text!r}")
     return text
 
 

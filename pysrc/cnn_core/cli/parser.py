@@ -30,12 +30,32 @@ COMMANDS = {
     "data": "find or fetch a data set, and show what is in it",
     "info": "show what computes: backend, ISA level, versions, paths",
     "bench": "race cnn_core and its peers on this machine",
+    "completion": "print a script by which a shell completes what is typed",
 }
 
 
-def add_command(commands: Subcommands, name: str, **options: Any) -> Parser:
-    """Add a command to the parser, and return its own one; the options are those of `Parser`."""
-    return commands.add_parser(name, help=COMMANDS[name], allow_abbrev=False, **options)
+def add_command(
+    commands: Subcommands, name: str, *, has_result: bool = True, **options: Any
+) -> Parser:
+    """Add a command to the parser, and return its own one.
+
+    Parameters
+    ----------
+    commands : action of argparse
+    name : str
+    has_result : bool
+        Whether what it prints is a result, which programs can have as JSON.
+    **options
+        Those of `Parser`.
+    """
+    parser = commands.add_parser(name, help=COMMANDS[name], allow_abbrev=False, **options)
+    if has_result:
+        parser.add_argument(
+            "--json",
+            action="store_true",
+            help="the result as JSON on standard output, for programs",
+        )
+    return parser
 
 
 class _Help(argparse.HelpFormatter):

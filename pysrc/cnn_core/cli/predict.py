@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from cnn_core.cli.console import CommandError, note, show
-from cnn_core.cli.predictions import Predictions, text_of, write_parquet
+from cnn_core.cli.output import print_document
+from cnn_core.cli.predictions import Predictions, text_of, values_of, write_parquet
 from cnn_core.cli.run_folder import Run
 from cnn_core.cli.runs import read_any
 from cnn_core.cli.source import Source
@@ -40,14 +41,20 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(trained, TableRun)
         else _of_network(trained, raw, args)
     )
-    if out is not None and out.suffix.lower() == ".parquet":
-        write_parquet(out, raw, found)
-    elif out is not None:
-        write_text(out, text_of(raw, found))
-    else:
-        show(text_of(raw, found), end="")
+    if out is None:
+        if args.json:
+            print_document({"predictions": values_of(raw, found)})
+        else:
+            show(text_of(raw, found), end="")
         return 0
-    note(f"{len(found.predicted):,} predictions written to {out}")
+    if out.suffix.lower() == ".parquet":
+        write_parquet(out, raw, found)
+    else:
+        write_text(out, text_of(raw, found))
+    count = len(found.predicted)
+    note(f"{count:,} predictions written to {out}")
+    if args.json:
+        print_document({"path": out, "count": count})
     return 0
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cnn_core.data.table_file import RawTable
 
-__all__ = ["Predictions", "text_of", "write_parquet"]
+__all__ = ["Predictions", "text_of", "values_of", "write_parquet"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,19 @@ def text_of(raw: RawTable | None, found: Predictions) -> str:
         return table_text(_numbered(found))
     names = list(raw.frame.columns)
     return table_text(_beside(raw.frame, names, found))
+
+
+def values_of(raw: RawTable | None, found: Predictions) -> list[dict[str, Any]]:
+    """Return predictions for programs, each with the row that it is of if that is in a table."""
+    rows: Iterator[dict[str, Any]] | None = None if raw is None else raw.frame.iter_rows(named=True)
+    values = []
+    for number, predicted in enumerate(found.predicted):
+        one: dict[str, Any] = {"sample": number, "predicted": predicted}
+        if found.outputs:
+            one["outputs"] = {name: outputs[number] for name, outputs in found.outputs.items()}
+        one |= {name: bounds[number] for name, bounds in found.bounds.items()}
+        values.append(one if rows is None else {**one, "row": next(rows)})
+    return values
 
 
 def _numbered(found: Predictions) -> Iterator[list[object]]:

@@ -14,7 +14,7 @@ from cnn_core.cli.console import CommandError, one_line
 from cnn_core.cli.trained_model import Trained
 from cnn_core.network import ByteArray, FloatArray
 
-__all__ = ["Evaluation", "confusion_and_report", "evaluate"]
+__all__ = ["Evaluation", "class_measures", "confusion_and_report", "evaluate"]
 
 Array = npt.NDArray[Any]
 
@@ -42,6 +42,10 @@ class Evaluation:
     predicted: Array
     confusion: Array
     report: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the measures."""
+        return {"accuracy": self.accuracy, "loss": self.loss, "confusion": self.confusion.tolist()}
 
 
 def evaluate(
@@ -102,3 +106,25 @@ def confusion_and_report(
         zero_division=0,
     )
     return np.asarray(confusion_matrix(y_true=truth, y_pred=predicted, labels=labels)), report
+
+
+def class_measures(confusion: Array, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return name, precision, recall, F1 and number of samples of each class.
+
+    Parameters
+    ----------
+    confusion : numpy.ndarray, (classes, classes)
+        Number of samples by true class (row) and predicted class (column).
+    class_names : sequence of str
+    """
+    right, true, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return [
+        {
+            "name": name,
+            "precision": right[k] / max(predicted[k], 1),
+            "recall": right[k] / max(true[k], 1),
+            "f1": 2 * right[k] / max(true[k] + predicted[k], 1),
+            "samples": true[k],
+        }
+        for k, name in enumerate(class_names)
+    ]

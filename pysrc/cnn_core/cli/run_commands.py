@@ -97,7 +97,6 @@ def add_export(commands: Subcommands) -> None:
         type=arguments.positive,
         help="how much an output may differ from the model's own (default: 1e-5)",
     )
-    parser.add_argument("--json", action="store_true", help="the agreement as JSON, for programs")
     arguments.add_backend(parser)
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "record",
     "summary",
     "tested_of",
+    "values",
     "warning",
     "write",
 ]
@@ -188,10 +189,25 @@ def _draw(training: Training, folder: Path) -> None:
         )
 
 
+def values(training: Training) -> dict[str, Any]:
+    """Return the result for programs."""
+    result, model = training.result, training.trained.model
+    return {
+        "test_accuracy": result.accuracy,
+        "test_loss": result.loss,
+        "epochs": training.epochs_done,
+        "kept_epoch": training.kept_epoch,
+        "training_seconds": training.seconds,
+        "samples_per_second": training.samples_per_second,
+        "network": describe_network(model.network),
+        "parameters": model.network.n_parameters(),
+        "weights_sha256": weights_sha256(model),
+    }
+
+
 def record(training: Training) -> dict[str, Any]:
     """Return what ``run.json`` holds."""
     samples, parts, args = training.samples, training.parts, training.args
-    result, trained = training.result, training.trained
     shape = samples.image_shape
     names = samples.feature_names
     validation = len(parts.watched.y) if parts.measured == "validation" else 0
@@ -215,16 +231,6 @@ def record(training: Training) -> dict[str, Any]:
         "class_names": list(samples.class_names),
         "preprocessing": samples.scaling.to_json(),
         "settings": training.settings(),
-        "result": {
-            "test_accuracy": result.accuracy,
-            "test_loss": result.loss,
-            "epochs": training.epochs_done,
-            "kept_epoch": training.kept_epoch,
-            "training_seconds": training.seconds,
-            "samples_per_second": training.samples_per_second,
-            "network": describe_network(trained.model.network),
-            "parameters": trained.model.network.n_parameters(),
-            "weights_sha256": weights_sha256(trained.model),
-        },
+        "result": values(training),
         "backend": training.backend,
     }

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cnn_core.cli import config, options, records, run_folder
-from cnn_core.cli.console import CommandError, require, short_path, show_result
+from cnn_core.cli.console import CommandError, require, short_path
+from cnn_core.cli.output import print_result, run_values
 from cnn_core.cli.plan_classifier import network_overrides, training_overrides
 from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.workers import cluster, require_dask
@@ -61,7 +62,13 @@ def run(args: argparse.Namespace) -> int:
         _write(folder.path, args, model, train, test, accuracy)
     checkpoint.unlink(missing_ok=True)
     measured = "" if accuracy is None else f"test accuracy {accuracy:.4f}  "
-    show_result(f"{measured}{short_path(folder.final)}", folder.final)
+    files = sorted(path.name for path in folder.final.iterdir())
+    values = {
+        **run_values(folder.final, files),
+        "interrupted": False,
+        "result": {"test_accuracy": accuracy, "epochs": done},
+    }
+    print_result(args, f"{measured}{short_path(folder.final)}", values, folder.final)
     return 0
 
 

@@ -18,7 +18,8 @@ from cnn_core.cli import (
     workers,
 )
 from cnn_core.cli.commands import add_train
-from cnn_core.cli.console import CommandError, note, require, short_path, show, show_result
+from cnn_core.cli.console import CommandError, note, require, short_path
+from cnn_core.cli.output import introduce, print_result, run_values
 from cnn_core.cli.reproduce import AnyTraining, training_again, training_of
 from cnn_core.cli.source import Source
 from cnn_core.cli.tabular import report as table_report
@@ -78,7 +79,7 @@ def _resume(args: argparse.Namespace) -> int:
     begun = resume.find(args.resume)
     if begun is None:
         text = f"{args.resume} is complete already: there is nothing to go on with"
-        show(text)
+        print_result(args, text, {**run_values(args.resume, []), "was_complete": True})
         return 0
     with resume.go_on(begun) as record:
         training = _begun(record, args)
@@ -91,13 +92,13 @@ def _refuse_other_options(argv: list[str]) -> None:
     parser = arguments.Parser(prog="cnn-core train", allow_abbrev=False, add_help=False)
     parser.add_argument("command")
     parser.add_argument("--resume")
-    for name in ("--quiet", "--no-plots"):
+    for name in ("--quiet", "--json", "--no-plots"):
         parser.add_argument(name, action="store_true")
     _, others = parser.parse_known_args(argv)
     if others:
         raise CommandError(
-            "--resume goes on with a training as it was begun; beside it only --quiet and "
-            f"--no-plots can be used, found {' '.join(others)}"
+            "--resume goes on with a training as it was begun; beside it only --quiet, "
+            f"--json and --no-plots can be used, found {' '.join(others)}"
         )
 
 
@@ -121,6 +122,7 @@ def _begun(record: Fields, args: argparse.Namespace) -> AnyTraining:
     except (TypeError, ValueError) as error:
         raise CommandError(f"{refusal}: its record is damaged ({error}); train again") from error
     recorded.quiet |= args.quiet
+    recorded.json = args.json
     recorded.no_plots |= args.no_plots
     training = training_again(recorded, record, refusal)
     if training.backend["backend"] != backend:
@@ -146,7 +148,7 @@ def _learn(training: AnyTraining, folder: run_folder.NewFolder) -> list[str]:
     if not args.quiet:
         # A closed output does not prevent the run folder.
         with suppress(OSError):
-            show(_reports(training).introduction(training))
+            introduce(args, _reports(training).introduction(training))
     every = args.checkpoint_every
     path = folder.path / training.checkpoint_name
     watched = _watching(training, folder) if args.watch else nullcontext()
@@ -173,7 +175,13 @@ def _show(training: AnyTraining, folder: run_folder.NewFolder, files: list[str])
         text = reports.line(training, folder.final)
     else:
         text = reports.summary(training, folder.final, files)
-    show_result(text, folder.final)
+    values = {
+        **run_values(folder.final, files),
+        "interrupted": training.interrupted,
+        "settings": training.settings(),
+        "result": reports.values(training),
+    }
+    print_result(training.args, text, values, folder.final)
     if warning := reports.warning(training):
         note(warning)
     return 130 if training.interrupted else 0

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cnn_core.cli import options, run_folder
-from cnn_core.cli.console import CommandError, note, require, short_path, show_progress, show_result
+from cnn_core.cli.console import CommandError, note, require, short_path, show_progress
+from cnn_core.cli.output import print_result, run_values
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_samples
 from cnn_core.cli.training import plan_and_parts
@@ -61,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
         f"best        {arguments}\n"
         f"folder      {short_path(folder.final)}\n            trials.csv"
     )
-    show_result(arguments if args.quiet else text, folder.final)
+    values = {**run_values(folder.final, ["trials.csv"]), "best": best, "tried": tried}
+    print_result(args, arguments if args.quiet else text, values, folder.final)
     return 0
 
 

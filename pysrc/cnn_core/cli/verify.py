@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cnn_core.cli import run_folder, train
-from cnn_core.cli.console import CommandError, note, require, show
+from cnn_core.cli.console import CommandError, note, require
+from cnn_core.cli.output import print_result
 from cnn_core.cli.plan import counted
 from cnn_core.cli.reproduce import AnyTraining, training_again
 from cnn_core.cli.runs import AnyRun, read_any
@@ -61,9 +62,17 @@ def run(args: argparse.Namespace) -> int:
     is_same = now == recorded.weights
     if args.quiet:
         digests = now if is_same else f"{recorded.weights} then, {now} now"
-        show(f"{_verdict(is_same)}  {digests}")
+        text = f"{_verdict(is_same)}  {digests}"
     else:
-        show(_report(recorded, training, now))
+        text = _report(recorded, training, now)
+    values = {
+        "same": is_same,
+        "weights_then": recorded.weights,
+        "weights_now": now,
+        "backend_then": recorded.backend,
+        "backend_now": training.backend,
+    }
+    print_result(args, text, values)
     return 0 if is_same else 1
 
 

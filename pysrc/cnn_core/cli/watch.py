@@ -10,8 +10,9 @@ from typing import Any
 
 from cnn_core import load
 from cnn_core.cli import records, resume
-from cnn_core.cli.console import note, require, show
+from cnn_core.cli.console import note, require
 from cnn_core.cli.html_report import tested_run, tested_table
+from cnn_core.cli.output import print_result
 from cnn_core.cli.pages.drawing import DrawingField
 from cnn_core.cli.pages.live import Shown, page_of
 from cnn_core.cli.pages.rendering import sections
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     path = _unfinished(args.folder)
     title, state, field = _finished(args) if path is None else _going_on(args, path)
     with served(page_of(title, state, field), args.port) as address:
-        show(f"{address}\nCtrl-C ends it")
+        print_result(args, f"{address}\nCtrl-C ends it", {"address": address})
         if args.open:
             webbrowser.open(address)
         try:

@@ -1,0 +1,109 @@
+"""The result of a command on standard output: a text for people, or with ``--json`` a document.
+
+With ``--json`` standard output holds one JSON document, or nothing if the command fails; all else
+goes to standard error, errors as they always do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnn_core.cli.console import CommandError, error_text, short_path, show, show_progress
+
+__all__ = ["introduce", "print_document", "print_result", "run_values"]
+
+
+def introduce(args: argparse.Namespace, text: str) -> None:
+    """Print what is not yet the result: to standard output, or with ``--json`` to standard error.
+
+    Raises
+    ------
+    OSError
+        If it cannot be printed to standard output.
+    """
+    (show_progress if args.json else show)(text)
+
+
+def print_result(
+    args: argparse.Namespace,
+    text: str,
+    values: dict[str, Any],
+    folder: Path | None = None,
+    end: str = "\n",
+) -> None:
+    """Print the result of a command to standard output.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    text : str
+        The result for people.
+    values : dict
+        The same for programs, printed instead with ``--json``; see `print_document`.
+    folder : pathlib.Path, optional
+        The complete run folder.
+    end : str
+        Printed after the text.
+
+    Raises
+    ------
+    CommandError
+        If it cannot be printed and there is a run folder; the message says where.
+    OSError
+        If it cannot be printed; BrokenPipeError if the reader went away.
+    """
+    try:
+        if args.json:
+            print_document(values)
+        else:
+            show(text, end=end)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if folder is None:
+            raise
+        raise CommandError(
+            f"{error_text(error)}; the run folder is complete: {short_path(folder)}"
+        ) from error
+
+
+def print_document(values: dict[str, Any]) -> None:
+    """Print a JSON document to standard output.
+
+    Parameters
+    ----------
+    values : dict
+        Arrays become lists, NaN and infinity null, and what JSON does not have its text.
+
+    Raises
+    ------
+    OSError
+        If it cannot be printed.
+    """
+    show(json.dumps(_plain(values), indent=2, allow_nan=False))
+
+
+def run_values(folder: Path, files: list[str]) -> dict[str, Any]:
+    """Return what a document says of the run folder that was written."""
+    return {"run": str(folder), "files": files}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return str(value)
