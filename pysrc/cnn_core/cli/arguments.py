@@ -31,6 +31,7 @@ __all__ = [
     "add_quiet",
     "add_run",
     "add_seed",
+    "add_size",
     "add_table_layout",
     "add_target",
     "add_threads",
@@ -243,10 +244,34 @@ def widths(text: str) -> tuple[int, ...]:
         ) from None
 
 
+class _Images(argparse.Action):
+    """Takes a folder of images as the data."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the folder, and what it is."""
+        namespace.data = values
+        namespace.images = True
+
+
 def add_data(parser: Parser, *, default: str | None, help: str) -> None:
     """Add the arguments that select the data."""
     group = parser.add_argument_group("data")
-    group.add_argument("--data", metavar="DATA", default=default, help=help)
+    one = group.add_mutually_exclusive_group()
+    one.add_argument("--data", metavar="DATA", default=default, help=help)
+    one.add_argument(
+        "--images",
+        metavar="DIR",
+        action=_Images,
+        help="a folder of PNG and JPEG images, in a folder for each class, and these in train and "
+        "test if there is a test part",
+    )
+    add_size(group)
     group.add_argument(
         "--labels", metavar="FILE", help="the file of the targets of an .npy or IDX file"
     )
@@ -259,6 +284,15 @@ def add_data(parser: Parser, *, default: str | None, help: str) -> None:
     table = parser.add_argument_group("tables", "what is not said is found out, and told")
     add_target(table)
     add_table_layout(table)
+
+
+def add_size(group: argparse._ActionsContainer) -> None:
+    """Add what images are resized to."""
+    group.add_argument(
+        "--size",
+        metavar="WxH",
+        help="resize images in files to so many pixels, such as 32x32",
+    )
 
 
 def add_target(group: argparse._ActionsContainer) -> None:

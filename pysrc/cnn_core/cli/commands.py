@@ -223,6 +223,7 @@ def add_data(commands: Subcommands) -> None:
         default="fashion-mnist",
         help="fashion-mnist (the default), digits, or a file or folder as cnn-core train takes it",
     )
+    arguments.add_size(parser)
     parser.add_argument(
         "--labels", metavar="FILE", help="the file of the targets of an .npy or IDX file"
     )

@@ -84,6 +84,8 @@ def source_of(run: Run | TableRun, args: argparse.Namespace) -> Source:
     given = Source.from_arguments(
         argparse.Namespace(**{**vars(args), "data": args.data or run.source.data})
     )
+    if args.data is not None and given.images and given.size is None:
+        return replace(given, size=run.source.size)
     if args.data is not None and not (given.is_table and run.source.is_table):
         return given
     changes = {key: value for key, value in vars(given).items() if value not in (None, ())}

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
     require("find-lr", *(() if args.no_plots else ("matplotlib",)))
     source = Source.from_arguments(args)
-    options.choose_model(args, is_table=source.is_table)
+    options.choose_model(args, source)
     samples = read_samples(source, None if args.quiet else note)
     plan, parts = plan_and_parts(args, samples)
     with run_folder.new_folder(args.out, f"{samples.name}-rates") as folder:

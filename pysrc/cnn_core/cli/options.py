@@ -12,6 +12,7 @@ from typing import Any
 
 from cnn_core.cli import arguments, image_options
 from cnn_core.cli.console import CommandError
+from cnn_core.cli.source import Source
 from cnn_core.network import HIDDEN_ACTIVATIONS, NORMALIZATIONS
 from cnn_core.optimizers import SOLVERS, WITH_DECAY
 from cnn_core.training.schedules import SCHEDULES
@@ -222,15 +223,16 @@ def add_tables(group: argparse._ActionsContainer) -> None:
     )
 
 
-def choose_model(args: argparse.Namespace, *, is_table: bool) -> str:
+def choose_model(args: argparse.Namespace, source: Source) -> str:
     """Settle which model is trained, refuse arguments without effect on it, and return it.
 
     Parameters
     ----------
     args : argparse.Namespace
         With the arguments of `add_network`, `add_training` and `add_tables`.
-    is_table : bool
-        Whether the data are a table.
+    source : Source
+        The data: a table is learned by the tables' learner, and images of one's own by a network
+        for images, if nothing else is said.
 
     Raises
     ------
@@ -239,6 +241,7 @@ def choose_model(args: argparse.Namespace, *, is_table: bool) -> str:
     """
     of_tables = [name for name in OF_TABLES if getattr(args, name, None) is not None]
     of_networks = [name for name in _OF_NETWORKS if getattr(args, name, None) is not None]
+    is_table = source.is_table
     if getattr(args, "model", None) is None:
         args.model = "tables" if is_table and not of_networks else "mlp"
     if args.model == "tables" and not is_table:
@@ -247,7 +250,8 @@ def choose_model(args: argparse.Namespace, *, is_table: bool) -> str:
     if others:
         raise CommandError(_no_effect(others[0], args.model, of_networks, is_table=is_table))
     if args.model == "mlp":
-        args.preset = args.preset or DEFAULT_PRESET
+        usual = image_options.DEFAULT_PRESET if source.images else DEFAULT_PRESET
+        args.preset = args.preset or usual
         args.dtype = args.dtype or "float32"
         image_options.check(args, DEFAULT_PRESET)
         _check_network(args)

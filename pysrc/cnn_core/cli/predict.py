@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError, note, show
+from cnn_core.cli.image_files import Size, is_image, read_images
+from cnn_core.cli.image_folders import images_below
 from cnn_core.cli.output import print_document
 from cnn_core.cli.predictions import Predictions, text_of, values_of, write_parquet
 from cnn_core.cli.run_folder import Run
@@ -25,8 +31,18 @@ def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
     trained = read_any(args.folder, args.backend)
     out: Path | None = args.out
-    if out is not None and out.exists() and os.path.samefile(out, args.file):
-        raise CommandError(f"--out: {out} is the file to be predicted; choose another name")
+    for file in args.files:
+        if out is not None and out.exists() and file.exists() and os.path.samefile(out, file):
+            raise CommandError(f"--out: {out} is the file to be predicted; choose another name")
+    if any(path.is_dir() or is_image(path) for path in args.files):
+        return _written(args, None, _of_images(trained, args))
+    if len(args.files) > 1:
+        raise CommandError(
+            f"expected one file, or PNG and JPEG images, found {len(args.files)} files"
+        )
+    (args.file,) = args.files
+    if args.size is not None:
+        raise CommandError(f"--size belongs to images, not to {args.file}")
     source = Source(
         str(args.file),
         header=args.header,
@@ -41,6 +57,12 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(trained, TableRun)
         else _of_network(trained, raw, args)
     )
+    return _written(args, raw, found)
+
+
+def _written(args: argparse.Namespace, raw: RawTable | None, found: Predictions) -> int:
+    """Write the predictions, or show them, and return the exit code."""
+    out: Path | None = args.out
     if out is None:
         if args.json:
             print_document({"predictions": values_of(raw, found)})
@@ -60,8 +82,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _like_training(source: Source, trained: Run | TableRun) -> Source:
     """Return the file to be predicted, with a header if the one that was trained on is said to."""
-    from dataclasses import replace
-
     return source if source.header is not None else replace(source, header=trained.source.header)
 
 
@@ -75,11 +95,31 @@ def _of_network(trained: Run, raw: RawTable | None, args: argparse.Namespace) ->
     if args.intervals is not None:
         raise CommandError("--intervals belongs to numbers; this run predicts classes")
     x = read_features(args.file, raw, trained.columns, note)
-    samples = trained.scaled(x, args.file)
-    names = list(trained.class_names)
-    if not args.outputs and raw is None:
-        classes = trained.trained.predict(samples)
-        return Predictions([names[best] for best in classes])
+    return _predicted(trained, x, args.file, with_outputs=args.outputs or raw is not None)
+
+
+def _of_images(trained: Run | TableRun, args: argparse.Namespace) -> Predictions:
+    """Return what is predicted for images in files, by their names."""
+    if isinstance(trained, TableRun):
+        raise CommandError("expected a table such as .csv, as the run was trained on, found images")
+    if trained.image_shape is None:
+        raise CommandError(f"{args.folder}: expected a run on images, found one on other samples")
+    for name in ("header", "separator", "encoding", "decimal", "sheet", "intervals"):
+        if getattr(args, name) is not None:
+            raise CommandError(f"--{name} has no effect on images")
+    files = images_below(args.files)
+    size = trained.source.image_size if args.size is None else Size.of(args.size)
+    x = read_images(files, size, trained.image_shape)
+    found = _predicted(trained, x, files[0], with_outputs=args.outputs)
+    return replace(found, names=[str(file) for file in files])
+
+
+def _predicted(
+    trained: Run, x: npt.NDArray[Any], source: Path, *, with_outputs: bool
+) -> Predictions:
+    samples, names = trained.scaled(x, source), list(trained.class_names)
+    if not with_outputs:
+        return Predictions([names[best] for best in trained.trained.predict(samples)])
     outputs = trained.trained.outputs(samples)
     return Predictions(
         [names[best] for best in outputs.argmax(axis=1)], dict(zip(names, outputs.T, strict=True))

@@ -32,11 +32,14 @@ class Predictions:
         The probability of each class by its name.
     bounds : dict of str to numpy.ndarray, (n,)
         The ends of intervals, by the names of their columns.
+    names : sequence of str, optional
+        Of the samples, where each is a file of its own.
     """
 
     predicted: Sequence[Any]
     outputs: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     bounds: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    names: Sequence[str] | None = None
 
 
 def text_of(raw: RawTable | None, found: Predictions) -> str:
@@ -53,6 +56,8 @@ def values_of(raw: RawTable | None, found: Predictions) -> list[dict[str, Any]]:
     values = []
     for number, predicted in enumerate(found.predicted):
         one: dict[str, Any] = {"sample": number, "predicted": predicted}
+        if found.names is not None:
+            one["image"] = found.names[number]
         if found.outputs:
             one["outputs"] = {name: outputs[number] for name, outputs in found.outputs.items()}
         one |= {name: bounds[number] for name, bounds in found.bounds.items()}
@@ -61,9 +66,10 @@ def values_of(raw: RawTable | None, found: Predictions) -> list[dict[str, Any]]:
 
 
 def _numbered(found: Predictions) -> Iterator[list[object]]:
-    yield ["sample", "class", *found.outputs]
+    yield ["sample" if found.names is None else "image", "class", *found.outputs]
     for number, best in enumerate(found.predicted):
-        yield [number, best, *(f"{values[number]:.6g}" for values in found.outputs.values())]
+        name = number if found.names is None else found.names[number]
+        yield [name, best, *(f"{values[number]:.6g}" for values in found.outputs.values())]
 
 
 def _beside(frame: pl.DataFrame, names: list[str], found: Predictions) -> Iterator[list[object]]:
@@ -76,7 +82,8 @@ def _beside(frame: pl.DataFrame, names: list[str], found: Predictions) -> Iterat
 
 def _columns(names: list[str], found: Predictions) -> dict[str, Sequence[Any]]:
     """Return the columns of the predictions, by names that the table does not have."""
-    wanted: dict[str, Sequence[Any]] = {"predicted": found.predicted}
+    wanted: dict[str, Sequence[Any]] = {} if found.names is None else {"image": found.names}
+    wanted["predicted"] = found.predicted
     wanted |= {f"probability of {name}": values for name, values in found.outputs.items()}  # type: ignore[misc]
     wanted |= found.bounds  # type: ignore[arg-type]
     taken = set(names)

@@ -116,8 +116,12 @@ def source_from_json(fields: Fields) -> Source:
     known: dict[str, Any] = {"header": fields.optional(fields.flag, "header")}
     texts: tuple[str, ...] = ("labels", "target", "folder")
     # Records of earlier versions lack the others.
-    texts += tuple(one for one in ("separator", "encoding", "decimal", "sheet") if one in fields)
+    texts += tuple(
+        one for one in ("separator", "encoding", "decimal", "sheet", "size") if one in fields
+    )
     known |= {name: fields.optional(fields.text, name) for name in texts}
     columns = ("ignore", "categorical", "numerical")
     known |= {name: fields.texts(name) for name in columns if name in fields}
+    if "images" in fields:
+        known["images"] = fields.optional(fields.flag, "images")
     return Source(data=fields.text("data"), **known)

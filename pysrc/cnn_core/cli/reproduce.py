@@ -109,7 +109,7 @@ def training_again(args: argparse.Namespace, record: Fields, refusal: str) -> An
     except (OverflowError, TypeError, ValueError) as error:
         raise CommandError(f"{refusal}: its record is damaged ({error}); train again") from error
     args.model = recorded.settings["model"]
-    options.choose_model(args, is_table=recorded.source.is_table)
+    options.choose_model(args, recorded.source)
     training: AnyTraining
     if args.model == "tables":
         training = _table_training_again(args, recorded, refusal)

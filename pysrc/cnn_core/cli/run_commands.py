@@ -41,12 +41,15 @@ def add_predict(commands: Subcommands) -> None:
     )
     arguments.add_run(parser)
     parser.add_argument(
-        "file",
+        "files",
         metavar="FILE",
+        nargs="+",
         type=arguments.path,
         help="a table, with or without the target (its columns are found by name, and others are "
-        "left out; - is standard input), an IDX file, .npz (its test part, if it has one) or .npy",
+        "left out; - is standard input), an IDX file, .npz (its test part, if it has one) or "
+        ".npy; or PNG and JPEG images, and folders of them",
     )
+    arguments.add_size(parser)
     arguments.add_table_layout(parser)
     parser.add_argument(
         "--outputs",

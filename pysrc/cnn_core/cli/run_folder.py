@@ -296,6 +296,8 @@ class Run:
     feature_names : tuple of str or None
     target_name : str or None
         None also where an earlier version recorded none.
+    image_shape : tuple of int or None
+        Height and width of images, and 3 for colours.
     scaling : Scaling
     accuracy : float
         Accuracy on the test part, as recorded.
@@ -309,6 +311,7 @@ class Run:
     class_names: tuple[str, ...]
     feature_names: tuple[str, ...] | None
     target_name: str | None
+    image_shape: tuple[int, ...] | None
     scaling: Scaling
     accuracy: float
     record: Fields
@@ -321,6 +324,7 @@ class Run:
             feature_names=self.feature_names,
             target_name=self.target_name or self.source.target,
             is_last=self.source.target is None and self.source.data.lower().endswith(".csv"),
+            image_shape=self.image_shape,
         )
 
     @property
@@ -408,6 +412,20 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
     return Run(trained=trained, **values)
 
 
+def _image_shape(data: Fields, features: int) -> tuple[int, ...] | None:
+    # Earlier versions recorded none.
+    values = data.optional(data.numbers, "image_shape") if "image_shape" in data else None
+    if values is None:
+        return None
+    shape = np.atleast_1d(values)
+    if len(shape) not in (2, 3) or (shape < 1).any() or shape.prod() != features:
+        raise ValueError(
+            f"{data.name('image_shape')}: expected height and width of {features} pixels, found "
+            f"{values!r:.80}"
+        )
+    return tuple(map(int, shape))
+
+
 def _values(fields: Fields) -> dict[str, Any]:
     """Return what a `Run` is made of, and the number of features."""
     data = fields.fields("data")
@@ -421,6 +439,7 @@ def _values(fields: Fields) -> dict[str, Any]:
         "target_name": data.optional(data.text, "target_name") if "target_name" in data else None,
         "class_names": fields.names("class_names"),
         "feature_names": names,
+        "image_shape": _image_shape(data, features),
         "scaling": Scaling.from_json(fields.fields("preprocessing"), features),
         "accuracy": fields.fields("result").number("test_accuracy"),
         "features": features,

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cnn_core.cli.console import CommandError
+from cnn_core.cli.image_files import Size
+from cnn_core.cli.image_folders import holds_images
 from cnn_core.data.idx import is_idx
 from cnn_core.data.table_bytes import STANDARD_INPUT
 from cnn_core.data.table_file import TableLayout, is_table
@@ -37,11 +39,16 @@ class Source:
     Attributes
     ----------
     data : str
-        ``"fashion-mnist"``, ``"digits"``, a file, a folder, or ``"-"`` for standard input.
+        As ``--data`` or ``--images``: ``"fashion-mnist"``, ``"digits"``, a file, a folder, or
+        ``"-"`` for standard input.
     labels, target, header, folder, separator, encoding, decimal, sheet
         As the arguments ``--labels``, ``--target``, ``--header``, ``--data-folder`` and so on.
     ignore, categorical, numerical : tuple of str
         Columns that the user says something about.
+    images : bool, optional
+        True for a folder of images, with a folder for each class.
+    size : str, optional
+        As ``--size``.
     """
 
     data: str
@@ -56,6 +63,8 @@ class Source:
     ignore: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     numerical: tuple[str, ...] = ()
+    images: bool | None = None
+    size: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse arguments that do not go with the data."""
@@ -67,6 +76,10 @@ class Source:
             raise CommandError(f"--data-folder belongs to fashion-mnist, not to {self.data}")
         if self.labels is not None and ending != ".npy" and not is_idx(self.data):
             raise CommandError(f"--labels belongs to an .npy or IDX file, not to {self.data}")
+        if self.size is not None:
+            if not self.images:
+                raise CommandError(f"--size belongs to a folder of images, not to {self.data}")
+            Size.of(self.size)
         for name, option in _OF_TABLES.items():
             if getattr(self, name) not in (None, ()) and not self.is_table:
                 verb = "belong" if " and " in option else "belongs"
@@ -82,7 +95,16 @@ class Source:
             if (value := getattr(arguments, name, None)) is not None
         }
         folder = None if folder is None else str(folder)
-        return cls(data=arguments.data, labels=arguments.labels, folder=folder, **said)
+        data = arguments.data
+        images = getattr(arguments, "images", None) or (data not in KNOWN and holds_images(data))
+        return cls(
+            data=data,
+            labels=arguments.labels,
+            folder=folder,
+            images=True if images else None,
+            size=getattr(arguments, "size", None),
+            **said,
+        )
 
     @property
     def is_file(self) -> bool:
@@ -101,7 +123,12 @@ class Source:
     @property
     def is_table(self) -> bool:
         """Whether the data are a table."""
-        return self.is_file and is_table(self.data)
+        return self.is_file and not self.images and is_table(self.data)
+
+    @property
+    def image_size(self) -> Size | None:
+        """What images are resized to."""
+        return None if self.size is None else Size.of(self.size)
 
     @property
     def layout(self) -> TableLayout:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError
+from cnn_core.cli.image_folders import ImageFolder
 from cnn_core.cli.source import KNOWN, Source
 from cnn_core.cli.tabular.columns import listed
 from cnn_core.cli.tabular.samples import read_raw
@@ -51,12 +52,15 @@ class TrainedColumns(NamedTuple):
         None where there was no header, or an earlier version recorded none.
     is_last : bool
         Whether the target was the last column.
+    image_shape : tuple of int or None
+        Height and width, and 3 for colours, of images.
     """
 
     n_features: int
     feature_names: tuple[str, ...] | None
     target_name: str | None
     is_last: bool
+    image_shape: tuple[int, ...] | None = None
 
     def are_named_in(self, raw: RawTable) -> bool:
         """Tell whether a table has columns of their names."""
@@ -114,6 +118,9 @@ def read_table(source: Source, report: Callable[[str], None]) -> tuple[Table, di
         If there is no such file, or it is of no kind that can be read.
     """
     path = Path(source.data)
+    if source.images:
+        folder = ImageFolder.at(path)
+        return folder.read(source.image_size, None, report), {path.name: folder.sha256()}
     if source.is_table:
         raw, hashes = read_raw(source, report)
         name = raw.frame.columns[-1]
@@ -122,8 +129,8 @@ def read_table(source: Source, report: Callable[[str], None]) -> tuple[Table, di
         ignored = {raw.column(one) for one in source.ignore}
         features = [one for one in raw.frame.columns if one != name and one not in ignored]
         return _numeric(raw, source, features, name), hashes
-    if (folder := idx_files_in(path)) is not None:
-        return folder.read(), hashes_of(folder.files)
+    if (idx := idx_files_in(path)) is not None:
+        return idx.read(), hashes_of(idx.files)
     ending = path.suffix.lower()
     if ending not in ARRAYS and not is_idx(path):
         likely = get_close_matches(source.data, KNOWN, n=1)
@@ -132,7 +139,7 @@ def read_table(source: Source, report: Callable[[str], None]) -> tuple[Table, di
         raise CommandError(
             f"--data: expected {', '.join(KNOWN)}, - for standard input, or a file whose name ends "
             f"in {', '.join((*ARRAYS, *ENDINGS))} or -idx3-ubyte, or a folder of such IDX files, "
-            f"found {kind}{hint}"
+            f"or of images by their classes, found {kind}{hint}"
         )
     if ending != ".npz" and source.labels is None:
         kind = ".npy" if ending == ".npy" else "IDX"
@@ -170,6 +177,10 @@ def read_table_alike(
     FileNotFoundError, ValueError
         As `read_table`, and if features or target are not there.
     """
+    if source.images:
+        folder = ImageFolder.at(Path(source.data))
+        table = folder.read(source.image_size, columns.image_shape, report)
+        return table, {folder.path.name: folder.sha256()}
     if not source.is_table:
         return read_table(source, report)
     raw, hashes = read_raw(source, report)
@@ -189,6 +200,9 @@ def read_table_alike(
 
 def file_hashes(source: Source) -> dict[str, str]:
     """Return the SHA-256 of the files of a source, by their names."""
+    if source.images:
+        path = Path(source.data)
+        return {path.name: ImageFolder.at(path).sha256()}
     if (folder := idx_files_in(source.data)) is not None:
         return hashes_of(folder.files)
     return hashes_of(Path(path) for path in (source.data, source.labels) if path is not None)

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is not None:
         return _resume(args)
     source = Source.from_arguments(args)
-    options.choose_model(args, is_table=source.is_table)
+    options.choose_model(args, source)
     if workers.are_files(args):
         return scale.run(args)
     training = training_of(args, source, None if args.quiet else note)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnn_core.cli import options, run_folder
 from cnn_core.cli.console import CommandError, note, require, short_path, show_progress
+from cnn_core.cli.image_options import is_for_images
 from cnn_core.cli.output import print_result, run_values
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_samples
@@ -38,9 +39,11 @@ def run(args: argparse.Namespace) -> int:
                 'pip install "cnn-core[app,dask,tune]"'
             )
     source = Source.from_arguments(args)
-    options.choose_model(args, is_table=source.is_table)
-    if args.preset == options.NN_PRESET:
-        raise CommandError("--preset nn has no settings to tune; take fast, balanced or best")
+    options.choose_model(args, source)
+    if args.preset == options.NN_PRESET or is_for_images(args):
+        raise CommandError(
+            f"--preset {args.preset} has no settings to tune; take fast, balanced or best"
+        )
     samples = read_samples(source, None if args.quiet else note)
     plan, parts = plan_and_parts(args, samples)
     with run_folder.new_folder(args.out, f"{samples.name}-tuned") as folder:
