@@ -76,7 +76,7 @@ def test_what_was_decided_about_each_column_is_shown_and_kept(table, run, tmp_pa
     assert "separated by semicolons" in capsys.readouterr().err
     wanted = {
         "Nr": ("", "left out: numbers the rows (--numerical)"),
-        "Gast": ("text", "dropped: no level has 5 rows"),
+        "Gast": ("text", "dropped: no level has two rows"),
         "Zimmer": ("text", "2 levels, one for missing"),
         "Preis": ("number, decimal comma, '.' between thousands", "number"),
         "Ankunft": ("date, day first", "time, day, weekday"),

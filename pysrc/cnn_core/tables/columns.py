@@ -20,8 +20,9 @@ from cnn_core.tables.frames import Column, Frame
 from cnn_core.tables.values import KINDS, Coded, Kind, Numbers, as_dates, as_numbers, coded, kind_of
 from cnn_core.validation import require_known, shown
 
-# A level needs so many rows, or a tenth of a small table, to have weights of its own.
-LEAST_ROWS = 5
+# A level of a single row has weights of its own only if no more than this share of the rows have
+# such levels: else a network could learn the rows by heart, by their names.
+MOST_ALONE = 0.1
 MOST_LEVELS = 10_000
 # The weights of a missing value among categories come behind those of the levels.
 _NONE = -1
@@ -213,7 +214,6 @@ def read_first(
         For columns that are not there, and for values that cannot be read.
     """
     wanted = _wanted(frame, categorical, numerical)
-    least = max(1, min(LEAST_ROWS, frame.n_rows // 10))
     plans = []
     seen: dict[bytes, str] = {}
     for number, column in enumerate(frame.columns):
@@ -222,7 +222,7 @@ def read_first(
         if kind is None:
             kind = "category" if frame.categorical[number] else kind_of(column, place)
         name = str(number) if frame.names is None else str(frame.names[number])
-        plan, digest = _PLANNERS[kind](name, column, place, least)
+        plan, digest = _PLANNERS[kind](name, column, place)
         if plan.dropped is None and digest in seen:
             plan = ColumnPlan(
                 name, kind, f"the same as {seen[digest]!r}", plan.missing, plan.distinct
@@ -281,12 +281,12 @@ def _digest(kind: str, *parts: Any) -> bytes:
     return digest.digest()
 
 
-def _plan_number(name: str, column: Column, place: str, least: int) -> tuple[ColumnPlan, bytes]:
+def _plan_number(name: str, column: Column, place: str) -> tuple[ColumnPlan, bytes]:
     values = as_numbers(column, place)
     return _plan_of_numbers(name, "number", values)
 
 
-def _plan_boolean(name: str, column: Column, place: str, least: int) -> tuple[ColumnPlan, bytes]:
+def _plan_boolean(name: str, column: Column, place: str) -> tuple[ColumnPlan, bytes]:
     values = as_numbers(column, place)
     return _plan_of_numbers(name, "boolean", values)
 
@@ -307,7 +307,7 @@ def _useless(distinct: int, missing: int) -> str | None:
     return "constant" if distinct == 1 and not missing else None
 
 
-def _plan_date(name: str, column: Column, place: str, least: int) -> tuple[ColumnPlan, bytes]:
+def _plan_date(name: str, column: Column, place: str) -> tuple[ColumnPlan, bytes]:
     dates = as_dates(column, place)
     absent = np.isnat(dates)
     missing = int(absent.sum())
@@ -328,16 +328,17 @@ def _varies(values: Numbers) -> bool:
     return bool(len(values)) and bool((values != values[0]).any())
 
 
-def _plan_category(name: str, column: Column, place: str, least: int) -> tuple[ColumnPlan, bytes]:
+def _plan_category(name: str, column: Column, place: str) -> tuple[ColumnPlan, bytes]:
     codes, levels = coded(column)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
     missing = int((codes < 0).sum())
     distinct = int(np.count_nonzero(counts))
     dropped = _useless(distinct, missing)
+    least = 1 if (counts == 1).sum() <= MOST_ALONE * len(codes) else 2
     order = sorted(range(len(levels)), key=lambda code: (-counts[code], levels[code]))
     kept = tuple(levels[code] for code in order[:MOST_LEVELS] if counts[code] >= least)
     if dropped is None and not kept and missing < least:
-        dropped = f"no level has {least} rows"
+        dropped = "no level has two rows"
     if dropped is not None:
         kept = ()
     plan = ColumnPlan(
