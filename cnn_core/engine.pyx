@@ -98,17 +98,17 @@ cdef class Engine:
 
     cdef int bind_moments(self, network, moments) except -1:
         cdef Arrays arrays = self.net.arrays
-        cdef real[:, ::1] values
+        cdef real[:, :] values
         wanted = (network.optimizer.n_moments, arrays.parameters.shape[0])
         self.moments = aligned(np.zeros(wanted, REALS)) if moments is None else moments
         values = self.moments
-        if values.shape[0] != wanted[0] or values.shape[1] != wanted[1]:
+        if self.moments.shape != wanted:
             raise ValueError(f"moments: expected the shape {wanted}, found {moments.shape}")
         arrays.first_moment = arrays.second_moment = arrays.parameters[:0]
-        if values.shape[0] > 0:
-            arrays.first_moment = values[0]
-        if values.shape[0] > 1:
-            arrays.second_moment = values[1]
+        if wanted[0] > 0:
+            arrays.first_moment = self.moments[0]
+        if wanted[0] > 1:
+            arrays.second_moment = self.moments[1]
         return 0
 
     cdef int bind_statistics(self, network, statistics) except -1:

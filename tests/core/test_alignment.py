@@ -12,7 +12,7 @@ from cnn_core.network import Network
 
 
 def begins_on_a_cache_line(array):
-    return array.ctypes.data % CACHE_LINE == 0
+    return all(row.ctypes.data % CACHE_LINE == 0 for row in np.atleast_2d(array) if row.size)
 
 
 def at_odds(size, dtype):
@@ -30,7 +30,7 @@ class TestAligned:
         copied = aligned(array)
         assert begins_on_a_cache_line(copied)
         assert copied.dtype == dtype
-        assert copied.flags.c_contiguous
+        assert all(row.flags.c_contiguous for row in np.atleast_2d(copied))
         assert copied.flags.writeable
         np.testing.assert_array_equal(copied, array)
 
@@ -67,10 +67,12 @@ class TestModels:
         x, t = rng.normal(size=(40, 20)), rng.normal(size=(40, 3))
         first = rng.normal(size=network.n_parameters())
         results = []
-        for place in (aligned, lambda a: at_odds(a.size, a.dtype)):
+        for place in (aligned, lambda a: at_odds(a.size, a.dtype).reshape(a.shape)):
             parameters = place(np.array(first))
             parameters[:] = first
-            engine = backends.get(name).engine(network, parameters)
+            moments = place(np.zeros((2, first.size)))
+            moments[:] = 0
+            engine = backends.get(name).engine(network, parameters, moments=moments)
             engine.train_epoch(x, t, None, 7, 0.01)
-            results.append(parameters)
+            results.append((parameters, *moments))
         np.testing.assert_array_equal(*results)

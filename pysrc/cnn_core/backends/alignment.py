@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cnn_core.types import FloatArray
@@ -11,15 +13,20 @@ CACHE_LINE = 64
 
 
 def aligned(array: FloatArray) -> FloatArray:
-    """Return the array, or a copy of it that begins on a cache line.
+    """Return the array, or a copy of it, each row of which begins on a cache line.
 
-    Parameters are read and written in vectors as long as a cache line, each of which would else lie
-    across two: with Adam, whose step is mostly that, training takes a tenth longer.
+    Parameters and moments are read and written in vectors as long as a cache line, each of which
+    would else lie across two: with Adam, whose step is mostly that, training takes a tenth longer.
     """
-    if array.ctypes.data % CACHE_LINE == 0:
+    if all(start % CACHE_LINE == 0 for start in (array.ctypes.data, *array.strides[:-1])):
         return array
-    room = np.empty(array.nbytes + CACHE_LINE, np.uint8)
+    # Rows are as long as whole cache lines are.
+    values = CACHE_LINE // array.itemsize
+    *rows, columns = array.shape
+    shape = (*rows, -(-columns // values) * values)
+    room = np.empty(math.prod(shape) * array.itemsize + CACHE_LINE, np.uint8)
     start = -room.ctypes.data % CACHE_LINE
-    copy: FloatArray = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    whole = room[start : len(room) - CACHE_LINE + start].view(array.dtype).reshape(shape)
+    copy: FloatArray = whole[..., :columns]
     copy[...] = array
     return copy

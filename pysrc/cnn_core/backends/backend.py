@@ -25,6 +25,7 @@ class EngineSpec:
         `cnn_core.backends.alignment.aligned`.
     moments : (network.optimizer.n_moments, n_parameters) array, optional
         What the optimizer keeps, bound like the parameters; by default the engine's own zeros.
+        Rows may lie apart, so that each begins on a cache line.
     statistics : (network.n_statistics,) array, optional
         Running averages of batch normalization, bound likewise; by default the engine's own
         `Network.first_statistics`.

@@ -321,8 +321,9 @@ class Engine(Protocol):
 
     An engine is made from a `Network` and its flat parameter array, which it binds once and changes
     in place: a caller that holds the array sees the network learn. The same holds for `moments`,
-    (n_moments, n_parameters), the optimizer's state, for `statistics`, (n_statistics,), the running
-    averages of batch normalization, and for `average`, the running average of the parameters.
+    (n_moments, n_parameters), the optimizer's state, whose rows may lie apart; for `statistics`,
+    (n_statistics,), the running averages of batch normalization; and for `average`, the running
+    average of the parameters.
     Together with `steps` these arrays are the state: an engine that is given copies of them goes on
     in the same way.
 

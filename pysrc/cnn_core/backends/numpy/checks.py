@@ -49,6 +49,18 @@ def require(
         _require_writeable(argument, array)
 
 
+def require_rows(
+    argument: str, array: FloatArray, shape: tuple[int, int], like: FloatArray
+) -> None:
+    """Refuse what `require` refuses of an array that is written, but let its rows lie apart."""
+    _require_array(argument, array)
+    _require_real(argument, array, like)
+    _require_shape(argument, array, shape)
+    for row in array:
+        _require_layout(argument, row, shape[1:])
+    _require_writeable(argument, array)
+
+
 def require_samples(argument: str, array: Samples, n_inputs: int, like: FloatArray) -> None:
     """Refuse anything but samples of `n_inputs` values each, bytes or of the dtype of `like`.
 
@@ -150,11 +162,16 @@ def _require_real(argument: str, array: npt.NDArray[Any], like: FloatArray) -> N
         )
 
 
+def _require_shape(argument: str, array: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"{argument}: expected the shape {shape}, found {array.shape}")
+
+
 def _require_layout(argument: str, array: npt.NDArray[Any], shape: tuple[int, ...] | None) -> None:
     dimensions = 2 if shape is None else len(shape)
     if array.ndim != dimensions:
         raise ValueError(f"{argument}: expected {dimensions} dimensions, found {array.ndim}")
-    if shape is not None and array.shape != shape:
-        raise ValueError(f"{argument}: expected the shape {shape}, found {array.shape}")
+    if shape is not None:
+        _require_shape(argument, array, shape)
     if not array.flags.c_contiguous:
         raise ValueError(f"{argument}: expected a C-contiguous array, found {array.strides=}")

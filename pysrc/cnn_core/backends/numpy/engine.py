@@ -20,11 +20,13 @@ from cnn_core.backends.numpy import kernels
 from cnn_core.backends.numpy.augmentation import augmented
 from cnn_core.backends.numpy.checks import (
     require,
+    require_rows,
     require_samples,
     require_vector,
     require_whole,
 )
 from cnn_core.backends.numpy.layers import layers_of
+from cnn_core.backends.numpy.optimizers import require_optimizer, take_step
 from cnn_core.class_targets import ClassTargets, Targets, rows_of
 from cnn_core.exclusive import Exclusive
 from cnn_core.interrupts import all_or_nothing
@@ -46,10 +48,11 @@ class NumpyEngine:
         network, parameters = spec.network, spec.parameters
         moments, statistics, average = spec.moments, spec.statistics, spec.average
         require("parameters", parameters, (np.size(parameters),), parameters, written=True)
+        require_optimizer(network.optimizer)
         shape = (network.optimizer.n_moments, parameters.size)
         if moments is None:
             moments = np.zeros_like(parameters, shape=shape)
-        require("moments", moments, shape, parameters, written=True)
+        require_rows("moments", moments, shape, parameters)
         if statistics is None:
             statistics = network.first_statistics(parameters.dtype)
         require("statistics", statistics, (network.n_statistics,), parameters, written=True)
@@ -313,7 +316,7 @@ class NumpyEngine:
 
     def _change(self, learning_rate: float, number: int) -> None:
         """Update parameters, moments, statistics and average by this step."""
-        kernels.update(
+        take_step(
             self._network.optimizer,
             self._parameters,
             self._gradient,

@@ -21,7 +21,7 @@ from cnn_core.backends.numpy.images import (
 )
 from cnn_core.backends.numpy.losses import LOSS, delta_of, key_of
 from cnn_core.backends.numpy.normalization import AXIS, normalized, normalized_backward
-from cnn_core.backends.numpy.optimizers import UPDATE
+from cnn_core.backends.numpy.optimizers import require_optimizer, take_step
 from cnn_core.backends.numpy.random import philox
 from cnn_core.layers import (
     AvgPool2D,
@@ -289,14 +289,11 @@ def update(
     """Take the step of this number, from 1, in place."""
     require("parameters", parameters, (np.size(parameters),), parameters, written=True)
     require("gradient", gradient, parameters.shape, parameters)
-    if type(optimizer) not in UPDATE:
-        known = ", ".join(kind.__name__ for kind in UPDATE)
-        raise ValueError(f"optimizer: expected one of {known}, found {optimizer!r}")
+    require_optimizer(optimizer)
     shape = (optimizer.n_moments, parameters.size)
     require("moments", moments, shape, parameters, written=True)
     require_whole("step", step, 1, 2**64)
-    with np.errstate(all="ignore"):
-        UPDATE[type(optimizer)](optimizer, parameters, gradient, moments, learning_rate, step)
+    take_step(optimizer, parameters, gradient, moments, learning_rate, step)
 
 
 def random_bits(key: int, counter: tuple[int, int, int, int], out: npt.NDArray[np.uint32]) -> None:

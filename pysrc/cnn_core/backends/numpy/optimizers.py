@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_core.optimizers import SGD, Adam, Lion, Nadam, RMSprop, Rprop
+from cnn_core.optimizers import SGD, Adam, Lion, Nadam, Optimizer, RMSprop, Rprop
 from cnn_core.types import FloatArray
 
 
@@ -149,3 +149,18 @@ UPDATE: dict[type, Callable[[Any, FloatArray, FloatArray, FloatArray, float, int
     Lion: _lion,
     Rprop: _rprop,
 }
+
+
+def require_optimizer(optimizer: Optimizer) -> None:
+    """Refuse one that is not in the table, with a ``ValueError``."""
+    if type(optimizer) not in UPDATE:
+        known = ", ".join(kind.__name__ for kind in UPDATE)
+        raise ValueError(f"optimizer: expected one of {known}, found {optimizer!r}")
+
+
+def take_step(
+    optimizer: Optimizer, p: FloatArray, g: FloatArray, moments: FloatArray, rate: float, step: int
+) -> None:
+    """Take the step of this number, from 1, in place."""
+    with np.errstate(all="ignore"):
+        UPDATE[type(optimizer)](optimizer, p, g, moments, rate, step)
