@@ -17,7 +17,7 @@ import chromium
 from cnn_core import Dense, Model, Network, Recipe
 from cnn_core.cli.pages.contents import Contents, History
 from cnn_core.cli.pages.drawing import DrawingField
-from cnn_core.cli.pages.live import Progress, Shown, page_of
+from cnn_core.cli.pages.live import NetworkProgress, Shown, page_of
 from cnn_core.cli.pages.server import LivePage, served
 from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.trained_model import Trained
@@ -167,7 +167,7 @@ class TestDrawing:
 class TestProgress:
     def test_it_follows_the_training_and_answers_by_a_copy(self):
         model = small_model()
-        progress = Progress(
+        progress = NetworkProgress(
             lambda now: Contents("t", "s", history=History(now.history)), 3, "3 epochs"
         )
         assert progress.network() is None

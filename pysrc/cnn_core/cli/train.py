@@ -24,6 +24,7 @@ from cnn_core.cli.reproduce import AnyTraining, training_again, training_of
 from cnn_core.cli.source import Source
 from cnn_core.cli.tabular import report as table_report
 from cnn_core.cli.tabular.training import TableTraining
+from cnn_core.cli.tabular.watching import watching as watching_table
 from cnn_core.cli.watching import watching
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.io.container import ModelFileError
@@ -135,10 +136,7 @@ def _begun(record: Fields, args: argparse.Namespace) -> AnyTraining:
 
 def _watching(training: AnyTraining, folder: run_folder.NewFolder) -> AbstractContextManager[None]:
     if isinstance(training, TableTraining):
-        raise CommandError(
-            "--watch shows the epochs of one network, of which --model tables has several; leave "
-            "it out, or choose --model mlp"
-        )
+        return watching_table(training, folder.final, training.args.port)
     return watching(training, folder.final, training.args.port)
 
 

@@ -10,19 +10,20 @@ from typing import Any
 
 from cnn_core import load
 from cnn_core.cli import records, resume
-from cnn_core.cli.console import note, require
+from cnn_core.cli.console import note, one_line, require
 from cnn_core.cli.html_report import tested_run, tested_table
 from cnn_core.cli.output import print_result
 from cnn_core.cli.pages.drawing import DrawingField
 from cnn_core.cli.pages.live import Shown, page_of
 from cnn_core.cli.pages.rendering import sections
 from cnn_core.cli.pages.server import served
-from cnn_core.cli.run_folder import RECORD, UNFINISHED
+from cnn_core.cli.run_folder import CHECKPOINTS, RECORD, UNFINISHED
 from cnn_core.cli.run_page import contents_of
 from cnn_core.cli.runs import read_any
 from cnn_core.cli.sources import Samples, read_samples
 from cnn_core.cli.table_page import table_contents
 from cnn_core.cli.tabular.run import TableRun
+from cnn_core.cli.tabular.watching import MembersOfFiles
 from cnn_core.cli.trained_model import Trained
 from cnn_core.cli.watching import field_of, so_far
 from cnn_core.io.fields import Fields
@@ -81,6 +82,10 @@ def _going_on(args: argparse.Namespace, path: Path) -> tuple[str, Any, DrawingFi
         records.check_format(record, resume.FORMAT, (resume.FORMAT_VERSION,))
         source = records.source_from_json(record.fields("data").fields("asked_for"))
         settings = record.fields("settings")
+    if settings.values.get("model") == "tables":
+        name = one_line(Path(source.data).stem)
+        members = MembersOfFiles(path / CHECKPOINTS, name, settings.values)
+        return name, members.state, None
     samples = read_samples(source, note)
     checkpoints = _Checkpoints(path, samples, settings)
     return samples.name, checkpoints.state, field_of(samples, checkpoints.network)

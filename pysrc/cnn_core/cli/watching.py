@@ -12,7 +12,7 @@ import numpy as np
 from cnn_core.cli.console import one_line, show_progress
 from cnn_core.cli.pages.contents import Contents, History, Tile
 from cnn_core.cli.pages.drawing import DrawingField
-from cnn_core.cli.pages.live import Progress, page_of
+from cnn_core.cli.pages.live import NetworkProgress, page_of
 from cnn_core.cli.pages.server import served
 from cnn_core.cli.pages.weights import weight_pictures
 from cnn_core.cli.run_page import contents_of, shown_settings
@@ -22,10 +22,10 @@ from cnn_core.cli.trained_model import Trained, describe_backend, describe_netwo
 from cnn_core.cli.training import Training, history_of
 from cnn_core.model import Model
 
-__all__ = ["field_of", "so_far", "watching"]
+__all__ = ["SECONDS_AT_THE_END", "field_of", "so_far", "watching"]
 
 # For a browser that shows the page to fetch what it shows at last.
-_SECONDS_AT_THE_END = 3.0
+SECONDS_AT_THE_END = 3.0
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def watching(training: Training, folder: Path, port: int) -> Iterator[None]:
         If the port is taken.
     """
     samples = training.samples
-    progress = Progress(
+    progress = NetworkProgress(
         lambda model: so_far(
             model,
             samples,
@@ -65,7 +65,7 @@ def watching(training: Training, folder: Path, port: int) -> Iterator[None]:
         show_progress(f"watch it at {address}")
         yield
         progress.ends(contents_of(tested_of(training, folder)))
-        progress.wait_until_seen(_SECONDS_AT_THE_END)
+        progress.wait_until_seen(SECONDS_AT_THE_END)
 
 
 def so_far(

@@ -11,6 +11,8 @@ __all__ = [
     "Contents",
     "History",
     "Importance",
+    "Member",
+    "Members",
     "Row",
     "Shown",
     "Table",
@@ -48,6 +50,28 @@ class History:
     measured: str = "test"
     kept_epoch: int | None = None
     loss_name: str = "Loss"
+
+
+@dataclass(frozen=True)
+class Member:
+    """The loss of a network of an ensemble, epoch by epoch."""
+
+    losses: tuple[float, ...]
+    is_done: bool
+
+
+@dataclass(frozen=True)
+class Members:
+    """The networks of an ensemble that have begun, in the order in which they did.
+
+    Attributes
+    ----------
+    loss_name : str
+        What their losses are.
+    """
+
+    members: tuple[Member, ...]
+    loss_name: str
 
 
 @dataclass(frozen=True)
@@ -120,6 +144,7 @@ class Contents:
     title, sentence : str
     tiles : list of Tile
     history : History or None
+    members : Members or None
     classes : cnn_core.cli.pages.classes.ClassResults or None
     numbers : cnn_core.cli.pages.numbers.NumberResults or None
     weights : WeightPictures or None
@@ -134,6 +159,7 @@ class Contents:
     sentence: str
     tiles: list[Tile] = field(default_factory=list)
     history: History | None = None
+    members: Members | None = None
     classes: Any = None
     numbers: Any = None
     weights: WeightPictures | None = None

@@ -83,6 +83,9 @@ class DrawingField:
         if trained is None:
             return {"classes": [], "parts": []}
         image = pixels.clip(0, 1).reshape(self.shape)
+        # Not the gradient of the output by the pixels: of its 50 largest values 44 % lie on blank
+        # paper (Fashion-MNIST, preset fast), and it vanishes where the network is sure. Times the
+        # pixels it is as good as this, 5 ms faster, and no longer what an eraser would show.
         outputs = trained.outputs(self._scaled(np.stack([image, *_without_each(image)])))
         best = int(outputs[0].argmax())
         parts = outputs[0, best] - outputs[1:, best]

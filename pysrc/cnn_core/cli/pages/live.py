@@ -18,7 +18,7 @@ from cnn_core.cli.trained_model import Trained
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import TrainingState
 
-__all__ = ["Progress", "Shown", "page_of"]
+__all__ = ["NetworkProgress", "Progress", "Shown", "page_of"]
 
 # Between two copies of the weights of a training.
 _SECONDS = 0.25
@@ -38,7 +38,61 @@ class Shown:
 
 
 class Progress(Callback):
-    """Keeps what a training has learned so far, for the threads of a server.
+    """What a training has learned so far, for the threads of a server.
+
+    Hooks of the training change it under `lock`; a subclass gives the contents of the page.
+
+    Parameters
+    ----------
+    length : str
+        How long the training will take, for people.
+    """
+
+    def __init__(self, length: str) -> None:
+        self.lock = threading.Lock()
+        self.status = f"beginning: {length}"
+        # It grows with what is to be shown.
+        self.version = 0
+        self._done = False
+        self._html: tuple[int, str] = (-1, "")
+        self._last_seen = -1
+
+    def contents(self) -> Contents | None:
+        """Return what the page tells now, None before there is anything; under `lock`."""
+        raise NotImplementedError
+
+    def ends(self, contents: Contents) -> None:
+        """Show these contents from now on."""
+        with self.lock:
+            self.version += 1
+            self._html = (self.version, sections(contents, live=True))
+            self._done, self.status = True, "the training has ended"
+
+    def state(self, version: int) -> dict[str, Any]:
+        """Return what a browser that has this version is to show."""
+        with self.lock:
+            self._last_seen = self.version
+            if self._html[0] != self.version:
+                contents = self.contents()
+                if contents is not None:
+                    self._html = (self.version, sections(contents, live=True))
+            html = self._html[1] if version != self.version and self._html[1] else None
+            return {
+                "version": self.version,
+                "status": self.status,
+                "done": self._done,
+                "html": html,
+            }
+
+    def wait_until_seen(self, seconds: float) -> None:
+        """Wait until a browser that had been there has what is shown last."""
+        end = time.monotonic() + seconds
+        while -1 < self._last_seen < self.version and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+class NetworkProgress(Progress):
+    """A network in training.
 
     Parameters
     ----------
@@ -50,15 +104,16 @@ class Progress(Callback):
     """
 
     def __init__(self, contents: Callable[[Model], Contents], n_classes: int, length: str) -> None:
+        super().__init__(length)
         self._contents = contents
         self._n_classes = n_classes
         self._length = length
-        self._lock = threading.Lock()
         self._model: Model | None = None
-        self._version, self._done, self._due = 0, False, 0.0
-        self._status = f"beginning: {length}"
-        self._html: tuple[int, str] = (-1, "")
-        self._last_seen = -1
+        self._due = 0.0
+
+    def contents(self) -> Contents | None:
+        """Return what the page tells of the last copy of the network."""
+        return None if self._model is None else self._contents(self._model)
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Copy the weights and the history, if the last copy is old enough."""
@@ -66,8 +121,8 @@ class Progress(Callback):
         if record is None:
             return
         rate = record.samples / max(record.seconds, 1e-9)
-        with self._lock:
-            self._status = f"epoch {record.epoch} of {self._length}, {rate:,.0f} samples/s"
+        with self.lock:
+            self.status = f"epoch {record.epoch} of {self._length}, {rate:,.0f} samples/s"
             if time.monotonic() >= self._due:
                 self._copy(state.model)
                 self._due = time.monotonic() + _SECONDS
@@ -81,18 +136,11 @@ class Progress(Callback):
         if "statistics" in weights:
             self._model.statistics[...] = weights["statistics"]
         self._model.history = {name: list(values) for name, values in model.history.items()}
-        self._version += 1
-
-    def ends(self, contents: Contents) -> None:
-        """Show these contents from now on."""
-        with self._lock:
-            self._version += 1
-            self._html = (self._version, sections(contents, live=True))
-            self._done, self._status = True, "the training has ended"
+        self.version += 1
 
     def network(self) -> Trained | None:
         """Return a network of its own that has learned what the training has so far."""
-        with self._lock:
+        with self.lock:
             if self._model is None:
                 return None
             copied = Model(
@@ -104,26 +152,6 @@ class Progress(Callback):
             copied.parameters[...] = self._model.parameters
             copied.statistics[...] = self._model.statistics
         return Trained(copied, self._n_classes)
-
-    def state(self, version: int) -> dict[str, Any]:
-        """Return what a browser that has this version is to show."""
-        with self._lock:
-            self._last_seen = self._version
-            if self._html[0] != self._version and self._model is not None:
-                self._html = (self._version, sections(self._contents(self._model), live=True))
-            html = self._html[1] if version != self._version and self._html[1] else None
-            return {
-                "version": self._version,
-                "status": self._status,
-                "done": self._done,
-                "html": html,
-            }
-
-    def wait_until_seen(self, seconds: float) -> None:
-        """Wait until a browser that had been there has what is shown last."""
-        end = time.monotonic() + seconds
-        while -1 < self._last_seen < self._version and time.monotonic() < end:
-            time.sleep(0.05)
 
 
 def page_of(

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from cnn_core.cli.console import one_line
 from cnn_core.cli.pages import charts
 from cnn_core.cli.pages.charts import Line
-from cnn_core.cli.pages.contents import Contents, History
+from cnn_core.cli.pages.contents import Contents, History, Members
 
 if TYPE_CHECKING:
     from cnn_core.cli.pages.drawing import DrawingField
@@ -38,7 +38,8 @@ def live_page(title: str, field: DrawingField | None) -> str:
 
 def _rendered(template: str, contents: Contents, live: bool = False) -> str:
     environment = _environment()
-    drawn: dict[str, Any] = {"charts": _curves(contents.history), "live": live}
+    curves = [*_curves(contents.history), *_curves_of_members(contents.members)]
+    drawn: dict[str, Any] = {"charts": curves, "live": live}
     if contents.classes is not None:
         found = contents.classes.calibration
         drawn["calibration"] = charts.calibration_chart(
@@ -128,6 +129,28 @@ def _curves(history: History | None) -> list[_Curves]:
             _drawn("Learning rate", [Line("at the end of the epoch", rates, "plain")], history)
         )
     return drawn
+
+
+def _curves_of_members(members: Members | None) -> list[_Curves]:
+    """Return one chart with a line for each network; those that are trained lie above."""
+    found = [] if members is None else [one for one in members.members if one.losses]
+    if members is None or not found:
+        return []
+    styles = {True: ("done", "plain"), False: ("in training", "train")}
+    lines = [
+        (one.is_done, Line(f"network {number}", one.losses, styles[one.is_done][1]))
+        for number, one in enumerate(found, start=1)
+    ]
+    lines.sort(key=lambda line: not line[0])
+    svg = charts.line_chart(
+        [line for _, line in lines], label=f"{members.loss_name} over the epochs"
+    )
+    key = [
+        Line(name, (), style)
+        for is_done, (name, style) in styles.items()
+        if any(line[0] == is_done for line in lines)
+    ]
+    return [_Curves(members.loss_name, key, svg)]
 
 
 def _drawn(title: str, lines: list[Line], history: History) -> _Curves:

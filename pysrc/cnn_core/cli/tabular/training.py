@@ -17,9 +17,11 @@ from cnn_core.cli.tabular.samples import TableSamples
 from cnn_core.cli.trained_model import what_computes
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.tables import TabularClassifier, TabularRegressor
-from cnn_core.tables.columns import TableReader, read_first
+from cnn_core.tables.columns import Feature, TableReader, read_first
 from cnn_core.tables.frames import as_frame
+from cnn_core.tables.parameters import plan_of
 from cnn_core.tables.saving import learned
+from cnn_core.training.callbacks import Callback
 
 __all__ = ["TableTraining", "learned_sha256"]
 
@@ -37,6 +39,8 @@ class TableTraining:
     learner : TabularClassifier or TabularRegressor
     backend : dict
         What computes: `cnn_core.backend_info`, with the threads of this training.
+    callbacks : list of Callback
+        Those of the training of each network.
     interrupted : bool
         False: what Ctrl-C has ended leaves no learner.
     seconds : float
@@ -50,6 +54,7 @@ class TableTraining:
     samples: TableSamples
     learner: Table = field(init=False)
     backend: dict[str, Any] = field(init=False)
+    callbacks: list[Callback] = field(init=False, default_factory=list)
     seconds: float = field(init=False, default=0.0)
     result: Result = field(init=False)
     interrupted = False
@@ -79,9 +84,18 @@ class TableTraining:
 
     def reader(self) -> TableReader:
         """Return what the learner is going to make of the columns."""
+        return self._read()[0]
+
+    def n_networks(self) -> int:
+        """Return how many networks are going to be trained."""
+        n_numbers = sum(not feature.n_levels for feature in self._read()[1])
+        is_classes = self.samples.task == "classification"
+        plan = plan_of(self.learner, len(self.samples.train), n_numbers, classes=is_classes)
+        return plan.n_members * len(plan.views)
+
+    def _read(self) -> tuple[TableReader, list[Feature]]:
         train = self.samples.features[self.samples.train]
-        reader, _ = read_first(as_frame(train, "the table"), self._categorical or None)
-        return reader
+        return read_first(as_frame(train, "the table"), self._categorical or None)
 
     def fit(self, checkpoint: Checkpoint | None = None) -> None:
         """Train, without evaluating what was learned.
@@ -96,11 +110,13 @@ class TableTraining:
         y = samples.y[samples.train]
         if samples.task == "classification":
             y = np.array(y.tolist())
+        self.learner.set_params(callbacks=self.callbacks)
         self.learner.fit(
             samples.features[samples.train],
             y,
             checkpoint=checkpoint,  # type: ignore[arg-type]
         )
+        self.learner.set_params(callbacks=None)
         self.seconds = time.perf_counter() - start
 
     def learn(self, checkpoint: Checkpoint | None = None) -> None:

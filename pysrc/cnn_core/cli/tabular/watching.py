@@ -1,0 +1,211 @@
+"""The live page of a training on a table: ``cnn-core train --watch``, and ``cnn-core watch``."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cnn_core import load
+from cnn_core.cli.console import one_line, show_progress
+from cnn_core.cli.pages.contents import Contents, Member, Members, Tile
+from cnn_core.cli.pages.live import Progress, page_of
+from cnn_core.cli.pages.rendering import sections
+from cnn_core.cli.pages.server import served
+from cnn_core.cli.run_page import shown_settings
+from cnn_core.cli.table_page import table_contents
+from cnn_core.cli.tabular.report import tested_of
+from cnn_core.cli.tabular.training import TableTraining
+from cnn_core.cli.watching import SECONDS_AT_THE_END
+from cnn_core.io.checkpoint_json import decoded
+from cnn_core.io.container import read_tensors
+from cnn_core.io.model_state import TRAINING
+from cnn_core.training.state import TrainingState
+
+__all__ = ["MembersOfFiles", "watching"]
+
+
+@contextmanager
+def watching(training: TableTraining, folder: Path, port: int) -> Iterator[None]:
+    """Serve the live page of a training while the block runs; its address goes to standard error.
+
+    Parameters
+    ----------
+    training : TableTraining
+        Not yet run.
+    folder : pathlib.Path
+        Its run folder.
+    port : int
+        0: any that is free.
+
+    Raises
+    ------
+    OSError
+        If the port is taken.
+    """
+    name = one_line(training.samples.name)
+    progress = MembersProgress(name, training.settings(), training.n_networks())
+    training.callbacks.append(progress)
+    with served(page_of(name, progress.state, None), port) as address:
+        show_progress(f"watch it at {address}")
+        yield
+        progress.ends(table_contents(tested_of(training, folder)))
+        progress.wait_until_seen(SECONDS_AT_THE_END)
+
+
+class MembersProgress(Progress):
+    """The networks of a table's learner in training.
+
+    Parameters
+    ----------
+    name : str
+        Of the data.
+    settings : dict
+        As the record keeps them.
+    n_networks : int
+    """
+
+    def __init__(self, name: str, settings: dict[str, Any], n_networks: int) -> None:
+        super().__init__(f"{n_networks} networks")
+        self._name, self._settings, self._n_networks = name, settings, n_networks
+        self._begun, self._loss_name = time.monotonic(), ""
+        self._members: list[Member] = []
+        # Where the networks that are trained now stand among all.
+        self._places: dict[int, int] = {}
+
+    def contents(self) -> Contents | None:
+        """Return what the page tells of the networks that have begun, after an epoch of one."""
+        if not self._loss_name:
+            return None
+        seconds = time.monotonic() - self._begun
+        return _contents(
+            self._name,
+            self._settings,
+            self._members,
+            self._loss_name,
+            self._n_networks,
+            seconds=seconds,
+        )
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Put a network behind those that have begun before."""
+        with self.lock:
+            self._places[id(state)] = len(self._members)
+            self._members.append(Member((), is_done=False))
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Keep the losses of a network."""
+        with self.lock:
+            self._update(self._places[id(state)], state, is_done=False)
+
+    def on_train_end(self, state: TrainingState) -> None:
+        """Count a network as done."""
+        with self.lock:
+            self._update(self._places.pop(id(state)), state, is_done=True)
+
+    def _update(self, place: int, state: TrainingState, *, is_done: bool) -> None:
+        self._loss_name, losses = _watched(state.model.history)
+        self._members[place] = Member(losses, is_done)
+        done = sum(member.is_done for member in self._members)
+        self.status = f"{done} of {self._n_networks} networks are done"
+        self.version += 1
+
+
+class MembersOfFiles:
+    """The networks of a training that another process goes on with, by their checkpoints.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of the checkpoints; when it is no longer there the training is over.
+    name : str
+        Of the data.
+    settings : dict
+        As the record keeps them.
+    """
+
+    def __init__(self, folder: Path, name: str, settings: dict[str, Any]) -> None:
+        self._folder, self._name, self._settings = folder, name, settings
+        self._lock = threading.Lock()
+        self._read: dict[Path, tuple[int, Member]] = {}
+        self._version, self._html = 0, ""
+
+    def state(self, version: int) -> dict[str, Any]:
+        """Return what a browser that has this version is to show."""
+        with self._lock:
+            is_over = not self._folder.parent.is_dir()
+            if not is_over:
+                self._update()
+            status = "the training has ended; watch the run folder again" if is_over else "training"
+            html = self._html if self._html and version != self._version else None
+            return {"version": self._version, "status": status, "done": is_over, "html": html}
+
+    def _update(self) -> None:
+        loss_name = ""
+        for file in sorted(self._folder.glob("*.safetensors")):
+            try:
+                written = file.stat().st_mtime_ns
+                if file in self._read and self._read[file][0] == written:
+                    continue
+                tensors, metadata = read_tensors(file)
+                is_done = decoded(json.loads(metadata[TRAINING]), tensors)["finished"]
+                history = load(file, backend="numpy").history
+            except (OSError, ValueError, KeyError, TypeError):
+                # It is being replaced.
+                continue
+            loss_name, losses = _watched(history)
+            self._read[file] = (written, Member(losses, bool(is_done)))
+        if loss_name:
+            members = [member for _, member in self._read.values()]
+            contents = _contents(self._name, self._settings, members, loss_name)
+            self._version += 1
+            self._html = sections(contents, live=True)
+
+
+def _watched(history: dict[str, list[float]]) -> tuple[str, tuple[float, ...]]:
+    """Return what is watched of a network: its loss on rows held out, if there are any."""
+    held_out = history.get("validation_loss")
+    if held_out:
+        return "Loss on the rows held out", tuple(held_out)
+    return "Loss of the training", tuple(history.get("loss", ()))
+
+
+def _contents(
+    name: str,
+    settings: dict[str, Any],
+    members: list[Member],
+    loss_name: str,
+    n_networks: int | None = None,
+    *,
+    seconds: float | None = None,
+) -> Contents:
+    done = sum(member.is_done for member in members)
+    last = [member.losses[-1] for member in members if member.losses]
+    best = [min(member.losses) for member in members if member.losses]
+    tiles = [
+        Tile(f"{done}", "networks are done" if n_networks is None else f"of {n_networks} networks"),
+        Tile(f"{len(members) - done}", "in training"),
+        *([Tile(f"{sum(best) / len(best):.4f}", "best loss of a network, mean")] if best else []),
+        *([] if seconds is None else [Tile(f"{seconds:.0f} s", "since it began")]),
+    ]
+    numbered = [
+        (
+            f"network {number}",
+            f"{'done, ' if member.is_done else ''}{len(member.losses)} epochs, "
+            f"loss {member.losses[-1]:.4f}, best {min(member.losses):.4f}",
+        )
+        for number, member in enumerate(members, start=1)
+        if member.losses
+    ]
+    return Contents(
+        title=name,
+        sentence=f"Networks are learning from {name}; what they predict together will count. "
+        "Those that learn nothing more end before others.",
+        tiles=tiles if last else tiles[:2],
+        members=Members(tuple(members), loss_name),
+        facts={"Networks": numbered, "Settings": shown_settings(settings)},
+    )
