@@ -74,11 +74,12 @@ def test_a_run_on_a_table_of_any_columns(
     run, target = tmp_path / "run", {"numbers": "length", "classes": "colour"}[ending]
     options = ["--members", "2", "--max-steps", "20", "--no-plots", "--quiet"]
     succeed("train", "--data", table, "--target", target, "--out", run, *options)
-    said = refused(capsys, "export", run, "--onnx", tmp_path / "m.onnx", "--c", tmp_path / "m.h")
-    assert "is a run of --model tables; write it by --onnx or --python" in said
+    onnx, torch = ("--onnx", tmp_path / "m.onnx"), ("--safetensors", tmp_path / "m.safetensors")
+    said = refused(capsys, "export", run, *onnx, *torch)
+    assert "is a run of --model tables; write it by --onnx, --c or --python" in said
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
-    said = succeed("export", run, "--onnx", tmp_path / "m.onnx", "--python", tmp_path / "m.py")
-    assert said.count("agrees on 16 rows (yours)") == 2
+    said = succeed("export", run, *onnx, "--python", tmp_path / "m.py", "--c", tmp_path / "m.h")
+    assert said.count("agrees on 16 rows (yours)") == 3
 
 
 def test_an_nn_and_bytes_of_images(tmp_path: Path) -> None:

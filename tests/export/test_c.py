@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import small_tables as tables
 from cnn_core import NN, Adam, Dense, Embedding, EncodedDense, MaxPool2D, Network
 from cnn_core.export import ExportError, c_compiled, c_header
 from cnn_core.network import ACTIVATIONS, HIDDEN_ACTIVATIONS
@@ -166,9 +165,6 @@ def test_what_cannot_be_a_header_is_refused(tmp_path: Path) -> None:
         model.to_c(tmp_path / "m.h", compiler="tcc-of-nowhere")
     with pytest.raises(TypeError, match="int8: expected True or False"):
         model.to_c(tmp_path / "m.h", int8="yes")
-    learner = tables.classifier(max_steps=5).fit(tables.TABLE, tables.DEAR)
-    with pytest.raises(TypeError, match="expected one network on rows of numbers"):
-        learner.to_c(tmp_path / "m.h")
     assert not list(tmp_path.iterdir())
 
 

@@ -33,7 +33,7 @@ FORMATS: dict[str, Callable[..., Agreement]] = {
     "safetensors": Exportable.to_safetensors,
 }
 # Those that hold several networks on columns of any kind.
-_OF_TABLES = ("onnx", "python")
+_OF_TABLES = ("onnx", "c", "python")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(trained, TableRun) and refused:
         raise CommandError(
             f"--{refused[0]} takes one network on rows of numbers, and {args.folder} is a run of "
-            "--model tables; write it by --onnx or --python"
+            "--model tables; write it by --onnx, --c or --python"
         )
     model, rows = _model_and_rows(trained)
     results: dict[str, Any] = {}

@@ -51,7 +51,8 @@ _DRIVER = """\
 #include <stdio.h>
 #include "model.h"
 
-static float x[MACRO_INPUTS], out[MACRO_OUTPUTS], work[MACRO_WORK];
+static SAMPLE;
+static float out[MACRO_OUTPUTS], work[MACRO_WORK];
 
 int main(void)
 {
@@ -101,7 +102,7 @@ def outputs_in_c(
         Its text.
     name : str
         Before the names in it.
-    rows : (n, n_inputs) array of float32
+    rows : (n, n_inputs) array of float32, or (n,) array of structs
     command : sequence of str
         The compiler.
     budget : Budget
@@ -118,7 +119,9 @@ def outputs_in_c(
     width = program.n_outputs if answer.classes is None else len(answer.classes)
     with tempfile.TemporaryDirectory(prefix="cnn_core-") as folder:
         (Path(folder) / "model.h").write_text(header, "utf-8")
-        driver = _DRIVER.replace("CALLS", _calls(program)).replace("NAME", name)
+        sample = "NAME_row x[1]" if program.columns else "float x[MACRO_INPUTS]"
+        driver = _DRIVER.replace("SAMPLE", sample).replace("CALLS", _calls(program))
+        driver = driver.replace("NAME", name)
         source = Path(folder) / "main.c"
         source.write_text(driver.replace("MACRO", name.upper()), "utf-8")
         made = Path(folder) / "main"

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.export.program import Program
+from cnn_core.validation import shown
+
 Array = npt.NDArray[Any]
 
 _FLOAT = np.dtype(np.float32)
+KEYWORDS = frozenset(
+    """
+    auto break case char const continue default do double else enum extern float for goto if inline
+    int long register restrict return short signed sizeof static struct switch typedef union
+    unsigned void volatile while class bool
+    """.split()  # noqa: SIM905
+)
 
 OUTPUTS = """\
 /* Write the outputs for one sample, MACRO_OUTPUTS floats. */
@@ -20,6 +31,15 @@ static inline void NAME_predict(const float *x, float *out, float *work)
     for (i = 0; i < MACRO_OUTPUTS; i++)
         out[i] = y[i];
 }
+"""
+SCORES = """\
+static inline float *NAME_{name}(const float *x, float *work)
+{{
+    {halves}
+    {unused}
+    {steps}
+    return {scores};
+}}
 """
 PROBABILITIES_OF = """\
 /* Write the probability of each class, MACRO_OUTPUTS floats. */
@@ -77,7 +97,8 @@ def numbers(values: Array) -> str:
     if values.dtype == _FLOAT:
         texts = [_c_float(value) for value in values.tolist()]
     else:
-        texts = [str(value) for value in values.tolist()]
+        # A float64 in the digits that give it back; no infinity stands in a header.
+        texts = [repr(value) for value in values.tolist()]
     lines = [", ".join(texts[start : start + 8]) for start in range(0, len(texts), 8)]
     return ",\n".join(f"    {line}" for line in lines)
 
@@ -90,7 +111,7 @@ def _c_float(value: float) -> str:
 
 def c_text(text: str) -> str:
     """Return a string literal, in UTF-8; digits behind an escape would belong to it."""
-    return '"' + "".join(_c_byte(byte) for byte in text.encode()) + '"'
+    return kept('"' + "".join(_c_byte(byte) for byte in text.encode()) + '"')
 
 
 def _c_byte(byte: int) -> str:
@@ -98,3 +119,57 @@ def _c_byte(byte: int) -> str:
     if character in '"\\?' or not 32 <= byte < 127:
         return f"\\{byte:03o}"
     return character
+
+
+def identifier(text: str, *, exact: bool) -> str:
+    """Return a name for C: the one that was asked for, or one made of a file's name.
+
+    Raises
+    ------
+    ValueError
+        If the one that was asked for is no identifier.
+    """
+    if exact:
+        if not isinstance(text, str) or not re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII):
+            raise ValueError(f"name: expected a name as C has them, found {shown(text)}")
+        if text in KEYWORDS:
+            raise ValueError(f"name: expected a name that is no keyword of C, found {text!r}")
+        return text
+    found = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
+    if not found or not found[0].isalpha() or found in KEYWORDS:
+        found = f"model_{found}".rstrip("_")
+    return found
+
+
+def names_of_classes(program: Program) -> str | None:
+    """Return the array of the classes, None where there is none."""
+    classes = program.answer.classes
+    if classes is None or program.answer.kind == "multilabel":
+        return None
+    if classes.dtype.kind in "biuf":
+        numbers = ", ".join(f"{int(one)}LL" for one in classes)
+        return f"static const long long NAME_classes[{len(classes)}] = {{{numbers}}};\n"
+    texts = ",\n    ".join(c_text(str(one)) for one in classes)
+    return f"static const char *const NAME_classes[{len(classes)}] = {{\n    {texts}\n}};\n"
+
+
+def comment(text: str) -> str:
+    """Return a text for a comment: nothing in it ends the comment or is obeyed."""
+    plain = "".join(one if one.isprintable() else " " for one in text)
+    return (
+        kept(plain)
+        .replace("\\", "/")
+        .replace("*/", "* /")
+        .replace("/*", "/ *")
+        .replace("??", "? ?")
+    )
+
+
+def kept(text: str) -> str:
+    """Return a text of the user's in which `named` finds no name to replace."""
+    return text.replace("NAME", "N\0AME").replace("MACRO", "M\0ACRO")
+
+
+def named(text: str, name: str) -> str:
+    """Return the text of a header with its name for ``NAME``, and in capitals for ``MACRO``."""
+    return text.replace("NAME", name).replace("MACRO", name.upper()).replace("\0", "")

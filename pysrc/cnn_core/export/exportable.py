@@ -114,10 +114,14 @@ class Exportable(ABC):
         that the caller gives. Where there is a C compiler, the header has been compiled with
         ``-Wall -Wextra -Werror`` and run; elsewhere NumPy has computed the same in float32.
 
+        Of a learner of tables the header takes a struct, ``NAME_row``, with a field for each
+        column: numbers as they are, ``NAME_MISSING`` in capitals for one that is missing; the code
+        of a category, which ``NAME_code_COLUMN`` gives for its text; a date in microseconds.
+
         Parameters
         ----------
         path : path-like
-        X : array-like, optional
+        X : array-like or table, optional
             Rows on which both are compared, at most the first 1,000; by default generated ones.
         int8 : bool
             Whether the weights are stored in 8 bits, with a scale for each unit: a quarter of the
@@ -140,11 +144,12 @@ class Exportable(ABC):
         cnn_core.export.ExportError
             If they do not agree. It is a ``ValueError``; no file is written.
         TypeError
-            For learners of tables.
+            For a learner of tables with `int8`.
         TypeError, ValueError
             For rows that `predict` refuses as well, and a `name` that C does not take.
         OSError
-            If the file cannot be written, or there is no such compiler.
+            If the file cannot be written, or there is no such compiler; for a learner of tables
+            also if there is none at all.
         """
         from cnn_core.export.c_header import write_c
 

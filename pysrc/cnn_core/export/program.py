@@ -191,7 +191,7 @@ class Program:
         if self.columns:
             raise TypeError(
                 f"{where}: expected one network on rows of numbers, found {self.title}; export it "
-                "to ONNX, or to a Python file"
+                "to ONNX, to C or to a Python file"
             )
         if self.mirrored is not None:
             raise TypeError(
