@@ -42,8 +42,9 @@ def test_the_library_has_the_preset_that_was_asked_for(tmp_path, name):
     folder = tmp_path / "run"
     succeed(*QUICK, "--preset", name, "--out", folder)
     overrides = {"input_scale": 1 / 16, "max_iter": 1, "random_state": 0, "image_shape": (8, 8)}
-    # Digits are not mirrored.
-    expected = ImageClassifier.preset(name, mirror=False, mirror_average=False, **overrides)
+    # Digits are neither mirrored nor erased.
+    changes = {"mirror": False, "erase": 0, "shift": 0, "crop": 0, "mirror_average": False}
+    expected = ImageClassifier.preset(name, **changes, **overrides)
     assert loaded(folder).get_params() == expected.get_params()
     assert record_of(folder)["settings"]["preset"] == name
 

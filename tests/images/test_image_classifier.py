@@ -143,7 +143,7 @@ def test_channels_that_come_first_are_found_out():
         (
             {"architecture": "large"},
             ValueError,
-            "architecture: expected 'small', 'medium' or a seq",
+            "architecture: expected 'small', 'medium', 'wide' or a seq",
         ),
         ({"architecture": 3}, TypeError, "architecture: expected 'small'"),
         (

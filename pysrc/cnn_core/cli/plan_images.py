@@ -15,8 +15,9 @@ from cnn_core.network import Network
 
 __all__ = ["ImagePlan"]
 
-# Data whose images may be mirrored: clothes, not digits.
-_MIRRORED = ("fashion-mnist",)
+# Data that the random changes of the presets were chosen for: clothes may be mirrored, digits may
+# not, and pixels are more of a smaller image.
+_CHANGED_BY_PRESETS = ("fashion-mnist",)
 
 
 class ImagePlan(ClassifierPlan):
@@ -36,11 +37,13 @@ class ImagePlan(ClassifierPlan):
 
     def _network_overrides(self, args: argparse.Namespace, data: Data) -> dict[str, Any]:
         usual = self._usual_settings(args)
-        mirror = args.data in _MIRRORED if args.mirror is None else args.mirror
+        is_suited = args.data in _CHANGED_BY_PRESETS
+        mirror = is_suited if args.mirror is None else args.mirror
+        none = None if is_suited else 0
         found: dict[str, Any] = {
-            "shift": args.shift,
-            "crop": args.crop,
-            "erase": args.erase,
+            "shift": none if args.shift is None else args.shift,
+            "crop": none if args.crop is None else args.crop,
+            "erase": none if args.erase is None else args.erase,
             "dropout": args.dropout,
             "solver": args.optimizer,
             "label_smoothing": args.label_smoothing,

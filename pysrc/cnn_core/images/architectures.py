@@ -29,6 +29,7 @@ class _Named(NamedTuple):
 ARCHITECTURES = {
     "small": _Named(((16,), (32,), (64,)), 128),
     "medium": _Named(((32,), (48, 48), (96, 96)), 128),
+    "wide": _Named(((32,), (64,), (128,)), 128),
 }
 
 

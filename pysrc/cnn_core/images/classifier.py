@@ -146,14 +146,15 @@ class ImageClassifier(BaseClassifier):
     def preset(cls, name: str, **overrides: Any) -> ImageClassifier:
         """Return an estimator with settings for images like Fashion-MNIST's: 60,000 of 28 x 28.
 
-        They suit clothes, which may be mirrored; pass ``mirror=False`` for digits. `get_params`
-        shows them. `fit` warns if there are too few samples for the epochs of the preset.
+        They suit clothes, which may be mirrored; pass ``mirror=False`` for digits, and ``erase=0``
+        for smaller images. `get_params` shows them. `fit` warns if there are too few samples for
+        the epochs of the preset.
 
         Parameters
         ----------
         name : {"image", "image-best"}
-            ``"image"`` trains for about a minute on two cores, ``"image-best"``, a larger network,
-            for some minutes.
+            ``"image"`` trains for about a minute on two cores, ``"image-best"``, a wider network,
+            for six.
         **overrides
             Parameters that replace those of the preset.
 

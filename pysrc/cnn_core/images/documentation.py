@@ -16,11 +16,12 @@ def _listed(names: Any) -> str:
 
 _TEXTS = {
     "parameters": """
-architecture : {"small", "medium"} or sequence of dict or layer, default="small"
+architecture : {"small", "wide", "medium"} or sequence of dict or layer, default="small"
     "small": convolutions to 16, 32 and 64 channels, each with a pool, and a dense layer of 128
-    units. "medium": of 32, 48 and 48, 96 and 96. With batch normalization throughout. Or the layers
-    as `cnn_core.Stack.extend` takes them: dicts such as ``{"kind": "Conv2D", "channels": 16}``, or
-    descriptions; the last layer, which gives the classes, is added.
+    units. "wide": twice as many channels. "medium": of 32, 48 and 48, 96 and 96. With batch
+    normalization throughout. Or the layers as `cnn_core.Stack.extend` takes them: dicts such as
+    ``{"kind": "Conv2D", "channels": 16}``, or descriptions; the last layer, which gives the
+    classes, is added.
 image_shape : tuple of int, optional
     (height, width) or (height, width, channels) of an image, for flat rows. One of them may be -1,
     as in NumPy's reshape. Not needed for images that have their shape, and for square grey ones.

@@ -1,8 +1,8 @@
 """Settings of image classifiers for images like those of Fashion-MNIST: 28 x 28 bytes.
 
-Those of "image" were tried on a validation split of the training images, never on the test
-images. "image-best" trains a larger network by the same recipe, with more dropout, for as many
-epochs as fit into six minutes on two cores; its settings were not searched.
+They were chosen on a validation split of the training images, never on the test images.
+"image-best" trains a network of twice as many channels, with more dropout and squares that are
+erased, for as many epochs as fit into six minutes on two cores.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "image-best": {
         **_COMMON,
-        "architecture": "medium",
+        "architecture": "wide",
         "mirror_average": True,
-        "dropout": 0.3,
+        "erase": 8,
+        "dropout": 0.4,
         "label_smoothing": 0.05,
         "weight_decay": 0.01,
         "learning_rate_init": 3e-3,
-        "max_iter": 14,
+        "max_iter": 24,
     },
 }
 
