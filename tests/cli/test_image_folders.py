@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 
 import numpy as np
@@ -107,6 +108,11 @@ class TestFolders:
     def test_what_is_wrong_is_named_with_what_to_do(self, animals, change, message):
         change(animals)
         with pytest.raises(DataError, match=message):
+            read(animals)
+
+    def test_a_name_of_a_class_is_a_text(self, animals):
+        (animals / "dogs").rename(os.path.join(animals, os.fsdecode(b"caf\xe9")))
+        with pytest.raises(DataError, match=r"a name of a class in UTF-8, found 'caf.udce9'; ren"):
             read(animals)
 
     def test_images_without_folders(self, tmp_path):

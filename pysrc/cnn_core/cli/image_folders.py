@@ -164,6 +164,11 @@ class ImageFolder:
                 f"one, {folders[0].name}" if folders else "none",
                 "make a folder for each class, which has its name",
             )
+        for entry in folders:
+            if any("\ud800" <= character <= "\udfff" for character in entry.name):
+                # Python's sign for a byte that is no text.
+                hint = "rename the folder"
+                raise DataError(entry, "a name of a class in UTF-8", ascii(entry.name), hint)
         return {entry.name: self._images(entry) for entry in folders}
 
     def _images(self, folder: Path) -> list[Path]:

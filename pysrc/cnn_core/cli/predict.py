@@ -111,7 +111,9 @@ def _of_images(trained: Run | TableRun, args: argparse.Namespace) -> Predictions
     size = trained.source.image_size if args.size is None else Size.of(args.size)
     x = read_images(files, size, trained.image_shape)
     found = _predicted(trained, x, files[0], with_outputs=args.outputs)
-    return replace(found, names=[str(file) for file in files])
+    # A name of a file need not be a text.
+    names = [os.fsencode(file).decode("utf-8", "backslashreplace") for file in files]
+    return replace(found, names=names)
 
 
 def _predicted(
