@@ -64,4 +64,4 @@ def test_a_file_with_its_labels(folder, tmp_path, capsys):
 def test_a_folder_of_anything_else_is_refused(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
     error = refused(capsys, "train", "--data", tmp_path, "--out", tmp_path / "run")
-    assert "or a folder of such IDX files, found the folder" in error
+    assert "of such IDX files, or of images by their classes, found the folder" in error
