@@ -140,8 +140,14 @@ class TestFolders:
     def test_a_folder_of_images_is_known_by_what_it_holds(self, animals, tmp_path):
         assert holds_images(animals)
         assert not holds_images(tmp_path / "nowhere")
-        (tmp_path / "empty").mkdir()
-        assert not holds_images(tmp_path / "empty")
+        for name in ("empty", "also", "there"):
+            (tmp_path / "root" / name).mkdir(parents=True)
+        assert not holds_images(tmp_path / "root")
+        # An image somewhere below does not make it one.
+        save(tmp_path / "root" / "also" / "1.png")
+        assert not holds_images(tmp_path / "root")
+        save(tmp_path / "root" / "train" / "cats" / "1.png")
+        assert holds_images(tmp_path / "root")
         assert images_below([animals / "dogs", animals]) == [
             animals / name for name in ("dogs/1.png", "cats/1.png", "cats/2.png", "dogs/1.png")
         ]

@@ -205,11 +205,15 @@ class ImageFolder:
 
 
 def holds_images(folder: str | os.PathLike[str]) -> bool:
-    """Tell whether a path is a folder that holds images, or folders of images by their classes."""
+    """Tell whether a folder, or its training part, holds images or mostly folders of images."""
     path = Path(folder)
     with suppress(OSError):
-        folders = (path, *(path / name for name in _TRAIN))
-        return any(one.is_dir() and any(_images_in(one, 2)) for one in folders)
+        for part in (path, *(path / name for name in _TRAIN)):
+            if part.is_dir():
+                folders = [one for one in part.iterdir() if one.is_dir() and one.name[0] != "."]
+                of_images = sum(any(_images_in(one, 1)) for one in folders)
+                if any(_images_in(part, 1)) or (of_images and 2 * of_images >= len(folders)):
+                    return True
     return False
 
 
