@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -78,3 +79,8 @@ def bits_of(estimator: Any) -> tuple[Any, ...]:
     """Return all that was learned, as bytes and numbers."""
     arrays = {name: a.tobytes() for name, a in estimator.model_.arrays().items()}
     return arrays, estimator.model_.steps, estimator.loss_curve_, estimator.validation_scores_
+
+
+def hash_of(estimator: Any) -> str:
+    """Return a hash of all that was learned."""
+    return hashlib.sha256(repr(bits_of(estimator)).encode()).hexdigest()

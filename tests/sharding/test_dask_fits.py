@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import dask
@@ -224,3 +225,16 @@ def test_samples_and_targets_may_come_of_one_graph(client: Client, caplog: Any) 
     assert bits_of(fitted) == bits_of(here)
     # Dask warns of keys that mean two things, which may bring a cluster to a halt.
     assert "different `run_spec`" not in caplog.text
+
+
+def test_how_long_rounds_are_and_what_they_cost_is_said(client: Client, capsys: Any) -> None:
+    X, y, _ = data()
+    fitted = DaskMLPClassifier(**ON_DASK, n_shards=2, verbose=True).fit(X, y)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(
+        r"2 shards, 2 rounds an epoch of 8 steps; \d+\.\d% of the workers' time went to passing "
+        r"states on and waiting\.",
+        said,
+    )
+    assert said == fitted.rounds_ + "."
+    assert not hasattr(fitted.to_local(), "rounds_")

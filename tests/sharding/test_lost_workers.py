@@ -16,7 +16,7 @@ from distributed import Client
 from cnn_core.callbacks import OnEpoch
 from cnn_core.dask import ClusterError, DaskMLPClassifier
 from cnn_core.io.checkpoint import Checkpoint
-from killed_workers import Killer, processes
+from killed_workers import Kills, processes
 from sharded_fits import SETTINGS, bits_of
 from sharded_fits import small_classes as data
 
@@ -43,15 +43,12 @@ def test_a_worker_that_joins_or_leaves_changes_no_bit(client: Client, bits: Any)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_workers_that_are_killed_change_no_bit(bits: Any) -> None:
+def test_workers_that_are_killed_in_a_fit_change_no_bit(bits: Any) -> None:
     with processes() as (cluster, _):
-        killer = Killer(cluster, kills=3, seconds=2.0)
-        killer.start()
-        while True:
-            assert bits_of(DaskMLPClassifier(**ON_DASK).fit(*many())) == bits
-            if killer.done == 3:
-                break
+        kills = Kills(cluster, 6, n_rounds=36)
+        assert bits_of(DaskMLPClassifier(**ON_DASK, callbacks=[kills]).fit(*many())) == bits
+        kills.join()
+    assert kills.done == 6
 
 
 @pytest.mark.slow

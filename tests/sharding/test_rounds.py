@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from cnn_core import MLPClassifier, MLPRegressor
 from cnn_core.network import Dense, Network
-from cnn_core.optimizers import Adam
-from cnn_core.sharding.averaging import tree
-from cnn_core.sharding.rounds import Plan, seed_of
+from cnn_core.optimizers import SGD, Adam
+from cnn_core.sharding.averaging import stepped, tree
+from cnn_core.sharding.rounds import Plan, Result, Round, seed_of
 from cnn_core.sharding.steps import default_round_steps
 from sharded_fits import KINDS, SETTINGS, ClassifierInShards, RegressorInShards, bits_of
 from sharded_fits import small_classes as data
@@ -92,6 +94,33 @@ def test_rounds_are_long_where_steps_are_short_and_short_where_they_are_long() -
 
     assert steps(8, 10**6, shards=1) == 1954
     # As many rounds as accuracy needs, where steps are so short that fewer would be cheaper.
-    assert steps(8, 10**8) == 6104
+    assert steps(8, 10**8) == 12208
     assert steps(128, 10**7) > steps(512, 10**7)
-    assert steps(8, 60_000, shards=8) == 4
+    assert steps(8, 20_000, shards=8) == 4
+
+
+def results(*parameters: float) -> list[Result]:
+    return [Result({"parameters": np.full(1, one, np.float32)}, 0, [], 0.0) for one in parameters]
+
+
+def step_of(mean: Result, before: Result, steps: int, optimizer: Any = Adam) -> Result:
+    network = Network((Dense(1, 1, "sigmoid"),), "binary_cross_entropy", optimizer())
+    plan = Plan(network, np.dtype(np.float32), 0, 512, 1000, 2)
+    return stepped(mean, before, plan, Round(0, np.zeros(steps)))
+
+
+def test_after_long_rounds_the_weights_go_on_by_nesterovs_momentum() -> None:
+    before, mean = results(1.0, 2.0)
+    first = step_of(mean, before, 100)
+    assert first.arrays["parameters"] == pytest.approx(1 + 0.7 * 1.8)
+    (mean,) = results(float(first.arrays["parameters"][0]) + 1)
+    second = step_of(mean, first, 100)
+    assert second.arrays["parameters"] == pytest.approx(1 + 0.7 * 1.8 + 0.7 * (0.8 * 1.8 + 1))
+
+
+def test_after_short_rounds_they_stay_near_the_mean_and_with_sgd_on_it() -> None:
+    before, mean = results(1.0, 2.0)
+    ahead = [float(step_of(mean, before, steps).arrays["parameters"][0]) for steps in (1, 6, 12)]
+    assert ahead == sorted(ahead)
+    assert 2 < ahead[0] < 2.05
+    assert step_of(mean, before, 12, SGD) is mean

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_core.cli import arguments
-from cnn_core.cli.console import CommandError
+from cnn_core.cli.console import CommandError, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,3 +122,5 @@ def cluster(args: argparse.Namespace, estimator: Any) -> Iterator[None]:
             yield
         finally:
             estimator.set_params(client=None)
+        if not args.quiet and hasattr(estimator, "rounds_"):
+            note(estimator.rounds_)

@@ -56,6 +56,7 @@ class _OnDask(BaseMLP):
     client: Client | None
     n_shards: int | None
     round_steps: int | None
+    rounds_: str
     _plain: type[Any]
     _used: Client
 
@@ -88,10 +89,16 @@ class _OnDask(BaseMLP):
 
         def deal(task: Task, dtype: np.dtype[Any]) -> ShardedSet:
             shards = data.dealt(known, self.n_shards, task, dtype, type(self).__name__)
-            return ShardedSet(shards, known.weight, self.round_steps, self.n_threads or 1)
+            how = known.weight, self.round_steps, self.n_threads or 1
+            return ShardedSet(shards, *how, tell=self._told)
 
         local = partial(compute, client)
         return fit_data_of(self, known, deal, eval_set, incremental, classes, local)
+
+    def _told(self, text: str) -> None:
+        self.rounds_ = text
+        if self.verbose:
+            print(text + ".")
 
     # Predictions
 
@@ -147,7 +154,7 @@ class _OnDask(BaseMLP):
         self._require_fitted()
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _OWN}
         local = self._plain(**parameters)
-        learned = {k: v for k, v in vars(self).items() if k not in (*_OWN, "_used")}
+        learned = {k: v for k, v in vars(self).items() if k not in (*_OWN, "_used", "rounds_")}
         vars(local).update(learned)
         return local
 
@@ -203,6 +210,13 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
         the size of network and data.
     **parameters
         See `cnn_core.MLPClassifier`. `n_threads` are those of each round, by default 1.
+
+    Attributes
+    ----------
+    rounds_ : str
+        How long the rounds of the last fit were, and the share of the workers' time that was not
+        spent on computing; also printed with `verbose`. The others are those of
+        `cnn_core.MLPClassifier`.
 
     See Also
     --------

@@ -12,7 +12,7 @@ from distributed import Client, Future
 
 from cnn_core.dask.dealing import MOST_SHARDS, Segment, assemble, deal
 from cnn_core.dask.partitions import Partition
-from cnn_core.dask.recovery import cluster_errors, result_of
+from cnn_core.dask.recovery import cluster_errors, named_results_of
 from cnn_core.dask.runner import OnCluster, quiet_about_sizes
 from cnn_core.estimators.partitions import Together, describe, together
 from cnn_core.estimators.rows import FilePartition, block_shard, describe_files
@@ -29,7 +29,7 @@ class Data(ABC):
     """
 
     def __init__(self, client: Client, partitions: Sequence[Partition | FilePartition]) -> None:
-        self._client = client
+        self._client, self._partitions = client, partitions
         self._names = [one.name for one in partitions]
 
     @abstractmethod
@@ -52,9 +52,7 @@ class Data(ABC):
         with cluster_errors(self._client, lambda key: self._named_by(key, found)):
             with quiet_about_sizes():
                 found += self._looked_at(*how)
-            descriptions = [
-                result_of(one, name) for one, name in zip(found, self._names, strict=True)
-            ]
+            descriptions = named_results_of(self._client, found, self._names)
         return together(self._names, descriptions)
 
     def dealt(
@@ -81,13 +79,22 @@ class Data(ABC):
                 f"{n_shards}"
             )
         dealt = deal(known.sizes, n_shards)
-        with cluster_errors(self._client, str), quiet_about_sizes():
-            how = task, dtype, estimator, known.n_features
-            # Not bound to workers: one that has died meanwhile would be waited for.
-            shards = [self._shard(segments, *how) for segments in dealt]
+        how = task, dtype, estimator, known.n_features
+        kind, client, partitions = type(self), self._client, self._partitions
+
+        def submit() -> list[Future]:
+            # They are placed anew, since those of this object are let go after it.
+            return kind(client, partitions).shards(dealt, *how)
+
         names = [self._name_of(number, segments) for number, segments in enumerate(dealt)]
         sizes = [sum(one.stop - one.start for one in segments) for segments in dealt]
-        return OnCluster(self._client, shards, sizes, names)
+        with cluster_errors(self._client, str), quiet_about_sizes():
+            return OnCluster(client, self.shards(dealt, *how), submit, sizes, names)
+
+    def shards(self, dealt: list[list[Segment]], *how: Any) -> list[Future]:
+        """Return the shards, to come."""
+        # Not bound to workers: one that has died meanwhile would be waited for.
+        return [self._shard(segments, *how) for segments in dealt]
 
     def _name_of(self, number: int, segments: list[Segment]) -> str:
         """Return what an error calls a shard."""
@@ -102,7 +109,7 @@ class Data(ABC):
 class Placed(Data):
     """Partitions in the memory of the workers."""
 
-    def __init__(self, client: Client, partitions: list[Partition]) -> None:
+    def __init__(self, client: Client, partitions: Sequence[Partition]) -> None:
         super().__init__(client, partitions)
         with cluster_errors(client, str), quiet_about_sizes():
             lazy = [one for part in partitions for one in part[1:] if isinstance(one, Delayed)]
@@ -131,9 +138,7 @@ class Placed(Data):
 class Files(Data):
     """Partitions in files, which the workers read block by block."""
 
-    def __init__(self, client: Client, partitions: list[FilePartition]) -> None:
-        super().__init__(client, partitions)
-        self._partitions = partitions
+    _partitions: Sequence[FilePartition]
 
     def _looked_at(self, *how: Any) -> list[Future]:
         return [

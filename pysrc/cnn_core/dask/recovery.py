@@ -6,11 +6,12 @@ bits. What is left are failures that would come again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from distributed import KilledWorker
+from distributed import KilledWorker, wait
 from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.comm import CommClosedError
 
@@ -31,20 +32,50 @@ _OF_CLUSTER = (
 )
 
 
-def result_of(future: Any, name: str) -> Any:
-    """Return the result of a future; errors name the partition, also those of what it came from.
+# After so many seconds of waiting the user is told if there is no worker.
+_PATIENCE = 10.0
+
+
+def results_of(client: Any, futures: Sequence[Any]) -> list[Any]:
+    """Wait for futures and return their results; warn if there is nobody to compute them.
+
+    A cluster may be about to start its workers, so that waiting is all that can be done.
+    """
+    while True:
+        try:
+            wait(futures, timeout=_PATIENCE)
+            return list(client.gather(list(futures)))
+        except TimeoutError:
+            # A task may have raised one.
+            if all(one.done() for one in futures):
+                raise
+        if not client.nthreads():
+            address = _address(client)
+            warnings.warn(
+                f"the cluster {address} has no worker, so that the training waits for one; start "
+                f"one by: dask worker {address}",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def named_results_of(client: Any, futures: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """Return the results of futures; errors name the partition, also those of what it came from.
 
     Raises
     ------
     PartitionError
-        For whatever computing it raises.
+        For whatever computing one of them raises.
     """
-    try:
-        return future.result()
-    except (PartitionError, MemoryError, *_OF_CLUSTER):
-        raise
-    except Exception as error:
-        raise PartitionError(f"{name}: {error}") from error
+    found = []
+    for future, name in zip(futures, names, strict=True):
+        try:
+            found += results_of(client, [future])
+        except (PartitionError, MemoryError, *_OF_CLUSTER):
+            raise
+        except Exception as error:
+            raise PartitionError(f"{name}: {error}") from error
+    return found
 
 
 @contextmanager

@@ -11,13 +11,12 @@ from functools import partial
 from typing import Any
 
 from dask.delayed import Delayed, delayed
-from distributed import Client, Future
+from distributed import Client, Future, KilledWorker
 
-from cnn_core.dask.recovery import cluster_errors
-from cnn_core.sharding.averaging import added, tree, weighted_round
+from cnn_core.dask.recovery import cluster_errors, results_of
+from cnn_core.sharding.averaging import added, stepped, tree, weighted_round
 from cnn_core.sharding.rounds import Plan, Result, Round
 from cnn_core.sharding.shard import Shard
-from cnn_core.training.snapshot import Snapshot
 
 _NUMBERS = itertools.count()
 # Between so many seconds of rounds are given to the scheduler at once.
@@ -34,6 +33,8 @@ class OnCluster:
     ----------
     client : distributed.Client
     shards : sequence of Future
+    submit : callable
+        Gives the shards to the scheduler once more, as other tasks; returns their futures.
     sizes : sequence of int
         Samples of each.
     names : sequence of str
@@ -44,26 +45,34 @@ class OnCluster:
         self,
         client: Client,
         shards: Sequence[Future],
+        submit: Callable[[], Sequence[Future]],
         sizes: Sequence[int],
         names: Sequence[str],
     ) -> None:
-        self._client, self._shards = client, shards
+        self._client, self._shards, self._submit = client, shards, submit
         self.sizes = sizes
         self._names = names
         self._window = 4
 
+    def n_workers(self) -> int:
+        """Return the threads of the cluster, though no more than there are shards."""
+        with cluster_errors(self._client, str):
+            threads: int = sum(self._client.nthreads().values())
+        return min(threads, len(self.sizes))
+
     def run(
-        self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round], *, every: bool
+        self, plan: Plan, start: Result, epoch: int, rounds: list[Round], *, every: bool
     ) -> Iterator[Result]:
         """Compute rounds; see `cnn_core.sharding.runner.Runner`."""
-        while rounds:
-            began = time.perf_counter()
-            window, rounds = rounds[: self._window], rounds[self._window :]
-            for result in self._run_window(plan, start, epoch, window, every):
-                yield result
-                if result.arrays:
-                    start = result.snapshot
-            self._fit_window(time.perf_counter() - began)
+        with cluster_errors(self._client, self._name_of):
+            while rounds:
+                began = time.perf_counter()
+                window, rounds = rounds[: self._window], rounds[self._window :]
+                for result in self._surely(plan, start, epoch, window, every):
+                    yield result
+                    if result.arrays:
+                        start = result
+                self._fit_window(time.perf_counter() - began)
 
     def _fit_window(self, seconds: float) -> None:
         """Set how many rounds are given to the scheduler at once; they change no bit.
@@ -75,8 +84,29 @@ class OnCluster:
         elif seconds > _MOST_SECONDS and self._window > 1:
             self._window //= 2
 
+    def _surely(self, *window: Any) -> Iterator[Result]:
+        """Compute a window of rounds, and once more if Dask has given up a task of it.
+
+        It does so when it has lost a worker with that task for the fourth time, which in a long
+        training happens to tasks that do no harm.
+        """
+        done = 0
+        try:
+            for result in self._run_window(*window):
+                yield result
+                done += 1
+        except KilledWorker:
+            self._submit_again()
+            yield from itertools.islice(self._run_window(*window), done, None)
+
+    def _submit_again(self) -> None:
+        # The old ones first: what nobody wants any more is forgotten, with its lost workers.
+        self._shards = []
+        with quiet_about_sizes():
+            self._shards = self._submit()
+
     def _run_window(
-        self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round], every: bool
+        self, plan: Plan, start: Result, epoch: int, rounds: list[Round], every: bool
     ) -> Iterator[Result]:
         states, reports = self._graph(plan, start, epoch, rounds)
         wanted = [*reports, *(states if every else states[-1:])]
@@ -84,18 +114,17 @@ class OnCluster:
             last: list[Future | None] = [*([None] * (len(rounds) - 1)), futures[-1]]
             after = futures[len(rounds) :] if every else last
             for report, state in zip(futures, after, strict=False):
-                found: Result = report.result()
-                if state is not None:
-                    found = found._replace(arrays=state.result())
-                yield found
+                both = [report] if state is None else [report, state]
+                found, *reached = results_of(self._client, both)
+                yield reached[0]._replace(parts=found.parts) if reached else found
 
     def _graph(
-        self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round]
+        self, plan: Plan, start: Result, epoch: int, rounds: list[Round]
     ) -> tuple[list[Delayed], list[Delayed]]:
-        """Return the arrays after each round, and what else there is to know of it."""
+        """Return the state after each round, and what else there is to know of it."""
         run = f"{next(_NUMBERS)}-{epoch}"
         own_plan = _task(f"plan-{run}", _same, plan)
-        before = _task(f"start-{run}", _same, Result(start.arrays, start.steps, [], 0.0))
+        before = _task(f"start-{run}", _same, start._replace(parts=[]))
         states, reports = [], []
         for place, one in enumerate(rounds):
             results = [
@@ -105,21 +134,21 @@ class OnCluster:
                 )
                 for number, shard in enumerate(self._shards)
             ]
-            before = tree(results, partial(_joined, f"mean-{run}-{place}"))
-            states.append(_task(f"arrays-{run}-{place}", _arrays, before))
+            mean = tree(results, partial(_joined, f"mean-{run}-{place}"))
+            before = _task(f"step-{run}-{place}", stepped, mean, before, own_plan, one)
+            states.append(_task(f"state-{run}-{place}", _state, before))
             reports.append(_task(f"report-{run}-{place}", _report, before))
         return states, reports
 
     @contextmanager
     def _running(self, wanted: list[Delayed]) -> Iterator[list[Future]]:
         """Yield the futures of what is wanted; they are cancelled at the end."""
-        with cluster_errors(self._client, self._name_of):
-            with quiet_about_sizes():
-                futures = self._client.compute(wanted, optimize_graph=False)
-            try:
-                yield futures
-            finally:
-                self._client.cancel(futures)
+        with quiet_about_sizes():
+            futures = self._client.compute(wanted, optimize_graph=False)
+        try:
+            yield futures
+        finally:
+            self._client.cancel(futures)
 
     def _name_of(self, key: str) -> str:
         """Return what is computed under a key, for an error."""
@@ -131,21 +160,36 @@ class OnCluster:
     def each(self, function: Callable[..., Any], *args: Any) -> list[Any]:
         """Return what a function gives for every shard."""
         with cluster_errors(self._client, self._name_of), quiet_about_sizes():
-            futures = self._submitted(function, args)
-            return list(self._client.gather(futures))
+            try:
+                return self._each(function, args)
+            except KilledWorker:
+                self._submit_again()
+                return self._each(function, args)
+
+    def _each(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
+        futures = _submitted(self._client, self._shards, function, args)
+        return results_of(self._client, futures)
 
     def changed(self, function: Callable[..., Any], *args: Any) -> OnCluster:
         """Return other shards, made of these."""
-        with cluster_errors(self._client, self._name_of), quiet_about_sizes():
-            shards = self._submitted(function, args)
-            sizes = self._client.gather(self._client.map(_size, shards, pure=False))
-        return OnCluster(self._client, shards, list(sizes), self._names)
 
-    def _submitted(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Future]:
-        return [
-            self._client.submit(function, shard, number, *args, pure=False)
-            for number, shard in enumerate(self._shards)
-        ]
+        def submit() -> list[Future]:
+            return _submitted(self._client, self._submit(), function, args)
+
+        with cluster_errors(self._client, self._name_of), quiet_about_sizes():
+            shards = _submitted(self._client, self._shards, function, args)
+            changed = OnCluster(self._client, shards, submit, self.sizes, self._names)
+        changed.sizes = changed.each(_size)
+        return changed
+
+
+def _submitted(
+    client: Client, shards: Sequence[Future], function: Callable[..., Any], args: tuple[Any, ...]
+) -> list[Future]:
+    return [
+        client.submit(function, shard, number, *args, pure=False)
+        for number, shard in enumerate(shards)
+    ]
 
 
 def _task(key: str, function: Callable[..., Any], *args: Any) -> Delayed:
@@ -170,16 +214,17 @@ def _round(
     return weighted_round(shard, number, plan, before.snapshot, epoch, steps)
 
 
-def _arrays(result: Result) -> dict[str, Any]:
-    return result.arrays
+def _state(result: Result) -> Result:
+    """Return what the next round begins with."""
+    return result._replace(parts=[])
 
 
 def _report(result: Result) -> Result:
     """Return what is known of a round but for the arrays."""
-    return result._replace(arrays={})
+    return result._replace(arrays={}, momentum=None)
 
 
-def _size(shard: Any) -> int:
+def _size(shard: Any, number: int) -> int:
     return int(shard.n_samples)
 
 

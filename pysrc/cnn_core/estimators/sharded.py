@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn
@@ -47,6 +47,8 @@ class ShardedSet:
         Steps of a round; None: see `cnn_core.sharding.steps.default_round_steps`.
     n_threads : int or None
         Of a round.
+    tell : callable or None
+        Told after a training how long its rounds were, and what they cost.
     weights : None
         They are in the shards.
     """
@@ -55,6 +57,7 @@ class ShardedSet:
     weight: float
     round_steps: int | None
     n_threads: int | None = 1
+    tell: Callable[[str], None] | None = None
     weights: None = None
 
     @property
@@ -135,15 +138,19 @@ class ShardedSet:
         data = TrainingData(x, x, None, are_classes, validation)  # type: ignore[arg-type]
         rounds = _Rounds([one for one in callbacks if _hears_of_rounds(one)])
         on_round = rounds.end if rounds.callbacks else None
-        return loop.train(
+        source = ShardedSteps(model, plan, self.runner, round_steps, on_round)
+        state = loop.train(
             model,
             data,
             recipe,
             callbacks=[*callbacks, rounds],
-            source=ShardedSteps(model, plan, self.runner, round_steps, on_round),
+            source=source,
             open_checkpoint=open_checkpoint,
             **how,
         )
+        if self.tell is not None:
+            self.tell(source.described())
+        return state
 
     def _elsewhere(self, round_steps: int) -> Elsewhere:
         """Return the data as a checkpoint knows them."""

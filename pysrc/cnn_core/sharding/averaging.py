@@ -1,4 +1,4 @@
-"""The states that shards have come to become one: a mean, added up in a tree.
+"""The states that shards have come to become one: a mean, added up in a tree, and an outer step.
 
 The tree joins neighbours, in the order of the shards, whoever computed them and whenever they came:
 floating-point sums in one order have one result.
@@ -15,6 +15,8 @@ from cnn_core.training.snapshot import Snapshot
 from cnn_core.types import FloatArray
 
 _Item = TypeVar("_Item")
+# Of outer steps after rounds of so many steps, chosen on a validation split; see docs/scale.md.
+_OUTER_RATE, _OUTER_MOMENTUM, _LONG_ROUND = 0.7, 0.8, 12
 
 
 def tree(items: Sequence[_Item], join: Callable[[_Item, _Item], _Item]) -> _Item:
@@ -54,4 +56,32 @@ def added(one: Result, other: Result) -> Result:
     arrays: dict[str, FloatArray] = {
         name: array + other.arrays[name] for name, array in one.arrays.items()
     }
-    return Result(arrays, one.steps, one.parts + other.parts, max(one.seconds, other.seconds))
+    return Result(arrays, one.steps, one.parts + other.parts, one.seconds + other.seconds)
+
+
+def stepped(mean: Result, before: Result, plan: Plan, steps: Round) -> Result:
+    """Return the state that the next round begins with.
+
+    That is a step from the weights before the round along their change to the mean, with Nesterov's
+    momentum: "DiLoCo: Distributed Low-Communication Training of Language Models" (Douillard et al.,
+    2023). The shorter a round, the nearer is it to the mean, which is right for rounds of one step.
+    The momentum begins anew in every epoch, so that a checkpoint need not hold it.
+
+    Parameters
+    ----------
+    mean : Result
+        Of all shards after the round.
+    before : Result
+        What the round began with.
+    plan : Plan
+    steps : Round
+    """
+    if not plan.has_outer_steps:
+        return mean
+    length = min(len(steps.rates) / _LONG_ROUND, 1.0)
+    rate, decay = 1.0 - (1.0 - _OUTER_RATE) * length, _OUTER_MOMENTUM * length
+    parameters = before.arrays["parameters"]
+    change = mean.arrays["parameters"] - parameters
+    momentum = change if before.momentum is None else decay * before.momentum + change
+    ahead = parameters + rate * (decay * momentum + change)
+    return mean._replace(arrays={**mean.arrays, "parameters": ahead}, momentum=momentum)

@@ -31,13 +31,16 @@ class Result(NamedTuple):
     parts : list of Part
         What was measured, in the order of the shards.
     seconds : float
-        What the slowest of them took to compute.
+        What computing them took, one after the other.
+    momentum : (n_parameters,) array or None
+        Of the outer steps so far of this epoch; see `cnn_core.sharding.averaging.stepped`.
     """
 
     arrays: dict[str, FloatArray]
     steps: int
     parts: list[Part]
     seconds: float
+    momentum: FloatArray | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -107,14 +110,14 @@ class Plan:
         return -(-self.batch_size * n_samples // self.n_samples)
 
     @property
-    def rate_factor(self) -> float:
-        """What the learning rates are multiplied by.
+    def has_outer_steps(self) -> bool:
+        """Whether the mean of the shards is only where an outer step leads to.
 
-        Optimizers like Adam divide by the size of the gradient, which the noise of small batches
-        makes larger: the mean of k such steps on a k-th of a batch is up to ``sqrt(k)`` times
-        shorter than one step on the whole. The cube root was best on a validation split.
+        Optimizers like Adam divide by the size of the gradient, so that steps of shards that differ
+        cancel each other in the mean, which moves too slowly. Steps of `SGD` do not: their mean is
+        about the step of the whole batch.
         """
-        return 1.0 if isinstance(self.network.optimizer, SGD) else float(np.cbrt(self.n_shards))
+        return self.n_shards > 1 and not isinstance(self.network.optimizer, SGD)
 
     def network_of(self, batch_size: int) -> Network:
         """Return the network as a shard trains it.
@@ -164,7 +167,7 @@ def train_round(
         A shard whose samples are over sooner takes fewer of them.
     """
     began = time.perf_counter()
-    first, rates = steps.first, steps.rates * plan.rate_factor
+    first, rates = steps
     batch_size = plan.batch_of(shard.n_samples)
     model = plan.model(start, number, batch_size)
     key = model.seed if plan.shuffle else None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from cnn_core.sharding.averaging import added, tree, weighted_round
+from cnn_core.sharding.averaging import added, stepped, tree, weighted_round
 from cnn_core.sharding.rounds import Plan, Result, Round
 from cnn_core.sharding.shard import Shard
-from cnn_core.training.snapshot import Snapshot
 
 
 class Runner(Protocol):
@@ -22,13 +21,18 @@ class Runner(Protocol):
 
     sizes: Sequence[int]
 
+    def n_workers(self) -> int:
+        """Return how many rounds are computed at once at most."""
+
     def run(
-        self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round], *, every: bool
+        self, plan: Plan, start: Result, epoch: int, rounds: list[Round], *, every: bool
     ) -> Iterator[Result]:
         """Compute rounds, one after the other; yield what each has come to, in this order.
 
         Parameters
         ----------
+        start : Result
+            The state before.
         every : bool
             Whether the state after each of them is wanted; else that of the last one is enough, and
             the arrays of others may be left out.
@@ -53,15 +57,18 @@ class InProcess:
         self.shards = shards
         self.sizes: Sequence[int] = [shard.n_samples for shard in shards]
 
+    def n_workers(self) -> int:
+        """Return 1."""
+        return 1
+
     def run(
-        self, plan: Plan, start: Snapshot, epoch: int, rounds: list[Round], *, every: bool = True
+        self, plan: Plan, start: Result, epoch: int, rounds: list[Round], *, every: bool = True
     ) -> Iterator[Result]:
         """Compute rounds, shard after shard."""
         for one in rounds:
-            results = self.each(weighted_round, plan, start, epoch, one)
-            result = tree(results, added)
-            yield result
-            start = result.snapshot
+            results = self.each(weighted_round, plan, start.snapshot, epoch, one)
+            start = stepped(tree(results, added), start, plan, one)
+            yield start
 
     def each(self, function: Callable[..., Any], *args: Any) -> list[Any]:
         """Return what a function gives for every shard."""

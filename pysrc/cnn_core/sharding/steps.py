@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -24,8 +25,8 @@ _NOMINAL_SPEED = 10e9
 _ROUND_SECONDS = 0.5
 # Steps whose states may be averaged late without harm, however few there are.
 _LEAST_STEPS = 4
-# Rounds of an epoch that accuracy needs for each shard, and beyond which it gains nothing.
-_ROUNDS_PER_SHARD, _MOST_ROUNDS = 16, 64
+# Rounds of an epoch that accuracy needs, and beyond which it gains nothing.
+_LEAST_ROUNDS, _MOST_ROUNDS = 16, 64
 
 
 def default_round_steps(plan: Plan) -> int:
@@ -37,8 +38,7 @@ def default_round_steps(plan: Plan) -> int:
         return plan.steps
     work = 3 * plan.network.n_parameters() * plan.batch_size / plan.n_shards
     cheap = math.ceil(_ROUND_SECONDS * _NOMINAL_SPEED / max(work, 1))
-    needed = min(_ROUNDS_PER_SHARD * plan.n_shards, _MOST_ROUNDS)
-    most = max(-(-plan.steps // needed), _LEAST_STEPS)
+    most = max(-(-plan.steps // _LEAST_ROUNDS), _LEAST_STEPS)
     return min(max(cheap, -(-plan.steps // _MOST_ROUNDS)), most)
 
 
@@ -60,6 +60,8 @@ class ShardedSteps:
     ----------
     steps : int
         Steps of an epoch.
+    seconds, busy_seconds : float
+        Of all rounds so far, by the clock and of computing shards.
     """
 
     def __init__(
@@ -75,7 +77,17 @@ class ShardedSteps:
         self._round_steps = plan.steps if plan.n_shards == 1 else round_steps
         self._on_round = on_round
         self._epoch = 0
+        self._momentum: FloatArray | None = None
         self.steps = plan.steps
+        self.seconds = self.busy_seconds = 0.0
+
+    def described(self) -> str:
+        """Return how long rounds are, and the share of the workers' time that is not computing."""
+        count = -(-self.steps // self._round_steps)
+        text = f"{self._plan.n_shards} shards, {count} rounds an epoch of {self._round_steps} steps"
+        spent = self.seconds * max(self._runner.n_workers(), 1)
+        share = max(1.0 - self.busy_seconds / spent, 0.0) if spent else 0.0
+        return f"{text}; {share:.1%} of the workers' time went to passing states on and waiting"
 
     @property
     def least_batch(self) -> int:
@@ -87,19 +99,25 @@ class ShardedSteps:
         # A checkpoint may have given the model another seed.
         self._plan = replace(self._plan, seed=self._model.seed)
         self._epoch = epoch
+        self._momentum = None
 
     def take(self, engine: Engine, first: int, count: int, rates: Rates) -> list[Part]:
         """Take `count` steps of the epoch from step `first` on, in rounds."""
         parts: list[Part] = []
         rounds = list(self._rounds(first, np.broadcast_to(rates, count)))
-        start = self._model.snapshot()
+        before = self._model.snapshot()
+        start = Result(before.arrays, before.steps, [], 0.0, self._momentum)
         every = self._on_round is not None
+        began = time.perf_counter()
         for result in self._runner.run(self._plan, start, self._epoch, rounds, every=every):
             parts += result.parts
+            self.busy_seconds += result.seconds
             if result.arrays:
                 self._model.restore(result.snapshot)
+                self._momentum = result.momentum
             if self._on_round is not None:
                 self._on_round(result)
+        self.seconds += time.perf_counter() - began
         return parts
 
     def _rounds(self, first: int, rates: npt.NDArray[np.float64]) -> Iterator[Round]:
