@@ -47,6 +47,10 @@ def test_tables_in_files_are_trained_on_and_the_last_one_is_the_test(
         "part-0.parquet",
         "part-1.parquet",
     ]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "2 files of part" in page
+    assert "Class by class" in page
+    assert "<polyline" in page
     model = load(tmp_path / "run" / "model.safetensors")
     assert model.classes_.tolist() == ["above", "below"]
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []

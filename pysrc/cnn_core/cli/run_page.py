@@ -206,7 +206,8 @@ def computed_by(record: Fields) -> list[Row]:
     versions = backend.fields("versions").values if "versions" in backend else {}
     computed = [
         ("date", record.text("date")),
-        ("backend", " ".join(_shown(backend.values.get(key)) for key in ("backend", "isa"))),
+        ("backend", _shown(backend.values.get("backend"))),
+        ("ISA level", isa if (isa := _shown(backend.values.get("isa"))) != "numpy" else ""),
         ("threads", _shown(backend.values.get("threads"))),
         ("compiler", _shown(backend.values.get("compiler"))),
         *((name, _shown(value)) for name, value in versions.items()),

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from cnn_core.cli import config, options, records, run_folder
-from cnn_core.cli.console import CommandError, require, short_path
+from cnn_core.cli.console import CommandError, one_line, require, short_path
 from cnn_core.cli.output import print_result, run_values
 from cnn_core.cli.plan_classifier import network_overrides, training_overrides
 from cnn_core.cli.progress import epochs_shown
+from cnn_core.cli.run_page import write_page
+from cnn_core.cli.scale_page import TestFile, contents_of, measure
+from cnn_core.cli.trained_model import what_computes
 from cnn_core.cli.workers import cluster, require_dask
 from cnn_core.files import write_text
 from cnn_core.training.callbacks import OnEpoch
 
 __all__ = ["run"]
 
-# Rows of the test file that are predicted together.
-_AT_ONCE = 2**16
 _CHECKPOINT = ".checkpoint.safetensors"
 
 
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     int
         0, or 130 if it was interrupted after its first epoch; the same command goes on then.
     """
-    require("train", "rich")
+    require("train", "rich", "jinja2")
     require_dask()
     if args.preset == options.NN_PRESET:
         raise CommandError("--preset nn does not train on files; take fast, balanced or best")
@@ -58,9 +59,10 @@ def run(args: argparse.Namespace) -> int:
             raise KeyboardInterrupt(
                 f"after {done} epochs; the same command goes on from {short_path(checkpoint)}"
             )
-        accuracy = None if test is None else _accuracy(model, test, args.target)
-        _write(folder.path, args, model, train, test, accuracy)
+        tested = None if test is None else measure(model, test, args.target)
+        _write(folder.path, args, model, train, test, tested, name, folder.final)
     checkpoint.unlink(missing_ok=True)
+    accuracy = None if tested is None else tested.accuracy
     measured = "" if accuracy is None else f"test accuracy {accuracy:.4f}  "
     files = sorted(path.name for path in folder.final.iterdir())
     values = {
@@ -94,30 +96,17 @@ def _estimator(args: argparse.Namespace) -> Any:
     )
 
 
-def _accuracy(model: Any, path: str, target: str) -> float:
-    """Return the share of the rows of a file that are predicted right."""
-    from cnn_core.data.row_files import ParquetFile
-
-    file = ParquetFile(path)
-    names = tuple(name for name in file.names if name != target)
-    samples, labels = file.of(names), file.of((target,))
-    right = 0
-    for start in range(0, file.n_rows, _AT_ONCE):
-        stop = min(start + _AT_ONCE, file.n_rows)
-        predicted = model.predict(samples.read(start, stop))
-        right += int((predicted == labels.read(start, stop).iloc[:, 0].to_numpy()).sum())
-    return right / max(file.n_rows, 1)
-
-
 def _write(
     folder: Path,
     args: argparse.Namespace,
     model: Any,
     train: list[str],
     test: str | None,
-    accuracy: float | None,
+    tested: TestFile | None,
+    name: str,
+    final: Path,
 ) -> None:
-    """Write model, history and record."""
+    """Write model, history, record and page."""
     model.save(folder / run_folder.MODEL)
     run_folder.write_history(folder / run_folder.HISTORY, model.model_.history, "test")
     record = {
@@ -129,7 +118,10 @@ def _write(
         },
         "seed": args.seed,
         "shards": args.shards,
-        "accuracy": accuracy,
+        "accuracy": None if tested is None else tested.accuracy,
+        "backend": what_computes(args.backend, args.threads),
     }
     config.write(folder, args.argv)
     write_text(folder / run_folder.RECORD, json.dumps(record, indent=2) + "\n")
+    page = contents_of(record, one_line(name), short_path(final), model, tested)
+    write_page(folder / run_folder.PAGE, page)

@@ -76,11 +76,22 @@ class Members:
 
 @dataclass(frozen=True)
 class Table:
-    """Some rows of a table, as text."""
+    """Some rows of a table, as text.
+
+    Attributes
+    ----------
+    columns : tuple of str
+    rows : tuple of tuple of str
+    left_out : int
+        How many columns are not shown.
+    numeric : tuple of bool
+        For each column whether its cells are numbers.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    left_out: int = 0
+    left_out: int
+    numeric: tuple[bool, ...]
 
 
 @dataclass(frozen=True)

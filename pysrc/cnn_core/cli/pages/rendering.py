@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,7 @@ def _environment() -> Environment:
         percent=_percent,
         fixed=lambda value: "-" if value is None else f"{value:.3f}",
         rounded=charts.short,
+        with_deviation=_with_deviation,
         share_of=lambda value, most: f"{100 * max(value, 0) / most:.1f}" if most > 0 else "0",
     )
     style = environment.loader.get_source(environment, "style.css")[0] if environment.loader else ""
@@ -90,6 +92,14 @@ def _percent(share: float) -> str:
         return "0\N{NO-BREAK SPACE}%"
     digits = 0 if 10 <= percent < 99 else 1 if 0.05 <= percent < 99.9 else 2
     return f"{percent:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def _with_deviation(mean: float, deviation: float) -> str:
+    """Return a mean to the digits that its deviation leaves, two of which are shown."""
+    if not deviation > 0:
+        return charts.short(mean)
+    digits = min(max(1 - math.floor(math.log10(deviation)), 0), 6)
+    return f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
 
 
 # Charts

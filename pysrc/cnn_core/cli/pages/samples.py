@@ -79,7 +79,16 @@ class TableSamples(SampleViewer):
             for number in numbers[:most].tolist()
         )
         names = tuple(self.names[column] for column in shown)
-        return Shown(len(numbers), table=Table(names, rows, len(order) - len(shown)))
+        numeric = tuple(_are_numbers(self.columns[column]) for column in shown)
+        return Shown(len(numbers), table=Table(names, rows, len(order) - len(shown), numeric))
+
+
+def _are_numbers(cells: Array) -> bool:
+    """Tell whether what is known of a column are numbers."""
+    if cells.dtype.kind != "O":
+        return cells.dtype.kind in "iuf"
+    known = [cell for cell in cells.tolist() if cell is not None]
+    return bool(known) and all(type(cell) in (int, float) for cell in known)
 
 
 def number_text(value: Any) -> str:
