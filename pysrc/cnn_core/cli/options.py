@@ -11,7 +11,7 @@ import argparse
 from typing import Any
 
 from cnn_core.cli import arguments, image_options
-from cnn_core.cli.console import CommandError
+from cnn_core.cli.console import CommandError, note
 from cnn_core.cli.source import Source
 from cnn_core.network import HIDDEN_ACTIVATIONS, NORMALIZATIONS
 from cnn_core.optimizers import SOLVERS, WITH_DECAY
@@ -244,6 +244,11 @@ def choose_model(args: argparse.Namespace, source: Source) -> str:
     is_table = source.is_table
     if getattr(args, "model", None) is None:
         args.model = "tables" if is_table and not of_networks else "mlp"
+        if is_table and of_networks and not args.quiet:
+            note(
+                f"--{of_networks[0].replace('_', '-')} belongs to networks on rows of numbers, so "
+                "that one of them is trained (--model mlp)"
+            )
     if args.model == "tables" and not is_table:
         raise CommandError(f"--model tables learns tables, such as .csv, not {args.data}")
     others = of_networks if args.model == "tables" else of_tables

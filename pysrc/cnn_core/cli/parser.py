@@ -113,6 +113,9 @@ class Parser(argparse.ArgumentParser):
         """
         likely = self.likely(unknown[0])
         hint = f"; did you mean {likely}?" if likely else ""
+        if likely == unknown[0].partition("=")[0]:
+            # It is known, and so it was typed before the command.
+            hint = f"; options follow the command: {self.prog} {unknown[0]}"
         self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
     def option(self, text: str) -> argparse.Action | None:
@@ -131,7 +134,7 @@ class Parser(argparse.ArgumentParser):
 def _nearest(typed: str, options: list[str]) -> str | None:
     """Return the option that was likely meant: by its start, its initials or its spelling."""
     words = {option.strip("-"): option for option in options if option.startswith("--")}
-    text = typed.strip("-")
+    text = typed.strip("-").lower()
     for name, option in words.items():
         initials = "".join(word[0] for word in name.split("-"))
         if text and (name.startswith(text) or (len(text) > 1 and text == initials)):

@@ -15,7 +15,7 @@ from cnn_core.cli.image_files import Size, is_image, read_images
 from cnn_core.cli.image_folders import images_below
 from cnn_core.cli.output import print_document
 from cnn_core.cli.predictions import Predictions, text_of, values_of, write_parquet
-from cnn_core.cli.run_folder import Run
+from cnn_core.cli.run_folder import RECORD, Run
 from cnn_core.cli.runs import read_any
 from cnn_core.cli.source import Source
 from cnn_core.cli.tables import read_features
@@ -29,6 +29,12 @@ __all__ = ["run"]
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
+    last = args.files[-1]
+    if args.folder.is_file() and (last / RECORD).is_file():
+        raise CommandError(
+            f"expected the run folder first and then the file: cnn-core predict {last} "
+            f"{args.folder}"
+        )
     trained = read_any(args.folder, args.backend)
     out: Path | None = args.out
     for file in args.files:

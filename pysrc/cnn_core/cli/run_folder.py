@@ -362,6 +362,8 @@ def record_in(folder: Path) -> Fields:
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
+        if (folder.parent / RECORD).is_file():
+            found += f"; did you mean {folder.parent}?"
         if folder.name and folder.with_name(folder.name + UNFINISHED).is_dir():
             found = f"an unfinished one, with which cnn-core train --resume {folder} goes on"
         raise CommandError(

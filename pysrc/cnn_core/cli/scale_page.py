@@ -122,7 +122,7 @@ def contents_of(
         title=name,
         sentence=sentence,
         tiles=tiles,
-        history=History(history),
+        history=History(history, "validation"),
         classes=None if test is None else test.classes,
         facts=_facts(record, model),
         commands=[

@@ -126,12 +126,10 @@ class RawTable:
             return self.frame.columns[number - 1 if number > 0 else number]
         lower = {name.lower(): name for name in reversed(names)}
         near = get_close_matches(wanted.lower(), lower, n=1)
-        raise DataError(
-            self.path,
-            f"a column named {wanted!r}",
-            ", ".join(names)[:1000],
-            f"did you mean {lower[near[0]]!r}?" if near else "",
-        )
+        hint = f"did you mean {lower[near[0]]!r}?" if near else ""
+        if wanted.lstrip("-").isdecimal():
+            hint = f"as numbers they go from 1 to {len(names)}"
+        raise DataError(self.path, f"a column named {wanted!r}", ", ".join(names)[:1000], hint)
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
@@ -201,7 +199,8 @@ def _read_sheet(path: str, contents: bytes, layout: TableLayout) -> RawTable:
         sheet = _sheet_named(path, book.sheet_names, layout.sheet)
         cells = book.load_sheet(sheet, header_row=None, dtypes="string").to_polars()
     except fastexcel.FastExcelError as error:
-        raise DataError(path, "a spreadsheet", f"one that cannot be read: {error!s:.200}") from None
+        reason = str(error).replace("\\n", "\n").partition("\n")[0]
+        raise DataError(path, "a spreadsheet", f"one that cannot be read: {reason:.200}") from None
     notes = []
     others = [name for name in book.sheet_names if name != sheet]
     if others and layout.sheet is None:

@@ -135,6 +135,12 @@ class TableRun:
         """
         raw, hashes = read_raw(source, report)
         if sorted(hashes.values()) == sorted(self.hashes.values()):
+            asked = source.target and raw.column(source.target, "target")
+            if asked and asked != self.columns.target:
+                raise CommandError(
+                    f"--target: the run predicts {self.columns.target!r}, found {asked!r}; train "
+                    "another one"
+                )
             samples = read_samples(self.source, self.task, unheard, (raw, hashes), self.columns)
             part = samples.features[samples.test], samples.y[samples.test]
             what = f"the rows of {raw.path} held out in training"
