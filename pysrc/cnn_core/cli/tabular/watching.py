@@ -203,8 +203,8 @@ def _contents(
     ]
     return Contents(
         title=name,
-        sentence=f"Networks are learning from {name}; what they predict together will count. "
-        "Those that learn nothing more end before others.",
+        sentence=f"Networks are learning from {name}, to predict together. The weights of the best "
+        "epoch of each are kept, if it has rows held out.",
         tiles=tiles if last else tiles[:2],
         members=Members(tuple(members), loss_name),
         facts={"Networks": numbered, "Settings": shown_settings(settings)},
