@@ -230,7 +230,7 @@ fuzz: $(FUZZ)/installed
 
 $(FUZZ)/installed: $(VENV)/headers $(SOURCES)
 	$(PYTHON) -m venv $(FUZZ)
-	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" CNN_CORE_PURE_PYTHON=1 $(FUZZ)/bin/pip install --quiet . atheris
+	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" CNN_CORE_PURE_PYTHON=1 $(FUZZ)/bin/pip install --quiet '.[app]' atheris
 	@touch $@
 
 # A wheel for this Python that runs on any Linux since 2014, tried in a fresh environment.
