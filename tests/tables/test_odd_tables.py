@@ -23,6 +23,15 @@ def test_one_row_is_learned_by_heart() -> None:
         learner.predict_interval([[1, "a"]])
 
 
+@pytest.mark.parametrize("groups", [None, [0] + [1] * 9], ids=["one row", "a fold of one row"])
+def test_a_network_of_the_best_that_learns_from_one_row_normalizes_no_batch(groups: Any) -> None:
+    n_rows = 1 if groups is None else 10
+    learner = regressor(quality="best").fit(
+        np.arange(n_rows)[:, None], [3.5] * n_rows, groups=groups
+    )
+    assert learner.predict([[7]]).tolist() == [3.5]
+
+
 def test_two_classes_with_three_rows() -> None:
     learner = classifier().fit([[1], [2], [9]], ["low", "low", "high"])
     assert learner.predict([[1], [9]]).tolist() == ["low", "high"]

@@ -139,6 +139,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         plan = plan_of(self, len(kept), n_numbers, classes=task.positions(y) is not None)
         random = np.random.RandomState(random_state(self.random_state).randint(2**31 - 1))
         folds = self._folds(plan, kept, frame.n_rows, task.positions(y), groups, random, y)
+        plan = plan.on(folds)
         all_y, y = y, y[kept]
         weights = None if own_weights is None else own_weights[kept]
         table = TrainingTable(features, y, _product(weights, self._class_weights(task, y)), folds)

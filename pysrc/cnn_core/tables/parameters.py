@@ -10,6 +10,7 @@ import numpy as np
 from cnn_core import backends
 from cnn_core.estimators.parameters import hidden_sizes, random_state
 from cnn_core.estimators.sklearn_callbacks import require_own
+from cnn_core.tables.folds import Fold
 from cnn_core.tables.recipe import (
     FEWEST_FOLDS,
     LEAST_ROWS_FOR_FOLDS,
@@ -38,6 +39,12 @@ class Plan:
     views: tuple[View, ...]
     n_members: int
     cv: Any
+
+    def on(self, folds: list[Fold]) -> Plan:
+        """Return the plan for these folds: a single row is no batch to normalize."""
+        if min(len(fold.train) for fold in folds) > 1:
+            return self
+        return replace(self, views=tuple(v for v in self.views if v.normalization != "batch"))
 
 
 def plan_of(estimator: Any, n_rows: int, n_numbers: int, *, classes: bool) -> Plan:
