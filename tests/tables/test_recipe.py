@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnn_core import callbacks
+from cnn_core import TabularRegressor, callbacks
+from cnn_core.tables.parameters import plan_of
 from cnn_core.tables.recipe import QUALITIES, batch_size_for, preset_of
 from cnn_core.tables.views import View
 from small_tables import DEAR, TABLE, classifier
@@ -32,6 +33,18 @@ def test_thousands_of_numbers_share_bins_or_have_none() -> None:
         preset_of("balanced", 9000, n, classes=True).views[0].bins for n in (9, 1000, 3000, 9000)
     ]
     assert bins == [21, 8, 2, 0]
+
+
+def test_bins_of_few_rows_are_few_where_numbers_are_learned() -> None:
+    of_rows = [preset_of("best", n, 3, classes=False).views[1].bins for n in (9, 19, 20, 99, 160)]
+    assert of_rows == [0, 0, 2, 9, 16]
+    assert preset_of("best", 20, 3, classes=True).views[1].bins == 16
+
+
+def test_bins_that_the_user_wants_are_had_however_few_rows_or_many_numbers_there_are() -> None:
+    for n_rows, n_numbers in ((9, 3), (100, 9000)):
+        plan = plan_of(TabularRegressor(n_bins=5), n_rows, n_numbers, classes=False)
+        assert [view.bins for view in plan.views] == [5]
 
 
 class _Steps(callbacks.Callback):

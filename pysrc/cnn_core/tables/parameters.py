@@ -65,7 +65,7 @@ def plan_of(estimator: Any, n_rows: int, n_numbers: int, *, classes: bool) -> Pl
     views = tuple(replace(view, **changes) for view in preset.views)
     if estimator.n_bins is not None:
         bins = whole("n_bins", estimator.n_bins, 0, MOST_BINS)
-        views = tuple(replace(view, bins=bins) if view.bins else view for view in views)
+        views = tuple(replace(view, bins=bins) for view in views)
     n_members = preset.members
     if estimator.n_members is not None:
         n_members = whole("n_members", estimator.n_members, 1)

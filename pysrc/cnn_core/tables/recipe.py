@@ -43,6 +43,8 @@ _MOST_STEPS, _MOST_BINS = 12_000, 32
 _ROWS_OF_FEWEST_MEMBERS = 10_000
 # A step takes time for every bin of every number, so many numbers share these; below 2 are none.
 _MOST_BINS_OF_ALL = 8192
+# Where numbers are learned, a bin has at least so many rows, or it is learned by heart.
+_ROWS_OF_A_BIN = 10
 # Of a network that learns from all rows, where nothing says when to stop.
 _STEPS_WITHOUT_FOLDS = 200
 
@@ -56,13 +58,19 @@ _BALANCED = View(
     averaging=0.995,
     dropout=0.0,
 )
-_WIDE = replace(_BALANCED, hidden=(128, 128), learning_rate=0.004, steps=3000, patience=0.15)
+_NORMALIZED = replace(
+    _BALANCED,
+    hidden=(128, 128),
+    learning_rate=0.004,
+    steps=3000,
+    normalization="batch",
+    dropout=0.1,
+    averaging=0.0,
+)
 _PRESETS: dict[Quality, Preset] = {
     "fast": Preset((replace(_BALANCED, hidden=(64, 64), learning_rate=0.008, steps=3000),)),
     "balanced": Preset((_BALANCED,), members=8),
-    "best": Preset(
-        (_WIDE, replace(_WIDE, normalization="batch", dropout=0.1, averaging=0.0)), members=8
-    ),
+    "best": Preset((_BALANCED, _NORMALIZED), members=8),
 }
 QUALITIES: tuple[Quality, ...] = tuple(_PRESETS)
 
@@ -81,6 +89,8 @@ def preset_of(quality: Quality, n_rows: int, n_numbers: int, *, classes: bool) -
     preset = _PRESETS[quality]
     times = max(math.sqrt(n_rows / _ROWS_OF_USUAL_STEPS), 1.0)
     most_bins = min(_MOST_BINS, _MOST_BINS_OF_ALL // max(n_numbers, 1))
+    if not classes:
+        most_bins = min(most_bins, n_rows // _ROWS_OF_A_BIN)
     views = tuple(
         replace(
             view,
