@@ -1,6 +1,9 @@
 """How training scales over the workers of a cluster on this machine; `make scale`.
 
     python bench/scale.py [--rows 1100000] [--epochs 1] [--workers 1 2] [--out runs/scale]
+    python bench/scale.py --kills 20       # that many workers are killed in the last fit
+    python bench/scale.py --sweep          # 32 settings, each a task
+    python bench/scale.py --memory         # 8 GB of files within 2 GB of memory
 
 Rows with 28 columns, as HIGGS has, by a rule that is known; 128-128 units, batches of 512, one
 thread a worker. Prints a table and draws it; the bits have to be the same for every row of it.
@@ -14,10 +17,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
-from distributed import Client
+from distributed import Client, LocalCluster
 
+import scale_kills
+import scale_memory
+import scale_sweep
 from cnn_core.dask import DaskMLPClassifier
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import Adam
@@ -30,10 +37,17 @@ COLUMNS, BATCH, UNITS = 28, 512, (128, 128)
 def main() -> None:
     args = _arguments()
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if args.memory:
+        scale_memory.run(args.gigabytes, 2.0, args.out)
+        return
+    if args.sweep:
+        scale_sweep.run(args.workers, args.rows // 20, args.epochs)
+        return
     lines = [("workers", "shards", "seconds", "samples/s", "times", "AUC", "bits")]
     speeds = []
     for n_workers in args.workers:
-        seconds, auc, bits = _train(args, n_workers)
+        kills = args.kills if n_workers == args.workers[-1] else 0
+        seconds, auc, bits = _train(args, n_workers, kills)
         speeds.append(args.rows * args.epochs / seconds)
         lines.append(
             (
@@ -55,9 +69,12 @@ def main() -> None:
     print(f"\npicture: {args.out / 'scale.png'}")
 
 
-def _train(args: argparse.Namespace, n_workers: int) -> tuple[float, float, str]:
+def _train(args: argparse.Namespace, n_workers: int, kills: int) -> tuple[float, float, str]:
     """Return the seconds of the epochs, the area under the curve on new rows, and a hash."""
-    with Client(n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0"):
+    # Workers that are killed often may be away a while after they were lost once.
+    patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
+    how = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
+    with patient, LocalCluster(n_workers=n_workers, **how) as cluster, Client(cluster):
         X, y = rows(args.rows, max(args.shards, 16), seed=0)
         more, labels = (one.compute() for one in rows(50_000, 1, seed=1))
         model = DaskMLPClassifier(
@@ -69,7 +86,11 @@ def _train(args: argparse.Namespace, n_workers: int) -> tuple[float, float, str]
             random_state=0,
             n_shards=args.shards,
         )
+        killer = scale_kills.Killer(cluster, kills)
+        killer.start()
         model.fit(X, y)
+        killer.over.set()
+        print(f"{n_workers} workers, {killer.done} killed: {model.rounds_}", flush=True)
         # Without the first look at the data, which is made once.
         seconds = sum(model.model_.history["seconds"])
         probabilities = model.to_local().predict_proba(more)[:, 1]
@@ -126,6 +147,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--shards", type=int, default=2)
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--gigabytes", type=float, default=8.0, help="of the files of --memory")
     parser.add_argument("--out", type=Path, default=Path("runs/scale"))
     return parser.parse_args()
 

@@ -17,12 +17,15 @@ except ImportError as error:
 from cnn_core.dask.estimators import DaskMLPClassifier, DaskMLPRegressor
 from cnn_core.dask.recovery import ClusterError
 from cnn_core.dask.sweep import Ensemble, train_each, train_ensemble
+from cnn_core.dask.tables import DaskTabularClassifier, DaskTabularRegressor
 from cnn_core.estimators.partitions import PartitionError
 
 __all__ = [
     "ClusterError",
     "DaskMLPClassifier",
     "DaskMLPRegressor",
+    "DaskTabularClassifier",
+    "DaskTabularRegressor",
     "Ensemble",
     "PartitionError",
     "train_each",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +13,7 @@ from distributed import Client
 from cnn_core.dask.client import client_for
 from cnn_core.dask.partitions import compute, partitions_of
 from cnn_core.dask.placing import Data, Files, Placed
+from cnn_core.dask.plain import OfPlain, with_parameters_of
 from cnn_core.dask.prediction import is_lazy, lazily
 from cnn_core.estimators import MLPClassifier, MLPRegressor
 from cnn_core.estimators.base import BaseMLP
@@ -28,37 +27,18 @@ from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.types import FloatArray
 from cnn_core.validation import whole
 
-_Estimator = TypeVar("_Estimator", bound="_OnDask")
 # The parameters beside those of the plain estimators.
 _OWN = ("client", "n_shards", "round_steps")
 
 
-def _with_parameters_of(plain: type[Any]) -> Callable[..., None]:
-    """Return an ``__init__`` with the parameters of a plain estimator and those of `_OWN`."""
-
-    def begin(self: Any, *args: Any, **parameters: Any) -> None:
-        for name in _OWN:
-            setattr(self, name, parameters.pop(name, None))
-        plain.__init__(self, *args, **parameters)
-
-    signature = inspect.signature(plain.__init__)
-    own = (inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in _OWN)
-    # scikit-learn reads the names of the parameters from it.
-    vars(begin)["__signature__"] = signature.replace(
-        parameters=[*signature.parameters.values(), *own]
-    )
-    return begin
-
-
-class _OnDask(BaseMLP):
+class _OnDask(OfPlain, BaseMLP):
     """What both estimators have in common."""
 
-    client: Client | None
     n_shards: int | None
     round_steps: int | None
     rounds_: str
-    _plain: type[Any]
     _used: Client
+    _own = (*_OWN, "_used", "rounds_")
 
     def _fit(self, X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
         with client_for(self.client) as client:
@@ -141,42 +121,6 @@ class _OnDask(BaseMLP):
             return self._task.score(wanted, predicted, weights)
         return super().score(X, y, sample_weight)
 
-    # The plain estimator
-
-    def to_local(self) -> Any:
-        """Return the plain estimator that was learned, with the same parameters.
-
-        Raises
-        ------
-        NotFittedError
-            Before the first `fit`.
-        """
-        self._require_fitted()
-        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _OWN}
-        local = self._plain(**parameters)
-        learned = {k: v for k, v in vars(self).items() if k not in (*_OWN, "_used", "rounds_")}
-        vars(local).update(learned)
-        return local
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the plain estimator to a file that `cnn_core.load` reads; see `to_local`."""
-        self._require_fitted()
-        self.to_local().save(path)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the client out: it is a connection of this process."""
-        return {**vars(self), "client": None}
-
-    def __sklearn_clone__(self: _Estimator) -> _Estimator:
-        """Return an estimator with the same parameters and the same client."""
-        from sklearn.base import clone
-
-        parameters = {k: v for k, v in self.get_params(deep=False).items() if k != "client"}
-        copies = {name: clone(value, safe=False) for name, value in parameters.items()}
-        made = type(self)(**copies)
-        made.client = self.client
-        return made
-
 
 class _ToScore:
     """Predicts what a task needs to score."""
@@ -239,7 +183,7 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
     """
 
     _plain = MLPClassifier
-    __init__ = _with_parameters_of(MLPClassifier)
+    __init__ = with_parameters_of(MLPClassifier, _OWN)
     score = _OnDask.score
 
     def fit(
@@ -336,7 +280,7 @@ class DaskMLPRegressor(_OnDask, MLPRegressor):
     """
 
     _plain = MLPRegressor
-    __init__ = _with_parameters_of(MLPRegressor)
+    __init__ = with_parameters_of(MLPRegressor, _OWN)
     score = _OnDask.score
 
     def fit(

@@ -43,7 +43,8 @@ def results_of(client: Any, futures: Sequence[Any]) -> list[Any]:
     """
     while True:
         try:
-            wait(futures, timeout=_PATIENCE)
+            with client.as_current():
+                wait(futures, timeout=_PATIENCE)
             return list(client.gather(list(futures)))
         except TimeoutError:
             # A task may have raised one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from cnn_core.estimators.samples import require_features
 from cnn_core.estimators.weights import as_weights
 from cnn_core.export.exportable import Exportable
 from cnn_core.export.program import Program, Rows
+from cnn_core.members import TrainedMember, train_members
 from cnn_core.tables import exporting, importance, saving, summary
 from cnn_core.tables.columns import Feature, TableReader, read_first
 from cnn_core.tables.ensemble import Ensemble
@@ -66,6 +67,8 @@ class BaseTable(BaseEstimator, Exportable, ABC):
 
     # The name of the class in files.
     _kind: ClassVar[str]
+    # Where the networks are trained.
+    _train_members: Callable[..., list[TrainedMember]] = staticmethod(train_members)
 
     @abstractmethod
     def _task_of(self, y: Any, n_rows: int) -> tuple[TableTask, npt.NDArray[Any]]:
@@ -154,6 +157,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
             checkpoint=checkpoint,
             backend=self.backend,
             n_threads=self.n_threads,
+            train_members=self._train_members,
         )
         ensemble, held_out = train(table, task.scaled_to(y, table.weights), plan.views, settings)
         self._become(reader, ensemble, [kept[fold.held_out] for fold in folds], frame.names)

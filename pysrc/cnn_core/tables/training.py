@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -79,6 +79,8 @@ class Settings:
         A folder.
     backend : str
     n_threads : int or None
+    train_members : callable
+        `cnn_core.members.train_members`, or what does the same elsewhere.
     """
 
     seed: int
@@ -88,6 +90,7 @@ class Settings:
     checkpoint: Any = None
     backend: str = "auto"
     n_threads: int | None = None
+    train_members: Callable[..., list[TrainedMember]] = train_members
 
 
 def train(
@@ -109,7 +112,7 @@ def train(
     members: list[Member] = []
     for number, (view, network) in enumerate(zip(views, networks, strict=True)):
         members += _members(table, task, view, network, matrices[view.bins], settings, number)
-    trained = train_members(
+    trained = settings.train_members(
         members,
         n_threads=settings.n_threads,
         time_budget=settings.time_budget,
