@@ -16,7 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-PATH = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Debian's browser, or its smaller one without a window; other systems' names.
+_NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
+PATH = next(filter(None, map(shutil.which, _NAMES)), None)
 SECONDS = 60
 
 
