@@ -11,7 +11,7 @@ import pandas as pd
 
 from cnn_core import load
 from cnn_core.cli import main
-from command_line import refused
+from command_line import refused, succeed
 
 QUICK = ["--epochs", "2", "--seed", "0", "--quiet", "--no-plots"]
 
@@ -53,6 +53,19 @@ def test_tables_in_files_are_trained_on_and_the_last_one_is_the_test(
     assert "<polyline" in page
     model = load(tmp_path / "run" / "model.safetensors")
     assert model.classes_.tolist() == ["above", "below"]
+    run, last = tmp_path / "run", tmp_path / "part-2.parquet"
+    measured = json.loads(succeed("evaluate", run, "--json"))
+    assert measured["accuracy"] == record["accuracy"]
+    assert measured["samples"] == 300
+    predicted = json.loads(succeed("predict", run, last, "--json"))["predictions"]
+    assert [one["predicted"] for one in predicted] == model.predict(
+        pd.read_parquet(last).drop(columns="kind")
+    ).tolist()
+    assert "agrees on 300 rows (yours)" in succeed("export", run, "--c", tmp_path / "m.h")
+    before = (run / "report.html").read_text()
+    succeed("report", run)
+    assert (run / "report.html").read_text() == before
+    assert "it was trained on files" in refused(capsys, "verify", run)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 

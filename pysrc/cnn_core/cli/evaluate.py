@@ -11,6 +11,7 @@ from cnn_core.cli.output import print_result
 from cnn_core.cli.report import class_measures, evaluate
 from cnn_core.cli.run_folder import Run
 from cnn_core.cli.runs import read_any
+from cnn_core.cli.scale_run import FilesRun
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import read_test_part
 from cnn_core.cli.tabular.result import ClassResult
@@ -25,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
     require("evaluate", "sklearn")
     trained = read_any(args.folder, args.backend)
     source = source_of(trained, args)
-    asked_for = args.data is not None
+    # Nothing of the last of several files was learned.
+    asked_for = args.data is not None or isinstance(trained, FilesRun)
     if isinstance(trained, TableRun):
         text, values = _of_table(trained, source, asked_for=asked_for)
     else:

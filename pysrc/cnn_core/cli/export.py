@@ -15,6 +15,7 @@ from cnn_core.cli.console import CommandError, error_text, note, show
 from cnn_core.cli.output import print_document
 from cnn_core.cli.run_folder import Run
 from cnn_core.cli.runs import AnyRun, read_any
+from cnn_core.cli.scale_run import FilesRun
 from cnn_core.cli.sources import read_test_part
 from cnn_core.cli.tabular.run import TableRun
 from cnn_core.cli.trained_model import describe_network
@@ -88,7 +89,7 @@ def _test_rows(trained: AnyRun) -> Any:
         trained.columns,
         trained.hashes,
         note,
-        asked_for=False,
+        asked_for=isinstance(trained, FilesRun),
     )
     return part.x
 

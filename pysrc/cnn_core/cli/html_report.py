@@ -12,6 +12,8 @@ from cnn_core.cli.output import print_result
 from cnn_core.cli.run_folder import HISTORY, PAGE, RECORD, Run, read_history
 from cnn_core.cli.run_page import Tested, contents_of, write_page
 from cnn_core.cli.runs import read_any
+from cnn_core.cli.scale_page import contents_again
+from cnn_core.cli.scale_run import FilesRun
 from cnn_core.cli.sources import read_test_part
 from cnn_core.cli.table_page import TestedTable, table_contents
 from cnn_core.cli.tabular.result import measured
@@ -32,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     with records.damaged(args.folder / RECORD):
         if isinstance(read, TableRun):
             contents = table_contents(tested_table(read, args))
+        elif isinstance(read, FilesRun):
+            contents = contents_again(args.folder, read)
         else:
             contents = contents_of(tested_run(read, args))
         write_page(path, contents)

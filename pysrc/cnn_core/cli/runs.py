@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
+from cnn_core.cli import scale_run
 from cnn_core.cli.run_folder import Run, read_run, record_in
 from cnn_core.cli.tabular import run as table_run
 
@@ -29,6 +30,8 @@ def read_any(folder: Path, backend: str = "auto") -> AnyRun:
         If the model cannot be read.
     """
     record = record_in(folder)
+    if scale_run.is_record_of_one(record):
+        return scale_run.read(folder, record, backend)
     if table_run.is_record_of_one(record):
         return table_run.read(folder, record, backend)
     return read_run(folder, backend)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from cnn_core.cli import config, options, records, run_folder
-from cnn_core.cli.console import CommandError, one_line, require, short_path
+from cnn_core.cli.console import CommandError, require, short_path
 from cnn_core.cli.output import print_result, run_values
 from cnn_core.cli.plan_classifier import network_overrides, training_overrides
 from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.run_page import write_page
 from cnn_core.cli.scale_page import TestFile, contents_of, measure
+from cnn_core.cli.scale_run import FORMAT, FORMAT_VERSION
 from cnn_core.cli.trained_model import what_computes
 from cnn_core.cli.workers import cluster, require_dask
 from cnn_core.files import write_text
@@ -110,8 +111,9 @@ def _write(
     model.save(folder / run_folder.MODEL)
     run_folder.write_history(folder / run_folder.HISTORY, model.model_.history, "test")
     record = {
-        **records.record_head("cnn-core scaled run", 1, args.argv),
+        **records.record_head(FORMAT, FORMAT_VERSION, args.argv),
         "data": {
+            "name": name,
             "train": [str(Path(path).absolute()) for path in train],
             "test": None if test is None else str(Path(test).absolute()),
             "target": args.target,
@@ -123,5 +125,5 @@ def _write(
     }
     config.write(folder, args.argv)
     write_text(folder / run_folder.RECORD, json.dumps(record, indent=2) + "\n")
-    page = contents_of(record, one_line(name), short_path(final), model, tested)
+    page = contents_of(record, short_path(final), model, tested)
     write_page(folder / run_folder.PAGE, page)

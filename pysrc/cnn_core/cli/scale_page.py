@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core import load
+from cnn_core.cli.console import one_line, short_path
 from cnn_core.cli.pages.classes import ClassResults, class_results
 from cnn_core.cli.pages.contents import Contents, History, Row, Tile
 from cnn_core.cli.pages.samples import TableSamples
+from cnn_core.cli.run_folder import MODEL
+from cnn_core.cli.scale_run import FilesRun
 from cnn_core.cli.trained_model import describe_backend, describe_network
 from cnn_core.cli.training import history_of
 from cnn_core.data.row_files import ParquetFile
 
-__all__ = ["TestFile", "contents_of", "measure"]
+__all__ = ["TestFile", "contents_again", "contents_of", "measure"]
 
 Array = npt.NDArray[Any]
 
@@ -86,17 +90,13 @@ def _shown(model: Any, frame: Any, truth: Array) -> tuple[ClassResults | None, i
     return class_results(model.predict_proba(frame), places, names, viewer), len(known)
 
 
-def contents_of(
-    record: dict[str, Any], name: str, folder: str, model: Any, test: TestFile | None
-) -> Contents:
+def contents_of(record: dict[str, Any], folder: str, model: Any, test: TestFile | None) -> Contents:
     """Return what the page of a run on files tells.
 
     Parameters
     ----------
     record : dict
         What ``run.json`` holds.
-    name : str
-        Of the data.
     folder : str
         The run folder, as it is typed.
     model : DaskMLPClassifier
@@ -104,6 +104,7 @@ def contents_of(
     test : TestFile or None
     """
     files = record["data"]["train"]
+    name = one_line(record["data"].get("name") or Path(files[0]).stem)
     history = history_of(model.model_)
     epochs, seconds = len(history.get("loss", ())), sum(history.get("seconds", ()))
     sentence = (
@@ -136,6 +137,20 @@ def contents_of(
     )
 
 
+def contents_again(folder: Path, run: FilesRun) -> Contents:
+    """Return what the page tells of a run that was read from its folder, and of its test file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If that is no longer there.
+    """
+    data = run.record.values["data"]
+    model = load(folder / MODEL)
+    tested = None if data["test"] is None else measure(model, data["test"], data["target"])
+    return contents_of(run.record.values, short_path(folder), model, tested)
+
+
 def _facts(record: dict[str, Any], model: Any) -> dict[str, list[Row]]:
     data = record["data"]
     settings = {
@@ -154,7 +169,7 @@ def _facts(record: dict[str, Any], model: Any) -> dict[str, list[Row]]:
         "Settings": [(name, str(value)) for name, value in settings.items() if value is not None],
         "Computed by": [
             ("date", record["date"]),
-            ("backend", describe_backend(record["backend"])),
+            *([("backend", describe_backend(record["backend"]))] if "backend" in record else []),
             ("cnn_core", record["cnn_core"]),
         ],
     }

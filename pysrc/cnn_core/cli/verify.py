@@ -15,6 +15,7 @@ from cnn_core.cli.output import print_result
 from cnn_core.cli.plan import counted
 from cnn_core.cli.reproduce import AnyTraining, training_again
 from cnn_core.cli.runs import AnyRun, read_any
+from cnn_core.cli.scale_run import FilesRun
 from cnn_core.cli.tabular.training import TableTraining
 from cnn_core.cli.trained_model import describe_backend
 from cnn_core.io.fields import Fields
@@ -91,6 +92,8 @@ class _Recorded:
     @classmethod
     def of(cls, folder: Path) -> _Recorded:
         run = read_any(folder)
+        if isinstance(run, FilesRun):
+            _cannot(folder, "it was trained on files; cnn-core train --config run.toml repeats it")
         record, path = run.record, folder / run_folder.RECORD
         try:
             was_interrupted = "interrupted" in record and record.flag("interrupted")

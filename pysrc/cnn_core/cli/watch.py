@@ -20,6 +20,8 @@ from cnn_core.cli.pages.server import served
 from cnn_core.cli.run_folder import CHECKPOINTS, RECORD, UNFINISHED
 from cnn_core.cli.run_page import contents_of
 from cnn_core.cli.runs import read_any
+from cnn_core.cli.scale_page import contents_again
+from cnn_core.cli.scale_run import FilesRun
 from cnn_core.cli.sources import Samples, read_samples
 from cnn_core.cli.table_page import table_contents
 from cnn_core.cli.tabular.run import TableRun
@@ -63,6 +65,9 @@ def _finished(args: argparse.Namespace) -> tuple[str, Any, DrawingField | None]:
     with records.damaged(args.folder / RECORD):
         if isinstance(read, TableRun):
             contents = table_contents(tested_table(read, args))
+            return contents.title, Shown(contents, _COMPLETE).state, None
+        if isinstance(read, FilesRun):
+            contents = contents_again(args.folder, read)
             return contents.title, Shown(contents, _COMPLETE).state, None
         tested = tested_run(read, args)
         contents = contents_of(tested)
