@@ -23,7 +23,9 @@ logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager
-def processes(n_workers: int = 2) -> Iterator[tuple[LocalCluster, Client]]:
+def processes(
+    n_workers: int = 2, memory_limit: str | None = None
+) -> Iterator[tuple[LocalCluster, Client]]:
     """Yield a cluster of processes with a thread each, and its client."""
     # Else it gives a worker up for good that is away so long after it was lost once, though it may
     # have come back in between and been lost again.
@@ -31,7 +33,11 @@ def processes(n_workers: int = 2) -> Iterator[tuple[LocalCluster, Client]]:
     with (
         dask.config.set(patient),
         LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            memory_limit=memory_limit,
         ) as cluster,
         Client(cluster) as client,
     ):

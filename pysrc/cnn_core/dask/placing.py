@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from dask.delayed import Delayed
-from distributed import Client, Future
+from dask.optimization import cull
+from distributed import Client, Future, wait
 
 from cnn_core.dask.dealing import MOST_SHARDS, Segment, assemble, deal
 from cnn_core.dask.partitions import Partition
@@ -31,6 +32,7 @@ class Data(ABC):
     def __init__(self, client: Client, partitions: Sequence[Partition | FilePartition]) -> None:
         self._client, self._partitions = client, partitions
         self._names = [one.name for one in partitions]
+        self._keys: dict[str, str] = {}
 
     @abstractmethod
     def _looked_at(self, *how: Any) -> list[Future]:
@@ -48,10 +50,9 @@ class Data(ABC):
         PartitionError
             For one that cannot be used, or differs from the first.
         """
-        found: list[Future] = []
-        with cluster_errors(self._client, lambda key: self._named_by(key, found)):
-            with quiet_about_sizes():
-                found += self._looked_at(*how)
+        with cluster_errors(self._client, self._named_by), quiet_about_sizes():
+            found = self._looked_at(*how)
+            self._keys = {str(one.key): name for one, name in zip(found, self._names, strict=True)}
             descriptions = named_results_of(self._client, found, self._names)
         return together(self._names, descriptions)
 
@@ -83,8 +84,12 @@ class Data(ABC):
         kind, client, partitions = type(self), self._client, self._partitions
 
         def submit() -> list[Future]:
-            # They are placed anew, since those of this object are let go after it.
-            return kind(client, partitions).shards(dealt, *how)
+            # The partitions are placed anew, and let go once the shards are there.
+            placed = kind(client, partitions)
+            shards = placed.shards(dealt, *how)
+            with client.as_current():
+                wait(shards)
+            return shards
 
         names = [self._name_of(number, segments) for number, segments in enumerate(dealt)]
         sizes = [sum(one.stop - one.start for one in segments) for segments in dealt]
@@ -101,9 +106,15 @@ class Data(ABC):
         first, last = (self._names[segments[place].partition] for place in (0, -1))
         return f"shard {number} ({first if first == last else f'{first} to {last}'})"
 
-    def _named_by(self, key: str, futures: list[Future]) -> str:
-        pairs = zip(futures, self._names, strict=False)
-        return next((name for one, name in pairs if one.key == key), key)
+    def _named_by(self, key: str) -> str:
+        """Return the partition that a task belongs to; the task itself if it is not known."""
+        if key in self._keys:
+            return self._keys[key]
+        for partition in self._partitions:
+            for part in partition[1:]:
+                if isinstance(part, Delayed) and key in _keys_below(part):
+                    return partition.name
+        return key
 
 
 class Placed(Data):
@@ -159,3 +170,9 @@ def _on(client: Client, value: Any) -> Any:
 
 def _as_given(value: Any) -> Any:
     return value
+
+
+def _keys_below(part: Delayed) -> set[str]:
+    """Return the tasks that a part of a partition is computed by."""
+    tasks, _ = cull(part.__dask_graph__(), [part.key])
+    return {str(key) for key in tasks}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from distributed import Client
 
 from cnn_core.dask.client import client_for
-from cnn_core.dask.recovery import cluster_errors
+from cnn_core.dask.recovery import cluster_errors, results_of
 from cnn_core.dask.runner import quiet_about_sizes
 from cnn_core.validation import whole
 
@@ -73,7 +73,7 @@ def train_each(
     ):
         data = used.submit(_as_given, (X, y, sample_weight, fit), pure=False)
         trained = [used.submit(_fitted, one, data, pure=False) for one in estimators]
-        return [one.result() for one in trained]
+        return results_of(used, trained)
 
 
 class Ensemble:
