@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from cnn_core import NN, MLPClassifier
-from cnn_core.backends.numpy import kernels as numpy_kernels
+from cnn_core.backends.numpy import engine as numpy_engine
 from cnn_core.callbacks import Callback
 from cnn_core.exclusive import Exclusive
 from cnn_core.model import Model
@@ -212,13 +212,13 @@ def test_a_step_of_the_reference_that_is_interrupted_is_undone(monkeypatch):
     left = OfModel("numpy")
     left.go_on()
     before, steps = state_of(left.model), left.model.steps
-    update = numpy_kernels.update
+    take_step = numpy_engine.take_step
 
-    def interrupted_update(*arguments):
-        update(*arguments)
+    def interrupted_step(*arguments):
+        take_step(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(numpy_kernels, "update", interrupted_update)
+    monkeypatch.setattr(numpy_engine, "take_step", interrupted_step)
     with pytest.raises(KeyboardInterrupt):
         left.go_on()
     assert (state_of(left.model), left.model.steps) == (before, steps)
