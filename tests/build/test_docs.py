@@ -24,6 +24,8 @@ import cnn_core
 from installation import BACKENDS, PURE
 
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
+# What there is nothing to show of without the compiled backend.
+OF_THE_COMPILED_BACKEND = "cnn_core.integrations.thread_limits"
 # In units of the last place shown: what another BLAS or backend may round in another way.
 NUMBERS_AGREE_TO = 5
 
@@ -53,7 +55,8 @@ def blocks_of(page: Path) -> list[Block]:
 def modules_with_examples() -> Iterator[str]:
     """Yield the names of the modules of the library, the command line excluded."""
     for module in pkgutil.walk_packages(cnn_core.__path__, "cnn_core."):
-        if not module.name.startswith(("cnn_core.cli", "cnn_core._native", "cnn_core.__main__")):
+        others = ("cnn_core.cli", "cnn_core._native", "cnn_core.__main__")
+        if not module.name.startswith((*others, OF_THE_COMPILED_BACKEND) if PURE else others):
             spec = importlib.util.find_spec(module.name)
             if ">>> " in Path(spec.origin).read_text():
                 yield module.name

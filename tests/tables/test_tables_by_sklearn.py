@@ -8,6 +8,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import cnn_core
+from installation import PURE
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -19,6 +20,9 @@ EXPECTED = {
         "check_sample_weight_equivalence_on_dense_data": "repeated rows make other folds"
     },
 }
+if PURE:
+    # The compiled backend gives a row the same bits alone and in a batch; BLAS does not.
+    EXPECTED["TabularRegressor"]["check_methods_subset_invariance"] = "another rounding of float32"
 
 
 @parametrize_with_checks(
