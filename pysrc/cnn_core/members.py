@@ -143,9 +143,7 @@ def train_members(
     threads = available_threads() if n_threads is None else whole("n_threads", n_threads, 1)
     threads = min(threads, max(len(members), 1), MOST_THREADS)
     if time_budget is not None:
-        rounds = -(-len(members) // threads)
-        share = positive("time_budget", time_budget) / max(rounds, 1)
-        members = [replace(one, recipe=replace(one.recipe, time_budget=share)) for one in members]
+        members = with_shares(members, time_budget, threads)
     paths = _paths(checkpoint, len(members))
     turns = _Turns()
     jobs = list(zip(members, paths, strict=True))
@@ -163,6 +161,13 @@ def train_members(
             turns.are_over = True
             turns.may_begin.set()
             raise
+
+
+def with_shares(members: Sequence[Member], time_budget: float, n_threads: int) -> list[Member]:
+    """Return members that end in time, if each of so many threads trains one after the other."""
+    rounds = max(-(-len(members) // n_threads), 1)
+    share = positive("time_budget", time_budget) / rounds
+    return [replace(one, recipe=replace(one.recipe, time_budget=share)) for one in members]
 
 
 def _paths(checkpoint: Any, n_members: int) -> list[Checkpoint | None]:

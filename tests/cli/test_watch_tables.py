@@ -11,7 +11,6 @@ import pytest
 from cnn_core import TabularClassifier
 from cnn_core.cli import watch
 from cnn_core.cli.pages.live import Progress
-from cnn_core.cli.tabular import watching
 from cnn_core.cli.tabular.watching import MembersOfFiles, MembersProgress
 from command_line import succeed
 
@@ -90,7 +89,6 @@ def test_an_unfinished_run_on_a_table_is_watched_by_its_checkpoints(
     rows = [f"{n % 7},{'ab'[n % 2]}" for n in range(80)]
     data = tmp_path / "t.csv"
     data.write_text("\n".join(["size,kind", *rows]))
-    monkeypatch.setattr(watching, "SECONDS_AT_THE_END", 0)
     options = ("--members", 2, "--max-steps", 10, "--no-plots", "--quiet", "--checkpoint-every", 1)
     found: list[dict[str, Any]] = []
 

@@ -14,7 +14,7 @@ from cnn_core.cli.console import note, one_line, require
 from cnn_core.cli.html_report import tested_run, tested_table
 from cnn_core.cli.output import print_result
 from cnn_core.cli.pages.drawing import DrawingField
-from cnn_core.cli.pages.live import Shown, page_of
+from cnn_core.cli.pages.live import Checkpoints, Shown, page_of
 from cnn_core.cli.pages.rendering import sections
 from cnn_core.cli.pages.server import served
 from cnn_core.cli.run_folder import CHECKPOINTS, RECORD, UNFINISHED
@@ -92,39 +92,28 @@ def _going_on(args: argparse.Namespace, path: Path) -> tuple[str, Any, DrawingFi
         members = MembersOfFiles(path / CHECKPOINTS, name, settings.values)
         return name, members.state, None
     samples = read_samples(source, note)
-    checkpoints = _Checkpoints(path, samples, settings)
+    checkpoints = _OfNetwork(path, samples, settings)
     return samples.name, checkpoints.state, field_of(samples, checkpoints.network)
 
 
-class _Checkpoints:
-    """What the checkpoints of a training tell, each once it is written."""
+class _OfNetwork(Checkpoints):
+    """What the checkpoint of a network tells, each time that it is written."""
 
     def __init__(self, path: Path, samples: Samples, settings: Fields) -> None:
-        self._path = path
+        super().__init__(path)
         self._samples = samples
         self._settings = settings.values
-        self._lock = threading.Lock()
         self._written: int | None = None
         self._trained: Trained | None = None
-        self._version, self._html = 0, ""
 
     def network(self) -> Trained | None:
         """Return what the last checkpoint holds."""
-        with self._lock:
+        with self.lock:
             return self._trained
 
-    def state(self, version: int) -> dict[str, Any]:
-        """Return what a browser that has this version is to show."""
-        with self._lock:
-            is_over = not self._path.is_dir()
-            if not is_over:
-                self._read()
-            status = "the training has ended; watch the run folder again" if is_over else "training"
-            html = self._html if self._html and version != self._version else None
-            return {"version": self._version, "status": status, "done": is_over, "html": html}
-
-    def _read(self) -> None:
-        file = self._path / resume.CHECKPOINT
+    def read(self) -> None:
+        """Read the checkpoint if it was written anew."""
+        file = self.folder / resume.CHECKPOINT
         try:
             written = file.stat().st_mtime_ns
             if written == self._written:
@@ -143,5 +132,5 @@ class _Checkpoints:
             measured=measured,
             length=f"{epochs} epochs",
         )
-        self._version += 1
-        self._html = sections(contents, live=True)
+        self.version += 1
+        self.html = sections(contents, live=True)

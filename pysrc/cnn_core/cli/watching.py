@@ -12,8 +12,8 @@ import numpy as np
 from cnn_core.cli.console import one_line, show_progress
 from cnn_core.cli.pages.contents import Contents, History, Tile
 from cnn_core.cli.pages.drawing import DrawingField
-from cnn_core.cli.pages.live import NetworkProgress, page_of
-from cnn_core.cli.pages.server import served
+from cnn_core.cli.pages.live import NetworkProgress, Progress, page_of
+from cnn_core.cli.pages.server import LivePage, served
 from cnn_core.cli.pages.weights import weight_pictures
 from cnn_core.cli.run_page import contents_of, shown_settings
 from cnn_core.cli.run_report import tested_of
@@ -22,10 +22,10 @@ from cnn_core.cli.trained_model import Trained, describe_backend, describe_netwo
 from cnn_core.cli.training import Training, history_of
 from cnn_core.model import Model
 
-__all__ = ["SECONDS_AT_THE_END", "field_of", "so_far", "watching"]
+__all__ = ["field_of", "shown_live", "so_far", "watching"]
 
 # For a browser that shows the page to fetch what it shows at last.
-SECONDS_AT_THE_END = 3.0
+_SECONDS_AT_THE_END = 3.0
 
 
 @contextmanager
@@ -61,11 +61,31 @@ def watching(training: Training, folder: Path, port: int) -> Iterator[None]:
     )
     field = field_of(samples, progress.network)
     training.callbacks.append(progress)
-    with served(page_of(one_line(samples.name), progress.state, field), port) as address:
+    page = page_of(one_line(samples.name), progress.state, field)
+    with shown_live(progress, page, port, lambda: contents_of(tested_of(training, folder))):
+        yield
+
+
+@contextmanager
+def shown_live(
+    progress: Progress, page: LivePage, port: int, at_the_end: Callable[[], Contents]
+) -> Iterator[None]:
+    """Serve a page while the block runs, and for a moment what there is to show at the end.
+
+    Parameters
+    ----------
+    progress : Progress
+        What the page shows.
+    page : LivePage
+    port : int
+    at_the_end : callable
+        Returns the contents of the page once the training has ended.
+    """
+    with served(page, port) as address:
         show_progress(f"watch it at {address}")
         yield
-        progress.ends(contents_of(tested_of(training, folder)))
-        progress.wait_until_seen(SECONDS_AT_THE_END)
+        progress.ends(at_the_end())
+        progress.wait_until_seen(_SECONDS_AT_THE_END)
 
 
 def so_far(

@@ -9,9 +9,8 @@ from typing import Any
 from distributed import Client, Future
 
 from cnn_core.dask.recovery import cluster_errors, results_of
-from cnn_core.dask.runner import quiet_about_sizes
-from cnn_core.members import Member, TrainedMember, train_members
-from cnn_core.validation import positive
+from cnn_core.dask.runner import as_given, quiet_about_sizes
+from cnn_core.members import Member, TrainedMember, train_members, with_shares
 
 # What members share: each goes to the cluster once.
 _SHARED = ("x", "t", "validation_t", "weights")
@@ -36,26 +35,19 @@ def train_on_cluster(
     with cluster_errors(client, str), quiet_about_sizes():
         if time_budget is not None:
             threads = max(sum(client.nthreads().values()), 1)
-            share = positive("time_budget", time_budget) / -(-len(members) // threads)
-            members = [
-                replace(one, recipe=replace(one.recipe, time_budget=share)) for one in members
-            ]
+            members = with_shares(members, time_budget, threads)
         sent: dict[int, Future] = {}
         trained = []
         for one in members:
             shared = {name: getattr(one, name) for name in _SHARED}
             for value in shared.values():
                 if value is not None and id(value) not in sent:
-                    sent[id(value)] = client.submit(_as_given, value, pure=False)
+                    sent[id(value)] = client.submit(as_given, value, pure=False)
             nothing: dict[str, Any] = dict.fromkeys(_SHARED)
             rest = replace(one, **nothing)
             futures = [sent.get(id(value)) for value in shared.values()]
             trained.append(client.submit(_trained, rest, *futures, pure=False))
         return results_of(client, trained)
-
-
-def _as_given(value: Any) -> Any:
-    return value
 
 
 def _trained(member: Member, *shared: Any) -> TrainedMember:

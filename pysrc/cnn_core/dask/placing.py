@@ -14,7 +14,7 @@ from distributed import Client, Future, wait
 from cnn_core.dask.dealing import MOST_SHARDS, Segment, assemble, deal
 from cnn_core.dask.partitions import Partition
 from cnn_core.dask.recovery import cluster_errors, named_results_of
-from cnn_core.dask.runner import OnCluster, quiet_about_sizes
+from cnn_core.dask.runner import OnCluster, as_given, quiet_about_sizes
 from cnn_core.estimators.partitions import Together, describe, together
 from cnn_core.estimators.rows import FilePartition, block_shard, describe_files
 from cnn_core.estimators.task import Task
@@ -165,11 +165,7 @@ def _on(client: Client, value: Any) -> Any:
     """Return what refers to a part of a partition on the cluster."""
     if value is None or isinstance(value, Future):
         return value
-    return client.submit(_as_given, value, pure=False)
-
-
-def _as_given(value: Any) -> Any:
-    return value
+    return client.submit(as_given, value, pure=False)
 
 
 def _keys_below(part: Delayed) -> set[str]:

@@ -123,8 +123,8 @@ class OnCluster:
     ) -> tuple[list[Delayed], list[Delayed]]:
         """Return the state after each round, and what else there is to know of it."""
         run = f"{next(_NUMBERS)}-{epoch}"
-        own_plan = _task(f"plan-{run}", _same, plan)
-        before = _task(f"start-{run}", _same, start._replace(parts=[]))
+        own_plan = _task(f"plan-{run}", as_given, plan)
+        before = _task(f"start-{run}", as_given, start._replace(parts=[]))
         states, reports = [], []
         for place, one in enumerate(rounds):
             results = [
@@ -204,7 +204,8 @@ def _joined(key: str, one: Delayed, other: Delayed) -> Delayed:
 # What the tasks are made of.
 
 
-def _same(value: Any) -> Any:
+def as_given(value: Any) -> Any:
+    """Return a value that a task is to hold."""
     return value
 
 

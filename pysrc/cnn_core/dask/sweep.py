@@ -12,7 +12,7 @@ from distributed import Client
 
 from cnn_core.dask.client import client_for
 from cnn_core.dask.recovery import cluster_errors, results_of
-from cnn_core.dask.runner import quiet_about_sizes
+from cnn_core.dask.runner import as_given, quiet_about_sizes
 from cnn_core.validation import whole
 
 
@@ -71,7 +71,7 @@ def train_each(
         cluster_errors(used, str),
         quiet_about_sizes(),
     ):
-        data = used.submit(_as_given, (X, y, sample_weight, fit), pure=False)
+        data = used.submit(as_given, (X, y, sample_weight, fit), pure=False)
         trained = [used.submit(_fitted, one, data, pure=False) for one in estimators]
         return results_of(used, trained)
 
@@ -139,10 +139,6 @@ def train_ensemble(estimator: Any, n_members: int, X: Any, y: Any, **how: Any) -
         member.random_state = seed + number
         members.append(member)
     return Ensemble(train_each(members, X, y, **how))
-
-
-def _as_given(value: Any) -> Any:
-    return value
 
 
 def _fitted(estimator: Any, data: tuple[Any, Any, Any, dict[str, Any]]) -> Any:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from cnn_core import SGD, Model
@@ -18,7 +19,7 @@ from cnn_core.cli.trained_model import Trained
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import TrainingState
 
-__all__ = ["NetworkProgress", "Progress", "Shown", "page_of"]
+__all__ = ["Checkpoints", "NetworkProgress", "Progress", "Shown", "page_of"]
 
 # Between two copies of the weights of a training.
 _SECONDS = 0.25
@@ -152,6 +153,37 @@ class NetworkProgress(Progress):
             copied.parameters[...] = self._model.parameters
             copied.statistics[...] = self._model.statistics
         return Trained(copied, self._n_classes)
+
+
+class Checkpoints:
+    """What the checkpoints of a training tell that another process goes on with.
+
+    A subclass reads them, sets `html` and counts `version` up, under `lock`.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        When it is no longer there the training is over.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = threading.Lock()
+        self.version, self.html = 0, ""
+
+    def read(self) -> None:
+        """Read what is new."""
+        raise NotImplementedError
+
+    def state(self, version: int) -> dict[str, Any]:
+        """Return what a browser that has this version is to show."""
+        with self.lock:
+            is_over = not self.folder.is_dir()
+            if not is_over:
+                self.read()
+            status = "the training has ended; watch the run folder again" if is_over else "training"
+            html = self.html if self.html and version != self.version else None
+            return {"version": self.version, "status": status, "done": is_over, "html": html}
 
 
 def page_of(

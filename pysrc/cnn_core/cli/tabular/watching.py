@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from cnn_core import load
-from cnn_core.cli.console import one_line, show_progress
+from cnn_core.cli.console import one_line
 from cnn_core.cli.pages.contents import Contents, Member, Members, Tile
-from cnn_core.cli.pages.live import Progress, page_of
+from cnn_core.cli.pages.live import Checkpoints, Progress, page_of
 from cnn_core.cli.pages.rendering import sections
-from cnn_core.cli.pages.server import served
 from cnn_core.cli.run_page import shown_settings
 from cnn_core.cli.table_page import table_contents
 from cnn_core.cli.tabular.report import tested_of
 from cnn_core.cli.tabular.training import TableTraining
-from cnn_core.cli.watching import SECONDS_AT_THE_END
+from cnn_core.cli.watching import shown_live
 from cnn_core.io.checkpoint_json import decoded
 from cnn_core.io.container import read_tensors
 from cnn_core.io.model_state import TRAINING
@@ -50,11 +48,9 @@ def watching(training: TableTraining, folder: Path, port: int) -> Iterator[None]
     name = one_line(training.samples.name)
     progress = MembersProgress(name, training.settings(), training.n_networks())
     training.callbacks.append(progress)
-    with served(page_of(name, progress.state, None), port) as address:
-        show_progress(f"watch it at {address}")
+    page = page_of(name, progress.state, None)
+    with shown_live(progress, page, port, lambda: table_contents(tested_of(training, folder))):
         yield
-        progress.ends(table_contents(tested_of(training, folder)))
-        progress.wait_until_seen(SECONDS_AT_THE_END)
 
 
 class MembersProgress(Progress):
@@ -115,13 +111,13 @@ class MembersProgress(Progress):
         self.version += 1
 
 
-class MembersOfFiles:
+class MembersOfFiles(Checkpoints):
     """The networks of a training that another process goes on with, by their checkpoints.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Of the checkpoints; when it is no longer there the training is over.
+        Of the checkpoints, in the folder of the training.
     name : str
         Of the data.
     settings : dict
@@ -129,24 +125,14 @@ class MembersOfFiles:
     """
 
     def __init__(self, folder: Path, name: str, settings: dict[str, Any]) -> None:
-        self._folder, self._name, self._settings = folder, name, settings
-        self._lock = threading.Lock()
+        super().__init__(folder.parent)
+        self._files, self._name, self._settings = folder, name, settings
         self._read: dict[Path, tuple[int, Member]] = {}
-        self._version, self._html = 0, ""
 
-    def state(self, version: int) -> dict[str, Any]:
-        """Return what a browser that has this version is to show."""
-        with self._lock:
-            is_over = not self._folder.parent.is_dir()
-            if not is_over:
-                self._update()
-            status = "the training has ended; watch the run folder again" if is_over else "training"
-            html = self._html if self._html and version != self._version else None
-            return {"version": self._version, "status": status, "done": is_over, "html": html}
-
-    def _update(self) -> None:
+    def read(self) -> None:
+        """Read the checkpoints that were written anew."""
         loss_name = ""
-        for file in sorted(self._folder.glob("*.safetensors")):
+        for file in sorted(self._files.glob("*.safetensors")):
             try:
                 written = file.stat().st_mtime_ns
                 if file in self._read and self._read[file][0] == written:
@@ -162,8 +148,8 @@ class MembersOfFiles:
         if loss_name:
             members = [member for _, member in self._read.values()]
             contents = _contents(self._name, self._settings, members, loss_name)
-            self._version += 1
-            self._html = sections(contents, live=True)
+            self.version += 1
+            self.html = sections(contents, live=True)
 
 
 def _watched(history: dict[str, list[float]]) -> tuple[str, tuple[float, ...]]:
