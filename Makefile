@@ -8,16 +8,29 @@ BIN := $(VENV)/bin
 # What a build is made of: after a change in it the package is installed again.
 SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find cnn_core pysrc -name '*.py' -o -name '*.py[xid]*' -o -name '*.px[di]' -o -name '*.h')
 
+# Where this is set, each of the thousand processes of the suite would compile each module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+# uv, where it is there, links what it has installed before: seconds instead of minutes. UV= for pip.
+# A build of the sources as they were before is what it must not take, hence --reinstall-package.
+UV ?= $(shell command -v uv)
+
+# $(call install,ENVIRONMENT): what installs packages there. $(call build,ENVIRONMENT): what builds this one.
+install = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python,$(1)/bin/pip install --quiet --disable-pip-version-check)
+build = CPPFLAGS="$$(cat $(VENV)/headers 2>/dev/null) $$CPPFLAGS" $(install) $(if $(UV),--reinstall-package cnn-core)
+
 .PHONY: train test test-all docs notebooks bench bench-peers bench-accuracy bench-images bench-tables scale lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
 
 # $(call suite,PYTEST,MARKS): the tests with these marks on several workers, then one after the other
-# those beside which nothing else may run. 5 is how pytest ends where ARGS leaves no test.
+# those beside which nothing else may run: without ARGS only the files that have some are looked at.
+# 5 is how pytest ends where ARGS leaves no test.
 WORKERS ?= 2
+SERIAL_FILES = $$(grep -rl --include='test_*.py' 'mark\.serial' tests)
 suite = { $(1) --numprocesses $(WORKERS) --dist worksteal -m '$(2)not serial' $(ARGS) || [ $$? = 5 ]; } && \
-	{ $(1) -m '$(2)serial' $(ARGS) || [ $$? = 5 ]; }
+	{ $(1) -m '$(2)serial' $(or $(ARGS),$(SERIAL_FILES)) || [ $$? = 5 ]; }
 
 # All that the package does, without what takes seconds: builds, kills, forks, load, all of
 # Fashion-MNIST, and of large products of parameters all but a covering array.
@@ -40,7 +53,7 @@ notebooks: $(DOCS)/installed
 
 $(DOCS)/installed: $(VENV)/headers $(SOURCES)
 	$(PYTHON) -m venv $(DOCS)
-	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(DOCS)/bin/pip install --quiet '.[app,docs]' -c .ci/constraints.txt
+	$(call build,$(DOCS)) '.[app,docs]' -c .ci/constraints.txt
 	@touch $@
 
 bench: $(VENV)/installed
@@ -73,7 +86,7 @@ scale: $(VENV)/scale-tools
 	$(BIN)/python bench/scale.py $(ARGS)
 
 $(VENV)/scale-tools: $(VENV)/installed
-	@$(PIP_INSTALL) 'cnn-core[app,dask]'
+	@$(call install,$(VENV)) 'cnn-core[app,dask]'
 	@touch $@
 
 bench-tables: $(TABLES)/installed
@@ -92,14 +105,15 @@ lint: $(VENV)/lint-tools
 dev:
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/pip install --quiet --upgrade pip
-	.venv-dev/bin/pip install --quiet --editable '.[app,test,lint]'
+	$(call build,.venv-dev) --editable '.[app,test,lint]'
 	@echo "Ready: . .venv-dev/bin/activate"
 
-# The same on an installation without the compiled backend; what `make test-all` adds has nothing to
-# do with who computes, or tries the reference as well.
+# The same on an installation without the compiled backend, without what has run there with the same
+# files: see tests/conftest.py. What `make test-all` adds has nothing to do with who computes, or tries
+# the reference as well.
 test-pure:
 	$(PYTHON) -m venv --clear .venv-pure
-	CNN_CORE_PURE_PYTHON=1 .venv-pure/bin/pip install --quiet '.[app,test]'
+	CNN_CORE_PURE_PYTHON=1 $(call build,.venv-pure) '.[app,test]'
 	@export CNN_CORE_TEST_PURE=1; $(call suite,.venv-pure/bin/pytest,not slow and )
 
 # Everything that computes, at every level of this processor, on a build that checks each access to
@@ -116,7 +130,7 @@ SANITIZED_TESTS := $(addprefix tests/,core/kernels core/engine core/test_fast_*.
 # CNN_CORE_LEVELS=native: at the highest level alone, which takes a third of the time.
 asan:
 	$(PYTHON) -m venv --clear .venv-asan
-	CC=gcc CNN_CORE_SANITIZE=1 $(SANITIZED) -m pip install --quiet '.[app,test]'
+	CC=gcc CNN_CORE_SANITIZE=1 $(call build,.venv-asan) '.[app,test]'
 	@set -e; \
 	for library in libasan.so libubsan.so libstdc++.so.6; do \
 	    libraries="$$libraries $$(gcc -print-file-name=$$library)"; \
@@ -152,7 +166,7 @@ UNORDERED := several_trainings_at_once more_threads_than_cores everything_at_onc
 
 tsan:
 	$(PYTHON) -m venv --clear .venv-tsan
-	CC=gcc CNN_CORE_SANITIZE=thread $(TSAN) -m pip install --quiet . 'pytest>=8'
+	CC=gcc CNN_CORE_SANITIZE=thread $(call build,.venv-tsan) . 'pytest>=8'
 	@set -e; for scenario in $(UNORDERED); do \
 	    echo "$$scenario"; \
 	    LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) PYTHONPATH=tests/helpers PYTHONMALLOC=malloc \
@@ -184,8 +198,7 @@ coverage: $(COVERAGE)/installed
 
 $(COVERAGE)/installed: $(VENV)/headers $(SOURCES)
 	$(PYTHON) -m venv $(COVERAGE)
-	CC=gcc CNN_CORE_COVERAGE=1 CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" \
-	    $(COVERAGE)/bin/pip install --quiet '.[app,test]' 'coverage>=7.10'
+	CC=gcc CNN_CORE_COVERAGE=1 $(call build,$(COVERAGE)) '.[app,test]' 'coverage>=7.10'
 	@touch $@
 
 # Threads and processes that train and predict at once, for a minute instead of seconds.
@@ -215,7 +228,7 @@ mutants: $(MUTANTS)/installed
 
 $(MUTANTS)/installed: $(VENV)/headers pyproject.toml
 	$(PYTHON) -m venv $(MUTANTS)
-	CNN_CORE_PURE_PYTHON=1 $(MUTANTS)/bin/pip install --quiet '.[app,test]'
+	CNN_CORE_PURE_PYTHON=1 $(call build,$(MUTANTS)) '.[app,test]'
 	$(MUTANTS)/bin/pip uninstall --quiet --yes cnn-core
 	@touch $@
 
@@ -230,7 +243,7 @@ fuzz: $(FUZZ)/installed
 
 $(FUZZ)/installed: $(VENV)/headers $(SOURCES)
 	$(PYTHON) -m venv $(FUZZ)
-	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" CNN_CORE_PURE_PYTHON=1 $(FUZZ)/bin/pip install --quiet '.[app]' atheris
+	CNN_CORE_PURE_PYTHON=1 $(call build,$(FUZZ)) '.[app]' atheris
 	@touch $@
 
 # A wheel for this Python that runs on any Linux since 2014, tried in a fresh environment.
@@ -264,21 +277,18 @@ $(VENV)/headers: $(BIN)/python
 	    echo "alone, run: CNN_CORE_PURE_PYTHON=1 make"; exit 1; }; \
 	echo "-I$(CURDIR)/$(VENV)/deb$$include -I$(CURDIR)/$(VENV)/deb/usr/include" > $@
 
-PIP_INSTALL = CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" \
-	$(BIN)/pip install --quiet --disable-pip-version-check
-
 $(VENV)/installed: $(VENV)/headers $(SOURCES)
 	@echo "Installing cnn-core into $(VENV) (the compiled core takes about two minutes) ..."
-	@$(PIP_INSTALL) '.[app]'
+	@$(call build,$(VENV)) '.[app]'
 	@touch $@
 
 # By its name: what is installed already is not built once more for what its extras bring.
 $(VENV)/test-tools: $(VENV)/installed
-	@$(PIP_INSTALL) 'cnn-core[app,test]'
+	@$(call install,$(VENV)) 'cnn-core[app,test]'
 	@touch $@
 
 $(VENV)/lint-tools: $(VENV)/installed
-	@$(PIP_INSTALL) 'cnn-core[app,test,lint]'
+	@$(call install,$(VENV)) 'cnn-core[app,test,lint]'
 	@touch $@
 
 # $(call install_peers,ENVIRONMENT,REQUIREMENTS): each by itself, so that one that cannot be had is left out.
@@ -291,7 +301,7 @@ install_peers = grep -hv '^\#' $(2) | while read -r peer; do \
 
 $(PEERS)/installed: $(VENV)/headers bench/requirements-peers.txt $(SOURCES)
 	$(PYTHON) -m venv $(PEERS)
-	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(PEERS)/bin/pip install --quiet .
+	$(call build,$(PEERS)) .
 	@$(call install_peers,$(PEERS),bench/requirements-peers.txt)
 	@touch $@
 
@@ -299,7 +309,7 @@ NETS_ON_TABLES := $(if $(NETS),bench/requirements-tables-nets.txt)
 
 $(TABLES)/installed: $(VENV)/headers bench/requirements-tables.txt $(NETS_ON_TABLES) $(SOURCES)
 	$(PYTHON) -m venv $(TABLES)
-	CPPFLAGS="$$(cat $(VENV)/headers) $$CPPFLAGS" $(TABLES)/bin/pip install --quiet .
+	$(call build,$(TABLES)) .
 	@$(call install_peers,$(TABLES),bench/requirements-tables.txt $(NETS_ON_TABLES))
 	@touch $@
 

@@ -14,6 +14,8 @@ CNN_CORE_SANITIZE=thread
     Check instead that no two threads get at the same memory unordered; Python as in `make tsan`.
 CNN_CORE_COVERAGE=1
     Count what is carried out, with gcc alone: see `make coverage`.
+CYTHON_CACHE_DIR=FOLDER
+    Cython's own: keep there what it translates into C, and take from there what it has before.
 """
 
 from __future__ import annotations
@@ -362,6 +364,8 @@ def as_c(modules: list[Extension]) -> list[Extension]:
         compiler_directives=DIRECTIVES,
         include_path=[str(STAGED)],
         shared_utility_qualified_name=SHARED,
+        nthreads=os.cpu_count() or 1,
+        cache=os.environ.get("CYTHON_CACHE_DIR"),
     )
 
 

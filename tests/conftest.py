@@ -1,17 +1,19 @@
 """What the tests share: fixtures, the installation under test, and which tests are slow.
 
 The suite runs against the installed package. With CNN_CORE_TEST_PURE=1 that is an installation
-without the compiled backend, and the tests marked `compiled` are left out; without it the compiled
-backend has to be there: a missing extension is an error, never a skip. With
-CNN_CORE_TEST_SANITIZED=1 it has to be a build that checks every access to memory.
+without the compiled backend: the tests marked `compiled` are left out, and so are those that name
+their backend, which run with the same files beside the compiled one; what remains takes the backend
+that the installation chooses. Without it the compiled backend has to be there: a missing extension
+is an error, never a skip. With CNN_CORE_TEST_SANITIZED=1 it has to be a build that checks every
+access to memory.
 """
 
 from __future__ import annotations
 
 import csv
-import itertools
+import gc
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +67,28 @@ def pytest_report_header() -> list[str]:
     return lines
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Let the garbage collector neither search the tests while they are made nor ever after."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     mark_rows_beyond_covering_arrays(items)
     if PURE:
-        needs_compiled = [item.get_closest_marker("compiled") is not None for item in items]
-        config.hook.pytest_deselected(items=list(itertools.compress(items, needs_compiled)))
-        items[:] = [
-            item for item, left_out in zip(items, needs_compiled, strict=True) if not left_out
-        ]
+        left_out = [item for item in items if is_told_by_the_compiled_installation(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not is_told_by_the_compiled_installation(item)]
+
+
+def is_told_by_the_compiled_installation(item: pytest.Item) -> bool:
+    """Tell whether a test needs the compiled backend or says itself which one it takes."""
+    names_backend = hasattr(item, "callspec") and "backend" in item.callspec.params
+    return names_backend or item.get_closest_marker("compiled") is not None
 
 
 def mark_rows_beyond_covering_arrays(items: list[pytest.Item]) -> None:

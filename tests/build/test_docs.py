@@ -86,7 +86,11 @@ def end_of(passage: str, source: list[str], start: int) -> int | None:
     return None
 
 
-@pytest.mark.parametrize("backend_name", BACKENDS)
+# Of the backends the one that is the default; `make test-all` takes the other as well.
+@pytest.mark.parametrize(
+    "backend_name",
+    [BACKENDS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in BACKENDS[1:])],
+)
 @pytest.mark.parametrize("module", ["cnn_core", *modules_with_examples()])
 def test_the_examples_in_the_docstrings(module, backend_name, monkeypatch):
     monkeypatch.setenv("CNN_CORE_BACKEND", backend_name)

@@ -150,6 +150,7 @@ def test_a_sample_of_each_class_or_of_one_can_be_evaluated(run, tmp_path, count)
     assert f"{count} samples: all samples of" in succeed("evaluate", run, "--data", other)
 
 
+@pytest.mark.slow
 def test_many_columns_are_put_into_the_order_of_training(tmp_path):
     # Work that grew with the square of the columns would take minutes.
     count = 20_000

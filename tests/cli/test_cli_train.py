@@ -115,7 +115,7 @@ class TestTrain:
     ):
         folder = tmp_path / "run"
         arguments = ("--data", "digits", "--epochs", 5, "--validation-share", 0.25)
-        arguments = (*arguments, "--preset", preset)
+        arguments = (*arguments, "--preset", preset, "--no-plots")
         printed = succeed("train", *arguments, "--out", folder)
         data = record_of(folder)["data"]
         assert data["training_samples"] + data["validation_samples"] == 1437

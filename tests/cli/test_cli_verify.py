@@ -248,6 +248,7 @@ class TestItCannotBeTold:
         error = refused(capsys, "verify", run)
         assert f"does not hold what is needed ({missing}: expected a value, found none)" in error
 
+    @pytest.mark.slow
     def test_each_damaged_field_is_reported_or_does_no_harm(self, samples, tmp_path, capsys):
         folder = tmp_path / "run"
         succeed("train", "--data", samples, *QUICK, "--out", folder)

@@ -154,6 +154,7 @@ def test_columns_are_found_by_name_in_any_order_and_others_may_hold_anything(tmp
         load_file(path, features=("id",), has_target=False)
 
 
+@pytest.mark.slow
 def test_many_columns_are_read_with_their_names(tmp_path):
     count = 100_000
     names = [f"a rather long name of column {i}" for i in range(count)]

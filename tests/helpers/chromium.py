@@ -16,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-# Debian's browser, or its smaller one without a window; other systems' names.
-_NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
+# Debian's smaller browser that has no window, or its usual one; other systems' names.
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 PATH = next(filter(None, map(shutil.which, _NAMES)), None)
-SECONDS = 60
+# Nothing depends on it but how long a browser that hangs is waited for.
+SECONDS = 240
 
 
 class Page:
@@ -27,13 +28,14 @@ class Page:
 
     def __init__(self, browser):
         self._browser = browser
-        self.problems, self.requests, self._loaded = [], [], False
+        self.problems, self.requests, self._loaded = [], [], set()
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         attached = browser.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         browser.listeners[self._session] = self._heard
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def call(self, method, **params):
         return self._browser.call(method, self._session, **params)
@@ -47,17 +49,17 @@ class Page:
             self.problems.append(str(params["args"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.problems.append(params["entry"]["text"])
-        elif method == "Page.loadEventFired":
-            self._loaded = True
+        elif method == "Page.lifecycleEvent" and params["name"] == "load":
+            self._loaded.add(params["loaderId"])
 
     def open(self, address, width, height=900):
         """Load a page in a window of this size, as a phone does if it is narrow."""
         is_phone = width < 600
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone}
         self.call("Emulation.setDeviceMetricsOverride", **size)
-        self._loaded = False
-        self.call("Page.navigate", url=address)
-        self._browser.wait(lambda: self._loaded)
+        loader = self.call("Page.navigate", url=address)["loaderId"]
+        # By its name: the empty page that a browser begins with may say late that it is loaded.
+        self._browser.wait(lambda: loader in self._loaded)
 
     def evaluate(self, expression):
         """Return the value of an expression of JavaScript."""

@@ -104,6 +104,7 @@ def test_one_long_name_among_many_short_ones_does_not_take_its_length_for_each(t
     assert peak < 8 * MIB
 
 
+@pytest.mark.slow
 def test_a_table_of_many_columns_takes_at_most_a_hundred_times_its_size(tmp_path):
     path = tmp_path / "wide.csv"
     path.write_text(",".join("1" * 100_000), encoding="utf-8")
