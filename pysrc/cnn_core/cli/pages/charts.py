@@ -19,7 +19,10 @@ __all__ = ["Line", "calibration_chart", "histogram", "line_chart", "scatter_char
 Array = npt.NDArray[Any]
 
 WIDTH, HEIGHT = 460, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 47
+# The width of a digit, and what stands beside a number: a gap, and the label of its axis.
+_DIGIT, _BESIDE_NUMBERS = 8.3, 28
+_TICKS_ACROSS, _TICKS_UP = 8, 6
 _MOST_POINTS = 400
 _MOST_DOTS = 1_500
 _DOTS_ON_A_LINE = 40
@@ -44,8 +47,10 @@ class _Axis:
     end: float
 
     @classmethod
-    def across(cls, low: float, high: float) -> _Axis:
-        return cls(*_widened(low, high), _LEFT, WIDTH - _RIGHT)
+    def across(cls, low: float, high: float, up: _Axis) -> _Axis:
+        """Leave room for the numbers beside the other axis, and for its label before them."""
+        left = max(_LEFT, _BESIDE_NUMBERS + _widest(up.ticks(_TICKS_UP)))
+        return cls(*_widened(low, high), left, WIDTH - _RIGHT)
 
     @classmethod
     def up(cls, low: float, high: float) -> _Axis:
@@ -64,6 +69,20 @@ class _Axis:
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
+
+
+def _widest(ticks: Sequence[float]) -> float:
+    return _DIGIT * max((len(short(value)) for value in ticks), default=0)
+
+
+def _ticks_across(across: _Axis, *, whole: bool) -> list[float]:
+    """Return round numbers that have room beside each other and within the picture."""
+    for most in range(_TICKS_ACROSS, 1, -1):
+        ticks = across.ticks(most, whole=whole)
+        apart = (across.end - across.start) / max(len(ticks), 1)
+        if _widest(ticks) + _DIGIT <= apart:
+            break
+    return [value for value in ticks if across.at(value) + _widest([value]) / 2 <= WIDTH]
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
@@ -104,8 +123,8 @@ def line_chart(
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     margin = 0.06 * (high - low)
     beside = max(0.4, 0.02 * epochs)
-    across = _Axis.across(1 - beside, epochs + beside)
     up = _Axis.up(low - margin, high + margin)
+    across = _Axis.across(1 - beside, epochs + beside, up)
     parts = [_frame(across, up, "epoch", "", whole=True)]
     if marked is not None:
         x = across.at(marked)
@@ -146,7 +165,8 @@ def calibration_chart(
 ) -> Markup:
     """Draw the share of right answers over the probability that was given; dots by their number."""
     low = min(0.0 if min(confidence) < 0.4 else 0.4, math.floor(10 * min(accuracy)) / 10)
-    across, up = _Axis.across(low, 1.0), _Axis.up(low, 1.02)
+    up = _Axis.up(low, 1.02)
+    across = _Axis.across(low, 1.0, up)
     parts = [
         _frame(across, up, "probability of the answer", "share that is right"),
         Markup('<line class="diagonal" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
@@ -173,10 +193,11 @@ def scatter_chart(x: Array, y: Array, x_label: str, y_label: str, *, diagonal: b
         ends = (both, both)
     else:
         ends = (ends[0], (min(ends[1][0], 0.0), max(ends[1][1], 0.0)))
-    across, up = (
-        make(low - 0.04 * (high - low), high + 0.04 * (high - low))
-        for make, (low, high) in zip((_Axis.across, _Axis.up), ends, strict=True)
+    (left, right), (bottom, top) = (
+        (low - 0.04 * (high - low), high + 0.04 * (high - low)) for low, high in ends
     )
+    up = _Axis.up(bottom, top)
+    across = _Axis.across(left, right, up)
     guide = (
         (across.low, up.low, across.high, up.high) if diagonal else (across.low, 0, across.high, 0)
     )
@@ -196,8 +217,8 @@ def scatter_chart(x: Array, y: Array, x_label: str, y_label: str, *, diagonal: b
 def histogram(values: Array, x_label: str) -> Markup:
     """Draw how often values occur."""
     counts, edges = np.histogram(values, bins=min(30, max(5, int(math.sqrt(len(values))))))
-    across = _Axis.across(float(edges[0]), float(edges[-1]))
     up = _Axis.up(0.0, 1.05 * float(counts.max()))
+    across = _Axis.across(float(edges[0]), float(edges[-1]), up)
     bars = []
     for count, left, right in zip(counts.tolist(), edges[:-1], edges[1:], strict=True):
         x, top = across.at(left), up.at(count)
@@ -224,7 +245,7 @@ def _dot(x: float, y: float, radius: float, style: str, title: str) -> Markup:
 def _frame(across: _Axis, up: _Axis, x_label: str, y_label: str, *, whole: bool = False) -> Markup:
     """Draw the axes: lines at round numbers, the numbers, and the labels."""
     parts = []
-    for value in up.ticks(6):
+    for value in up.ticks(_TICKS_UP):
         y = up.at(value)
         parts.append(
             Markup('<line class="grid" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
@@ -236,9 +257,9 @@ def _frame(across: _Axis, up: _Axis, x_label: str, y_label: str, *, whole: bool 
         )
     parts += [
         Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            across.at(value), up.start + 18, short(value)
+            across.at(value), up.start + 20, short(value)
         )
-        for value in across.ticks(8, whole=whole)
+        for value in _ticks_across(across, whole=whole)
     ]
     parts.append(
         Markup('<line class="axis" x1="{0}" y1="{1}" x2="{2}" y2="{1}"/>').format(
