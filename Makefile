@@ -19,7 +19,7 @@ UV ?= $(shell command -v uv)
 install = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python,$(1)/bin/pip install --quiet --disable-pip-version-check)
 build = CPPFLAGS="$$(cat $(VENV)/headers 2>/dev/null) $$CPPFLAGS" $(install) $(if $(UV),--reinstall-package cnn-core)
 
-.PHONY: train test test-all docs notebooks bench bench-peers bench-accuracy bench-images bench-tables scale lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
+.PHONY: train test test-all docs notebooks bench bench-peers bench-accuracy bench-images bench-tables bench-scale scale lint dev test-pure asan tsan valgrind load test-neon test-levels fuzz coverage mutants wheels clean
 
 train: $(VENV)/installed
 	$(BIN)/cnn-core train $(ARGS)
@@ -84,6 +84,10 @@ TABLES := .venv-tables
 # How a training scales over the workers of a cluster on this machine; --rows 11000000 for HIGGS's size.
 scale: $(VENV)/scale-tools
 	$(BIN)/python bench/scale.py $(ARGS)
+
+# The same cluster and rows for lightgbm.dask and xgboost.dask; 4 minutes.
+bench-scale: $(TABLES)/installed
+	$(TABLES)/bin/python bench/scale.py --peers --rows 2200000 $(ARGS)
 
 $(VENV)/scale-tools: $(VENV)/installed
 	@$(call install,$(VENV)) 'cnn-core[app,dask]'

@@ -3,6 +3,7 @@
     python bench/scale.py [--rows 1100000] [--epochs 1] [--workers 1 2] [--out runs/scale]
     python bench/scale.py --kills 20       # that many workers are killed in the last fit
     python bench/scale.py --sweep          # 32 settings, each a task
+    python bench/scale.py --peers          # lightgbm.dask and xgboost.dask beside it
     python bench/scale.py --memory         # 8 GB of files within 2 GB of memory
 
 Rows with 28 columns, as HIGGS has, by a rule that is known; 128-128 units, batches of 512, one
@@ -14,18 +15,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import scale_kills
 import scale_memory
+import scale_peers
 import scale_sweep
 from cnn_core.dask import DaskMLPClassifier
+from cnn_core.dask.client import local_cluster
 from cnn_core.network import Dense, Network
 from cnn_core.optimizers import Adam
 from cnn_core.sharding.rounds import Plan
@@ -39,6 +43,9 @@ def main() -> None:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if args.memory:
         scale_memory.run(args.gigabytes, 2.0, args.out)
+        return
+    if args.peers:
+        scale_peers.run(args, rows, area)
         return
     if args.sweep:
         scale_sweep.run(args.workers, args.rows // 20, args.epochs)
@@ -73,8 +80,7 @@ def _train(args: argparse.Namespace, n_workers: int, kills: int) -> tuple[float,
     """Return the seconds of the epochs, the area under the curve on new rows, and a hash."""
     # Workers that are killed often may be away a while after they were lost once.
     patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
-    how = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
-    with patient, LocalCluster(n_workers=n_workers, **how) as cluster, Client(cluster):
+    with patient, local_cluster(n_workers, processes=True) as cluster, Client(cluster):
         X, y = rows(args.rows, max(args.shards, 16), seed=0)
         more, labels = (one.compute() for one in rows(50_000, 1, seed=1))
         model = DaskMLPClassifier(
@@ -88,11 +94,18 @@ def _train(args: argparse.Namespace, n_workers: int, kills: int) -> tuple[float,
         )
         killer = scale_kills.Killer(cluster, kills)
         killer.start()
+        began = time.perf_counter()
         model.fit(X, y)
+        whole = time.perf_counter() - began
         killer.over.set()
         print(f"{n_workers} workers, {killer.done} killed: {model.rounds_}", flush=True)
-        # Without the first look at the data, which is made once.
+        # Without what is done once: making the rows, looking at them, and dealing them.
         seconds = sum(model.model_.history["seconds"])
+        print(
+            "epochs: "
+            + ", ".join(f"{one:.2f} s" for one in model.model_.history["seconds"])
+            + f"; {whole:.1f} s in all, with the making of the rows and their dealing"
+        )
         probabilities = model.to_local().predict_proba(more)[:, 1]
     parameters = model.model_.parameters.tobytes()
     return seconds, area(labels, probabilities), hashlib.sha256(parameters).hexdigest()[:8]
@@ -150,6 +163,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--only", help="a part of the name of those that --peers measures")
     parser.add_argument("--gigabytes", type=float, default=8.0, help="of the files of --memory")
     parser.add_argument("--out", type=Path, default=Path("runs/scale"))
     return parser.parse_args()

@@ -10,6 +10,7 @@ from distributed import Client
 
 from cnn_core import MLPClassifier
 from cnn_core.dask import train_each
+from cnn_core.dask.client import local_cluster
 
 SETTINGS = [
     {"learning_rate_init": rate, "alpha": alpha, "hidden_layer_sizes": (units,)}
@@ -27,9 +28,7 @@ def run(workers: list[int], rows: int, epochs: int) -> None:
     seconds: list[float] = []
     bits: Any = None
     for n_workers in workers:
-        with Client(
-            n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as client:
+        with local_cluster(n_workers, processes=True) as cluster, Client(cluster) as client:
             client.run(_imports)
             models = [
                 MLPClassifier(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["is_constant", "offset_and_scale"]
+__all__ = ["Moments", "is_constant", "offset_and_scale"]
 
 # Values of one column that lie within so many machine epsilons of each other (relative to the
 # largest of them) differ by rounding alone.
@@ -81,3 +82,67 @@ def _of_block(
     scale = np.where(constant, 1.0, np.ldexp(deviation, exponent + spread))
     # A deviation among the subnormal numbers may round to 0.
     return np.where(constant, least, np.ldexp(mean, exponent)), np.where(scale > 0, scale, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What offset and scale are made of, for rows that come in parts.
+
+    Attributes
+    ----------
+    count : int
+        Rows so far, at least 1.
+    mean, squares : (n_features,) float64 arrays
+        The mean, and the sum of the squared deviations from it.
+    least, largest : (n_features,) float64 arrays
+    dtype : numpy.dtype
+        Of the values: how finely they are rounded.
+    """
+
+    count: int
+    mean: npt.NDArray[np.float64]
+    squares: npt.NDArray[np.float64]
+    least: npt.NDArray[np.float64]
+    largest: npt.NDArray[np.float64]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, rows: npt.NDArray[Any]) -> Moments:
+        """Return those of some rows, (n, n_features) of finite numbers."""
+        values = rows.astype(np.float64)
+        mean = values.mean(axis=0)
+        least, largest = values.min(axis=0), values.max(axis=0)
+        # What overflows is caught in `offset_and_scale`.
+        with np.errstate(over="ignore"):
+            squares = ((values - mean) ** 2).sum(axis=0)
+        return cls(len(rows), mean, squares, least, largest, rows.dtype)
+
+    def joined(self, other: Moments) -> Moments:
+        """Return those of the rows of both (Chan, Golub and LeVeque, 1979)."""
+        count = self.count + other.count
+        with np.errstate(over="ignore"):
+            apart = other.mean - self.mean
+            mean = self.mean + apart * (other.count / count)
+            between = apart**2 * (self.count * (other.count / count))
+            squares = self.squares + other.squares + between
+        return Moments(
+            count,
+            mean,
+            squares,
+            np.minimum(self.least, other.least),
+            np.maximum(self.largest, other.largest),
+            max(self.dtype, other.dtype, key=lambda one: one.itemsize),
+        )
+
+    def offset_and_scale(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return what `offset_and_scale` gives for all rows at once, up to rounding.
+
+        A feature whose squares overflow is divided by its largest magnitude.
+        """
+        constant = is_constant(self.least, self.largest, self.dtype)
+        deviation = np.sqrt(self.squares / self.count)
+        farthest = np.maximum(np.abs(self.least), np.abs(self.largest))
+        scale = np.where(np.isfinite(deviation), deviation, farthest)
+        scale = np.where(constant | (scale <= 0), 1.0, scale)
+        mean = np.where(np.isfinite(self.mean), self.mean, self.least / 2 + self.largest / 2)
+        return np.where(constant, self.least, mean), scale

@@ -58,9 +58,10 @@ def test_tables_in_files_are_trained_on_and_the_last_one_is_the_test(
     assert measured["accuracy"] == record["accuracy"]
     assert measured["samples"] == 300
     predicted = json.loads(succeed("predict", run, last, "--json"))["predictions"]
-    assert [one["predicted"] for one in predicted] == model.predict(
-        pd.read_parquet(last).drop(columns="kind")
-    ).tolist()
+    scaling = record["preprocessing"]
+    columns = pd.read_parquet(last).drop(columns="kind")
+    scaled = ((columns - scaling["offset"]) / scaling["scale"]).astype(np.float32)
+    assert [one["predicted"] for one in predicted] == model.predict(scaled).tolist()
     assert "agrees on 300 rows (yours)" in succeed("export", run, "--c", tmp_path / "m.h")
     before = (run / "report.html").read_text()
     succeed("report", run)
@@ -71,6 +72,6 @@ def test_tables_in_files_are_trained_on_and_the_last_one_is_the_test(
 
 def test_what_is_missing_is_said(tmp_path: Path, capsys: Any) -> None:
     files = str(tmp_path / "part-*.parquet")
-    words = ["train", "--data", files, "--workers", "2"]
+    words = ["train", "--data", files, "--workers", "2", "--epochs", "1"]
     assert "--target: expected the name of a column" in refused(capsys, *words)
     assert "no such file" in refused(capsys, *words, "--target", "kind")

@@ -95,7 +95,7 @@ def test_rounds_are_long_where_steps_are_short_and_short_where_they_are_long() -
     assert steps(8, 10**6, shards=1) == 1954
     # As many rounds as accuracy needs, where steps are so short that fewer would be cheaper.
     assert steps(8, 10**8) == 12208
-    assert steps(128, 10**7) > steps(512, 10**7)
+    assert steps(128, 10**8) > steps(512, 10**8)
     assert steps(8, 20_000, shards=8) == 4
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cnn_core.cli import arguments, image_options
+from cnn_core.cli import arguments, image_options, workers
 from cnn_core.cli.console import CommandError, note
 from cnn_core.cli.source import Source
 from cnn_core.network import HIDDEN_ACTIVATIONS, NORMALIZATIONS
@@ -74,8 +74,6 @@ _OF_NETWORKS = (
     "patience",
     "validation_share",
     "dtype",
-    "workers",
-    "scheduler",
     "shards",
     *image_options.OWN,
 )
@@ -244,6 +242,12 @@ def choose_model(args: argparse.Namespace, source: Source) -> str:
     is_table = source.is_table
     if getattr(args, "model", None) is None:
         args.model = "tables" if is_table and not of_networks else "mlp"
+        if args.model == "tables" and workers.are_large(args):
+            args.model = "mlp"
+            note(
+                f"{args.data} holds too much for the tables' learner, which has a table in memory, "
+                "so that one network reads it block by block (--model mlp)"
+            )
         if is_table and of_networks and not args.quiet:
             note(
                 f"--{of_networks[0].replace('_', '-')} belongs to networks on rows of numbers, so "

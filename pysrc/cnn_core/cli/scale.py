@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import json
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,11 @@ from cnn_core.cli.progress import epochs_shown
 from cnn_core.cli.run_page import write_page
 from cnn_core.cli.scale_page import TestFile, contents_of, measure
 from cnn_core.cli.scale_run import FORMAT, FORMAT_VERSION
+from cnn_core.cli.scaling import Scaling
+from cnn_core.cli.source import Source
 from cnn_core.cli.trained_model import what_computes
 from cnn_core.cli.workers import cluster, require_dask
+from cnn_core.data.table_parts import files_of
 from cnn_core.files import write_text
 from cnn_core.training.callbacks import OnEpoch
 
@@ -40,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError("--preset nn does not train on files; take fast, balanced or best")
     if args.target is None:
         raise CommandError(f"--target: expected the name of a column of {args.data}, found none")
-    paths = sorted(glob.glob(args.data))
-    if not paths:
-        raise CommandError(f"--data {args.data}: no such file")
+    from cnn_core.cli.scale_columns import standardized
+
+    paths = files_of(args.data)
     train, test = (paths[:-1], paths[-1]) if len(paths) > 1 else (paths, None)
-    name = Path(args.data).stem.strip("*-_.") or "files"
+    name = Source(args.data).name
     out = args.out or Path("runs") / f"{name}-scaled"
     model = _estimator(args)
     checkpoint = out.parent / f".{out.name}{_CHECKPOINT}"
@@ -52,16 +54,17 @@ def run(args: argparse.Namespace) -> int:
     with run_folder.new_folder(out, name) as folder:
         epochs = epochs_shown("training", model.max_iter, quiet=args.quiet)
         with cluster(args, model), epochs as on_epoch:
+            partitions, scaling = standardized(model.client, train, args.target)
             model.set_params(callbacks=[OnEpoch(on_epoch)])
-            model.fit(train, args.target, checkpoint=checkpoint)
+            model.fit(partitions, args.target, checkpoint=checkpoint)
             model.set_params(callbacks=None)
         done = len(model.model_.history.get("loss", ()))
         if done < model.max_iter and model.stopped_because_ is not None:
             raise KeyboardInterrupt(
                 f"after {done} epochs; the same command goes on from {short_path(checkpoint)}"
             )
-        tested = None if test is None else measure(model, test, args.target)
-        _write(folder.path, args, model, train, test, tested, name, folder.final)
+        tested = None if test is None else measure(model, scaling, test, args.target)
+        _write(folder.path, args, model, scaling, train, test, tested, name, folder.final)
     checkpoint.unlink(missing_ok=True)
     accuracy = None if tested is None else tested.accuracy
     measured = "" if accuracy is None else f"test accuracy {accuracy:.4f}  "
@@ -101,6 +104,7 @@ def _write(
     folder: Path,
     args: argparse.Namespace,
     model: Any,
+    scaling: Scaling,
     train: list[str],
     test: str | None,
     tested: TestFile | None,
@@ -118,6 +122,7 @@ def _write(
             "test": None if test is None else str(Path(test).absolute()),
             "target": args.target,
         },
+        "preprocessing": scaling.to_json(),
         "seed": args.seed,
         "shards": args.shards,
         "accuracy": None if tested is None else tested.accuracy,

@@ -16,7 +16,9 @@ from cnn_core.cli.pages.classes import ClassResults, class_results
 from cnn_core.cli.pages.contents import Contents, History, Row, Tile
 from cnn_core.cli.pages.samples import TableSamples
 from cnn_core.cli.run_folder import MODEL
+from cnn_core.cli.scale_columns import Standardized
 from cnn_core.cli.scale_run import FilesRun
+from cnn_core.cli.scaling import Scaling
 from cnn_core.cli.trained_model import describe_backend, describe_network
 from cnn_core.cli.training import history_of
 from cnn_core.data.row_files import ParquetFile
@@ -54,40 +56,43 @@ class TestFile:
     n_shown: int
 
 
-def measure(model: Any, path: str, target: str) -> TestFile:
+def measure(model: Any, scaling: Scaling, path: str, target: str) -> TestFile:
     """Predict the rows of a Parquet file, part by part.
 
     Parameters
     ----------
     model : classifier
+    scaling : Scaling
+        Of the features.
     path, target : str
         The file, and the name of its column of classes.
     """
     file = ParquetFile(path)
     names = tuple(name for name in file.names if name != target)
     samples, labels = file.of(names), file.of((target,))
+    scaled = Standardized(samples, scaling)
     right, classes, n_shown = 0, None, 0
     for start in range(0, file.n_rows, _AT_ONCE):
         stop = min(start + _AT_ONCE, file.n_rows)
-        frame, truth = samples.read(start, stop), labels.read(start, stop).iloc[:, 0].to_numpy()
-        right += int((model.predict(frame) == truth).sum())
+        rows, truth = scaled.read(start, stop), labels.read(start, stop).iloc[:, 0].to_numpy()
+        right += int((model.predict(rows) == truth).sum())
         if start == 0:
-            classes, n_shown = _shown(model, frame, truth)
+            classes, n_shown = _shown(model, samples.read(start, stop), rows, truth)
     return TestFile(Path(path).name, file.n_rows, right / max(file.n_rows, 1), classes, n_shown)
 
 
-def _shown(model: Any, frame: Any, truth: Array) -> tuple[ClassResults | None, int]:
+def _shown(model: Any, frame: Any, rows: Any, truth: Array) -> tuple[ClassResults | None, int]:
     """Return what the page tells of rows, but for those of classes that the model does not know."""
     known = np.flatnonzero(np.isin(truth, model.classes_))
     if not len(known):
         return None, 0
-    frame = frame.iloc[known]
+    frame, rows = frame.iloc[known], rows.iloc[known]
     viewer = TableSamples(
         [frame[name].to_numpy() for name in frame.columns], tuple(map(str, frame.columns))
     )
     places = np.searchsorted(model.classes_, truth[known])
     names = tuple(str(label) for label in model.classes_)
-    return class_results(model.predict_proba(frame), places, names, viewer), len(known)
+    return class_results(model.predict_proba(rows), places, names, viewer), len(known)
 
 
 def contents_of(record: dict[str, Any], folder: str, model: Any, test: TestFile | None) -> Contents:
@@ -129,7 +134,7 @@ def contents_of(record: dict[str, Any], folder: str, model: Any, test: TestFile 
         commands=[
             ("Train again, as it was typed:", shlex.join(record["command"])),
             (
-                "In Python:",
+                "In Python, for columns standardized as run.json says under preprocessing:",
                 f"import cnn_core; model = cnn_core.load({f'{folder}/model.safetensors'!r})",
             ),
         ],
@@ -147,7 +152,9 @@ def contents_again(folder: Path, run: FilesRun) -> Contents:
     """
     data = run.record.values["data"]
     model = load(folder / MODEL)
-    tested = None if data["test"] is None else measure(model, data["test"], data["target"])
+    tested = (
+        None if data["test"] is None else measure(model, run.scaling, data["test"], data["target"])
+    )
     return contents_of(run.record.values, short_path(folder), model, tested)
 
 

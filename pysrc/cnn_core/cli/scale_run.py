@@ -18,7 +18,9 @@ from cnn_core.io.fields import Fields
 __all__ = ["FORMAT", "FORMAT_VERSION", "FilesRun", "is_record_of_one", "read"]
 
 FORMAT = "cnn-core scaled run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Columns were left as they are.
+_WITHOUT_SCALING = 1
 
 
 class FilesRun(Run):
@@ -41,10 +43,13 @@ def read(folder: Path, fields: Fields, backend: str) -> FilesRun:
         If the model cannot be read.
     """
     with damaged(folder / RECORD):
-        check_format(fields, FORMAT, (FORMAT_VERSION,))
+        check_format(fields, FORMAT, (_WITHOUT_SCALING, FORMAT_VERSION))
         data = fields.fields("data")
         target, files = data.text("target"), data.texts("train")
         test = data.optional(data.text, "test")
+        scaling = Scaling("left as they are", np.zeros(()), np.ones(()), "float64")
+        if fields.values["format_version"] != _WITHOUT_SCALING:
+            scaling = Scaling.from_json(fields.fields("preprocessing"))
         accuracy = fields.optional(fields.number, "accuracy")
     model = load(folder / MODEL, backend=backend)
     try:
@@ -60,7 +65,7 @@ def read(folder: Path, fields: Fields, backend: str) -> FilesRun:
         feature_names=None if names is None else tuple(map(str, names)),
         target_name=target,
         image_shape=None,
-        scaling=Scaling("left as they are", np.zeros(()), np.ones(()), "float64"),
+        scaling=scaling,
         accuracy=float("nan") if accuracy is None else accuracy,
         record=fields,
     )

@@ -10,8 +10,9 @@ from cnn_core.cli.console import CommandError
 from cnn_core.cli.image_files import Size
 from cnn_core.cli.image_folders import holds_images
 from cnn_core.data.idx import is_idx
-from cnn_core.data.table_bytes import STANDARD_INPUT
+from cnn_core.data.table_bytes import STANDARD_INPUT, name_of
 from cnn_core.data.table_file import TableLayout, is_table
+from cnn_core.data.table_parts import are_several, files_of
 from cnn_core.files import checked_path
 
 __all__ = ["KNOWN", "Source"]
@@ -39,8 +40,8 @@ class Source:
     Attributes
     ----------
     data : str
-        As ``--data`` or ``--images``: ``"fashion-mnist"``, ``"digits"``, a file, a folder, or
-        ``"-"`` for standard input.
+        As ``--data`` or ``--images``: ``"fashion-mnist"``, ``"digits"``, a file, a pattern of the
+        files of one table, a folder, or ``"-"`` for standard input.
     labels, target, header, folder, separator, encoding, decimal, sheet
         As the arguments ``--labels``, ``--target``, ``--header``, ``--data-folder`` and so on.
     ignore, categorical, numerical : tuple of str
@@ -117,8 +118,30 @@ class Source:
         if self.data == STANDARD_INPUT:
             return "stdin"
         path = Path(self.data.removesuffix(".gz"))
+        if are_several(self.data):
+            return path.stem.strip("*?[]-_. ") or "files"
         # Of "." the name is that of the folder.
         return path.stem or path.resolve().name if self.is_file else self.data
+
+    @property
+    def files(self) -> list[str]:
+        """The files of a table: one, or those that match a pattern such as ``part-*.csv``.
+
+        Raises
+        ------
+        FileNotFoundError
+            If none matches it.
+        """
+        return files_of(self.data)
+
+    @property
+    def file_names(self) -> list[str]:
+        """What a record calls them: their names, with the folders where these are equal."""
+        files = self.files
+        if files == [STANDARD_INPUT]:
+            return [name_of(STANDARD_INPUT)]
+        names = [Path(file).name for file in files]
+        return names if len(set(names)) == len(names) else files
 
     @property
     def is_table(self) -> bool:

@@ -26,6 +26,7 @@ from cnn_core.data.table_file import ENDINGS, RawTable
 from cnn_core.data.tables import ARRAYS, table_of
 
 __all__ = [
+    "NUMBERS_ALONE",
     "TrainedColumns",
     "classes_of",
     "file_hashes",
@@ -38,7 +39,10 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-_HINT = "a network learns numbers; --model tables also takes text, dates and cells that are missing"
+# What to do about cells that are no numbers.
+NUMBERS_ALONE = (
+    "a network learns numbers; --model tables also takes text, dates and cells that are missing"
+)
 
 
 class TrainedColumns(NamedTuple):
@@ -155,9 +159,9 @@ def _numeric(raw: RawTable, source: Source, features: list[str], target: str) ->
     if not features:
         raise DataError(raw.path, "a column beside the target", "none")
     comma = prefers_comma(raw.frame) if source.decimal is None else source.decimal == ","
-    hint = f"target: {target!r}, the last column (--target); {_HINT}"
+    hint = f"target: {target!r}, the last column (--target); {NUMBERS_ALONE}"
     if source.target is not None:
-        hint = _HINT
+        hint = NUMBERS_ALONE
     parts = {
         "X": features_of(raw, features, comma=comma, hint=hint),
         "y": target_of(raw, target, comma=comma),
@@ -205,7 +209,9 @@ def file_hashes(source: Source) -> dict[str, str]:
         return {path.name: ImageFolder.at(path).sha256()}
     if (folder := idx_files_in(source.data)) is not None:
         return hashes_of(folder.files)
-    return hashes_of(Path(path) for path in (source.data, source.labels) if path is not None)
+    hashes = [_file_hash(Path(file)) for file in source.files]
+    found = dict(zip(source.file_names, hashes, strict=True))
+    return found if source.labels is None else found | hashes_of([Path(source.labels)])
 
 
 def hashes_of(files: Iterable[Path]) -> dict[str, str]:

@@ -121,8 +121,8 @@ def _client(workers: int | None) -> Iterator[Any]:
     """Yield the client of so many workers of a thread each, in this process."""
     from distributed import Client
 
+    from cnn_core.dask.client import local_cluster
+
     count = workers or len(os.sched_getaffinity(0))
-    with Client(
-        n_workers=count, threads_per_worker=1, processes=False, dashboard_address=":0"
-    ) as client:
+    with local_cluster(count) as cluster, Client(cluster) as client:
         yield client

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_core.cli import arguments
 from cnn_core.cli.console import CommandError, note
+from cnn_core.data.table_parts import files_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +21,10 @@ __all__ = [
     "add_workers",
     "are_asked_for",
     "are_files",
+    "are_large",
     "cluster",
     "kind_of",
+    "members_on_cluster",
     "require_dask",
 ]
 
@@ -56,8 +60,22 @@ def are_asked_for(args: argparse.Namespace) -> bool:
 
 
 def are_files(args: argparse.Namespace) -> bool:
-    """Tell whether the data are files that are read block by block."""
-    return are_asked_for(args) and Path(args.data).suffix in (".parquet", ".pq")
+    """Tell whether the data are files that a network reads block by block."""
+    return are_asked_for(args) and str(args.model) == "mlp" and _are_parquet(args)
+
+
+def are_large(args: argparse.Namespace) -> bool:
+    """Tell whether files are to be read block by block, since a cluster is there for it."""
+    if not are_asked_for(args) or not _are_parquet(args) or find_spec("pyarrow") is None:
+        return False
+    from cnn_core.data.row_files import ParquetFile
+    from cnn_core.estimators.rows import LARGE_BYTES
+
+    return sum(ParquetFile(path).n_bytes for path in files_of(args.data)) > LARGE_BYTES
+
+
+def _are_parquet(args: argparse.Namespace) -> bool:
+    return Path(args.data).suffix in (".parquet", ".pq")
 
 
 def kind_of(args: argparse.Namespace, plain: type[Any]) -> Any:
@@ -78,7 +96,7 @@ def require_dask() -> None:
     CommandError
         If it is not installed.
     """
-    if importlib.util.find_spec("distributed") is None:
+    if find_spec("distributed") is None:
         raise CommandError(
             'cnn-core train --workers needs Dask, which is not installed: pip install "cnn-core['
             'app,dask]"'
@@ -97,26 +115,7 @@ def cluster(args: argparse.Namespace, estimator: Any) -> Iterator[None]:
     if not are_asked_for(args):
         yield
         return
-    from distributed import Client, LocalCluster
-
-    with ExitStack() as ends:
-        where = args.scheduler
-        if where is None:
-            where = ends.enter_context(
-                LocalCluster(
-                    n_workers=args.workers,
-                    threads_per_worker=1,
-                    processes=False,
-                    dashboard_address=":0",
-                )
-            )
-        try:
-            client = ends.enter_context(Client(where, timeout="10s", set_as_default=False))
-        except OSError as error:
-            raise CommandError(
-                f"--scheduler {where}: no scheduler answers there ({error}); start one by dask "
-                "scheduler, and workers by dask worker"
-            ) from error
+    with client_of(args) as client:
         estimator.set_params(client=client)
         try:
             yield
@@ -124,3 +123,53 @@ def cluster(args: argparse.Namespace, estimator: Any) -> Iterator[None]:
             estimator.set_params(client=None)
         if not args.quiet and hasattr(estimator, "rounds_"):
             note(estimator.rounds_)
+
+
+@contextmanager
+def members_on_cluster(args: argparse.Namespace, learner: Any) -> Iterator[None]:
+    """Let the networks of a learner of tables be trained where it was asked for.
+
+    Raises
+    ------
+    CommandError
+        If no scheduler answers.
+    """
+    if not are_asked_for(args):
+        yield
+        return
+    require_dask()
+    from cnn_core.dask.members import train_on_cluster
+
+    with client_of(args) as client:
+        vars(learner)["_train_members"] = partial(train_on_cluster, client)
+        try:
+            yield
+        finally:
+            del vars(learner)["_train_members"]
+
+
+@contextmanager
+def client_of(args: argparse.Namespace) -> Iterator[Any]:
+    """Yield the client of the cluster that was asked for.
+
+    Raises
+    ------
+    CommandError
+        If no scheduler answers.
+    """
+    from distributed import Client
+
+    from cnn_core.dask.client import local_cluster
+
+    with ExitStack() as ends:
+        where = args.scheduler
+        if where is None:
+            where = ends.enter_context(local_cluster(args.workers))
+        try:
+            client = ends.enter_context(Client(where, timeout="10s", set_as_default=False))
+        except OSError as error:
+            raise CommandError(
+                f"--scheduler {where}: no scheduler answers there ({error}); start one by dask "
+                "scheduler, and workers by dask worker"
+            ) from error
+        yield client

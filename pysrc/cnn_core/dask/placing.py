@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ from dask.optimization import cull
 from distributed import Client, Future, wait
 
 from cnn_core.dask.dealing import MOST_SHARDS, Segment, assemble, deal
+from cnn_core.dask.ownership import evenly, preferred
 from cnn_core.dask.partitions import Partition
-from cnn_core.dask.recovery import cluster_errors, named_results_of
+from cnn_core.dask.recovery import cluster_errors, named_results_of, wait_for
 from cnn_core.dask.runner import OnCluster, as_given, quiet_about_sizes
 from cnn_core.estimators.partitions import Together, describe, together
 from cnn_core.estimators.rows import FilePartition, block_shard, describe_files
@@ -39,8 +41,12 @@ class Data(ABC):
         """Return the description of each partition, to come."""
 
     @abstractmethod
-    def _shard(self, segments: list[Segment], *how: Any) -> Future:
-        """Return a shard, to come."""
+    def _shard(self, segments: list[Segment], owner: str, *how: Any) -> Future:
+        """Return a shard, to come; if possible, on this worker."""
+
+    def _rows_of_workers(self) -> list[list[str]]:
+        """Return the workers that have each partition, as far as it is known."""
+        return [[] for _ in self._partitions]
 
     def described(self, *how: Any) -> Together:
         """Look at every partition once, where it is; return what is known of all.
@@ -94,12 +100,23 @@ class Data(ABC):
         names = [self._name_of(number, segments) for number, segments in enumerate(dealt)]
         sizes = [sum(one.stop - one.start for one in segments) for segments in dealt]
         with cluster_errors(self._client, str), quiet_about_sizes():
-            return OnCluster(client, self.shards(dealt, *how), submit, sizes, names)
+            shards = self.shards(dealt, *how)
+            # What rounds cost is not to be taken for what this does.
+            wait_for(client, shards)
+            return OnCluster(client, shards, submit, sizes, names)
 
     def shards(self, dealt: list[list[Segment]], *how: Any) -> list[Future]:
-        """Return the shards, to come."""
-        # Not bound to workers: one that has died meanwhile would be waited for.
-        return [self._shard(segments, *how) for segments in dealt]
+        """Return the shards, to come: evenly over the workers, near their rows."""
+        having = self._rows_of_workers()
+        owners = evenly([_most_rows(segments, having) for segments in dealt], self._threads())
+        return [
+            self._shard(segments, owner, *how)
+            for segments, owner in zip(dealt, owners, strict=True)
+        ]
+
+    def _threads(self) -> dict[str, int]:
+        threads: dict[str, int] = self._client.nthreads()
+        return threads
 
     def _name_of(self, number: int, segments: list[Segment]) -> str:
         """Return what an error calls a shard."""
@@ -139,11 +156,18 @@ class Placed(Data):
             for name, parts in zip(self._names, self._parts, strict=True)
         ]
 
-    def _shard(self, segments: list[Segment], *how: Any) -> Future:
+    def _rows_of_workers(self) -> list[list[str]]:
+        samples = [parts[0] for parts in self._parts]
+        having = self._client.who_has(samples)
+        return [list(having.get(one.key, ())) for one in samples]
+
+    def _shard(self, segments: list[Segment], owner: str, *how: Any) -> Future:
         named = [(self._names[one.partition], one.start, one.stop) for one in segments]
         parts = [part for one in segments for part in self._parts[one.partition]]
         task, dtype, estimator, _ = how
-        return self._client.submit(assemble, named, task, dtype, estimator, *parts, pure=False)
+        return self._client.submit(
+            assemble, named, task, dtype, estimator, *parts, pure=False, **preferred(owner)
+        )
 
 
 class Files(Data):
@@ -156,9 +180,9 @@ class Files(Data):
             self._client.submit(describe_files, one, *how, pure=False) for one in self._partitions
         ]
 
-    def _shard(self, segments: list[Segment], *how: Any) -> Future:
+    def _shard(self, segments: list[Segment], owner: str, *how: Any) -> Future:
         own = [(self._partitions[one.partition], one.start, one.stop) for one in segments]
-        return self._client.submit(block_shard, own, *how, pure=False)
+        return self._client.submit(block_shard, own, *how, pure=False, **preferred(owner))
 
 
 def _on(client: Client, value: Any) -> Any:
@@ -166,6 +190,15 @@ def _on(client: Client, value: Any) -> Any:
     if value is None or isinstance(value, Future):
         return value
     return client.submit(as_given, value, pure=False)
+
+
+def _most_rows(segments: list[Segment], having: list[list[str]]) -> list[str]:
+    """Return the workers that have rows of a shard, those with the most first."""
+    rows: Counter[str] = Counter()
+    for one in segments:
+        for worker in having[one.partition]:
+            rows[worker] += one.stop - one.start
+    return [worker for worker, _ in rows.most_common()]
 
 
 def _keys_below(part: Delayed) -> set[str]:

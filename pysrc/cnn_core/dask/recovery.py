@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from distributed import KilledWorker, wait
-from distributed.client import ClosedClientError, FutureCancelledError
+from distributed.client import ClosedClientError, FutureCancelledError, FuturesCancelledError
 from distributed.comm import CommClosedError
 
 from cnn_core.estimators.partitions import PartitionError
@@ -27,6 +27,7 @@ _OF_CLUSTER = (
     KilledWorker,
     ClosedClientError,
     FutureCancelledError,
+    FuturesCancelledError,
     CommClosedError,
     TimeoutError,
 )
@@ -37,7 +38,13 @@ _PATIENCE = 10.0
 
 
 def results_of(client: Any, futures: Sequence[Any]) -> list[Any]:
-    """Wait for futures and return their results; warn if there is nobody to compute them.
+    """Wait for futures and return their results; see `wait_for`."""
+    wait_for(client, futures)
+    return list(client.gather(list(futures)))
+
+
+def wait_for(client: Any, futures: Sequence[Any]) -> None:
+    """Wait for futures, also for those that fail; warn if there is nobody to compute them.
 
     A cluster may be about to start its workers, so that waiting is all that can be done.
     """
@@ -45,18 +52,19 @@ def results_of(client: Any, futures: Sequence[Any]) -> list[Any]:
         try:
             with client.as_current():
                 wait(futures, timeout=_PATIENCE)
-            return list(client.gather(list(futures)))
         except TimeoutError:
             # A task may have raised one.
             if all(one.done() for one in futures):
-                raise
+                return
+        else:
+            return
         if not client.nthreads():
             address = _address(client)
             warnings.warn(
                 f"the cluster {address} has no worker, so that the training waits for one; start "
                 f"one by: dask worker {address}",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
 
 

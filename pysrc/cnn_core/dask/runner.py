@@ -8,19 +8,21 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import dask
 from dask.delayed import Delayed, delayed
 from distributed import Client, Future, KilledWorker
 
-from cnn_core.dask.recovery import cluster_errors, results_of
-from cnn_core.sharding.averaging import added, stepped, tree, weighted_round
+from cnn_core.dask.ownership import owners_of, preferred
+from cnn_core.dask.recovery import cluster_errors, results_of, wait_for
+from cnn_core.sharding.averaging import added, branches, stepped, tree, weighted_round
 from cnn_core.sharding.rounds import Plan, Result, Round
 from cnn_core.sharding.shard import Shard
 
 _NUMBERS = itertools.count()
 # Between so many seconds of rounds are given to the scheduler at once.
-_LEAST_SECONDS, _MOST_SECONDS = 1.0, 4.0
+_LEAST_SECONDS, _MOST_SECONDS = 2.0, 6.0
 
 
 class OnCluster:
@@ -65,6 +67,8 @@ class OnCluster:
     ) -> Iterator[Result]:
         """Compute rounds; see `cnn_core.sharding.runner.Runner`."""
         with cluster_errors(self._client, self._name_of):
+            # Where they are is asked for.
+            wait_for(self._client, self._shards)
             while rounds:
                 began = time.perf_counter()
                 window, rounds = rounds[: self._window], rounds[self._window :]
@@ -108,37 +112,33 @@ class OnCluster:
     def _run_window(
         self, plan: Plan, start: Result, epoch: int, rounds: list[Round], every: bool
     ) -> Iterator[Result]:
-        states, reports = self._graph(plan, start, epoch, rounds)
-        wanted = [*reports, *(states if every else states[-1:])]
-        with self._running(wanted) as futures:
-            last: list[Future | None] = [*([None] * (len(rounds) - 1)), futures[-1]]
-            after = futures[len(rounds) :] if every else last
-            for report, state in zip(futures, after, strict=False):
-                both = [report] if state is None else [report, state]
-                found, *reached = results_of(self._client, both)
-                yield reached[0]._replace(parts=found.parts) if reached else found
+        states = self._graph(plan, start, epoch, rounds)
+        if not every:
+            states = states[-1:]
+        with self._running(states) as futures:
+            for future in futures:
+                (found,) = results_of(self._client, [future])
+                yield from found[-1:] if every else found
 
-    def _graph(
-        self, plan: Plan, start: Result, epoch: int, rounds: list[Round]
-    ) -> tuple[list[Delayed], list[Delayed]]:
-        """Return the state after each round, and what else there is to know of it."""
+    def _graph(self, plan: Plan, start: Result, epoch: int, rounds: list[Round]) -> list[Delayed]:
+        """Return what is known after each round: the results of all rounds up to it."""
         run = f"{next(_NUMBERS)}-{epoch}"
         own_plan = _task(f"plan-{run}", as_given, plan)
-        before = _task(f"start-{run}", as_given, start._replace(parts=[]))
-        states, reports = [], []
+        reached = [_task(f"start-{run}", as_given, _Reached(start._replace(parts=[])))]
+        owners = owners_of(self._client, self._shards)
+        last: Round | None = None
+        states = []
         for place, one in enumerate(rounds):
-            results = [
-                _task(
-                    f"round-{run}-{place}-of-shard-{number}",
-                    *(_round, shard, number, own_plan, before, epoch, one),
-                )
-                for number, shard in enumerate(self._shards)
-            ]
-            mean = tree(results, partial(_joined, f"mean-{run}-{place}"))
-            before = _task(f"step-{run}-{place}", stepped, mean, before, own_plan, one)
-            states.append(_task(f"state-{run}-{place}", _state, before))
-            reports.append(_task(f"report-{run}-{place}", _report, before))
-        return states, reports
+            results = []
+            for number, shard in enumerate(self._shards):
+                key = f"round-{run}-{place}-of-shard-{number}"
+                with dask.annotate(**preferred(owners[number])):
+                    how = number, own_plan, epoch, one, last
+                    results.append(_task(key, _round, shard, *how, *reached))
+            reached = branches(results, partial(_joined, f"mean-{run}-{place}"))
+            last = one
+            states.append(_task(f"state-{run}-{place}", _results, own_plan, last, *reached))
+        return states
 
     @contextmanager
     def _running(self, wanted: list[Delayed]) -> Iterator[list[Future]]:
@@ -198,7 +198,7 @@ def _task(key: str, function: Callable[..., Any], *args: Any) -> Delayed:
 
 
 def _joined(key: str, one: Delayed, other: Delayed) -> Delayed:
-    return _task(f"{key}-{next(_NUMBERS)}", added, one, other)
+    return _task(f"{key}-{next(_NUMBERS)}", _added, one, other)
 
 
 # What the tasks are made of.
@@ -209,15 +209,73 @@ def as_given(value: Any) -> Any:
     return value
 
 
+class _Reached(NamedTuple):
+    """What some shards, neighbours in their order, have come to in a round.
+
+    What there is to know but once stands beside the first shard.
+
+    Attributes
+    ----------
+    result : Result
+        Their sum.
+    before : Result or None
+        What an outer step has to know of the state that the round began with.
+    past : tuple of Result
+        Of the rounds before it, without arrays.
+    """
+
+    result: Result
+    before: Result | None = None
+    past: tuple[Result, ...] = ()
+
+
 def _round(
-    shard: Shard, number: int, plan: Plan, before: Result, epoch: int, steps: Round
-) -> Result:
-    return weighted_round(shard, number, plan, before.snapshot, epoch, steps)
+    shard: Shard,
+    number: int,
+    plan: Plan,
+    epoch: int,
+    steps: Round,
+    last: Round | None,
+    *reached: _Reached,
+) -> _Reached:
+    """Take the outer step after the round before, here as on every worker, and a round.
+
+    As a task of its own that step would have to be waited for, and sent.
+    """
+    start, past = reached[0].result, reached[0].past
+    if last is not None:
+        mean = _mean(*reached)
+        start = _after(mean, plan, last)
+        past = (*past, _report(mean.result))
+    result = weighted_round(shard, number, plan, start.snapshot, epoch, steps)
+    if number:
+        return _Reached(result)
+    before = None
+    if plan.has_outer_steps:
+        weights = {"parameters": start.arrays["parameters"]}
+        before = start._replace(arrays=weights, parts=[])
+    return _Reached(result, before, past)
 
 
-def _state(result: Result) -> Result:
-    """Return what the next round begins with."""
-    return result._replace(parts=[])
+def _added(one: _Reached, other: _Reached) -> _Reached:
+    return one._replace(result=added(one.result, other.result))
+
+
+def _mean(*branches: _Reached) -> _Reached:
+    return tree(branches, _added)
+
+
+def _after(mean: _Reached, plan: Plan, steps: Round) -> Result:
+    """Return the state after a round."""
+    if mean.before is None:
+        return mean.result
+    return stepped(mean.result, mean.before, plan, steps)
+
+
+def _results(plan: Plan, steps: Round, *branches: _Reached) -> list[Result]:
+    """Return the results of all rounds; the last one has the state."""
+    mean = _mean(*branches)
+    return [*mean.past, _after(mean, plan, steps)]
 
 
 def _report(result: Result) -> Result:

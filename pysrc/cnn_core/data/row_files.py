@@ -119,6 +119,14 @@ class ParquetFile:
             ends.append(end)
         self._ends = ends
         self.n_rows = end
+        groups = range(file.num_row_groups)
+        # Of the values, before they are packed.
+        self.n_bytes: int = sum(file.metadata.row_group(one).total_byte_size for one in groups)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of those that are read."""
+        return self.names if self._columns is None else self._columns
 
     def of(self, columns: tuple[str, ...]) -> ParquetFile:
         """Return the same file with these columns alone.

@@ -109,7 +109,9 @@ def are_files(X: Any) -> bool:
     if isinstance(X, np.memmap):
         return X.nbytes > LARGE_BYTES and X.flags.c_contiguous
     one = X[0] if isinstance(X, list | tuple) and X else X
-    return isinstance(one, os.PathLike) or (isinstance(one, str) and is_rows_name(one))
+    return isinstance(one, os.PathLike | FilePartition) or (
+        isinstance(one, str) and is_rows_name(one)
+    )
 
 
 def file_partitions(X: Any, y: Any, weights: Any) -> list[FilePartition]:
@@ -117,7 +119,8 @@ def file_partitions(X: Any, y: Any, weights: Any) -> list[FilePartition]:
 
     Parameters
     ----------
-    X : path, list of paths, or numpy.memmap
+    X : path, list of paths, list of FilePartition, or numpy.memmap
+        Partitions are returned as they are.
     y : paths likewise, an array (n,) or (n, n_outputs), or the name of a column of Parquet files
     weights : likewise, or None
 
@@ -130,6 +133,8 @@ def file_partitions(X: Any, y: Any, weights: Any) -> list[FilePartition]:
     TypeError, ValueError
         For other targets and weights.
     """
+    if isinstance(X, list) and X and isinstance(X[0], FilePartition):
+        return X
     xs: list[Any]
     if isinstance(X, np.memmap):
         xs, names = [Mapped(X)], [f"the memory-mapped array {X.filename}"]

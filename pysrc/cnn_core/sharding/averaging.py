@@ -28,11 +28,17 @@ def tree(items: Sequence[_Item], join: Callable[[_Item, _Item], _Item]) -> _Item
         At least one.
     join : callable
     """
+    first, *others = branches(items, join)
+    return join(first, *others) if others else first
+
+
+def branches(items: Sequence[_Item], join: Callable[[_Item, _Item], _Item]) -> list[_Item]:
+    """Return the two items that the tree of `tree` joins last; one if there is but one."""
     level = list(items)
-    while len(level) > 1:
+    while len(level) > 2:
         pairs = [join(*level[place : place + 2]) for place in range(0, len(level) - 1, 2)]
         level = pairs + level[len(level) - len(level) % 2 :]
-    return level[0]
+    return level
 
 
 def weighted(result: Result, share: float) -> Result:

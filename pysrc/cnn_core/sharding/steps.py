@@ -20,7 +20,7 @@ from cnn_core.types import FloatArray
 
 # What a core computes in a second of small steps, in multiply-adds. It is not measured: what is
 # learned depends on data, seed and shards alone.
-_NOMINAL_SPEED = 10e9
+_NOMINAL_SPEED = 40e9
 # Seconds of a round that make what passing the states on costs small.
 _ROUND_SECONDS = 0.5
 # Steps whose states may be averaged late without harm, however few there are.

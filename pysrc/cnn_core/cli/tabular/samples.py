@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -17,8 +16,9 @@ from cnn_core.cli.tabular.columns import Columns, decided, read_features
 from cnn_core.data import DataError
 from cnn_core.data.cell_formats import ColumnFormat, find_format, prefers_comma, read_column
 from cnn_core.data.splits import shuffled_by_class
-from cnn_core.data.table_bytes import STANDARD_INPUT, name_of, read_bytes
+from cnn_core.data.table_bytes import read_bytes
 from cnn_core.data.table_file import RawTable, read_table_file
+from cnn_core.data.table_parts import read_table_parts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -116,19 +116,23 @@ def unheard(text: str) -> None:
 
 
 def read_raw(source: Source, report: Callable[[str], None]) -> tuple[RawTable, dict[str, str]]:
-    """Read a table, and the SHA-256 of its file.
+    """Read a table, and the SHA-256 of its files.
 
     Raises
     ------
     FileNotFoundError, ImportError, ValueError
         As `read_table_file`.
     """
-    contents = read_bytes(source.data)
-    raw = read_table_file(source.data, source.layout, contents)
+    files = source.files
+    contents = [read_bytes(file) for file in files]
+    if files == [source.data]:
+        raw = read_table_file(source.data, source.layout, contents[0])
+    else:
+        raw = read_table_parts(source.data, files, source.layout, contents)
     for note in raw.notes:
         report(f"{raw.path}: {note}")
-    name = name_of(source.data) if source.data == STANDARD_INPUT else Path(source.data).name
-    return raw, {name: hashlib.sha256(contents).hexdigest()}
+    hashes = [hashlib.sha256(one).hexdigest() for one in contents]
+    return raw, dict(zip(source.file_names, hashes, strict=True))
 
 
 def read_samples(

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from cnn_core.cli import workers
+from cnn_core.cli.console import CommandError
 from cnn_core.cli.run_folder import CHECKPOINTS
 from cnn_core.cli.source import Source
 from cnn_core.cli.tabular.result import Result, Table, measured
@@ -62,6 +64,10 @@ class TableTraining:
 
     def __post_init__(self) -> None:
         args, samples = self.args, self.samples
+        if args.watch and workers.are_asked_for(args):
+            raise CommandError(
+                "--watch shows networks that are trained here; leave it out, or --workers"
+            )
         kind = TabularClassifier if samples.task == "classification" else TabularRegressor
         self.learner = kind(
             args.quality or "balanced",
@@ -70,7 +76,8 @@ class TableTraining:
             time_budget=args.time_budget,
             categorical=self._categorical or None,
             random_state=args.seed,
-            verbose=not args.quiet,
+            # The networks that workers train are not watched.
+            verbose=not (args.quiet or workers.are_asked_for(args)),
             backend=args.backend,
             n_threads=args.threads,
         )
@@ -111,11 +118,14 @@ class TableTraining:
         if samples.task == "classification":
             y = np.array(y.tolist())
         self.learner.set_params(callbacks=self.callbacks)
-        self.learner.fit(
-            samples.features[samples.train],
-            y,
-            checkpoint=checkpoint,  # type: ignore[arg-type]
-        )
+        if workers.are_asked_for(self.args):
+            checkpoint = None
+        with workers.members_on_cluster(self.args, self.learner):
+            self.learner.fit(
+                samples.features[samples.train],
+                y,
+                checkpoint=checkpoint,  # type: ignore[arg-type]
+            )
         self.learner.set_params(callbacks=None)
         self.seconds = time.perf_counter() - start
 
