@@ -54,8 +54,8 @@ def run(gigabytes: float, limit: float, folder: Path) -> None:
         speed = f"{seconds:.0f} s with the first look, {rows / seconds:,.0f} rows/s"
         print(f"an epoch of {rows:,} rows: {speed}")
         print(
-            f"loss {model.loss_:.4f}, peak RSS {_peak():.0f} MB; before the training {before:.0f} MB, "
-            "by imports and by writing the files"
+            f"loss {model.loss_:.4f}, peak RSS {_peak():.0f} MB; before the training "
+            f"{before:.0f} MB, by imports and by writing the files"
         )
     finally:
         shutil.rmtree(place)
