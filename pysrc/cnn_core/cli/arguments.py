@@ -49,10 +49,10 @@ __all__ = [
 
 TRAINING_DATA_HELP = """\
 fashion-mnist (the default), digits (8 x 8 images, part of scikit-learn), or a file of your own: a
-table (.csv, .tsv, .csv.gz, .parquet, .xlsx, .ods, or - for standard input) or arrays: .npz (X and
-y, or x_train, y_train, x_test, y_test), .npy or IDX (with --labels), or a folder with the IDX files
-of MNIST, KMNIST or EMNIST by their names. Data without a test part of their own have a random 20%%
-of their samples held out"""
+table (.csv, .tsv, .csv.gz, .parquet, .xlsx, .ods, or - for standard input), a pattern of the files
+of one table, such as 'part-*.csv', arrays: .npz (X and y, or x_train, y_train, x_test, y_test),
+.npy or IDX (with --labels), or a folder with the IDX files of MNIST, KMNIST or EMNIST by their
+names. Data without a test part of their own have a random 20%% of their samples held out"""
 
 
 class Whole:
