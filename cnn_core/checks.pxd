@@ -36,12 +36,6 @@ cdef inline double total_of(
     return total
 
 
-cdef inline bint is_over_batch(str normalization) except -1:
-    if normalization not in ("batch", "layer"):
-        raise ValueError(f"normalization: expected batch or layer, found {normalization!r}")
-    return normalization == "batch"
-
-
 cdef inline object whole(str argument, value, limit):
     """The value as a whole number from 0 to below the limit."""
     number = PyNumber_Index(value)

@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from .layer cimport Block, LayerBuffers, ThreadBuffers, Workspace
+from .layer cimport Block, Layer, LayerBuffers, ThreadBuffers, Workspace
 from .matrix cimport Range
 from .patches cimport Gathered, gathered_product
 from .pooling cimport Windows, pool_row, unpool_row, windows_of
@@ -31,9 +31,33 @@ cdef enum:
     SHORT_ROW = 16
 
 
+cdef struct Geometry:
+    # An image with margins, row by row, and the patches in it: height and width of the image, channels
+    # of a group; pixels of margin above and to the left; height and width with the margins.
+    Py_ssize_t height
+    Py_ssize_t width
+    Py_ssize_t channels
+    Py_ssize_t margin
+    Py_ssize_t full_height
+    Py_ssize_t full_width
+    # Pixels from one pixel of the image to the next: above 1 with zeros between them.
+    Py_ssize_t spacing
+
+
 @cython.final
 cdef class Patches:
-    """The patches of an image with margins."""
+    """Rows of patches of an image with margins, `columns` in each."""
+
+    # Where the patch of each pixel starts, where the values of a patch stand from there on, and how
+    # many of them are in a row of it.
+    cdef Geometry image
+    cdef Py_ssize_t columns
+    cdef Py_ssize_t depth
+    cdef Py_ssize_t[::1] starts
+    cdef Py_ssize_t[::1] places
+    # For each row of patches: from which of its own rows on, up to which, there are not only zeros.
+    cdef Py_ssize_t[::1] first
+    cdef Py_ssize_t[::1] end
 
     cdef Py_ssize_t size(self) noexcept nogil:
         """Values of an image with its margins."""
@@ -99,10 +123,32 @@ cdef class Patches:
 cdef class ConvolutionLayer(Layer):
     """outputs = patches of inputs @ weights + bias, or the largest values of that."""
 
+    # Where weights and biases begin in the flat arrays; without biases where there is normalization.
+    cdef Py_ssize_t weights
+    cdef Py_ssize_t bias
+    cdef bint has_bias
+    cdef Py_ssize_t window
+    cdef Py_ssize_t groups
+    # Rows of the kernel that are a piece.
+    cdef Py_ssize_t piece_rows
+    # Channels of all groups together; rows and columns of the convolution.
+    cdef Py_ssize_t input_channels
+    cdef Py_ssize_t channels
+    cdef Py_ssize_t rows
+    cdef Py_ssize_t columns
+    # Of the input, and of the delta as the input gradient takes it.
+    cdef Patches patches
+    cdef Patches delta_patches
+    # Whether the outputs are the largest values of windows; else the outputs are the convolution.
+    cdef bint pools
+    cdef Windows windows
+    # Whether the layer above has read its inputs when it writes their delta.
+    cdef bint is_overwritten
+
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         buffers.row = self.fan_out
         buffers.outputs = workspace.carve_rows(buffers.row)
-        buffers.images = workspace.carve_rows(self.image_values())
+        buffers.images = workspace.carve_rows(self.groups * self.patches.size())
         if training:
             buffers.turned = workspace.carve_reals(self.weights_size)
             buffers.delta = buffers.outputs
@@ -123,40 +169,56 @@ cdef class ConvolutionLayer(Layer):
         cdef Py_ssize_t column, row = piece * self.piece_rows
         if not self.is_first:
             for column in range(row * self.window, min(row + self.piece_rows, self.window) * self.window):
-                self.turn(&self.arrays.parameters[self.weights], column, &buffers.turned[0])
+                self.turn(column, &buffers.turned[0])
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        cdef Py_ssize_t i, size = self.image_values()
-        cdef const real *bias = NULL
+        cdef Py_ssize_t i, g
         cdef real *image
         cdef real *winners = NULL
-        if self.has_bias:
-            bias = &self.arrays.parameters[self.bias]
         for i in range(block.top, block.top + block.rows):
-            image = &buffers.images[i * size]
-            self.place_image(&buffers.inputs[i * buffers.input_row], image)
+            image = self.image_of(buffers, i)
+            for g in range(self.groups):
+                self.patches.place(
+                    &buffers.inputs[i * buffers.input_row + g * self.patches.image.channels],
+                    self.input_channels, image + g * self.patches.size(),
+                )
             if buffers.winners.shape[0] > 0:
                 winners = &buffers.winners[i * buffers.row]
             if self.pools:
                 self.convolve_and_pool(
-                    bias, image, &(<ThreadBuffers>block.thread).image[0],
-                    &buffers.outputs[i * buffers.row], winners,
+                    image, &(<ThreadBuffers>block.thread).image[0], &buffers.outputs[i * buffers.row],
+                    winners,
                 )
             else:
-                self.convolve(
-                    &self.arrays.parameters[self.weights], bias, image, 0, self.rows,
-                    &buffers.outputs[i * buffers.row],
-                )
+                self.convolve(image, 0, self.rows, &buffers.outputs[i * buffers.row])
+
+    cdef real *image_of(self, LayerBuffers buffers, Py_ssize_t i) noexcept nogil:
+        """Sample `i` with margins, group by group."""
+        return &buffers.images[i * self.groups * self.patches.size()]
+
+    cdef void convolve(
+        self, const real *image, Py_ssize_t row, Py_ssize_t end, real *out
+    ) noexcept nogil:
+        """Rows of the output for one sample."""
+        cdef Py_ssize_t g, columns = self.channels // self.groups
+        cdef const real *bias = NULL
+        for g in range(self.groups):
+            if self.has_bias:
+                bias = &self.arrays.parameters[self.bias + g * columns]
+            self.patches.multiply(
+                image + g * self.patches.size(), row, end,
+                &self.arrays.parameters[self.weights + g * columns], self.channels, columns, bias,
+                out + g * columns, self.channels,
+            )
 
     cdef void convolve_and_pool(
-        self, const real *bias, const real *image, real *near, real *out, real *winners
+        self, const real *image, real *near, real *out, real *winners
     ) noexcept nogil:
         """One sample, a row of windows at a time."""
         cdef Py_ssize_t row, size = self.windows.columns * self.channels
         for row in range(self.windows.rows):
             self.convolve(
-                &self.arrays.parameters[self.weights], bias, image, row * self.windows.height,
-                (row + 1) * self.windows.height, near,
+                image, row * self.windows.height, (row + 1) * self.windows.height, near
             )
             pool_row(&self.windows, near, out, winners)
             out += size
@@ -164,27 +226,33 @@ cdef class ConvolutionLayer(Layer):
                 winners += size
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        cdef Py_ssize_t i
+        """A convolution of the delta, as an image with margins, by the turned weights."""
+        cdef Py_ssize_t i, g, columns = self.patches.image.channels
+        cdef Py_ssize_t channels = self.delta_patches.image.channels
+        cdef Py_ssize_t depth = self.delta_patches.places.shape[0]
         cdef real *image = &(<ThreadBuffers>block.thread).image[0]
-        cdef real *out
         if self.is_first:
             return
         for i in range(block.top, block.top + block.rows):
-            out = &buffers.input_delta[i * buffers.input_row]
             if self.pools:
                 self.place_delta(
                     &buffers.delta[i * buffers.row], &buffers.winners[i * buffers.row], image
                 )
-                self.input_gradient_of_image(&buffers.turned[0], image, out)
-            else:
-                self.input_gradient(
-                    &buffers.turned[0], &buffers.delta[i * buffers.row], image, out
+            for g in range(self.groups):
+                if not self.pools:
+                    self.delta_patches.place(
+                        &buffers.delta[i * buffers.row + g * channels], self.channels, image
+                    )
+                self.delta_patches.multiply(
+                    image, 0, self.patches.image.height,
+                    &buffers.turned[g * depth * columns], columns, columns, NULL,
+                    &buffers.input_delta[i * buffers.input_row + g * columns], self.input_channels,
                 )
 
     cdef void place_delta(
         self, const real *delta, const real *winners, real *image
     ) noexcept nogil:
-        """Write out the delta of a sample as an image with margins."""
+        """Write out the delta of a sample that was pooled."""
         cdef Geometry to = self.delta_patches.image
         cdef Py_ssize_t row, size = self.windows.columns * self.channels
         cdef Py_ssize_t line = to.full_width * self.channels
@@ -220,8 +288,8 @@ cdef class ConvolutionLayer(Layer):
                 )
             else:
                 self.add_weight_gradient(
-                    &buffers.images[i * self.image_values()], &buffers.delta[i * buffers.row], 0,
-                    self.rows, piece, gradient,
+                    self.image_of(buffers, i), &buffers.delta[i * buffers.row], 0, self.rows, piece,
+                    gradient,
                 )
         if block.steps:
             apply_step(block, self.arrays.gradient, &where)
@@ -243,36 +311,9 @@ cdef class ConvolutionLayer(Layer):
                     near + (row - first) * w.height * line, line,
                 )
             self.add_weight_gradient(
-                &buffers.images[i * self.image_values()], near, first * w.height, end * w.height,
-                piece, gradient,
+                self.image_of(buffers, i), near, first * w.height, end * w.height, piece, gradient
             )
             first = end
-
-    cdef Py_ssize_t image_values(self) noexcept nogil:
-        """Values of a sample with margins."""
-        return self.groups * self.patches.size()
-
-    cdef void place_image(self, const real *x, real *image) noexcept nogil:
-        """Copy a sample to one with margins, group by group."""
-        cdef Py_ssize_t g
-        for g in range(self.groups):
-            self.patches.place(
-                x + g * self.patches.image.channels, self.input_channels,
-                image + g * self.patches.size(),
-            )
-
-    cdef void convolve(
-        self, const real *weights, const real *bias, const real *image, Py_ssize_t row,
-        Py_ssize_t end, real *out,
-    ) noexcept nogil:
-        """Rows of the output for one sample, from what `place_image` has made."""
-        cdef Py_ssize_t g, columns = self.channels // self.groups
-        for g in range(self.groups):
-            self.patches.multiply(
-                image + g * self.patches.size(), row, end, weights + g * columns, self.channels,
-                columns, bias + g * columns if bias != NULL else NULL, out + g * columns,
-                self.channels,
-            )
 
     cdef void add_weight_gradient(
         self, const real *image, const real *delta, Py_ssize_t row, Py_ssize_t end, Py_ssize_t piece,
@@ -300,31 +341,7 @@ cdef class ConvolutionLayer(Layer):
                 gradient + g * columns, self.channels,
             )
 
-    cdef void input_gradient(
-        self, const real *turned, const real *delta, real *image, real *out
-    ) noexcept nogil:
-        """One sample: a convolution of the delta, which `image` is room for, by the turned weights."""
-        cdef Py_ssize_t g, channels = self.delta_patches.image.channels
-        for g in range(self.groups):
-            self.delta_patches.place(
-                delta + g * channels, self.channels, image + g * self.delta_patches.size()
-            )
-        self.input_gradient_of_image(turned, image, out)
-
-    cdef void input_gradient_of_image(
-        self, const real *turned, const real *image, real *out
-    ) noexcept nogil:
-        """The same, of the delta with its margins."""
-        cdef Py_ssize_t g, columns = self.patches.image.channels
-        cdef Py_ssize_t depth = self.delta_patches.places.shape[0]
-        for g in range(self.groups):
-            self.delta_patches.multiply(
-                image + g * self.delta_patches.size(), 0, self.patches.image.height,
-                turned + g * depth * columns, columns, columns, NULL, out + g * columns,
-                self.input_channels,
-            )
-
-    cdef void turn(self, const real *weights, Py_ssize_t column, real *turned) noexcept nogil:
+    cdef void turn(self, Py_ssize_t column, real *turned) noexcept nogil:
         """Exchange inputs and outputs of a pixel of the kernel, turned by half a circle."""
         cdef Py_ssize_t g, o, c, at, size = self.window * self.window
         cdef Py_ssize_t inputs = self.patches.image.channels
@@ -333,9 +350,9 @@ cdef class ConvolutionLayer(Layer):
         for g in range(self.groups):
             out = turned + (g * size + size - 1 - column) * outputs * inputs
             for o in range(outputs):
-                at = column * inputs * self.channels + g * outputs + o
+                at = self.weights + column * inputs * self.channels + g * outputs + o
                 for c in range(inputs):
-                    out[c] = weights[at + c * self.channels]
+                    out[c] = self.arrays.parameters[at + c * self.channels]
                 out += inputs
 
 
@@ -365,13 +382,14 @@ cdef inline void add_sums(
         out[lane] = out[lane] + sums[lane]
 
 
-cdef ConvolutionLayer convolution_layer(
-    description, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t start, bint has_bias, pool
+cdef Layer convolution_layer(
+    description, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t start, bint has_bias, pool,
+    bint is_overwritten,
 ):
     """The first rows and columns of what a description says, all of them or fewer.
 
     The weights stand from number `start` of the parameters on. `pool` is the description of a pool that
-    becomes part of the layer, or None.
+    becomes part of the layer, or None. `is_overwritten`: see `ConvolutionLayer`.
     """
     cdef ConvolutionLayer layer = ConvolutionLayer.__new__(ConvolutionLayer)
     cdef Py_ssize_t height, width, channels
@@ -400,8 +418,9 @@ cdef ConvolutionLayer convolution_layer(
         ),
         height, width, 1, window,
     )
-    layer.scratch = max(groups * layer.delta_patches.size(), layer.fan_out)
+    layer.scratch = max(layer.delta_patches.size(), layer.fan_out)
     layer.work = layer.fan_out * layer.weights_size // layer.channels
+    layer.is_overwritten = is_overwritten
     if pool is not None:
         layer.pools, layer.windows = True, windows_of(pool)
         layer.fan_out = pool.fan_out

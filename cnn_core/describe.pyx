@@ -11,9 +11,9 @@ from cnn_core.layers import Augmentation, Conv2D, ImageLayer, MaxPool2D
 from .activations cimport activation_layer
 from .augmentation cimport changes_of
 from .channels cimport channel_normalization
-from .convolution cimport ConvolutionLayer, convolution_layer
+from .convolution cimport convolution_layer
 from .dense_layer cimport article_layer, dense_layer
-from .dropout cimport dropout_layer, spatial_dropout_layer
+from .dropout cimport dropout_layer
 from .embedding cimport embedding_layer
 from .encoded_layer cimport encoded_layer
 from .layer cimport Layer, Net
@@ -86,7 +86,7 @@ cdef list layers_of(
         )
     layers.append(activation_layer(description.activation, units, is_last, net.article))
     if description.dropout > 0:
-        layers.append(dropout_layer(description.dropout, units))
+        layers.append(dropout_layer(description.dropout, units, units))
     return layers
 
 
@@ -142,17 +142,16 @@ cdef list layers_of_images(
     rows, columns = description.weights_shape
     cdef Py_ssize_t pixels = height * width, units = pixels * channels
     cdef Py_ssize_t bias = start + rows * columns
-    cdef ConvolutionLayer convolution
     cdef list layers = []
     if isinstance(description, Conv2D):
-        convolution = convolution_layer(
-            description, height, width, start, not is_normalized, None if is_normalized else pool
-        )
         above = description if is_normalized or pool is None else network.layers[number + 1]
-        convolution.is_overwritten = above.normalization == "batch" and (
+        is_overwritten = above.normalization == "batch" and (
             is_normalized or description.activation == "identity"
         )
-        layers.append(convolution)
+        layers.append(convolution_layer(
+            description, height, width, start, not is_normalized, None if is_normalized else pool,
+            is_overwritten,
+        ))
     elif number == 0 or pool_within(network, number - 1) is None:
         if number > 0 and isinstance(network.layers[number - 1], Conv2D):
             description = replace(description, input_shape=shape_read(network, number - 1))
@@ -167,8 +166,8 @@ cdef list layers_of_images(
         units = pool.fan_out
     if is_last or description.activation != "identity":
         layers.append(activation_layer(description.activation, units, is_last, False))
-    if description.dropout > 0 and description.spatial_dropout:
-        layers.append(spatial_dropout_layer(description.dropout, units, channels))
-    elif description.dropout > 0:
-        layers.append(dropout_layer(description.dropout, units))
+    if description.dropout > 0:
+        layers.append(dropout_layer(
+            description.dropout, units, channels if description.spatial_dropout else units
+        ))
     return layers

@@ -10,7 +10,7 @@ cimport cython
 from libc.math cimport floor
 from libc.stdint cimport uint32_t, uint64_t
 
-from .layer cimport Block, LayerBuffers, Workspace, block_shape
+from .layer cimport Block, Layer, LayerBuffers, Workspace, block_shape
 from .matrix cimport Shape
 from .scalar cimport real
 
@@ -20,8 +20,13 @@ cdef enum:
     WORDS = 256
 
 
+@cython.final
 cdef class DropoutLayer(Layer):
     """The layer of a dropout: in predictions nothing."""
+
+    cdef double rate
+    # Of images that lose whole channels; else all units.
+    cdef Py_ssize_t channels
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         Layer.lay_out(self, workspace, buffers, training)
@@ -31,68 +36,50 @@ cdef class DropoutLayer(Layer):
 
     cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         drop(
-            self.rate, block.key, counter_of(block, self.number), buffers.inputs,
-            buffers.outputs, block_shape(block, self.fan_out, buffers.row),
-        )
-
-    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        drop(
-            self.rate, block.key, counter_of(block, self.number), buffers.delta,
-            buffers.input_delta, block_shape(block, self.fan_out, buffers.row),
-        )
-
-
-@cython.final
-cdef class SpatialDropoutLayer(DropoutLayer):
-    """Dropout of whole channels of images."""
-
-    cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        drop_channels(
-            self.rate, block.key, counter_of(block, self.number), buffers.inputs, buffers.outputs,
+            self.rate, block, self.number, buffers.inputs, buffers.outputs,
             block_shape(block, self.fan_out, buffers.row), self.channels,
         )
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        drop_channels(
-            self.rate, block.key, counter_of(block, self.number), buffers.delta,
-            buffers.input_delta, block_shape(block, self.fan_out, buffers.row), self.channels,
+        drop(
+            self.rate, block, self.number, buffers.delta, buffers.input_delta,
+            block_shape(block, self.fan_out, buffers.row), self.channels,
         )
 
 
-cdef DropoutLayer spatial_dropout_layer(double rate, Py_ssize_t units, Py_ssize_t channels):
-    cdef SpatialDropoutLayer layer = SpatialDropoutLayer.__new__(SpatialDropoutLayer)
+cdef Layer dropout_layer(double rate, Py_ssize_t units, Py_ssize_t channels):
+    """Of single units if there are as many channels; else of whole channels of images."""
+    cdef DropoutLayer layer = DropoutLayer.__new__(DropoutLayer)
     layer.rate = rate
     layer.fan_in = layer.fan_out = units
     layer.channels = channels
     return layer
 
 
-cdef DropoutLayer dropout_layer(double rate, Py_ssize_t units):
-    cdef DropoutLayer layer = DropoutLayer.__new__(DropoutLayer)
-    layer.rate = rate
-    layer.fan_in = layer.fan_out = units
-    return layer
-
-
 cdef void drop(
-    double rate, uint64_t key, Counter counter, const real[::1] a, real[::1] out, Shape shape
+    double rate, const Block *block, Py_ssize_t layer, const real[::1] a, real[::1] out, Shape shape,
+    Py_ssize_t channels,
 ) noexcept nogil:
-    """out = a / (1 - rate) where the random word is at least rate * 2**32, else 0.
+    """out = a / (1 - rate) where the random word of a channel is at least rate * 2**32, else 0.
 
-    The counter is that of the first row; its second word counts the rows.
+    The counter's second word is the number of the sample in its batch.
     """
     cdef uint32_t words[WORDS]
     cdef uint32_t threshold = <uint32_t>min(floor(rate * 4294967296.0 + 0.5), 4294967295.0)
     cdef real kept = <real>(1 / (1 - rate))
-    cdef Py_ssize_t i, j, at, start, count
+    cdef Counter counter = Counter(
+        <uint32_t>block.first_in_batch, <uint32_t>layer, <uint32_t>block.number
+    )
+    cdef Py_ssize_t i, j, p, at, start, count
     for i in range(shape.rows):
         start = 0
-        while start < shape.columns:
-            count = min(shape.columns - start, <Py_ssize_t>WORDS)
-            random_bits(key, <uint32_t>(start // 4), counter, words, count)
-            at = shape.start + i * shape.row + start
-            for j in range(count):
-                out[at + j] = a[at + j] * kept if words[j] >= threshold else 0
+        while start < channels:
+            count = min(channels - start, <Py_ssize_t>WORDS)
+            random_bits(block.key, <uint32_t>(start // 4), counter, words, count)
+            for p in range(shape.columns // channels):
+                at = shape.start + i * shape.row + p * channels + start
+                for j in range(count):
+                    out[at + j] = a[at + j] * kept if words[j] >= threshold else 0
             start += count
         counter.second += 1
 
@@ -136,25 +123,3 @@ cdef void random_bits(
         )
         for j in range(size - 4 * whole):
             out[4 * whole + j] = block[j]
-
-
-cdef void drop_channels(
-    double rate, uint64_t key, Counter counter, const real[::1] a, real[::1] out, Shape shape,
-    Py_ssize_t channels,
-) noexcept nogil:
-    """The same for images, each channel of a sample as a whole."""
-    cdef uint32_t words[WORDS]
-    cdef uint32_t threshold = <uint32_t>min(floor(rate * 4294967296.0 + 0.5), 4294967295.0)
-    cdef real kept = <real>(1 / (1 - rate))
-    cdef Py_ssize_t i, j, p, at, start, count
-    for i in range(shape.rows):
-        start = 0
-        while start < channels:
-            count = min(channels - start, <Py_ssize_t>WORDS)
-            random_bits(key, <uint32_t>(start // 4), counter, words, count)
-            for p in range(shape.columns // channels):
-                at = shape.start + i * shape.row + p * channels + start
-                for j in range(count):
-                    out[at + j] = a[at + j] * kept if words[j] >= threshold else 0
-            start += count
-        counter.second += 1

@@ -4,43 +4,28 @@ What each one does, with shapes and errors, stands in `cnn_core.backends.interfa
 dtype, rank, byte order or layout is refused by the typed memoryviews themselves.
 """
 
+cimport cython
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
 
 import numpy as np
 
 from cnn_core.layers import AvgPool2D, Conv2D, GlobalAveragePool, MaxPool2D
 
-from . cimport activations, dense, losses, normalization
+from . cimport activations, dense, losses
 from .activations cimport Activation, activation_named
-from .checks cimport (
-    flat,
-    is_empty,
-    is_over_batch,
-    require,
-    require_shape,
-    shape_of,
-    total_of,
-    whole,
-)
-from .convolution cimport ConvolutionLayer, convolution_layer
+from .checks cimport flat, is_empty, require, require_shape, shape_of, total_of, whole
+from .convolution cimport convolution_layer
 from .dense cimport ProductBuffers
-from .dropout cimport Counter, drop
+from .dropout cimport Counter, dropout_layer
 from .dropout cimport random_bits as random_words
-from .layer cimport Workspace
+from .layer cimport Block, Layer, LayerBuffers, Net, Workspace
 from .losses cimport LossFunction, loss_named
 from .matrix cimport Range, Shape
-from .normalization cimport (
-    Units,
-    add_products,
-    columns_backward,
-    normalize_columns,
-    normalize_rows,
-    rows_backward,
-)
+from .normalization cimport normalization_layer
 from .optimizers cimport Optimizer, Step
-from .pooling cimport PoolLayer, pool_layer
+from .pooling cimport pool_layer
 from .scalar cimport real
-
 
 cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 
@@ -106,99 +91,137 @@ def dense_backward(
     SPARE.append(memory)
 
 
-cdef ConvolutionLayer convolution_of(
-    layer, const real[:, ::1] x, const real[:, ::1] weights
-):
-    """The loops of a convolution without a bias."""
-    if not isinstance(layer, Conv2D):
-        raise TypeError(f"layer: expected Conv2D, found {layer!r}")
-    require("x", x.shape[1], layer.fan_in, "columns")
-    rows, columns = layer.weights_shape
+@cython.final
+cdef class Alone:
+    """A layer by itself, whose methods can be called with the caller's arrays for buffers."""
+
+    cdef Net net
+    cdef Workspace workspace
+    cdef Layer layer
+    cdef LayerBuffers buffers
+    cdef Block block
+
+    def __cinit__(self, Layer layer, Py_ssize_t rows):
+        self.net = Net.__new__(Net)
+        self.net.inputs = layer.fan_in
+        self.net.chain([layer])
+        self.layer = layer
+        layer.is_first = False
+        self.workspace = self.net.workspace(1, 1, True)
+        self.buffers = self.workspace.layers[0]
+        self.buffers.input_row, self.buffers.row = layer.fan_in, layer.fan_out
+        memset(&self.block, 0, sizeof(Block))
+        self.block.net, self.block.workspace = <void *>self.net, <void *>self.workspace
+        self.block.thread = self.workspace.thread_at[0]
+        self.block.rows = rows
+
+    cdef int forward(self) except -1:
+        cdef int task
+        for task in range(self.layer.barrier_tasks):
+            self.layer.forward_all(self.buffers, &self.block, task)
+        if self.layer.barrier_tasks == 0:
+            self.layer.forward(self.buffers, &self.block)
+        return 0
+
+    cdef int backward(self) except -1:
+        cdef int task
+        for task in range(self.layer.barrier_tasks):
+            self.layer.backward_all(self.buffers, &self.block, task)
+        if self.layer.barrier_tasks == 0:
+            self.layer.backward(self.buffers, &self.block)
+        return 0
+
+
+cdef inline real[::1] row_of(const real[:, ::1] array, Py_ssize_t i):
+    return <real[: array.shape[1]]><real *>&array[i, 0]
+
+
+cdef Alone convolution_of(description, const real[:, ::1] x, const real[:, ::1] weights):
+    """A convolution without a bias, for one sample."""
+    cdef Alone alone
+    if not isinstance(description, Conv2D):
+        raise TypeError(f"layer: expected Conv2D, found {description!r}")
+    require("x", x.shape[1], description.fan_in, "columns")
+    rows, columns = description.weights_shape
     require_shape("weights", weights, rows, columns)
-    height, width, _ = layer.output_shape
-    return convolution_layer(layer, height, width, 0, False, None)
+    height, width, _ = description.output_shape
+    alone = Alone(convolution_layer(description, height, width, 0, False, None, False), 1)
+    alone.net.arrays.parameters = flat(weights)
+    return alone
 
 
 def convolve(
-    layer,
-    const real[:, ::1] x not None,
-    const real[:, ::1] weights not None,
+    layer, const real[:, ::1] x not None, const real[:, ::1] weights not None,
     real[:, ::1] out not None,
 ):
     """``out`` = the convolution of the images `x`, without a bias."""
-    cdef ConvolutionLayer loops = convolution_of(layer, x, weights)
-    cdef real[::1] image = np.empty(loops.image_values(), REALS)
+    cdef Alone alone = convolution_of(layer, x, weights)
     cdef Py_ssize_t i
-    require_shape("out", out, x.shape[0], loops.fan_out)
-    with nogil:
-        for i in range(x.shape[0]):
-            loops.place_image(&x[i, 0], &image[0])
-            loops.convolve(&weights[0, 0], NULL, &image[0], 0, loops.rows, &out[i, 0])
+    require_shape("out", out, x.shape[0], alone.layer.fan_out)
+    for i in range(x.shape[0]):
+        alone.buffers.inputs, alone.buffers.outputs = row_of(x, i), row_of(out, i)
+        alone.forward()
 
 
 def convolve_backward(
-    layer,
-    const real[:, ::1] x not None,
-    const real[:, ::1] weights not None,
-    const real[:, ::1] delta not None,
-    real[:, ::1] grad_weights=None,
-    real[:, ::1] grad_x=None,
+    layer, const real[:, ::1] x not None, const real[:, ::1] weights not None,
+    const real[:, ::1] delta not None, real[:, ::1] grad_weights=None, real[:, ::1] grad_x=None,
 ):
     """From dloss/dout, `delta`, the gradients of weights and `x`, each if asked for."""
-    cdef ConvolutionLayer loops = convolution_of(layer, x, weights)
-    cdef real[::1] image = np.empty(max(loops.image_values(), loops.scratch), REALS)
-    cdef real[::1] turned = np.empty(loops.weights_size, REALS)
+    cdef Alone alone = convolution_of(layer, x, weights)
     cdef Py_ssize_t i, piece
-    require_shape("delta", delta, x.shape[0], loops.fan_out)
+    require_shape("delta", delta, x.shape[0], alone.layer.fan_out)
     if grad_weights is not None:
         require_shape("grad_weights", grad_weights, weights.shape[0], weights.shape[1])
         grad_weights[:, :] = 0
-        for i in range(x.shape[0]):
-            loops.place_image(&x[i, 0], &image[0])
-            for piece in range(loops.pieces):
-                loops.add_weight_gradient(
-                    &image[0], &delta[i, 0], 0, loops.rows, piece,
-                    &grad_weights[piece * weights.shape[0] // loops.pieces, 0],
-                )
+        alone.net.arrays.gradient = flat(grad_weights)
     if grad_x is not None:
         require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
-        for piece in range(loops.window * loops.window):
-            loops.turn(&weights[0, 0], piece, &turned[0])
-        for i in range(x.shape[0]):
-            loops.input_gradient(&turned[0], &delta[i, 0], &image[0], &grad_x[i, 0])
+    alone.layer.prepare(alone.buffers)
+    alone.block.adds = True
+    for i in range(x.shape[0]):
+        alone.buffers.inputs, alone.buffers.delta = row_of(x, i), row_of(delta, i)
+        if grad_weights is not None:
+            # The gradient is that of the images with margins which this leaves behind.
+            alone.forward()
+            for piece in range(alone.layer.pieces):
+                alone.layer.update(alone.buffers, &alone.block, piece)
+        if grad_x is not None:
+            alone.buffers.input_delta = row_of(grad_x, i)
+            alone.backward()
 
 
-cdef PoolLayer pool_of(layer, const real[:, ::1] x, const real[:, ::1] out):
-    """The loops of a pool."""
-    if not isinstance(layer, MaxPool2D | AvgPool2D | GlobalAveragePool):
+cdef Alone pool_of(description, const real[:, ::1] x, const real[:, ::1] out):
+    if not isinstance(description, MaxPool2D | AvgPool2D | GlobalAveragePool):
         raise TypeError(
-            f"layer: expected MaxPool2D, AvgPool2D or GlobalAveragePool, found {layer!r}"
+            f"layer: expected MaxPool2D, AvgPool2D or GlobalAveragePool, found {description!r}"
         )
-    require("x", x.shape[1], layer.fan_in, "columns")
-    require_shape("out", out, x.shape[0], layer.fan_out)
-    return pool_layer(layer)
+    require("x", x.shape[1], description.fan_in, "columns")
+    require_shape("out", out, x.shape[0], description.fan_out)
+    cdef Alone alone = Alone(pool_layer(description), x.shape[0])
+    if x.shape[0] > 0:
+        alone.buffers.inputs = flat(x)
+    return alone
 
 
 def pool(layer, const real[:, ::1] x not None, real[:, ::1] out not None):
     """``out`` = the largest value or the mean of each window of the images `x`."""
-    cdef PoolLayer loops = pool_of(layer, x, out)
-    cdef Py_ssize_t i
-    for i in range(x.shape[0]):
-        loops.pool(&x[i, 0], &out[i, 0])
+    cdef Alone alone = pool_of(layer, x, out)
+    if x.shape[0] > 0:
+        alone.buffers.outputs = flat(out)
+        alone.forward()
 
 
 def pool_backward(
-    layer,
-    const real[:, ::1] x not None,
-    const real[:, ::1] grad_out not None,
+    layer, const real[:, ::1] x not None, const real[:, ::1] grad_out not None,
     real[:, ::1] grad_x not None,
 ):
     """``grad_x`` = dloss/dx from dloss/dout, `grad_out`."""
-    cdef PoolLayer loops = pool_of(layer, x, grad_out)
-    cdef Py_ssize_t i
+    cdef Alone alone = pool_of(layer, x, grad_out)
     require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
-    for i in range(x.shape[0]):
-        loops.pool_backward(&x[i, 0], &grad_out[i, 0], &grad_x[i, 0])
+    if x.shape[0] > 0:
+        alone.buffers.delta, alone.buffers.input_delta = flat(grad_out), flat(grad_x)
+        alone.layer.backward(alone.buffers, &alone.block)
 
 
 def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1] out not None):
@@ -290,53 +313,46 @@ def output_delta(
                     out[i, j] *= weights[i]
 
 
+cdef Alone normalization_of(
+    str name, const real[:, ::1] u, const real[::1] gain, const real[::1] bias,
+    const real[::1] spread,
+):
+    """A normalization whose parameters are the biases and, behind them, the gains."""
+    cdef Alone alone = Alone(normalization_layer(name, u.shape[1], 1, 0, 0), u.shape[0])
+    require("gain", gain.shape[0], u.shape[1], "values")
+    require("bias", bias.shape[0], u.shape[1], "values")
+    if spread is not None:
+        require("spread", spread.shape[0], u.shape[1 if name == "batch" else 0], "values")
+    alone.net.arrays.parameters = np.concatenate((bias, gain))
+    return alone
+
+
 def normalize(
-    str normalization not None,
-    const real[:, ::1] u not None,
-    const real[::1] gain not None,
-    const real[::1] bias not None,
-    real[:, ::1] normal not None,
-    real[::1] spread not None,
+    str normalization not None, const real[:, ::1] u not None, const real[::1] gain not None,
+    const real[::1] bias not None, real[:, ::1] normal not None, real[::1] spread not None,
     real[:, ::1] z not None,
 ):
     """Write ``normal = (u - mean) * spread`` and ``z = gain * normal + bias``."""
-    cdef bint over_batch = is_over_batch(normalization)
-    require("gain", gain.shape[0], u.shape[1], "values")
-    require("bias", bias.shape[0], u.shape[1], "values")
+    cdef Alone alone = normalization_of(normalization, u, gain, bias, spread)
     require_shape("normal", normal, u.shape[0], u.shape[1])
-    require("spread", spread.shape[0], u.shape[1] if over_batch else u.shape[0], "values")
     require_shape("z", z, u.shape[0], u.shape[1])
     if is_empty(u):
         return
-    cdef real[::1] parameters = np.concatenate((gain, bias)), values = flat(u)
-    cdef real[::1] normalized = flat(normal), result = flat(z)
-    cdef real[::1] statistics = np.empty(2 * u.shape[1], np.asarray(parameters).dtype)
-    cdef Shape shape = shape_of(u)
-    cdef Units units = Units(0, u.shape[1], 0, u.shape[1])
-    with nogil:
-        if over_batch:
-            normalize_columns(
-                values, parameters, units, shape, normalized, spread, result, statistics
-            )
-        else:
-            normalize_rows(values, parameters, units, shape, 0, normalized, spread, result)
+    normal[:, :] = u
+    alone.buffers.inputs, alone.buffers.outputs = flat(normal), flat(z)
+    alone.buffers.spread = spread
+    alone.forward()
 
 
 def normalize_backward(
-    str normalization not None,
-    const real[:, ::1] normal not None,
-    const real[::1] spread not None,
-    const real[::1] gain not None,
-    const real[:, ::1] delta not None,
-    real[::1] grad_gain not None,
-    real[::1] grad_bias not None,
-    real[:, ::1] out not None,
+    str normalization not None, const real[:, ::1] normal not None,
+    const real[::1] spread not None, const real[::1] gain not None,
+    const real[:, ::1] delta not None, real[::1] grad_gain not None,
+    real[::1] grad_bias not None, real[:, ::1] out not None,
 ):
     """From dloss/dz, `delta`, the gradients and ``out`` = dloss/du."""
-    cdef bint over_batch = is_over_batch(normalization)
     cdef Py_ssize_t units = normal.shape[1]
-    require("spread", spread.shape[0], units if over_batch else normal.shape[0], "values")
-    require("gain", gain.shape[0], units, "values")
+    cdef Alone alone = normalization_of(normalization, normal, gain, gain, spread)
     require_shape("delta", delta, normal.shape[0], units)
     require("grad_gain", grad_gain.shape[0], units, "values")
     require("grad_bias", grad_bias.shape[0], units, "values")
@@ -345,41 +361,30 @@ def normalize_backward(
     grad_bias[:] = 0
     if is_empty(normal):
         return
-    cdef real[::1] normalized = flat(normal), values = flat(delta), result = flat(out)
-    cdef Shape shape = shape_of(normal)
-    cdef Units units_at = Units(0, 0, 0, 0)
-    with nogil:
-        add_products(values, normalized, shape, grad_gain, 0)
-        dense.dense_bias_gradient(delta, grad_bias)
-        if over_batch:
-            columns_backward(normalized, spread, gain, units_at, values, shape, result)
-        else:
-            rows_backward(normalized, spread, gain, units_at, values, shape, 0, result)
+    alone.net.arrays.gradient = np.empty(2 * units, REALS)
+    alone.buffers.inputs, alone.buffers.spread = flat(normal), np.array(spread)
+    alone.buffers.delta, alone.buffers.input_delta = flat(delta), flat(out)
+    alone.layer.update(alone.buffers, &alone.block, 0)
+    grad_bias[:] = alone.net.arrays.gradient[:units]
+    grad_gain[:] = alone.net.arrays.gradient[units:]
+    alone.backward()
 
 
 def normalize_by(
-    const real[::1] mean not None,
-    const real[::1] variance not None,
-    const real[::1] gain not None,
-    const real[::1] bias not None,
-    const real[:, ::1] u not None,
+    const real[::1] mean not None, const real[::1] variance not None,
+    const real[::1] gain not None, const real[::1] bias not None, const real[:, ::1] u not None,
     real[:, ::1] z not None,
 ):
     """``z = gain * (u - mean) / sqrt(variance + EPSILON) + bias``."""
+    cdef Alone alone = normalization_of("batch", u, gain, bias, None)
     require("mean", mean.shape[0], u.shape[1], "values")
     require("variance", variance.shape[0], u.shape[1], "values")
-    require("gain", gain.shape[0], u.shape[1], "values")
-    require("bias", bias.shape[0], u.shape[1], "values")
     require_shape("z", z, u.shape[0], u.shape[1])
     if is_empty(u):
         return
-    cdef real[::1] parameters = np.concatenate((gain, bias))
-    cdef real[::1] statistics = np.concatenate((mean, variance))
-    cdef real[::1] values = flat(u), result = flat(z)
-    cdef Shape shape = shape_of(u)
-    cdef Units units = Units(0, u.shape[1], 0, u.shape[1])
-    with nogil:
-        normalization.normalize_by(statistics, parameters, units, values, shape, result)
+    alone.net.arrays.statistics = np.concatenate((mean, variance))
+    alone.buffers.inputs, alone.buffers.outputs = flat(u), flat(z)
+    alone.layer.predict(alone.buffers, &alone.block)
 
 
 def update(
@@ -428,14 +433,13 @@ def dropout(
     double rate, key, step, layer, const real[:, ::1] a not None, real[:, ::1] out not None
 ):
     """``out = a / (1 - rate)`` where a sample keeps a unit, else 0."""
-    cdef uint64_t number = whole("key", key, 2**64)
-    cdef Counter counter = Counter(0, layer % 2**32, step % 2**32)
+    cdef Alone alone = Alone(dropout_layer(rate, a.shape[1], a.shape[1]), a.shape[0])
+    alone.block.key = whole("key", key, 2**64)
+    alone.block.number, alone.layer.number = step % 2**32, layer % 2**32
     require_shape("out", out, a.shape[0], a.shape[1])
     if not 0 <= rate < 1:
         raise ValueError(f"rate: expected 0 up to below 1, found {rate}")
     if is_empty(a):
         return
-    cdef real[::1] values = flat(a), result = flat(out)
-    cdef Shape shape = shape_of(a)
-    with nogil:
-        drop(rate, number, counter, values, result, shape)
+    alone.buffers.inputs, alone.buffers.outputs = flat(a), flat(out)
+    alone.forward()

@@ -142,6 +142,8 @@ cdef class Workspace:
         return NULL if self.memory == NULL else <void *>start
 
     cdef real[::1] carve_reals(self, Py_ssize_t count):
+        # An array of no values has no view.
+        count = max(count, 1)
         cdef void *start = self.carve(count * sizeof(real))
         if start == NULL:
             return None

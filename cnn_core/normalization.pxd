@@ -35,30 +35,5 @@ cdef class NormalizationLayer(Layer):
 cdef NormalizationLayer normalization_layer(
     str name, Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean
 )
-cdef void normalize_columns(
-    const real[::1] u, const real[::1] parameters, Units units, Shape shape,
-    real[::1] normal, real[::1] spread, real[::1] z, real[::1] statistics,
-) noexcept nogil
-cdef void normalize_rows(
-    const real[::1] u, const real[::1] parameters, Units units, Shape shape, Py_ssize_t top,
-    real[::1] normal, real[::1] spread, real[::1] z,
-) noexcept nogil
-cdef void normalize_by(
-    const real[::1] statistics, const real[::1] parameters, Units units, const real[::1] u,
-    Shape shape, real[::1] z,
-) noexcept nogil
-cdef void columns_backward(
-    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
-    const real[::1] delta, Shape shape, real[::1] out,
-) noexcept nogil
-cdef void rows_backward(
-    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
-    const real[::1] delta, Shape shape, Py_ssize_t top, real[::1] out,
-) noexcept nogil
-# out[at + j] += the sum over the rows of a * b, or of a, in rising order.
-cdef void add_products(
-    const real[::1] a, const real[::1] b, Shape shape, real[::1] out, Py_ssize_t at
-) noexcept nogil
-cdef void add_rows(
-    const real[::1] a, Shape shape, real[::1] out, Py_ssize_t at
-) noexcept nogil
+# out[at + j] += the sum over the rows of a, in rising order.
+cdef void add_rows(const real[::1] a, Shape shape, real[::1] out, Py_ssize_t at) noexcept nogil

@@ -130,19 +130,6 @@ cdef NormalizationLayer normalization_layer(
     return layer
 
 
-cdef void normalize_columns(
-    const real[::1] u, const real[::1] parameters, Units units, Shape shape,
-    real[::1] normal, real[::1] spread, real[::1] z, real[::1] statistics,
-) noexcept nogil:
-    """All columns: see `normalize_few`."""
-    cdef Py_ssize_t first = 0
-    while first < shape.columns:
-        normalize_few(
-            u, parameters, units, columns_from(shape, first), first, normal, spread, z, statistics
-        )
-        first += ABREAST
-
-
 cdef inline Shape columns_from(Shape shape, Py_ssize_t first) noexcept nogil:
     """Up to ABREAST columns from number `first` on."""
     return Shape(
@@ -290,19 +277,6 @@ cdef void normalize_by(
                     (u[at + j] - statistics[units.mean + first + j]) * spread[j],
                     parameters[units.bias + first + j],
                 )
-        first += ABREAST
-
-
-cdef void columns_backward(
-    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
-    const real[::1] delta, Shape shape, real[::1] out,
-) noexcept nogil:
-    """All columns: see `few_backward`."""
-    cdef Py_ssize_t first = 0
-    while first < shape.columns:
-        few_backward(
-            normal, spread, parameters, units, delta, columns_from(shape, first), first, out
-        )
         first += ABREAST
 
 

@@ -19,18 +19,8 @@ cdef struct Windows:
     real share
 
 
-cdef class PoolLayer(Layer):
-    # Whether it takes the largest value, or the mean.
-    cdef bint takes_largest
-    cdef Windows windows
-
-    # One sample.
-    cdef void pool(self, const real *x, real *out) noexcept nogil
-    cdef void pool_backward(self, const real *x, const real *delta, real *out) noexcept nogil
-
-
 cdef Windows windows_of(description)
-cdef PoolLayer pool_layer(description)
+cdef Layer pool_layer(description)
 # A row of windows, which begins at x: the largest values, and which of its window each of them is.
 cdef void pool_row(const Windows *w, const real *x, real *out, real *winners) noexcept nogil
 # The delta of a row of windows that tile, to an image with rows `line` values apart.

@@ -8,7 +8,7 @@ numbers of type real: so the image itself need not be kept.
 cimport cython
 from libc.string cimport memset
 
-from .layer cimport Block, LayerBuffers, Workspace
+from .layer cimport Block, Layer, LayerBuffers, Workspace
 from .scalar cimport real
 from .vector cimport VECTOR_LENGTH, load, store, vector, zero_vector
 
@@ -20,6 +20,9 @@ cdef extern from "vector.h" nogil:
 @cython.final
 cdef class PoolLayer(Layer):
     """outputs = the largest value or the mean of each window of the inputs."""
+
+    cdef bint takes_largest
+    cdef Windows windows
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         buffers.row = self.fan_out
@@ -235,7 +238,7 @@ cdef Windows windows_of(description):
     )
 
 
-cdef PoolLayer pool_layer(description):
+cdef Layer pool_layer(description):
     """The layer of a description."""
     cdef PoolLayer layer = PoolLayer.__new__(PoolLayer)
     layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
