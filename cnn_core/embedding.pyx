@@ -11,13 +11,23 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
 import numpy as np
 
-from .layer cimport Block, LayerBuffers, Workspace
+from .layer cimport Block, Layer, LayerBuffers, Workspace
 from .matrix cimport Range
 from .scalar cimport real
 from .update cimport apply_step
 
 cdef enum:
     PIECE_VALUES = 16384
+
+
+cdef struct Table:
+    # A column of codes: where it stands in a sample; how many codes there are, and values of a vector;
+    # where its vectors begin in the flat arrays, and in the outputs.
+    Py_ssize_t column
+    Py_ssize_t codes
+    Py_ssize_t dimension
+    Py_ssize_t start
+    Py_ssize_t output
 
 
 cdef inline Py_ssize_t code_of(real value, Py_ssize_t codes) noexcept nogil:
@@ -33,6 +43,11 @@ cdef inline Py_ssize_t codes_of_piece(const Table *table) noexcept nogil:
 cdef class EmbeddingLayer(Layer):
     """Vectors for codes; the first layer of a network."""
 
+    cdef Table *table_at
+    cdef Py_ssize_t n_tables
+    # Columns that are no codes, in their order.
+    cdef Py_ssize_t[::1] numbers
+
     def __dealloc__(self):
         PyMem_RawFree(self.table_at)
 
@@ -40,29 +55,20 @@ cdef class EmbeddingLayer(Layer):
         return workspace.carve_outputs(buffers, self.fan_out, training)
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        self.look_up(
-            buffers.inputs, buffers.input_row, self.arrays.parameters, buffers.outputs,
-            buffers.row, block.top, block.rows,
-        )
-
-    cdef void look_up(
-        self, const real[::1] inputs, Py_ssize_t input_row, const real[::1] parameters,
-        real[::1] outputs, Py_ssize_t row, Py_ssize_t top, Py_ssize_t rows,
-    ) noexcept nogil:
         cdef Py_ssize_t i, j, n, at, source, out
         cdef const Table *table
-        for i in range(top, top + rows):
-            at, out = i * input_row, i * row
+        for i in range(block.top, block.top + block.rows):
+            at, out = i * buffers.input_row, i * buffers.row
             for n in range(self.n_tables):
                 table = &self.table_at[n]
                 source = table.start + table.dimension * code_of(
-                    inputs[at + table.column], table.codes
+                    buffers.inputs[at + table.column], table.codes
                 )
                 for j in range(table.dimension):
-                    outputs[out + table.output + j] = parameters[source + j]
+                    buffers.outputs[out + table.output + j] = self.arrays.parameters[source + j]
             out += self.fan_out - self.numbers.shape[0]
             for j in range(self.numbers.shape[0]):
-                outputs[out + j] = inputs[at + self.numbers[j]]
+                buffers.outputs[out + j] = buffers.inputs[at + self.numbers[j]]
 
     cdef Py_ssize_t table_of(self, Py_ssize_t *piece) noexcept nogil:
         """The table that a piece belongs to; the piece becomes its first code."""
@@ -82,37 +88,31 @@ cdef class EmbeddingLayer(Layer):
         return Range(start, 1, size, size, start, size, True)
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
+        """Add the delta of each sample to the row of its code, for the codes of a piece."""
         cdef Range where = self.range_of(piece)
         cdef const Table *table = &self.table_at[self.table_of(&piece)]
+        cdef Py_ssize_t i, j, code, to, source, end
+        end = piece + where.columns // table.dimension
         if not block.adds:
             self.arrays.gradient[where.start : where.start + where.columns] = 0
-        self.add_up(
-            buffers, block, table, self.arrays.gradient, piece,
-            piece + where.columns // table.dimension,
-        )
-        if block.steps:
-            apply_step(block, self.arrays.gradient, &where)
-
-    cdef void add_up(
-        self, LayerBuffers buffers, const Block *block, const Table *table, real[::1] gradient,
-        Py_ssize_t first, Py_ssize_t end,
-    ) noexcept nogil:
-        """Add the delta of each sample to the row of its code, for the codes from `first` to `end`."""
-        cdef Py_ssize_t i, j, code, to, source
         for i in range(block.top, block.top + block.rows):
             code = code_of(buffers.inputs[i * buffers.input_row + table.column], table.codes)
-            if first <= code < end:
+            if piece <= code < end:
                 to = table.start + code * table.dimension
                 source = i * buffers.row + table.output
                 for j in range(table.dimension):
-                    gradient[to + j] = gradient[to + j] + buffers.delta[source + j]
+                    self.arrays.gradient[to + j] = (
+                        self.arrays.gradient[to + j] + buffers.delta[source + j]
+                    )
+        if block.steps:
+            apply_step(block, self.arrays.gradient, &where)
 
 
 cdef inline Py_ssize_t pieces_of(const Table *table) noexcept nogil:
     return (table.codes + codes_of_piece(table) - 1) // codes_of_piece(table)
 
 
-cdef EmbeddingLayer embedding_layer(description, Py_ssize_t start):
+cdef Layer embedding_layer(description, Py_ssize_t start):
     """The layer of a description, its tables from number `start` of the parameters on."""
     cdef EmbeddingLayer layer = EmbeddingLayer.__new__(EmbeddingLayer)
     cdef Py_ssize_t n, output = 0

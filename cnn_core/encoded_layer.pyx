@@ -17,6 +17,7 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.string cimport memcpy, memset
 
 from .dense cimport Product, product
+from .dense_layer cimport DenseLayer
 from .encoded_rows cimport (
     MOST_ROWS,
     WeightedRows,
@@ -32,6 +33,7 @@ from .layer cimport (
     PIECE_ROWS,
     SLICE_ROWS,
     Block,
+    Layer,
     LayerBuffers,
     ThreadBuffers,
     Workspace,
@@ -44,9 +46,42 @@ cdef extern from "<math.h>" nogil:
     double floor(double x)
 
 
+cdef enum Encoding:
+    NUMBERS
+    PIECES
+    CODES
+
+
+cdef struct Columns:
+    # A column of pieces or codes, or several numbers side by side: where they stand in a sample, and how
+    # many features they give; where their weights begin in the flat arrays, and for pieces the sums; the
+    # number of their first piece of parameters, and how many pieces there are.
+    Encoding encoding
+    Py_ssize_t column
+    Py_ssize_t features
+    Py_ssize_t weights
+    Py_ssize_t sums
+    Py_ssize_t first_piece
+    Py_ssize_t pieces
+
+
+cdef struct PieceOfRows:
+    # Some rows of weights of some columns, counted from their first one, and some units.
+    const Columns *columns
+    Py_ssize_t first
+    Py_ssize_t end
+    Py_ssize_t unit
+    Py_ssize_t units
+
+
 @cython.final
 cdef class EncodedLayer(DenseLayer):
     """outputs = encode(inputs) @ weights + bias; the first layer of a network."""
+
+    cdef Columns *columns_at
+    cdef Py_ssize_t n_columns
+    # Values of all sums.
+    cdef Py_ssize_t sums_size
 
     def __dealloc__(self):
         PyMem_RawFree(self.columns_at)
@@ -348,7 +383,7 @@ cdef class EncodedLayer(DenseLayer):
         )
 
 
-cdef EncodedLayer encoded_layer(description, Py_ssize_t start):
+cdef Layer encoded_layer(description, Py_ssize_t start):
     """The layer of a description, its weights from number `start` of the parameters on."""
     cdef EncodedLayer layer = EncodedLayer.__new__(EncodedLayer)
     layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
