@@ -68,10 +68,19 @@ COMMON_MODULES = ("threads",)
 # A register tile is one function that is called with constants for its sizes: compiled out of line
 # it takes three times as long. So every inline function of such a module is inlined, and nothing
 # around it is worth a copy for each of the sizes.
-# The loops over formulas of activations and losses are such functions as well.
+# The loops over formulas of activations, losses and optimizers are such functions as well.
 ALWAYS_INLINED = [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]
 INLINED = dict.fromkeys(
-    ("dense", "encoded_layer", "activations", "losses", "patches", "pooling", "channels"),
+    (
+        "dense",
+        "encoded_layer",
+        "activations",
+        "losses",
+        "optimizers",
+        "patches",
+        "pooling",
+        "channels",
+    ),
     ALWAYS_INLINED,
 )
 GCC_FLAGS = {

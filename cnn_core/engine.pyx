@@ -141,7 +141,6 @@ cdef class Engine:
         net.loss = self.loss.value
         if net.article:
             net.loss.name = ARTICLE
-        net.optimizer = self.optimizer.update
         net.l2 = network.l2
         net.clip_value = network.clip_value or 0
         net.clip_norm = network.clip_norm or 0

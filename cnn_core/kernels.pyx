@@ -23,7 +23,7 @@ from .layer cimport Block, Layer, LayerBuffers, Net, Workspace
 from .losses cimport LossFunction, loss_named
 from .matrix cimport Range, Shape
 from .normalization cimport normalization_layer
-from .optimizers cimport Optimizer, Step
+from .optimizers cimport Optimizer, Step, take_step
 from .pooling cimport pool_layer
 from .scalar cimport real
 
@@ -412,7 +412,7 @@ def update(
     if moments.shape[0] > 1:
         second = moments[1]
     with nogil:
-        chosen.update(&numbers, &where, parameters, gradient, first, second)
+        take_step(&numbers, &where, parameters, gradient, first, second)
 
 
 def random_bits(key, tuple counter not None, uint32_t[::1] out not None):

@@ -10,7 +10,7 @@ from .augmentation cimport Changes
 from .dense cimport ProductBuffers
 from .losses cimport Loss
 from .matrix cimport Range, Shape
-from .optimizers cimport Step, Update
+from .optimizers cimport Step
 from .scalar cimport real
 
 
@@ -288,7 +288,6 @@ cdef class Net:
     cdef double clip_norm
     cdef double averaging
     cdef Loss loss
-    cdef Update optimizer
     # Whether a step is parameters - rate * gradient and no more.
     cdef bint plain
     # The article's rule has a bias for each sample of the training, 0 of them before it.

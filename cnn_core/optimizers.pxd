@@ -5,8 +5,9 @@ from .scalar cimport real
 
 
 cdef struct Step:
-    # What the formulas of one step need, worked out once for all parameters. The learning rate; how
+    # By which formula, and what the formulas of one step need, worked out once for all. The rate; how
     # far a step goes along Adam's mean, corrected, and for Nadam along the gradient itself.
+    int rule
     real rate
     real rate_of_mean
     real rate_of_gradient
@@ -26,16 +27,8 @@ cdef struct Step:
     bint first
 
 
-# Flat arrays, of which some parameters are updated; first and second: what the optimizer keeps of each
-# parameter, empty if nothing.
-ctypedef void (*Update)(
-    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
-    real[::1] first, real[::1] second,
-) noexcept nogil
-
-
 cdef class Optimizer:
-    cdef Update update
+    cdef int rule
     # Whether a step is parameters - rate * gradient and no more.
     cdef bint plain
     cdef double momentum, beta_1, beta_2, epsilon, weight_decay
@@ -46,3 +39,10 @@ cdef class Optimizer:
     cdef Step step(self, double learning_rate, Py_ssize_t number) noexcept nogil
     cdef double momentum_at(self, Py_ssize_t number) noexcept nogil
     cdef double product_of_momenta(self, Py_ssize_t number) noexcept nogil
+
+
+# Of some parameters; first and second: what the optimizer keeps of each parameter, empty if nothing.
+cdef void take_step(
+    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
+    real[::1] first, real[::1] second,
+) noexcept nogil

@@ -1,16 +1,24 @@
 """Optimizers: loops over parameters; the formulas stand in `cnn_core.optimizers`.
 
-A new optimizer is a function here and a branch in `Optimizer`.
+A new optimizer is a name here, a branch of `Optimizer` and of `take_step`, and the formula for one parameter.
 """
 
 cimport cython
 from libc.math cimport pow, sqrt
 
 from .matrix cimport Range
-from .scalar cimport at_least, at_most, normal_or_zero, real, sign_of
+from .scalar cimport at_least, at_most, normal_or_zero, real, sign_of, square_root
 
-cdef extern from "vector.h" nogil:
-    real square_root(real x)
+cdef enum:
+    GRADIENT_DESCENT
+    MOMENTUM
+    NESTEROV
+    ADAM
+    RMSPROP
+    RMSPROP_WITH_MOMENTUM
+    NADAM
+    LION
+    RPROP
 
 
 @cython.final
@@ -22,32 +30,32 @@ cdef class Optimizer:
         if name == "SGD":
             self.momentum = settings.momentum
             self.plain = settings.momentum == 0
-            self.update = (
-                gradient_descent if self.plain else nesterov if settings.nesterov else momentum
+            self.rule = (
+                GRADIENT_DESCENT if self.plain else NESTEROV if settings.nesterov else MOMENTUM
             )
         elif name == "Adam":
             self.beta_1, self.beta_2 = settings.beta_1, settings.beta_2
             self.epsilon = settings.epsilon
             self.weight_decay = settings.weight_decay
-            self.update = adam
+            self.rule = ADAM
         elif name == "RMSprop":
             self.beta_2, self.momentum = settings.rho, settings.momentum
             self.epsilon = settings.epsilon
-            self.update = rmsprop_with_momentum if settings.momentum else rmsprop
+            self.rule = RMSPROP_WITH_MOMENTUM if settings.momentum else RMSPROP
         elif name == "Nadam":
             self.beta_1, self.beta_2 = settings.beta_1, settings.beta_2
             self.epsilon = settings.epsilon
             self.momentum_decay = settings.momentum_decay
             self.looks_ahead = True
-            self.update = nadam
+            self.rule = NADAM
         elif name == "Lion":
             self.beta_1, self.beta_2 = settings.beta_1, settings.beta_2
             self.weight_decay = settings.weight_decay
-            self.update = lion
+            self.rule = LION
         elif name == "Rprop":
             self.decrease, self.increase = settings.decrease, settings.increase
             self.least, self.largest = settings.least_step, settings.largest_step
-            self.update = rprop
+            self.rule = RPROP
         else:
             raise ValueError(
                 "optimizer: expected one of SGD, Adam, RMSprop, Nadam, Lion, Rprop, "
@@ -68,6 +76,7 @@ cdef class Optimizer:
             next_momentum = self.momentum_at(number + 1)
             of_mean = next_momentum / (1 - product * next_momentum)
             of_gradient = (1 - self.momentum_at(number)) / (1 - product)
+        step.rule = self.rule
         step.rate = <real>learning_rate
         step.rate_of_mean = <real>(learning_rate * of_mean)
         step.rate_of_gradient = <real>(learning_rate * of_gradient)
@@ -102,165 +111,116 @@ cdef class Optimizer:
         return product
 
 
-# The settings are taken into local variables, which no store into an array can change.
+cdef struct Place:
+    # A parameter, and what the optimizer keeps of it.
+    real *parameter
+    real *first
+    real *second
 
 
-cdef void gradient_descent(
-    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
-    real[::1] first, real[::1] second,
+# The compiler puts a formula into this loop, and leaves neither a call nor a pointer.
+ctypedef void (*Formula)(const Step *s, real slope, Place at) noexcept nogil
+
+
+cdef inline void each(
+    Formula formula, const Step *step, const Range *where, real[::1] parameters,
+    const real[::1] gradient, real[::1] first, real[::1] second,
 ) noexcept nogil:
     cdef Py_ssize_t row, i, start, shift
-    cdef real rate = step.rate
+    # A copy, which no store into an array can change.
+    cdef Step own = step[0]
     for row in range(where.rows):
         start = where.start + row * where.row
         shift = where.gradient + row * where.gradient_row - start
         for i in range(start, start + where.columns):
-            parameters[i] = parameters[i] - rate * gradient[shift + i]
+            formula(&own, gradient[shift + i], Place(&parameters[i], &first[i], &second[i]))
 
 
-cdef void momentum(
+cdef void take_step(
     const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
     real[::1] first, real[::1] second,
 ) noexcept nogil:
-    cdef Py_ssize_t row, i, start, shift
-    cdef real rate = step.rate, kept = step.momentum, velocity
-    for row in range(where.rows):
-        start = where.start + row * where.row
-        shift = where.gradient + row * where.gradient_row - start
-        for i in range(start, start + where.columns):
-            velocity = normal_or_zero(kept * first[i] + gradient[shift + i])
-            first[i] = velocity
-            parameters[i] = parameters[i] - rate * velocity
+    if step.rule == GRADIENT_DESCENT:
+        each(gradient_descent, step, where, parameters, gradient, first, second)
+    elif step.rule == MOMENTUM:
+        each(momentum, step, where, parameters, gradient, first, second)
+    elif step.rule == NESTEROV:
+        each(nesterov, step, where, parameters, gradient, first, second)
+    elif step.rule == ADAM:
+        each(adam, step, where, parameters, gradient, first, second)
+    elif step.rule == RMSPROP:
+        each(rmsprop, step, where, parameters, gradient, first, second)
+    elif step.rule == RMSPROP_WITH_MOMENTUM:
+        each(rmsprop_with_momentum, step, where, parameters, gradient, first, second)
+    elif step.rule == NADAM:
+        each(nadam, step, where, parameters, gradient, first, second)
+    elif step.rule == LION:
+        each(lion, step, where, parameters, gradient, first, second)
+    elif step.rule == RPROP:
+        each(rprop, step, where, parameters, gradient, first, second)
 
 
-cdef void nesterov(
-    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
-    real[::1] first, real[::1] second,
-) noexcept nogil:
-    cdef Py_ssize_t row, i, start, shift
-    cdef real rate = step.rate, kept = step.momentum, velocity
-    for row in range(where.rows):
-        start = where.start + row * where.row
-        shift = where.gradient + row * where.gradient_row - start
-        for i in range(start, start + where.columns):
-            velocity = normal_or_zero(kept * first[i] + gradient[shift + i])
-            first[i] = velocity
-            parameters[i] = parameters[i] - rate * (gradient[shift + i] + kept * velocity)
+cdef inline void gradient_descent(const Step *s, real slope, Place at) noexcept nogil:
+    at.parameter[0] = at.parameter[0] - s.rate * slope
 
 
-cdef void adam(
-    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
-    real[::1] first, real[::1] second,
-) noexcept nogil:
-    cdef Py_ssize_t row, i, start, shift
-    cdef Step s = step[0]
-    cdef real slope, mean, square
-    for row in range(where.rows):
-        start = where.start + row * where.row
-        shift = where.gradient + row * where.gradient_row - start
-        for i in range(start, start + where.columns):
-            slope = gradient[shift + i]
-            mean = normal_or_zero(s.beta_1 * first[i] + s.rest_1 * slope)
-            square = normal_or_zero(s.beta_2 * second[i] + s.rest_2 * (slope * slope))
-            first[i] = mean
-            second[i] = square
-            parameters[i] = parameters[i] * s.decay - s.rate_of_mean * mean / (
-                square_root(square) * s.root + s.epsilon
-            )
+cdef inline void momentum(const Step *s, real slope, Place at) noexcept nogil:
+    cdef real velocity = normal_or_zero(s.momentum * at.first[0] + slope)
+    at.first[0] = velocity
+    at.parameter[0] = at.parameter[0] - s.rate * velocity
 
 
-cdef void rmsprop(
-    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
-    real[::1] first, real[::1] second,
-) noexcept nogil:
-    cdef Py_ssize_t row, i, start, shift
-    cdef Step s = step[0]
-    cdef real slope, square
-    for row in range(where.rows):
-        start = where.start + row * where.row
-        shift = where.gradient + row * where.gradient_row - start
-        for i in range(start, start + where.columns):
-            slope = gradient[shift + i]
-            square = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * (slope * slope))
-            first[i] = square
-            parameters[i] = parameters[i] - s.rate * (slope / (square_root(square) + s.epsilon))
+cdef inline void nesterov(const Step *s, real slope, Place at) noexcept nogil:
+    cdef real velocity = normal_or_zero(s.momentum * at.first[0] + slope)
+    at.first[0] = velocity
+    at.parameter[0] = at.parameter[0] - s.rate * (slope + s.momentum * velocity)
 
 
-cdef void rmsprop_with_momentum(
-    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
-    real[::1] first, real[::1] second,
-) noexcept nogil:
-    cdef Py_ssize_t row, i, start, shift
-    cdef Step s = step[0]
-    cdef real slope, square, velocity
-    for row in range(where.rows):
-        start = where.start + row * where.row
-        shift = where.gradient + row * where.gradient_row - start
-        for i in range(start, start + where.columns):
-            slope = gradient[shift + i]
-            square = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * (slope * slope))
-            slope = slope / (square_root(square) + s.epsilon)
-            velocity = normal_or_zero(s.momentum * second[i] + slope)
-            first[i] = square
-            second[i] = velocity
-            parameters[i] = parameters[i] - s.rate * velocity
+cdef inline void adam(const Step *s, real slope, Place at) noexcept nogil:
+    cdef real mean = normal_or_zero(s.beta_1 * at.first[0] + s.rest_1 * slope)
+    cdef real square = normal_or_zero(s.beta_2 * at.second[0] + s.rest_2 * (slope * slope))
+    at.first[0], at.second[0] = mean, square
+    at.parameter[0] = at.parameter[0] * s.decay - s.rate_of_mean * mean / (
+        square_root(square) * s.root + s.epsilon
+    )
 
 
-cdef void nadam(
-    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
-    real[::1] first, real[::1] second,
-) noexcept nogil:
-    cdef Py_ssize_t row, i, start, shift
-    cdef Step s = step[0]
-    cdef real slope, mean, square
-    for row in range(where.rows):
-        start = where.start + row * where.row
-        shift = where.gradient + row * where.gradient_row - start
-        for i in range(start, start + where.columns):
-            slope = gradient[shift + i]
-            mean = normal_or_zero(s.beta_1 * first[i] + s.rest_1 * slope)
-            square = normal_or_zero(s.beta_2 * second[i] + s.rest_2 * (slope * slope))
-            first[i] = mean
-            second[i] = square
-            parameters[i] = parameters[i] - (s.rate_of_mean * mean + s.rate_of_gradient * slope) / (
-                square_root(square) * s.root + s.epsilon
-            )
+cdef inline void rmsprop(const Step *s, real slope, Place at) noexcept nogil:
+    cdef real square = normal_or_zero(s.beta_2 * at.first[0] + s.rest_2 * (slope * slope))
+    at.first[0] = square
+    at.parameter[0] = at.parameter[0] - s.rate * (slope / (square_root(square) + s.epsilon))
 
 
-cdef void lion(
-    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
-    real[::1] first, real[::1] second,
-) noexcept nogil:
-    cdef Py_ssize_t row, i, start, shift
-    cdef Step s = step[0]
-    cdef real direction
-    for row in range(where.rows):
-        start = where.start + row * where.row
-        shift = where.gradient + row * where.gradient_row - start
-        for i in range(start, start + where.columns):
-            direction = sign_of(s.beta_1 * first[i] + s.rest_1 * gradient[shift + i])
-            parameters[i] = parameters[i] * s.decay - s.rate * direction
-            first[i] = normal_or_zero(s.beta_2 * first[i] + s.rest_2 * gradient[shift + i])
+cdef inline void rmsprop_with_momentum(const Step *s, real slope, Place at) noexcept nogil:
+    cdef real square = normal_or_zero(s.beta_2 * at.first[0] + s.rest_2 * (slope * slope))
+    cdef real velocity = normal_or_zero(
+        s.momentum * at.second[0] + slope / (square_root(square) + s.epsilon)
+    )
+    at.first[0], at.second[0] = square, velocity
+    at.parameter[0] = at.parameter[0] - s.rate * velocity
 
 
-cdef void rprop(
-    const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
-    real[::1] first, real[::1] second,
-) noexcept nogil:
-    cdef Py_ssize_t row, i, start, shift
-    cdef Step s = step[0]
-    cdef real slope, kept, length
-    for row in range(where.rows):
-        start = where.start + row * where.row
-        shift = where.gradient + row * where.gradient_row - start
-        for i in range(start, start + where.columns):
-            slope = gradient[shift + i]
-            # 1 where the gradient has kept its sign, -1 where it has changed it.
-            kept = sign_of(slope) * sign_of(first[i])
-            length = s.rate if s.first else second[i]
-            length = length * (s.increase if kept > 0 else (s.decrease if kept < 0 else <real>1))
-            length = at_most(s.largest, at_least(s.least, length))
-            slope = normal_or_zero(<real>0 if kept < 0 else slope)
-            first[i] = slope
-            second[i] = length
-            parameters[i] = parameters[i] - sign_of(slope) * length
+cdef inline void nadam(const Step *s, real slope, Place at) noexcept nogil:
+    cdef real mean = normal_or_zero(s.beta_1 * at.first[0] + s.rest_1 * slope)
+    cdef real square = normal_or_zero(s.beta_2 * at.second[0] + s.rest_2 * (slope * slope))
+    at.first[0], at.second[0] = mean, square
+    at.parameter[0] = at.parameter[0] - (s.rate_of_mean * mean + s.rate_of_gradient * slope) / (
+        square_root(square) * s.root + s.epsilon
+    )
+
+
+cdef inline void lion(const Step *s, real slope, Place at) noexcept nogil:
+    cdef real direction = sign_of(s.beta_1 * at.first[0] + s.rest_1 * slope)
+    at.parameter[0] = at.parameter[0] * s.decay - s.rate * direction
+    at.first[0] = normal_or_zero(s.beta_2 * at.first[0] + s.rest_2 * slope)
+
+
+cdef inline void rprop(const Step *s, real slope, Place at) noexcept nogil:
+    # 1 where the gradient has kept its sign, -1 where it has changed it.
+    cdef real kept = sign_of(slope) * sign_of(at.first[0])
+    cdef real length = s.rate if s.first else at.second[0]
+    length = length * (s.increase if kept > 0 else (s.decrease if kept < 0 else <real>1))
+    length = at_most(s.largest, at_least(s.least, length))
+    slope = normal_or_zero(<real>0 if kept < 0 else slope)
+    at.first[0], at.second[0] = slope, length
+    at.parameter[0] = at.parameter[0] - sign_of(slope) * length

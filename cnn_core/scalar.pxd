@@ -5,6 +5,8 @@ cdef extern from "vector.h" nogil:
     ctypedef float real
     real scale_by_power_of_two(real x, int n)
     real magnitude(real x)
+    real square_root(real x)
+    int is_nonfinite(real x)
     # a * b + c, for sums of products.
     double multiply_add(double a, double b, double c)
     real real_multiply_add(real a, real b, real c)

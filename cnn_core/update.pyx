@@ -10,6 +10,7 @@ from libc.math cimport sqrt
 from ..threads cimport run
 from .layer cimport SLICE_ROWS, Block, Layer, LayerBuffers, Net, Workspace
 from .matrix cimport Range
+from .optimizers cimport take_step
 from .scalar cimport multiply_add, real, real_multiply_add
 from .sparse_rows cimport sort_by_pieces
 
@@ -169,9 +170,9 @@ cdef void apply_step(const Block *block, real[::1] gradient, const Range *where)
     add_decay(block, gradient, where)
     if (<Net>block.net).clip_value > 0:
         limit_values(<real>(<Net>block.net).clip_value, gradient, where)
-    (<Net>block.net).optimizer(
-        block.step, where, (<Net>block.net).arrays.parameters, gradient, (<Net>block.net).arrays.first_moment,
-        (<Net>block.net).arrays.second_moment,
+    take_step(
+        block.step, where, (<Net>block.net).arrays.parameters, gradient,
+        (<Net>block.net).arrays.first_moment, (<Net>block.net).arrays.second_moment,
     )
     if (<Net>block.net).averages:
         move_average(
