@@ -20,7 +20,7 @@ from .normalization cimport EPSILON, NormalizationLayer, Units
 from .pooling cimport Windows, pool_row, unpool_row, windows_of
 from .scalar cimport multiply_add, real
 from .update cimport apply_step
-from .vector cimport VECTOR_LENGTH, load, store, vector, zero_vector
+from .vector cimport Lanes, each_vector, load_lanes, store_lanes, vector, zero_vector
 
 cdef extern from "vector.h" nogil:
     real square_root(real x)
@@ -28,6 +28,23 @@ cdef extern from "vector.h" nogil:
 cdef enum:
     # Sums of a channel that are made side by side, since each addition waits for the one before it.
     ABREAST = 4
+
+
+cdef struct Pixels:
+    # Some pixels of a sample, its delta and what becomes of it; of each channel what is added up, and
+    # what it is normalized by.
+    Py_ssize_t count
+    Py_ssize_t channels
+    const real *u
+    const real *delta
+    real *out
+    real *sums
+    const real *gain
+    const real *bias
+    const real *statistics
+    const real *spread
+    # 1 / pixels: of a sample, or of all on the way back.
+    real share
 
 
 @cython.final
@@ -69,12 +86,22 @@ cdef class ChannelNormalization(NormalizationLayer):
         self.forward_after(buffers, block)
 
     cdef void forward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        cdef Pixels p = self.pixels_of(buffers, self.pixels)
         cdef Py_ssize_t i
+        p.share = <real>1 / <real>self.pixels
         for i in range(block.top, block.top + block.rows):
-            sample_sums(
-                &buffers.inputs[i * buffers.input_row], self.pixels, self.channels,
-                &buffers.sums[2 * i * self.channels],
-            )
+            p.u = &buffers.inputs[i * buffers.input_row]
+            p.sums = &buffers.sums[2 * i * self.channels]
+            each_vector(sums_of_channels, 1, self.channels, &p)
+
+    cdef Pixels pixels_of(self, LayerBuffers buffers, Py_ssize_t count) noexcept nogil:
+        cdef Pixels p
+        memset(&p, 0, sizeof(Pixels))
+        p.count, p.channels = count, self.channels
+        p.gain = &self.arrays.parameters[self.units.gain]
+        p.bias = &self.arrays.parameters[self.units.bias]
+        p.statistics, p.spread = &buffers.statistics[0], &buffers.spread[0]
+        return p
 
     cdef void forward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
         """Mean, variance and spread of each channel."""
@@ -98,71 +125,48 @@ cdef class ChannelNormalization(NormalizationLayer):
             buffers.spread[c] = <real>1 / square_root(<real>(squares / count + EPSILON))
 
     cdef void forward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """z = gain * (u - mean) * spread + bias."""
         cdef Windows w = self.windows
+        cdef Pixels p = self.pixels_of(buffers, self.pixels)
         cdef Py_ssize_t i, row
-        cdef const real *u
         cdef real *out
         cdef real *winners = NULL
-        cdef real *near
+        if self.pools:
+            p.count = w.height * (w.line // w.channels)
         for i in range(block.top, block.top + block.rows):
-            u, out = &buffers.inputs[i * buffers.input_row], &buffers.outputs[i * buffers.row]
+            p.u, p.out = &buffers.inputs[i * buffers.input_row], &buffers.outputs[i * buffers.row]
             if not self.pools:
-                self.normalize(buffers, u, self.pixels, out)
+                each_vector(normalize_channels, 1, self.channels, &p)
                 continue
-            near = &(<ThreadBuffers>block.thread).image[0]
+            out, p.out = p.out, &(<ThreadBuffers>block.thread).image[0]
             if buffers.winners.shape[0] > 0:
                 winners = &buffers.winners[i * buffers.row]
             for row in range(w.rows):
-                self.normalize(
-                    buffers, u + row * w.height * w.line, w.height * (w.line // w.channels), near
-                )
-                pool_row(&w, near, out, winners)
+                each_vector(normalize_channels, 1, self.channels, &p)
+                pool_row(&w, p.out, out, winners)
+                p.u += w.height * w.line
                 out += w.columns * w.channels
                 if winners != NULL:
                     winners += w.columns * w.channels
 
-    cdef void normalize(
-        self, LayerBuffers buffers, const real *u, Py_ssize_t pixels, real *out
-    ) noexcept nogil:
-        """z = gain * (u - mean) * spread + bias."""
-        cdef const real *gain = &self.arrays.parameters[self.units.gain]
-        cdef const real *bias = &self.arrays.parameters[self.units.bias]
-        cdef const real *mean = &buffers.statistics[0]
-        cdef const real *spread = &buffers.spread[0]
-        cdef Py_ssize_t c = 0
-        while c + VECTOR_LENGTH <= self.channels:
-            normalize_channels(
-                True, 0, c, gain, bias, mean, spread, u, pixels, self.channels, out
-            )
-            c += VECTOR_LENGTH
-        if c < self.channels:
-            normalize_channels(
-                False, <int>(self.channels - c), c, gain, bias, mean, spread, u, pixels,
-                self.channels, out,
-            )
-
     cdef void backward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Windows w = self.windows
+        cdef Pixels p = self.pixels_of(buffers, self.pixels)
         cdef Py_ssize_t i, c, row
-        cdef const real *u
-        cdef real *sums
+        if self.pools:
+            p.count = w.height * (w.line // w.channels)
         for i in range(block.top, block.top + block.rows):
-            u, sums = &buffers.inputs[i * buffers.input_row], &buffers.sums[2 * i * self.channels]
-            memset(sums, 0, <size_t>(2 * self.channels) * sizeof(real))
-            if self.pools:
-                # What is in no window has no delta.
-                for row in range(w.rows):
-                    add_products(
-                        u + row * w.height * w.line, self.delta_of(buffers, block, i, row),
-                        &buffers.statistics[0], w.height * (w.line // w.channels), self.channels, sums,
-                    )
-            else:
-                add_products(
-                    u, &buffers.delta[i * buffers.row], &buffers.statistics[0], self.pixels,
-                    self.channels, sums,
-                )
+            p.u, p.sums = &buffers.inputs[i * buffers.input_row], &buffers.sums[2 * i * self.channels]
+            memset(p.sums, 0, <size_t>(2 * self.channels) * sizeof(real))
+            # What is in no window has no delta.
+            for row in range(w.rows if self.pools else 1):
+                p.delta = &buffers.delta[i * buffers.row]
+                if self.pools:
+                    p.delta = self.delta_of(buffers, block, i, row)
+                each_vector(products_of_channels, 1, self.channels, &p)
+                p.u += w.height * w.line
             for c in range(self.channels):
-                sums[self.channels + c] = sums[self.channels + c] * buffers.spread[c]
+                p.sums[self.channels + c] = p.sums[self.channels + c] * buffers.spread[c]
 
     cdef const real *delta_of(
         self, LayerBuffers buffers, const Block *block, Py_ssize_t i, Py_ssize_t row
@@ -188,47 +192,25 @@ cdef class ChannelNormalization(NormalizationLayer):
             buffers.statistics[2 * self.channels + c] = <real>total
 
     cdef void backward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """out = gain * spread * (delta - its mean - normal * the mean of the products)."""
         cdef Windows w = self.windows
-        cdef Py_ssize_t i, at, row, rows, line
-        cdef const real *delta
+        cdef Pixels p = self.pixels_of(buffers, self.pixels)
+        cdef Py_ssize_t i, row, rows, line
+        p.share = <real>1 / <real>(self.pixels * block.batch_rows)
         for i in range(block.top, block.top + block.rows):
-            at = i * buffers.input_row
+            p.u = &buffers.inputs[i * buffers.input_row]
+            p.delta, p.out = &buffers.delta[i * buffers.row], &buffers.input_delta[i * buffers.input_row]
             if not self.pools:
-                self.denormalize(
-                    buffers, block, &buffers.inputs[at], &buffers.delta[i * buffers.row],
-                    self.pixels, &buffers.input_delta[at],
-                )
+                each_vector(denormalize_channels, 1, self.channels, &p)
                 continue
             line = w.line // w.channels
             rows = self.pixels // line
             for row in range((rows + w.height - 1) // w.height):
-                delta = self.delta_of(buffers, block, i, row)
-                self.denormalize(
-                    buffers, block, &buffers.inputs[at], delta,
-                    min(w.height, rows - row * w.height) * line, &buffers.input_delta[at],
-                )
-                at += w.height * w.line
-
-    cdef void denormalize(
-        self, LayerBuffers buffers, const Block *block, const real *u, const real *delta,
-        Py_ssize_t pixels, real *out,
-    ) noexcept nogil:
-        """out = gain * spread * (delta - its mean - normal * the mean of the products)."""
-        cdef const real *gain = &self.arrays.parameters[self.units.gain]
-        cdef const real *statistics = &buffers.statistics[0]
-        cdef const real *spread = &buffers.spread[0]
-        cdef real share = <real>1 / <real>(self.pixels * block.batch_rows)
-        cdef Py_ssize_t c = 0
-        while c + VECTOR_LENGTH <= self.channels:
-            denormalize_channels(
-                True, 0, c, gain, statistics, spread, share, u, delta, pixels, self.channels, out
-            )
-            c += VECTOR_LENGTH
-        if c < self.channels:
-            denormalize_channels(
-                False, <int>(self.channels - c), c, gain, statistics, spread, share, u, delta,
-                pixels, self.channels, out,
-            )
+                p.delta = self.delta_of(buffers, block, i, row)
+                p.count = min(w.height, rows - row * w.height) * line
+                each_vector(denormalize_channels, 1, self.channels, &p)
+                p.u += w.height * w.line
+                p.out += w.height * w.line
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         """The gradients of bias and gain are the totals of all samples, whichever of them the slice has."""
@@ -240,142 +222,106 @@ cdef class ChannelNormalization(NormalizationLayer):
             apply_step(block, self.arrays.gradient, &where)
 
 
-cdef void sample_sums(
-    const real *u, Py_ssize_t pixels, Py_ssize_t channels, real *sums
-) noexcept nogil:
-    """The sum of each channel of a sample, and that of the squares of what is left beside the mean."""
-    cdef Py_ssize_t c = 0
-    while c + VECTOR_LENGTH <= channels:
-        sums_of_channels(True, 0, u + c, pixels, channels, sums + c)
-        c += VECTOR_LENGTH
-    if c < channels:
-        sums_of_channels(False, <int>(channels - c), u + c, pixels, channels, sums + c)
+# Loops for `each_vector`, over the channels of some pixels.
 
 
 cdef inline vector added(vector *sums) noexcept nogil:
     return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
-cdef inline void sums_of_channels(
-    const bint whole, const int columns, const real *u, Py_ssize_t pixels, Py_ssize_t channels,
-    real *sums,
-) noexcept nogil:
+cdef inline void sums_of_channels(Lanes lanes, const void *of) noexcept nogil:
+    """The sum of each channel of a sample, and that of the squares of what is left beside the mean."""
+    cdef const Pixels *pixels = <const Pixels *>of
+    cdef const real *u = pixels.u
+    cdef Py_ssize_t channels = pixels.channels, p = 0, k
     cdef vector totals[ABREAST]
     cdef vector squares[ABREAST]
     cdef vector mean, rest
-    cdef real share = <real>1 / <real>pixels
-    cdef Py_ssize_t p, k
     for k in range(ABREAST):
         totals[k] = squares[k] = zero_vector()
-    p = 0
-    while p + ABREAST <= pixels:
+    while p + ABREAST <= pixels.count:
         for k in range(ABREAST):
-            totals[k] = totals[k] + load(u + (p + k) * channels, whole, columns)
+            totals[k] = totals[k] + load_lanes(u + (p + k) * channels, lanes)
         p += ABREAST
-    while p < pixels:
-        totals[0] = totals[0] + load(u + p * channels, whole, columns)
+    while p < pixels.count:
+        totals[0] = totals[0] + load_lanes(u + p * channels, lanes)
         p += 1
     mean = added(totals)
-    store(sums, mean, whole, columns)
-    mean = share * mean
+    store_lanes(pixels.sums, mean, lanes)
+    mean = pixels.share * mean
     p = 0
-    while p + ABREAST <= pixels:
+    while p + ABREAST <= pixels.count:
         for k in range(ABREAST):
-            rest = load(u + (p + k) * channels, whole, columns) - mean
+            rest = load_lanes(u + (p + k) * channels, lanes) - mean
             squares[k] = squares[k] + rest * rest
         p += ABREAST
-    while p < pixels:
-        rest = load(u + p * channels, whole, columns) - mean
+    while p < pixels.count:
+        rest = load_lanes(u + p * channels, lanes) - mean
         squares[0] = squares[0] + rest * rest
         p += 1
-    store(sums + channels, added(squares), whole, columns)
+    store_lanes(pixels.sums + channels, added(squares), lanes)
 
 
-cdef inline void normalize_channels(
-    const bint whole, const int columns, Py_ssize_t c, const real *gain, const real *bias,
-    const real *mean, const real *spread, const real *u, Py_ssize_t pixels, Py_ssize_t channels,
-    real *out,
-) noexcept nogil:
-    """Some channels from number `c` on, as many as a vector holds, or fewer unless it is whole."""
-    cdef vector factor = load(gain + c, whole, columns) * load(spread + c, whole, columns)
-    cdef vector shift = load(bias + c, whole, columns), middle = load(mean + c, whole, columns)
-    cdef Py_ssize_t p
-    for p in range(pixels):
-        store(
-            out + c, (load(u + c, whole, columns) - middle) * factor + shift, whole, columns
-        )
-        u += channels
-        out += channels
+cdef inline void normalize_channels(Lanes lanes, const void *of) noexcept nogil:
+    cdef const Pixels *pixels = <const Pixels *>of
+    cdef vector factor = load_lanes(pixels.gain, lanes)
+    cdef vector shift = load_lanes(pixels.bias, lanes)
+    cdef vector mean = load_lanes(pixels.statistics, lanes)
+    cdef Py_ssize_t p, i = 0
+    factor = factor * load_lanes(pixels.spread, lanes)
+    for p in range(pixels.count):
+        store_lanes(pixels.out + i, (load_lanes(pixels.u + i, lanes) - mean) * factor + shift, lanes)
+        i += pixels.channels
 
 
-cdef void add_products(
-    const real *u, const real *delta, const real *mean, Py_ssize_t pixels, Py_ssize_t channels,
-    real *sums,
-) noexcept nogil:
+cdef inline void products_of_channels(Lanes lanes, const void *of) noexcept nogil:
     """Add the sums of the delta, and behind them those of its products with what u has beside its mean."""
-    cdef Py_ssize_t c = 0
-    while c + VECTOR_LENGTH <= channels:
-        products_of_channels(True, 0, u + c, delta + c, mean + c, pixels, channels, sums + c)
-        c += VECTOR_LENGTH
-    if c < channels:
-        products_of_channels(
-            False, <int>(channels - c), u + c, delta + c, mean + c, pixels, channels, sums + c
-        )
-
-
-cdef inline void products_of_channels(
-    const bint whole, const int columns, const real *u, const real *delta, const real *mean,
-    Py_ssize_t pixels, Py_ssize_t channels, real *sums,
-) noexcept nogil:
+    cdef const Pixels *pixels = <const Pixels *>of
+    cdef const real *u = pixels.u
+    cdef const real *delta = pixels.delta
+    cdef real *sums = pixels.sums
+    cdef Py_ssize_t channels = pixels.channels, p = 0, k
     cdef vector totals[ABREAST]
     cdef vector products[ABREAST]
-    cdef vector middle = load(mean, whole, columns), value
-    cdef Py_ssize_t p, k
+    cdef vector mean = load_lanes(pixels.statistics, lanes), value
     for k in range(ABREAST):
         totals[k] = products[k] = zero_vector()
-    p = 0
-    while p + ABREAST <= pixels:
+    while p + ABREAST <= pixels.count:
         for k in range(ABREAST):
-            value = load(delta + (p + k) * channels, whole, columns)
+            value = load_lanes(delta + (p + k) * channels, lanes)
             totals[k] = totals[k] + value
-            products[k] = products[k] + value * (
-                load(u + (p + k) * channels, whole, columns) - middle
-            )
+            products[k] = products[k] + value * (load_lanes(u + (p + k) * channels, lanes) - mean)
         p += ABREAST
-    while p < pixels:
-        value = load(delta + p * channels, whole, columns)
+    while p < pixels.count:
+        value = load_lanes(delta + p * channels, lanes)
         totals[0] = totals[0] + value
-        products[0] = products[0] + value * (load(u + p * channels, whole, columns) - middle)
+        products[0] = products[0] + value * (load_lanes(u + p * channels, lanes) - mean)
         p += 1
-    store(sums, load(sums, whole, columns) + added(totals), whole, columns)
+    store_lanes(sums, load_lanes(sums, lanes) + added(totals), lanes)
     sums += channels
-    store(sums, load(sums, whole, columns) + added(products), whole, columns)
+    store_lanes(sums, load_lanes(sums, lanes) + added(products), lanes)
 
 
-cdef inline void denormalize_channels(
-    const bint whole, const int columns, Py_ssize_t c, const real *gain, const real *statistics,
-    const real *spread, real share, const real *u, const real *delta, Py_ssize_t pixels,
-    Py_ssize_t channels, real *out,
-) noexcept nogil:
-    """As in `normalize_channels`; `out` may be u."""
-    cdef vector own_spread = load(spread + c, whole, columns)
-    cdef vector factor = load(gain + c, whole, columns) * own_spread
-    cdef vector middle = load(statistics + c, whole, columns)
-    cdef vector mean_delta = share * load(statistics + 2 * channels + c, whole, columns)
-    cdef vector slope = share * load(statistics + 3 * channels + c, whole, columns) * own_spread
-    cdef Py_ssize_t p
-    for p in range(pixels):
-        store(
-            out + c,
+cdef inline void denormalize_channels(Lanes lanes, const void *of) noexcept nogil:
+    """`out` may be u."""
+    cdef const Pixels *pixels = <const Pixels *>of
+    cdef const real *statistics = pixels.statistics
+    cdef Py_ssize_t p, i = 0, channels = pixels.channels
+    cdef vector spread = load_lanes(pixels.spread, lanes)
+    cdef vector factor = load_lanes(pixels.gain, lanes) * spread
+    cdef vector mean = load_lanes(statistics, lanes)
+    cdef vector mean_delta = pixels.share * load_lanes(statistics + 2 * channels, lanes)
+    cdef vector slope = pixels.share * load_lanes(statistics + 3 * channels, lanes) * spread
+    for p in range(pixels.count):
+        store_lanes(
+            pixels.out + i,
             factor * (
-                (middle - load(u + c, whole, columns)) * slope
-                + (load(delta + c, whole, columns) - mean_delta)
+                (mean - load_lanes(pixels.u + i, lanes)) * slope
+                + (load_lanes(pixels.delta + i, lanes) - mean_delta)
             ),
-            whole, columns,
+            lanes,
         )
-        u += channels
-        delta += channels
-        out += channels
+        i += channels
 
 
 cdef NormalizationLayer channel_normalization(

@@ -16,14 +16,16 @@ cimport cython
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.string cimport memcpy, memset
 
-from .dense cimport Product, product
+from .dense cimport ROW_VECTORS, Product, product
 from .dense_layer cimport DenseLayer
 from .encoded_rows cimport (
+    GRADIENT_VECTORS,
     MOST_ROWS,
+    Rows,
     WeightedRows,
-    add_picked,
+    add_columns,
     bin_of,
-    gradient_of_row,
+    gradient_of_columns,
     less_half_of_sum,
     level_of,
     sum_up_rows,
@@ -41,6 +43,7 @@ from .layer cimport (
 from .matrix cimport Matrix, Range
 from .scalar cimport real
 from .update cimport apply_step
+from .vector cimport each_vector
 
 cdef extern from "<math.h>" nogil:
     double floor(double x)
@@ -185,7 +188,7 @@ cdef class EncodedLayer(DenseLayer):
         cdef WeightedRows picked
         cdef Py_ssize_t n, number
         cdef real through
-        picked.count = 0
+        picked.count, picked.out = 0, &buffers.outputs[sample * buffers.row]
         for n in range(first, end):
             columns = &self.columns_at[n]
             if columns.encoding == PIECES:
@@ -200,7 +203,7 @@ cdef class EncodedLayer(DenseLayer):
                     picked.rows[picked.count] = weights + columns.weights + number
                     picked.factors[picked.count] = 1
                     picked.count += 1
-        add_picked(&picked, self.fan_out, &buffers.outputs[sample * buffers.row])
+        each_vector(add_columns, ROW_VECTORS, self.fan_out, &picked)
 
     cdef void add_numbers(
         self, LayerBuffers buffers, const Block *block, const Columns *columns
@@ -328,6 +331,7 @@ cdef class EncodedLayer(DenseLayer):
             block.top * buffers.input_row + part.columns.column
         ]
         cdef Product extent
+        cdef Rows row
         cdef Py_ssize_t i, number
         if part.columns.encoding == NUMBERS:
             extent = Product(
@@ -357,10 +361,11 @@ cdef class EncodedLayer(DenseLayer):
                 following[i] = heads[number - part.first]
                 heads[number - part.first] = <int>i
         for i in range(part.end - part.first - 1, -1, -1):
-            gradient_of_row(
-                heads[i], following, factors, delta, buffers.row, part.units, later,
-                &out[i * part.units],
+            row = Rows(
+                delta, buffers.row, 0, &out[i * part.units], heads[i], &following[0], &factors[0],
+                later,
             )
+            each_vector(gradient_of_columns, GRADIENT_VECTORS, part.units, &row)
 
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
         cdef const Columns *columns = self.columns_of(&piece)

@@ -14,8 +14,10 @@ cdef struct Windows:
     Py_ssize_t width
     Py_ssize_t step
     Py_ssize_t line
-    # Whether each value of the image is in one window, and what it counts in a mean.
+    # Whether each value of the image is in one window; whether the largest values are taken, else the
+    # means, and what a value counts in these.
     bint tile
+    bint takes_largest
     real share
 
 

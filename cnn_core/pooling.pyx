@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from .layer cimport Block, Layer, LayerBuffers, Workspace
 from .scalar cimport real
-from .vector cimport VECTOR_LENGTH, load, store, vector, zero_vector
+from .vector cimport Lanes, each_vector, load_lanes, store_lanes, vector, zero_vector
 
 cdef extern from "vector.h" nogil:
     void keep_larger(vector value, vector number, vector *most, vector *winner)
@@ -21,7 +21,6 @@ cdef extern from "vector.h" nogil:
 cdef class PoolLayer(Layer):
     """outputs = the largest value or the mean of each window of the inputs."""
 
-    cdef bint takes_largest
     cdef Windows windows
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
@@ -48,181 +47,165 @@ cdef class PoolLayer(Layer):
 
     cdef void pool(self, const real *x, real *out) noexcept nogil:
         cdef Windows w = self.windows
+        cdef Row r = Row(&w, x, NULL, NULL, out, w.line)
         cdef Py_ssize_t row
         for row in range(w.rows):
-            if self.takes_largest:
-                pool_row(&w, x, out, NULL)
+            if w.takes_largest:
+                each_vector(pool_channels, 1, w.channels, &r)
             else:
-                mean_row(&w, x, out)
-            out += w.columns * w.channels
-            x += w.step * w.line
+                each_vector(mean_channels, 1, w.channels, &r)
+            r.out += w.columns * w.channels
+            r.x += w.step * w.line
 
     cdef void pool_backward(self, const real *x, const real *delta, real *out) noexcept nogil:
         cdef Windows w = self.windows
-        cdef Py_ssize_t row, column
-        cdef int c
+        cdef Row r = Row(&w, x, NULL, delta, out, w.line)
+        cdef Py_ssize_t row
         if not w.tile:
             memset(out, 0, <size_t>self.fan_in * sizeof(real))
         for row in range(w.rows):
-            for column in range(w.columns):
-                c = 0
-                while c + VECTOR_LENGTH <= w.channels:
-                    window_backward(self.takes_largest, True, 0, &w, x + c, delta + c, out + c)
-                    c += VECTOR_LENGTH
-                if c < w.channels:
-                    window_backward(
-                        self.takes_largest, False, <int>w.channels - c, &w, x + c, delta + c, out + c
-                    )
-                delta += w.channels
-                x += w.step * w.channels
-                out += w.step * w.channels
-            x += w.step * (w.line - w.columns * w.channels)
-            out += w.step * (w.line - w.columns * w.channels)
+            each_vector(channels_backward, 1, w.channels, &r)
+            r.delta += w.columns * w.channels
+            r.x += w.step * w.line
+            r.out += w.step * w.line
 
 
-# Called with constants for the usual size of a window, so that the loops over it are unrolled.
+cdef struct Row:
+    # A row of windows: its image, which of its window each largest value is, the delta; what is written,
+    # and for an image how far apart its rows are.
+    const Windows *w
+    const real *x
+    real *winners
+    const real *delta
+    real *out
+    Py_ssize_t line
+
+
+cdef void pool_row(const Windows *w, const real *x, real *out, real *winners) noexcept nogil:
+    cdef Row r = Row(w, x, winners, NULL, out, 0)
+    each_vector(pool_channels, 1, w.channels, &r)
+
+
+cdef void unpool_row(
+    const Windows *w, const real *delta, const real *winners, real *out, Py_ssize_t line
+) noexcept nogil:
+    cdef Row r = Row(w, NULL, <real *>winners, delta, out, line)
+    each_vector(unpool_channels, 1, w.channels, &r)
+
+
+# Loops for `each_vector`, over some channels of a row of windows. The size of a window is a constant where
+# it is the usual one, so that the loops over it are unrolled.
+
+
+cdef inline void pool_channels(Lanes lanes, const void *of) noexcept nogil:
+    cdef const Windows *w = (<const Row *>of).w
+    if w.height == 2 and w.width == 2:
+        pool_windows(2, 2, lanes, <const Row *>of)
+    else:
+        pool_windows(w.height, w.width, lanes, <const Row *>of)
+
+
+cdef inline void pool_windows(
+    const Py_ssize_t height, const Py_ssize_t width, Lanes lanes, const Row *r
+) noexcept nogil:
+    cdef const Windows *w = r.w
+    cdef const real *x = r.x
+    cdef vector winner
+    cdef Py_ssize_t column, at = 0
+    for column in range(w.columns):
+        store_lanes(r.out + at, largest(height, width, lanes, w, x, &winner), lanes)
+        if r.winners != NULL:
+            store_lanes(r.winners + at, winner, lanes)
+        at += w.channels
+        x += w.step * w.channels
 
 
 cdef inline vector largest(
-    const Py_ssize_t height, const Py_ssize_t width, const bint whole, const int columns,
-    const Windows *w, const real *x, vector *winner,
+    const Py_ssize_t height, const Py_ssize_t width, Lanes lanes, const Windows *w, const real *x,
+    vector *winner,
 ) noexcept nogil:
-    """The largest values of some channels of a window, as many as a vector holds, or fewer.
+    """The largest values of some channels of a window, and which of it they are.
 
     The first of several; NaN counts as the largest.
     """
-    cdef vector most = load(x, whole, columns), number = zero_vector()
+    cdef vector most = load_lanes(x, lanes), number = zero_vector()
     cdef Py_ssize_t i, j
     winner[0] = number
     for i in range(height):
         for j in range(width):
             if i + j > 0:
                 number = number + <real>1
-                keep_larger(
-                    load(x + i * w.line + j * w.channels, whole, columns), number, &most, winner
-                )
+                keep_larger(load_lanes(x + i * w.line + j * w.channels, lanes), number, &most, winner)
     return most
 
 
-cdef inline void pool_channels(
-    const Py_ssize_t height, const Py_ssize_t width, const bint whole, const int columns,
-    const Windows *w, const real *x, Py_ssize_t at, real *out, real *winners,
+cdef inline void unpool_channels(Lanes lanes, const void *of) noexcept nogil:
+    cdef const Windows *w = (<const Row *>of).w
+    if w.height == 2 and w.width == 2:
+        unpool_windows(2, 2, lanes, <const Row *>of)
+    else:
+        unpool_windows(w.height, w.width, lanes, <const Row *>of)
+
+
+cdef inline void unpool_windows(
+    const Py_ssize_t height, const Py_ssize_t width, Lanes lanes, const Row *r
 ) noexcept nogil:
-    """Some channels of a row of windows, from number `at` on."""
-    cdef vector winner
-    cdef Py_ssize_t column
-    x += at
-    for column in range(w.columns):
-        store(out + at, largest(height, width, whole, columns, w, x, &winner), whole, columns)
-        if winners != NULL:
-            store(winners + at, winner, whole, columns)
-        at += w.channels
-        x += w.step * w.channels
-
-
-cdef void pool_row(const Windows *w, const real *x, real *out, real *winners) noexcept nogil:
-    cdef Py_ssize_t c = 0
-    while c + VECTOR_LENGTH <= w.channels:
-        if w.height == 2 and w.width == 2:
-            pool_channels(2, 2, True, 0, w, x, c, out, winners)
-        else:
-            pool_channels(w.height, w.width, True, 0, w, x, c, out, winners)
-        c += VECTOR_LENGTH
-    if c < w.channels:
-        pool_channels(
-            w.height, w.width, False, <int>(w.channels - c), w, x, c, out, winners
-        )
-
-
-cdef inline void unpool_channels(
-    const Py_ssize_t height, const Py_ssize_t width, const bint whole, const int columns,
-    const Windows *w, Py_ssize_t at, const real *delta, const real *winners, real *out,
-    Py_ssize_t line,
-) noexcept nogil:
-    """Some channels of a row of windows, from number `at` on."""
+    cdef const Windows *w = r.w
     cdef vector number, winner, value
-    cdef Py_ssize_t column, i, j
-    out += at
+    cdef real *out = r.out
+    cdef Py_ssize_t column, i, j, at = 0
     for column in range(w.columns):
-        winner = load(winners + at, whole, columns)
-        value = load(delta + at, whole, columns)
+        winner, value = load_lanes(r.winners + at, lanes), load_lanes(r.delta + at, lanes)
         number = zero_vector()
         for i in range(height):
             for j in range(width):
-                store(
-                    out + i * line + j * w.channels, where_equal(winner, number, value), whole, columns
+                store_lanes(
+                    out + i * r.line + j * w.channels, where_equal(winner, number, value), lanes
                 )
                 number = number + <real>1
         at += w.channels
         out += width * w.channels
 
 
-cdef void unpool_row(
-    const Windows *w, const real *delta, const real *winners, real *out, Py_ssize_t line
-) noexcept nogil:
-    cdef Py_ssize_t c = 0
-    while c + VECTOR_LENGTH <= w.channels:
-        if w.height == 2 and w.width == 2:
-            unpool_channels(2, 2, True, 0, w, c, delta, winners, out, line)
-        else:
-            unpool_channels(w.height, w.width, True, 0, w, c, delta, winners, out, line)
-        c += VECTOR_LENGTH
-    if c < w.channels:
-        unpool_channels(
-            w.height, w.width, False, <int>(w.channels - c), w, c, delta, winners, out, line
-        )
-
-
-cdef void mean_row(const Windows *w, const real *x, real *out) noexcept nogil:
-    """The means of a row of windows."""
-    cdef Py_ssize_t column
-    cdef int c
+cdef inline void mean_channels(Lanes lanes, const void *of) noexcept nogil:
+    cdef const Row *r = <const Row *>of
+    cdef const Windows *w = r.w
+    cdef const real *x = r.x
+    cdef vector total
+    cdef Py_ssize_t column, i, j
     for column in range(w.columns):
-        c = 0
-        while c + VECTOR_LENGTH <= w.channels:
-            mean(True, 0, w, x + c, out + c)
-            c += VECTOR_LENGTH
-        if c < w.channels:
-            mean(False, <int>w.channels - c, w, x + c, out + c)
+        total = zero_vector()
+        for i in range(w.height):
+            for j in range(w.width):
+                total = total + load_lanes(x + i * w.line + j * w.channels, lanes)
+        store_lanes(r.out + column * w.channels, w.share * total, lanes)
         x += w.step * w.channels
-        out += w.channels
 
 
-cdef inline void mean(
-    const bint whole, const int columns, const Windows *w, const real *x, real *out
-) noexcept nogil:
-    cdef vector total = zero_vector()
-    cdef Py_ssize_t i, j
-    for i in range(w.height):
-        for j in range(w.width):
-            total = total + load(x + i * w.line + j * w.channels, whole, columns)
-    store(out, w.share * total, whole, columns)
-
-
-cdef inline void window_backward(
-    const bint takes_largest, const bint whole, const int columns, const Windows *w, const real *x,
-    const real *delta, real *out,
-) noexcept nogil:
+cdef inline void channels_backward(Lanes lanes, const void *of) noexcept nogil:
     """To the first of the largest values all of the delta, or to each its share.
 
     It is added to `out` where a value may be in other windows as well.
     """
-    cdef vector value = load(delta, whole, columns), number = zero_vector(), winner = zero_vector(), part
-    cdef Py_ssize_t i, j, at
-    if takes_largest:
-        largest(w.height, w.width, whole, columns, w, x, &winner)
-    else:
-        value = w.share * value
-    for i in range(w.height):
-        for j in range(w.width):
-            at = i * w.line + j * w.channels
-            part = value
-            if takes_largest:
-                part = where_equal(winner, number, value)
-            if not w.tile:
-                part = part + load(out + at, whole, columns)
-            store(out + at, part, whole, columns)
-            number = number + <real>1
+    cdef const Row *r = <const Row *>of
+    cdef const Windows *w = r.w
+    cdef vector value, number, winner, part
+    cdef Py_ssize_t column, i, j, to
+    for column in range(w.columns):
+        value = load_lanes(r.delta + column * w.channels, lanes)
+        number = winner = zero_vector()
+        if w.takes_largest:
+            largest(w.height, w.width, lanes, w, r.x + column * w.step * w.channels, &winner)
+        else:
+            value = w.share * value
+        for i in range(w.height):
+            for j in range(w.width):
+                to = i * w.line + (column * w.step + j) * w.channels
+                part = where_equal(winner, number, value) if w.takes_largest else value
+                if not w.tile:
+                    part = part + load_lanes(r.out + to, lanes)
+                store_lanes(r.out + to, part, lanes)
+                number = number + <real>1
 
 
 cdef Windows windows_of(description):
@@ -234,6 +217,7 @@ cdef Windows windows_of(description):
         description.input_shape[1] * channels,
         (rows * height, columns * width) == description.input_shape[:2]
         and description.step == height == width,
+        type(description).__name__ == "MaxPool2D",
         <real>(1.0 / (<double>height * <double>width)),
     )
 
@@ -242,6 +226,5 @@ cdef Layer pool_layer(description):
     """The layer of a description."""
     cdef PoolLayer layer = PoolLayer.__new__(PoolLayer)
     layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
-    layer.takes_largest = type(description).__name__ == "MaxPool2D"
     layer.windows = windows_of(description)
     return layer
