@@ -13,10 +13,20 @@
 #include <immintrin.h>
 #endif
 
+/* An intrinsic function for vectors of reals by its name without the end, and a function of the C library by its
+ * name for doubles. */
 #ifdef CNN_CORE_FLOAT64
 typedef double real;
+typedef int64_t real_bits;
+#define PACKED(function) function##_pd
+#define PACKED_MASK(function) function##_pd_mask
+#define FOR_REALS(function) function
 #else
 typedef float real;
+typedef int32_t real_bits;
+#define PACKED(function) function##_ps
+#define PACKED_MASK(function) function##_ps_mask
+#define FOR_REALS(function) function##f
 #endif
 
 /* The register tile: TILE_ROWS x TILE_VECTORS accumulators, TILE_VECTORS vectors of the right-hand
@@ -30,11 +40,8 @@ typedef float real;
 #elif defined(__aarch64__)
 #define VECTOR_BYTES 16
 #define TILE_VECTORS 4
-#elif defined(__GNUC__)
-#define VECTOR_BYTES 16
-#define TILE_VECTORS 2
 #else
-#define VECTOR_BYTES ((int)sizeof(real))
+#define VECTOR_BYTES 16
 #define TILE_VECTORS 2
 #endif
 #define TILE_ROWS 6
@@ -43,55 +50,37 @@ typedef float real;
 #define ROW_VECTORS 8
 #define VECTOR_LENGTH (VECTOR_BYTES / (int)sizeof(real))
 
-#if defined(__GNUC__)
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef real_bits lane_bits __attribute__((vector_size(VECTOR_BYTES)));
 /* The same in memory: at any address, and allowed to alias the reals that it is made of. */
 typedef real unaligned_vector
     __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 #define INLINED static inline __attribute__((always_inline))
-#else
-typedef real vector;
-typedef real unaligned_vector;
-#define INLINED static __inline
-#endif
 
 INLINED vector load_vector(const real *address) { return *(const unaligned_vector *)address; }
 INLINED void store_vector(real *address, vector v) { *(unaligned_vector *)address = v; }
 /* The first `count` values of a vector, from 0 to all of them; nothing behind them is touched, and
  * what is loaded for them is 0. The address sanitizer knows nothing of masks. */
-#if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__AVX512F__) && !defined(__SANITIZE_ADDRESS__)
 INLINED vector load_some(const real *address, int count) {
-    return (vector)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), address);
+    return PACKED(_mm512_maskz_loadu)((1u << count) - 1, address);
 }
 INLINED void store_some(real *address, vector v, int count) {
-    _mm512_mask_storeu_pd(address, (__mmask8)((1u << count) - 1), (__m512d)v);
-}
-#elif defined(__AVX512F__) && !defined(__SANITIZE_ADDRESS__)
-INLINED vector load_some(const real *address, int count) {
-    return (vector)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), address);
-}
-INLINED void store_some(real *address, vector v, int count) {
-    _mm512_mask_storeu_ps(address, (__mmask16)((1u << count) - 1), (__m512)v);
-}
-#elif defined(__AVX2__) && defined(CNN_CORE_FLOAT64) && !defined(__SANITIZE_ADDRESS__)
-INLINED __m256i first_lanes(int count) {
-    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
-}
-INLINED vector load_some(const real *address, int count) {
-    return (vector)_mm256_maskload_pd(address, first_lanes(count));
-}
-INLINED void store_some(real *address, vector v, int count) {
-    _mm256_maskstore_pd(address, first_lanes(count), (__m256d)v);
+    PACKED(_mm512_mask_storeu)(address, (1u << count) - 1, v);
 }
 #elif defined(__AVX2__) && !defined(__SANITIZE_ADDRESS__)
 INLINED __m256i first_lanes(int count) {
+#ifdef CNN_CORE_FLOAT64
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
+#else
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+#endif
 }
 INLINED vector load_some(const real *address, int count) {
-    return (vector)_mm256_maskload_ps(address, first_lanes(count));
+    return PACKED(_mm256_maskload)(address, first_lanes(count));
 }
 INLINED void store_some(real *address, vector v, int count) {
-    _mm256_maskstore_ps(address, first_lanes(count), (__m256)v);
+    PACKED(_mm256_maskstore)(address, first_lanes(count), v);
 }
 #else
 INLINED vector load_some(const real *address, int count) {
@@ -115,7 +104,6 @@ INLINED vector zero_vector(void) {
 }
 
 /* Four rows of four values, `row` apart, to four columns: rows again, `out_row` apart. */
-#if defined(__GNUC__)
 #define FOUR_BYTES (4 * sizeof(real))
 typedef real four __attribute__((vector_size(FOUR_BYTES)));
 typedef real unaligned_four
@@ -123,11 +111,7 @@ typedef real unaligned_four
 #if defined(__clang__)
 #define PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
 #else
-#ifdef CNN_CORE_FLOAT64
-typedef int64_t four_numbers __attribute__((vector_size(FOUR_BYTES)));
-#else
-typedef int32_t four_numbers __attribute__((vector_size(FOUR_BYTES)));
-#endif
+typedef real_bits four_numbers __attribute__((vector_size(FOUR_BYTES)));
 #define PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (four_numbers){i, j, k, l})
 #endif
 INLINED void transpose_four(const real *rows, ptrdiff_t row, real *out, ptrdiff_t out_row) {
@@ -140,14 +124,6 @@ INLINED void transpose_four(const real *rows, ptrdiff_t row, real *out, ptrdiff_
     *(unaligned_four *)(out + 2 * out_row) = PICK(ab_end, cd_end, 0, 1, 4, 5);
     *(unaligned_four *)(out + 3 * out_row) = PICK(ab_end, cd_end, 2, 3, 6, 7);
 }
-#else
-INLINED void transpose_four(const real *rows, ptrdiff_t row, real *out, ptrdiff_t out_row) {
-    int i, j;
-    for (i = 0; i < 4; i++)
-        for (j = 0; j < 4; j++)
-            out[j * out_row + i] = rows[i * row + j];
-}
-#endif
 
 /* `count` values of each of four rows, at most a cache line, to columns: rows again, `out_row` apart. */
 INLINED void transpose_line(
@@ -187,25 +163,14 @@ INLINED void transpose_line(
 
 /* What is not 0, as bits: the lanes of a vector; those of 16 words that share a bit with `bits`. -0 may
  * pass for a number that is not 0. */
-#if defined(__GNUC__)
-#ifdef CNN_CORE_FLOAT64
-typedef int64_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
-#else
-typedef int32_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
-#endif
 INLINED vector either(vector a, vector b) { return (vector)((lane_bits)a | (lane_bits)b); }
 /* Where a value is larger than the most so far, or the first NaN, keep it and its number. */
 INLINED void keep_larger(vector value, vector number, vector *most, vector *winner) {
-#if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
-    __mmask8 is_larger = _mm512_cmp_pd_mask((__m512d)value, (__m512d)*most, _CMP_NLE_UQ) &
-                         _mm512_cmp_pd_mask((__m512d)*most, (__m512d)*most, _CMP_ORD_Q);
-    *most = (vector)_mm512_mask_mov_pd((__m512d)*most, is_larger, (__m512d)value);
-    *winner = (vector)_mm512_mask_mov_pd((__m512d)*winner, is_larger, (__m512d)number);
-#elif defined(__AVX512F__)
-    __mmask16 is_larger = _mm512_cmp_ps_mask((__m512)value, (__m512)*most, _CMP_NLE_UQ) &
-                          _mm512_cmp_ps_mask((__m512)*most, (__m512)*most, _CMP_ORD_Q);
-    *most = (vector)_mm512_mask_mov_ps((__m512)*most, is_larger, (__m512)value);
-    *winner = (vector)_mm512_mask_mov_ps((__m512)*winner, is_larger, (__m512)number);
+#if defined(__AVX512F__)
+    unsigned is_larger = PACKED_MASK(_mm512_cmp)(value, *most, _CMP_NLE_UQ) &
+                          PACKED_MASK(_mm512_cmp)(*most, *most, _CMP_ORD_Q);
+    *most = PACKED(_mm512_mask_mov)(*most, is_larger, value);
+    *winner = PACKED(_mm512_mask_mov)(*winner, is_larger, number);
 #else
     lane_bits stays = (lane_bits)(value <= *most) | (lane_bits)(*most != *most);
     *most = (vector)(((lane_bits)*most & stays) | ((lane_bits)value & ~stays));
@@ -214,35 +179,20 @@ INLINED void keep_larger(vector value, vector number, vector *most, vector *winn
 }
 /* The value where a and b are equal, elsewhere 0. */
 INLINED vector where_equal(vector a, vector b, vector value) {
-#if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
-    __mmask8 is_equal = _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_EQ_OQ);
-    return (vector)_mm512_maskz_mov_pd(is_equal, (__m512d)value);
-#elif defined(__AVX512F__)
-    __mmask16 is_equal = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ);
-    return (vector)_mm512_maskz_mov_ps(is_equal, (__m512)value);
+#if defined(__AVX512F__)
+    unsigned is_equal = PACKED_MASK(_mm512_cmp)(a, b, _CMP_EQ_OQ);
+    return PACKED(_mm512_maskz_mov)(is_equal, value);
 #else
     return (vector)((lane_bits)value & (lane_bits)(a == b));
 #endif
 }
-#else
-INLINED vector either(vector a, vector b) { return a != 0 ? a : b; }
-INLINED void keep_larger(vector value, vector number, vector *most, vector *winner) {
-    if (!(value <= *most) && *most == *most) {
-        *most = value;
-        *winner = number;
-    }
-}
-INLINED vector where_equal(vector a, vector b, vector value) { return a == b ? value : 0; }
-#endif
 INLINED unsigned lanes_not_zero(vector v) {
 #if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
     return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
 #elif defined(__AVX512F__)
     return _mm512_test_epi32_mask((__m512i)v, (__m512i)v);
-#elif defined(__AVX2__) && defined(CNN_CORE_FLOAT64)
-    return (unsigned)_mm256_movemask_pd(_mm256_cmp_pd((__m256d)v, _mm256_setzero_pd(), _CMP_NEQ_UQ));
 #elif defined(__AVX2__)
-    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+    return (unsigned)PACKED(_mm256_movemask)(PACKED(_mm256_cmp)(v, zero_vector(), _CMP_NEQ_UQ));
 #else
     real room[VECTOR_LENGTH];
     unsigned lanes = 0;
@@ -309,21 +259,12 @@ INLINED double multiply_add(double a, double b, double c) {
 #endif
 }
 INLINED real real_multiply_add(real a, real b, real c) {
-#if defined(CNN_CORE_FLOAT64)
-    return multiply_add(a, b, c);
-#elif defined(__FMA__) || defined(__aarch64__)
-    return __builtin_fmaf(a, b, c);
+#if defined(__FMA__) || defined(__aarch64__)
+    return FOR_REALS(__builtin_fma)(a, b, c);
 #else
     return a * b + c;
 #endif
 }
-
-/* A function of the C library for reals, by its name for doubles. */
-#ifdef CNN_CORE_FLOAT64
-#define FOR_REALS(function) function
-#else
-#define FOR_REALS(function) function##f
-#endif
 
 INLINED real magnitude(real x) { return FOR_REALS(fabs)(x); }
 INLINED real square_root(real x) { return FOR_REALS(sqrt)(x); }
@@ -331,16 +272,16 @@ INLINED real square_root(real x) { return FOR_REALS(sqrt)(x); }
 /* Ask for a cache line that will be read before long, into the second cache or the nearest. Not the
  * compiler's own function: a loop of nothing but that is taken for a loop without effect. */
 INLINED void prefetch_line(const void *address) {
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(__x86_64__)
     __asm__ __volatile__("prefetcht1 %0" : : "m"(*(const char *)address));
-#elif defined(__GNUC__) && defined(__aarch64__)
+#elif defined(__aarch64__)
     __asm__ __volatile__("prfm pldl2keep, %0" : : "Q"(*(const char *)address));
 #endif
 }
 INLINED void prefetch_near(const void *address) {
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(__x86_64__)
     __asm__ __volatile__("prefetcht0 %0" : : "m"(*(const char *)address));
-#elif defined(__GNUC__) && defined(__aarch64__)
+#elif defined(__aarch64__)
     __asm__ __volatile__("prfm pldl1keep, %0" : : "Q"(*(const char *)address));
 #endif
 }
