@@ -17,7 +17,7 @@ import numpy as np
 
 from .layer cimport Block, Layer, LayerBuffers, ThreadBuffers, Workspace
 from .matrix cimport Range
-from .patches cimport Gathered, gathered_product
+from .patches cimport Gathered, GatheredProduct, gathered_product
 from .pooling cimport Windows, pool_row, unpool_row, windows_of
 from .scalar cimport real
 from .update cimport apply_step
@@ -110,11 +110,11 @@ cdef class Patches:
             ):
                 stop += 1
             skipped = self.first[row] * self.depth
-            gathered_product(
+            gathered_product(GatheredProduct(
                 Gathered(image, &self.starts[row * self.columns], &self.places[skipped]),
-                (stop - row) * self.columns, (self.end[row] - self.first[row]) * self.depth,
-                weights + skipped * weights_row, weights_row, channels, bias, 0, out, out_row,
-            )
+                (stop - row) * self.columns, channels, (self.end[row] - self.first[row]) * self.depth,
+                weights + skipped * weights_row, weights_row, bias, 0, out, out_row,
+            ))
             out += (stop - row) * self.columns * out_row
             row = stop
 
@@ -331,15 +331,15 @@ cdef class ConvolutionLayer(Layer):
         if row == end:
             return
         for g in range(self.groups):
-            gathered_product(
+            gathered_product(GatheredProduct(
                 Gathered(
                     image + g * self.patches.size(), &self.patches.places[first * self.patches.depth],
                     &self.patches.starts[row * self.columns],
                 ),
-                self.piece_rows * self.patches.depth, (end - row) * self.columns,
-                delta + g * columns, self.channels, columns, gradient + g * columns, self.channels,
+                self.piece_rows * self.patches.depth, columns, (end - row) * self.columns,
+                delta + g * columns, self.channels, gradient + g * columns, self.channels,
                 gradient + g * columns, self.channels,
-            )
+            ))
 
     cdef void turn(self, Py_ssize_t column, real *turned) noexcept nogil:
         """Exchange inputs and outputs of a pixel of the kernel, turned by half a circle."""

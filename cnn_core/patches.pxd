@@ -10,8 +10,19 @@ cdef struct Gathered:
     const Py_ssize_t *columns
 
 
-# out = base + left @ right; base NULL stands for zeros, depth is at least 1.
-cdef void gathered_product(
-    Gathered left, Py_ssize_t rows, Py_ssize_t depth, const real *right, Py_ssize_t right_row,
-    Py_ssize_t columns, const real *base, Py_ssize_t base_row, real *out, Py_ssize_t out_row,
-) noexcept nogil
+cdef struct GatheredProduct:
+    # out = base + left @ right; base NULL stands for zeros, depth is at least 1. Rows of the others
+    # begin so many values apart.
+    Gathered left
+    Py_ssize_t rows
+    Py_ssize_t columns
+    Py_ssize_t depth
+    const real *right
+    Py_ssize_t right_row
+    const real *base
+    Py_ssize_t base_row
+    real *out
+    Py_ssize_t out_row
+
+
+cdef void gathered_product(GatheredProduct at) noexcept nogil

@@ -29,9 +29,7 @@ cdef enum:
 
 
 cdef inline void tile(
-    const int rows, const int vectors, const bint whole, const int columns, Gathered left,
-    Py_ssize_t depth, const real *right, Py_ssize_t right_row, const real *base,
-    Py_ssize_t base_row, real *out, Py_ssize_t out_row,
+    const int rows, const int vectors, const bint whole, GatheredProduct at
 ) noexcept nogil:
     """`rows` rows and `vectors` vectors of columns; the last columns are missing unless it is whole.
 
@@ -41,123 +39,95 @@ cdef inline void tile(
     cdef vector row[TILE_VECTORS]
     cdef const real *values[TALL_ROWS]
     cdef real value
-    cdef Py_ssize_t k, at
-    cdef int i, v
+    cdef Py_ssize_t k, place
+    cdef int i, v, columns = <int>at.columns
     for i in range(rows):
-        values[i] = left.start + left.rows[i]
+        values[i] = at.left.start + at.left.rows[i]
         for v in range(vectors):
             sums[i][v] = zero_vector()
-    for k in range(depth):
-        at = left.columns[k]
+    for k in range(at.depth):
+        place = at.left.columns[k]
         for v in range(vectors):
-            row[v] = load(right + v * VECTOR_LENGTH, whole, columns)
+            row[v] = load(at.right + v * VECTOR_LENGTH, whole, columns)
         for i in range(rows):
-            value = values[i][at]
+            value = values[i][place]
             for v in range(vectors):
                 sums[i][v] = sums[i][v] + value * row[v]
-        right += right_row
-    if base != NULL:
+        at.right += at.right_row
+    if at.base != NULL:
         for i in range(rows):
             for v in range(vectors):
                 sums[i][v] = sums[i][v] + load(
-                    base + i * base_row + v * VECTOR_LENGTH, whole, columns
+                    at.base + i * at.base_row + v * VECTOR_LENGTH, whole, columns
                 )
     for i in range(rows):
         for v in range(vectors):
             if whole:
-                store_vector(out + i * out_row + v * VECTOR_LENGTH, sums[i][v])
+                store_vector(at.out + i * at.out_row + v * VECTOR_LENGTH, sums[i][v])
             else:
-                store_some(out + i * out_row, sums[i][v], columns)
+                store_some(at.out + i * at.out_row, sums[i][v], columns)
 
 
 cdef inline void column_of_tiles(
-    const int most_rows, const int vectors, const bint whole, const int columns, Gathered left,
-    Py_ssize_t rows, Py_ssize_t depth, const real *right, Py_ssize_t right_row, const real *base,
-    Py_ssize_t base_row, real *out, Py_ssize_t out_row,
+    const int most_rows, const int vectors, const bint whole, GatheredProduct at
 ) noexcept nogil:
     """Full tiles, then smaller ones."""
     cdef int size
-    while rows > 0:
+    while at.rows > 0:
         # With one vector of columns a single row would wait for each of its own additions: 9 rows are
         # 4 and 5.
-        if rows >= most_rows and not (vectors == 1 and rows == 9):
+        if at.rows >= most_rows and not (vectors == 1 and at.rows == 9):
             size = most_rows
-            tile(
-                most_rows, vectors, whole, columns, left, depth, right, right_row, base, base_row,
-                out, out_row,
-            )
-        elif vectors == 1 and most_rows > 5 and rows == 5:
+            tile(most_rows, vectors, whole, at)
+        elif vectors == 1 and most_rows > 5 and at.rows == 5:
             size = 5
-            tile(
-                5, vectors, whole, columns, left, depth, right, right_row, base, base_row, out,
-                out_row,
-            )
-        elif rows >= 4:
+            tile(5, vectors, whole, at)
+        elif at.rows >= 4:
             size = 4
-            tile(
-                4, vectors, whole, columns, left, depth, right, right_row, base, base_row, out,
-                out_row,
-            )
-        elif rows >= 2:
+            tile(4, vectors, whole, at)
+        elif at.rows >= 2:
             size = 2
-            tile(
-                2, vectors, whole, columns, left, depth, right, right_row, base, base_row, out,
-                out_row,
-            )
+            tile(2, vectors, whole, at)
         else:
             size = 1
-            tile(
-                1, vectors, whole, columns, left, depth, right, right_row, base, base_row, out,
-                out_row,
-            )
-        rows -= size
-        left.rows += size
-        out += size * out_row
-        if base != NULL:
-            base += size * base_row
+            tile(1, vectors, whole, at)
+        at.rows -= size
+        at.left.rows += size
+        at.out += size * at.out_row
+        if at.base != NULL:
+            at.base += size * at.base_row
 
 
-cdef void gathered_product(
-    Gathered left, Py_ssize_t rows, Py_ssize_t depth, const real *right, Py_ssize_t right_row,
-    Py_ssize_t columns, const real *base, Py_ssize_t base_row, real *out, Py_ssize_t out_row,
-) noexcept nogil:
+cdef void gathered_product(GatheredProduct at) noexcept nogil:
     """A block of the depth at a time, and in it a panel as wide as a tile."""
-    cdef Py_ssize_t blocks = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
-    cdef Py_ssize_t deep = (depth + blocks - 1) // blocks, j, rest
-    cdef const real *start
-    while depth > 0:
-        deep = min(deep, depth)
-        j = 0
-        while j < columns:
-            rest = columns - j
-            start = base
-            if base != NULL:
-                start = base + j
-            if rest >= TILE_VECTORS * VECTOR_LENGTH:
-                column_of_tiles(
-                    TILE_ROWS, TILE_VECTORS, True, 0, left, rows, deep, right + j, right_row, start,
-                    base_row, out + j, out_row,
-                )
-                j += TILE_VECTORS * VECTOR_LENGTH
-            elif TILE_VECTORS > NARROW_VECTORS and rest >= NARROW_VECTORS * VECTOR_LENGTH:
-                column_of_tiles(
-                    TALL_ROWS, NARROW_VECTORS, True, 0, left, rows, deep, right + j, right_row,
-                    start, base_row, out + j, out_row,
-                )
-                j += NARROW_VECTORS * VECTOR_LENGTH
-            elif rest >= VECTOR_LENGTH:
-                column_of_tiles(
-                    TALL_ROWS, 1, True, 0, left, rows, deep, right + j, right_row, start, base_row,
-                    out + j, out_row,
-                )
-                j += VECTOR_LENGTH
+    cdef Py_ssize_t blocks = (at.depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
+    cdef Py_ssize_t deep = (at.depth + blocks - 1) // blocks, left = at.depth
+    cdef GatheredProduct panel
+    while left > 0:
+        at.depth = min(deep, left)
+        panel = at
+        while panel.columns > 0:
+            if panel.columns >= TILE_VECTORS * VECTOR_LENGTH:
+                column_of_tiles(TILE_ROWS, TILE_VECTORS, True, panel)
+                move_right(&panel, TILE_VECTORS * VECTOR_LENGTH)
+            elif TILE_VECTORS > NARROW_VECTORS and panel.columns >= NARROW_VECTORS * VECTOR_LENGTH:
+                column_of_tiles(TALL_ROWS, NARROW_VECTORS, True, panel)
+                move_right(&panel, NARROW_VECTORS * VECTOR_LENGTH)
+            elif panel.columns >= VECTOR_LENGTH:
+                column_of_tiles(TALL_ROWS, 1, True, panel)
+                move_right(&panel, VECTOR_LENGTH)
             else:
-                column_of_tiles(
-                    TALL_ROWS, 1, False, <int>rest, left, rows, deep, right + j, right_row, start,
-                    base_row, out + j, out_row,
-                )
-                j += rest
-        left.columns += deep
-        right += deep * right_row
-        depth -= deep
-        base, base_row = out, out_row
+                column_of_tiles(TALL_ROWS, 1, False, panel)
+                panel.columns = 0
+        left -= at.depth
+        at.left.columns += at.depth
+        at.right += at.depth * at.right_row
+        at.base, at.base_row = at.out, at.out_row
+
+
+cdef inline void move_right(GatheredProduct *panel, Py_ssize_t columns) noexcept nogil:
+    panel.columns -= columns
+    panel.right += columns
+    panel.out += columns
+    if panel.base != NULL:
+        panel.base += columns
