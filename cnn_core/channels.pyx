@@ -18,12 +18,9 @@ from .layer cimport Block, Layer, LayerBuffers, ThreadBuffers, Workspace
 from .matrix cimport Range
 from .normalization cimport EPSILON, NormalizationLayer, Units
 from .pooling cimport Windows, pool_row, unpool_row, windows_of
-from .scalar cimport multiply_add, real
+from .scalar cimport multiply_add, real, square_root
 from .update cimport apply_step
 from .vector cimport Lanes, each_vector, load_lanes, store_lanes, vector, zero_vector
-
-cdef extern from "vector.h" nogil:
-    real square_root(real x)
 
 cdef enum:
     # Sums of a channel that are made side by side, since each addition waits for the one before it.

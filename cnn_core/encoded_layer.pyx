@@ -19,26 +19,11 @@ from libc.string cimport memcpy, memset
 from .dense cimport ROW_VECTORS, Product, product
 from .dense_layer cimport DenseLayer
 from .encoded_rows cimport (
-    GRADIENT_VECTORS,
-    MOST_ROWS,
-    Rows,
-    WeightedRows,
-    add_columns,
-    bin_of,
-    gradient_of_columns,
-    less_half_of_sum,
-    level_of,
-    sum_up_rows,
+    GRADIENT_VECTORS, MOST_ROWS, Rows, WeightedRows, add_picked, bin_of, gradient_of_row,
+    less_half_of_sum, level_of, sum_up_rows,
 )
 from .layer cimport (
-    PIECE_COLUMNS,
-    PIECE_ROWS,
-    SLICE_ROWS,
-    Block,
-    Layer,
-    LayerBuffers,
-    ThreadBuffers,
-    Workspace,
+    PIECE_COLUMNS, PIECE_ROWS, SLICE_ROWS, Block, Layer, LayerBuffers, ThreadBuffers, Workspace,
 )
 from .matrix cimport Matrix, Range
 from .scalar cimport real
@@ -203,7 +188,7 @@ cdef class EncodedLayer(DenseLayer):
                     picked.rows[picked.count] = weights + columns.weights + number
                     picked.factors[picked.count] = 1
                     picked.count += 1
-        each_vector(add_columns, ROW_VECTORS, self.fan_out, &picked)
+        each_vector(add_picked, ROW_VECTORS, self.fan_out, &picked)
 
     cdef void add_numbers(
         self, LayerBuffers buffers, const Block *block, const Columns *columns
@@ -264,10 +249,11 @@ cdef class EncodedLayer(DenseLayer):
 
     cdef void begin_update(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         # Behind the sums of weights: less half of all deltas, from which each column of pieces begins.
-        less_half_of_sum(
-            &buffers.delta[block.top * buffers.row], buffers.row, block.rows, self.fan_out,
-            &buffers.sums[self.sums_size],
+        cdef Rows rows = Rows(
+            &buffers.delta[block.top * buffers.row], buffers.row, block.rows,
+            &buffers.sums[self.sums_size], 0, NULL, NULL, NULL,
         )
+        each_vector(less_half_of_sum, ROW_VECTORS, self.fan_out, &rows)
 
     cdef void update_pieces(
         self, LayerBuffers buffers, const Block *block, PieceOfRows part
@@ -365,7 +351,7 @@ cdef class EncodedLayer(DenseLayer):
                 delta, buffers.row, 0, &out[i * part.units], heads[i], &following[0], &factors[0],
                 later,
             )
-            each_vector(gradient_of_columns, GRADIENT_VECTORS, part.units, &row)
+            each_vector(gradient_of_row, GRADIENT_VECTORS, part.units, &row)
 
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
         cdef const Columns *columns = self.columns_of(&piece)
@@ -382,10 +368,11 @@ cdef class EncodedLayer(DenseLayer):
         self, real[::1] sums, const Columns *columns, Py_ssize_t unit, Py_ssize_t units
     ) noexcept nogil:
         """The sums of some units, after a change of their weights."""
-        sum_up_rows(
-            &self.arrays.parameters[columns.weights + unit], self.fan_out, columns.features, units,
-            &sums[columns.sums + unit],
+        cdef Rows rows = Rows(
+            &self.arrays.parameters[columns.weights + unit], self.fan_out, columns.features,
+            &sums[columns.sums + unit], 0, NULL, NULL, NULL,
         )
+        each_vector(sum_up_rows, ROW_VECTORS, units, &rows)
 
 
 cdef Layer encoded_layer(description, Py_ssize_t start):

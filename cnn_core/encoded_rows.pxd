@@ -5,15 +5,7 @@ Which rows those are, and why, stands in encoded_layer.pyx. The order of a unit'
 
 from .dense cimport ROW_VECTORS
 from .scalar cimport real
-from .vector cimport (
-    VECTOR_LENGTH,
-    Lanes,
-    each_vector,
-    load_lanes,
-    store_lanes,
-    vector,
-    zero_vector,
-)
+from .vector cimport VECTOR_LENGTH, Lanes, each_vector, load_lanes, store_lanes, vector, zero_vector
 
 cdef enum:
     # Rows that a sample picks at a time; vectors of units whose sums are registers, two of each.
@@ -60,7 +52,8 @@ cdef struct Rows:
 # Loops for `each_vector`, over some units. Called with constants, so that the sums become registers.
 
 
-cdef inline void sum_up_columns(Lanes lanes, const void *of) noexcept nogil:
+cdef inline void sum_up_rows(Lanes lanes, const void *of) noexcept nogil:
+    """Of each row, and of the end, the sum of the rows before it; then less half of the last sum."""
     cdef const Rows *r = <const Rows *>of
     cdef real *out = r.out
     cdef vector sums[ROW_VECTORS]
@@ -78,15 +71,8 @@ cdef inline void sum_up_columns(Lanes lanes, const void *of) noexcept nogil:
         store_lanes(out + r.row + v * VECTOR_LENGTH, <real>-0.5 * sums[v], lanes)
 
 
-cdef inline void sum_up_rows(
-    const real *weights, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t units, real *out
-) noexcept nogil:
-    """Of each row, and of the end, the sum of the rows before it; then less half of the last sum."""
-    cdef Rows of = Rows(weights, row, rows, out, 0, NULL, NULL, NULL)
-    each_vector(sum_up_columns, ROW_VECTORS, units, &of)
-
-
-cdef inline void less_half_of_columns(Lanes lanes, const void *of) noexcept nogil:
+cdef inline void less_half_of_sum(Lanes lanes, const void *of) noexcept nogil:
+    """Less half of the sum of the rows, in rising order."""
     cdef const Rows *r = <const Rows *>of
     cdef vector sums[ROW_VECTORS]
     cdef Py_ssize_t i
@@ -100,15 +86,7 @@ cdef inline void less_half_of_columns(Lanes lanes, const void *of) noexcept nogi
         store_lanes(r.out + v * VECTOR_LENGTH, <real>-0.5 * sums[v], lanes)
 
 
-cdef inline void less_half_of_sum(
-    const real *start, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t units, real *out
-) noexcept nogil:
-    """out = less half of the sum of the rows, in rising order."""
-    cdef Rows of = Rows(start, row, rows, out, 0, NULL, NULL, NULL)
-    each_vector(less_half_of_columns, ROW_VECTORS, units, &of)
-
-
-cdef inline void add_columns(Lanes lanes, const void *of) noexcept nogil:
+cdef inline void add_picked(Lanes lanes, const void *of) noexcept nogil:
     cdef const WeightedRows *picked = <const WeightedRows *>of
     cdef vector sums[ROW_VECTORS]
     cdef int k, v
@@ -123,7 +101,7 @@ cdef inline void add_columns(Lanes lanes, const void *of) noexcept nogil:
         store_lanes(picked.out + v * VECTOR_LENGTH, sums[v], lanes)
 
 
-cdef inline void gradient_of_columns(Lanes lanes, const void *of) noexcept nogil:
+cdef inline void gradient_of_row(Lanes lanes, const void *of) noexcept nogil:
     """The gradient of a row of weights, over the samples in its list.
 
     `later`, for pieces: the sum of the deltas of later bins, less half of all deltas; afterwards that

@@ -11,27 +11,16 @@ from libc.string cimport memcpy
 from ..threads cimport run
 from .activations cimport ActivationLayer, activation_backward
 from .layer cimport (
-    Block,
-    Layer,
-    LayerBuffers,
-    Net,
-    Prediction,
-    Workspace,
-    block_of,
-    block_shape,
-    number_of,
+    Block, Layer, LayerBuffers, Net, Prediction, Workspace, block_of, block_shape, number_of,
 )
 from .losses cimport cross_entropy_of_labels, output_slope, row_losses
 from .matrix cimport SUMS, Shape, first_largest
 from .samples cimport gather, gather_block, gather_targets
-from .scalar cimport real
+from .scalar cimport is_nonfinite, real
 from .sparse_rows cimport any_value_nonfinite
 
 cdef extern from "threads.h" nogil:
     void shared_store(int64_t *at, int64_t value)
-
-cdef extern from "vector.h" nogil:
-    int is_nonfinite(real x)
 
 cdef enum:
     # Values of an array of outputs that stay in the second cache beside those of four others.

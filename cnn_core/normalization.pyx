@@ -8,11 +8,8 @@ cimport cython
 
 from .layer cimport Block, LayerBuffers, Workspace, block_shape
 from .matrix cimport Range, Shape
-from .scalar cimport real, real_multiply_add
+from .scalar cimport real, real_multiply_add, square_root
 from .update cimport apply_step
-
-cdef extern from "vector.h" nogil:
-    real square_root(real x)
 
 cdef enum:
     LANES = 16
@@ -82,7 +79,10 @@ cdef class NormalizationLayer(Layer):
 
     cdef Shape columns(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
         """All samples of the workspace, the columns of a task."""
-        return columns_from(Shape(0, block.rows, self.channels, buffers.row), task * ABREAST)
+        cdef Py_ssize_t first = task * ABREAST
+        return Shape(
+            first, block.rows, min(self.channels - first, <Py_ssize_t>ABREAST), buffers.row
+        )
 
     cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         # One value has no variance to tell of.
@@ -128,13 +128,6 @@ cdef NormalizationLayer normalization_layer(
     layer.barrier_tasks = (channels + ABREAST - 1) // ABREAST if layer.over_batch else 0
     layer.units = Units(bias + channels, bias, mean, mean + channels)
     return layer
-
-
-cdef inline Shape columns_from(Shape shape, Py_ssize_t first) noexcept nogil:
-    """Up to ABREAST columns from number `first` on."""
-    return Shape(
-        shape.start + first, shape.rows, min(shape.columns - first, <Py_ssize_t>ABREAST), shape.row
-    )
 
 
 cdef void normalize_few(

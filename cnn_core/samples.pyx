@@ -15,30 +15,13 @@ from cnn_core.sparse import SparseRows
 from .augmentation cimport change
 from .dense_layer cimport DenseLayer
 from .layer cimport (
-    PIECE_ROWS,
-    SLICE_ROWS,
-    Block,
-    Layer,
-    Net,
-    Samples,
-    SparseEntry,
-    ThreadBuffers,
-    Workspace,
+    PIECE_ROWS, SLICE_ROWS, Block, Layer, Net, Samples, SparseEntry, ThreadBuffers, Workspace,
     number_of,
 )
 from .losses cimport CROSS_ENTROPY
 from .scalar cimport real
-
-cdef extern from "vector.h" nogil:
-    ctypedef float vector
-    vector load_vector(const real *address)
-    void store_vector(real *address, vector value)
-    vector load_some(const real *address, int count)
-    void store_some(real *address, vector value, int count)
-    void prefetch_line(const void *address)
-    enum:
-        TILE_ROWS
-        VECTOR_LENGTH
+from .vector cimport VECTOR_LENGTH, load_some, load_vector, prefetch_line, store_some, store_vector
+from .zero_skipping cimport TILE_ROWS
 
 cdef enum:
     CACHE_LINE = 64

@@ -11,21 +11,11 @@ from libc.string cimport memset
 
 from .dense cimport DEPTH_BLOCK
 from .layer cimport (
-    PIECE_COLUMNS,
-    PIECE_ROWS,
-    Block,
-    LayerBuffers,
-    Net,
-    Samples,
-    SparseEntry,
-    ThreadBuffers,
+    PIECE_COLUMNS, PIECE_ROWS, Block, LayerBuffers, Net, Samples, SparseEntry, ThreadBuffers,
     number_of,
 )
-from .scalar cimport real, real_multiply_add
-
-cdef extern from "vector.h" nogil:
-    int is_nonfinite(real x)
-    void prefetch_line(const void *address)
+from .scalar cimport is_nonfinite, real, real_multiply_add
+from .vector cimport prefetch_line
 
 cdef enum:
     CACHE_LINE = 64

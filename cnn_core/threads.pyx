@@ -17,10 +17,7 @@ How many threads a training asks for at each step is found by trial: `ThreadCoun
 
 cimport cython
 from cpython.pythread cimport (
-    PyThread_acquire_lock,
-    PyThread_allocate_lock,
-    PyThread_release_lock,
-    PyThread_type_lock,
+    PyThread_acquire_lock, PyThread_allocate_lock, PyThread_release_lock, PyThread_type_lock,
 )
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t

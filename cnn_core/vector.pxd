@@ -16,6 +16,8 @@ cdef extern from "vector.h" nogil:
     vector load_some(const real *address, int count)
     void store_some(real *address, vector value, int count)
     vector zero_vector()
+    # Into the second cache.
+    void prefetch_line(const void *address)
 
 
 cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
