@@ -92,7 +92,7 @@ def dense_backward(
 
 
 @cython.final
-cdef class Alone:
+cdef class _Alone:
     """A layer by itself, whose methods can be called with the caller's arrays for buffers."""
 
     cdef Net net
@@ -136,16 +136,16 @@ cdef inline real[::1] row_of(const real[:, ::1] array, Py_ssize_t i):
     return <real[: array.shape[1]]><real *>&array[i, 0]
 
 
-cdef Alone convolution_of(description, const real[:, ::1] x, const real[:, ::1] weights):
+cdef _Alone convolution_of(description, const real[:, ::1] x, const real[:, ::1] weights):
     """A convolution without a bias, for one sample."""
-    cdef Alone alone
+    cdef _Alone alone
     if not isinstance(description, Conv2D):
         raise TypeError(f"layer: expected Conv2D, found {description!r}")
     require("x", x.shape[1], description.fan_in, "columns")
     rows, columns = description.weights_shape
     require_shape("weights", weights, rows, columns)
     height, width, _ = description.output_shape
-    alone = Alone(convolution_layer(description, height, width, 0, False, None, False), 1)
+    alone = _Alone(convolution_layer(description, height, width, 0, False, None, False), 1)
     alone.net.arrays.parameters = flat(weights)
     return alone
 
@@ -155,7 +155,7 @@ def convolve(
     real[:, ::1] out not None,
 ):
     """``out`` = the convolution of the images `x`, without a bias."""
-    cdef Alone alone = convolution_of(layer, x, weights)
+    cdef _Alone alone = convolution_of(layer, x, weights)
     cdef Py_ssize_t i
     require_shape("out", out, x.shape[0], alone.layer.fan_out)
     for i in range(x.shape[0]):
@@ -168,7 +168,7 @@ def convolve_backward(
     const real[:, ::1] delta not None, real[:, ::1] grad_weights=None, real[:, ::1] grad_x=None,
 ):
     """From dloss/dout, `delta`, the gradients of weights and `x`, each if asked for."""
-    cdef Alone alone = convolution_of(layer, x, weights)
+    cdef _Alone alone = convolution_of(layer, x, weights)
     cdef Py_ssize_t i, piece
     require_shape("delta", delta, x.shape[0], alone.layer.fan_out)
     if grad_weights is not None:
@@ -191,14 +191,14 @@ def convolve_backward(
             alone.backward()
 
 
-cdef Alone pool_of(description, const real[:, ::1] x, const real[:, ::1] out):
+cdef _Alone pool_of(description, const real[:, ::1] x, const real[:, ::1] out):
     if not isinstance(description, MaxPool2D | AvgPool2D | GlobalAveragePool):
         raise TypeError(
             f"layer: expected MaxPool2D, AvgPool2D or GlobalAveragePool, found {description!r}"
         )
     require("x", x.shape[1], description.fan_in, "columns")
     require_shape("out", out, x.shape[0], description.fan_out)
-    cdef Alone alone = Alone(pool_layer(description), x.shape[0])
+    cdef _Alone alone = _Alone(pool_layer(description), x.shape[0])
     if x.shape[0] > 0:
         alone.buffers.inputs = flat(x)
     return alone
@@ -206,7 +206,7 @@ cdef Alone pool_of(description, const real[:, ::1] x, const real[:, ::1] out):
 
 def pool(layer, const real[:, ::1] x not None, real[:, ::1] out not None):
     """``out`` = the largest value or the mean of each window of the images `x`."""
-    cdef Alone alone = pool_of(layer, x, out)
+    cdef _Alone alone = pool_of(layer, x, out)
     if x.shape[0] > 0:
         alone.buffers.outputs = flat(out)
         alone.forward()
@@ -217,7 +217,7 @@ def pool_backward(
     real[:, ::1] grad_x not None,
 ):
     """``grad_x`` = dloss/dx from dloss/dout, `grad_out`."""
-    cdef Alone alone = pool_of(layer, x, grad_out)
+    cdef _Alone alone = pool_of(layer, x, grad_out)
     require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
     if x.shape[0] > 0:
         alone.buffers.delta, alone.buffers.input_delta = flat(grad_out), flat(grad_x)
@@ -313,12 +313,12 @@ def output_delta(
                     out[i, j] *= weights[i]
 
 
-cdef Alone normalization_of(
+cdef _Alone normalization_of(
     str name, const real[:, ::1] u, const real[::1] gain, const real[::1] bias,
     const real[::1] spread,
 ):
     """A normalization whose parameters are the biases and, behind them, the gains."""
-    cdef Alone alone = Alone(normalization_layer(name, u.shape[1], 1, 0, 0), u.shape[0])
+    cdef _Alone alone = _Alone(normalization_layer(name, u.shape[1], 1, 0, 0), u.shape[0])
     require("gain", gain.shape[0], u.shape[1], "values")
     require("bias", bias.shape[0], u.shape[1], "values")
     if spread is not None:
@@ -333,7 +333,7 @@ def normalize(
     real[:, ::1] z not None,
 ):
     """Write ``normal = (u - mean) * spread`` and ``z = gain * normal + bias``."""
-    cdef Alone alone = normalization_of(normalization, u, gain, bias, spread)
+    cdef _Alone alone = normalization_of(normalization, u, gain, bias, spread)
     require_shape("normal", normal, u.shape[0], u.shape[1])
     require_shape("z", z, u.shape[0], u.shape[1])
     if is_empty(u):
@@ -352,7 +352,7 @@ def normalize_backward(
 ):
     """From dloss/dz, `delta`, the gradients and ``out`` = dloss/du."""
     cdef Py_ssize_t units = normal.shape[1]
-    cdef Alone alone = normalization_of(normalization, normal, gain, gain, spread)
+    cdef _Alone alone = normalization_of(normalization, normal, gain, gain, spread)
     require_shape("delta", delta, normal.shape[0], units)
     require("grad_gain", grad_gain.shape[0], units, "values")
     require("grad_bias", grad_bias.shape[0], units, "values")
@@ -376,7 +376,7 @@ def normalize_by(
     real[:, ::1] z not None,
 ):
     """``z = gain * (u - mean) / sqrt(variance + EPSILON) + bias``."""
-    cdef Alone alone = normalization_of("batch", u, gain, bias, None)
+    cdef _Alone alone = normalization_of("batch", u, gain, bias, None)
     require("mean", mean.shape[0], u.shape[1], "values")
     require("variance", variance.shape[0], u.shape[1], "values")
     require_shape("z", z, u.shape[0], u.shape[1])
@@ -433,7 +433,7 @@ def dropout(
     double rate, key, step, layer, const real[:, ::1] a not None, real[:, ::1] out not None
 ):
     """``out = a / (1 - rate)`` where a sample keeps a unit, else 0."""
-    cdef Alone alone = Alone(dropout_layer(rate, a.shape[1], a.shape[1]), a.shape[0])
+    cdef _Alone alone = _Alone(dropout_layer(rate, a.shape[1], a.shape[1]), a.shape[0])
     alone.block.key = whole("key", key, 2**64)
     alone.block.number, alone.layer.number = step % 2**32, layer % 2**32
     require_shape("out", out, a.shape[0], a.shape[1])
