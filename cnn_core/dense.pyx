@@ -27,7 +27,7 @@ cimport cython
 from libc.stdint cimport uint16_t
 from libc.string cimport memcpy
 
-from .matrix cimport Matrix
+from .matrix cimport LINE, Matrix
 from .scalar cimport real, real_multiply_add
 from .vector cimport VECTOR_LENGTH, load, store_some, store_vector, vector, zero_vector
 from .zero_skipping cimport TERMS_AHEAD, TILE_ROWS, Terms, list_terms, rows_of_tile
@@ -99,6 +99,9 @@ cdef inline void tile(
     for i in range(rows):
         for v in range(vectors):
             sums[i][v] = zero_vector()
+            # Read at the end, after hundreds of terms.
+            if vectors > 1 and at.base_row * <Py_ssize_t>sizeof(real) >= FAR:
+                prefetch_near(base + i * at.base_row + v * VECTOR_LENGTH)
     for n in range(count):
         k = n if terms == NULL else terms[n]
         # Rows one after the other the processor foresees by itself.
@@ -220,7 +223,7 @@ cdef void pack_transposed(
     """
     cdef Py_ssize_t column = at.right.column, j, k, line = 0, size
     while line < at.depth:
-        size = min(CACHE_LINE // <Py_ssize_t>sizeof(real), at.depth - line)
+        size = min(<Py_ssize_t>LINE, at.depth - line)
         for j in range(0, at.columns - 3, 4):
             transpose_line(
                 &right[at.right.start + j * column + line], column, <int>size,

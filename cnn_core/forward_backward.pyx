@@ -158,14 +158,14 @@ cdef void loss_of_part(const Block *block) noexcept nogil:
     # If all weights are 0 so is the delta, whatever it is divided by.
     cdef real total = <real>(block.total if block.total > 0 else 1)
     gather_targets(block, (<Workspace>block.workspace).targets)
-    (<Layer>layer).forward(<LayerBuffers>own, block)
     if block.samples.are_labels_read:
         cross_entropy_of_labels(
-            (<LayerBuffers>own).inputs, (<LayerBuffers>own).outputs,
-            (<Workspace>block.workspace).labels, total, shape, block.top,
-            (<Workspace>block.workspace).losses, (<LayerBuffers>own).input_delta,
+            (<LayerBuffers>own).inputs, (<Workspace>block.workspace).labels, total, shape, block.top,
+            (<LayerBuffers>own).outputs, (<Workspace>block.workspace).losses,
+            (<LayerBuffers>own).input_delta,
         )
     else:
+        (<Layer>layer).forward(<LayerBuffers>own, block)
         loss_of_rows(<LayerBuffers>own, <ActivationLayer>layer, block, shape, total)
     count_hits(<LayerBuffers>own, block, shape)
     if block.samples.weights != NULL:

@@ -36,10 +36,10 @@ cdef void row_losses(
     const Loss *loss, const real[::1] z, const real[::1] y, const real[::1] t, Shape shape,
     double[::1] losses, Py_ssize_t first,
 ) noexcept nogil
-# Both the losses and dloss/dz of the cross entropy by a softmax, from labels[first] on.
+# The softmax y, its cross entropy and dloss/dz, from labels[first] on: all three by the same exponentials.
 cdef void cross_entropy_of_labels(
-    const real[::1] z, const real[::1] y, const Py_ssize_t[::1] labels, real samples, Shape shape,
-    Py_ssize_t first, double[::1] losses, real[::1] out,
+    const real[::1] z, const Py_ssize_t[::1] labels, real samples, Shape shape, Py_ssize_t first,
+    real[::1] y, double[::1] losses, real[::1] out,
 ) noexcept nogil
 # dloss/dz, and True, where loss and last activation go together, so that its slope cancels out; else
 # dloss/dy, and False. For a batch of `samples` samples, or of so much weight; out is no input.

@@ -271,49 +271,66 @@ cdef inline void sum_others(
 
 
 cdef void cross_entropy_of_labels(
-    const real[::1] z, const real[::1] y, const Py_ssize_t[::1] labels, real samples, Shape shape,
-    Py_ssize_t first, double[::1] losses, real[::1] out,
+    const real[::1] z, const Py_ssize_t[::1] labels, real samples, Shape shape, Py_ssize_t first,
+    real[::1] y, double[::1] losses, real[::1] out,
 ) noexcept nogil:
     """As by rows of targets that are 1 in the column of a label and 0 elsewhere, bit by bit."""
-    cdef Py_ssize_t i = 0
-    while i + ROWS <= shape.rows:
-        label_losses(ROWS, z, labels, shape, i, first + i, losses)
-        i += ROWS
-    while i < shape.rows:
-        label_losses(1, z, labels, shape, i, first + i, losses)
-        i += 1
-    for i in range(shape.rows):
-        label_delta(y, labels[first + i], samples, shape.start + i * shape.row, shape.columns, out)
+    cdef Py_ssize_t top = 0
+    cdef Shape part = shape
+    while top < shape.rows:
+        part.rows = min(shape.rows - top, <Py_ssize_t>SUMS)
+        part.start = shape.start + top * shape.row
+        label_losses(z, labels, part, first + top, y, losses)
+        label_delta(labels, samples, part, first + top, y, out)
+        top += part.rows
 
 
 cdef inline void label_losses(
-    const int rows, const real[::1] z, const Py_ssize_t[::1] labels, Shape shape, Py_ssize_t top,
-    Py_ssize_t first, double[::1] losses,
+    const real[::1] z, const Py_ssize_t[::1] labels, Shape shape, Py_ssize_t first, real[::1] y,
+    double[::1] losses,
 ) noexcept nogil:
-    cdef double others[ROWS]
-    cdef real largest[ROWS]
+    """The losses of up to SUMS rows, and in y their exponentials."""
+    cdef double others[SUMS]
+    cdef Py_ssize_t most[SUMS]
+    cdef real terms[SUMS]
     cdef Py_ssize_t i, j, at
+    cdef real largest
     cdef int nonfinite
-    sum_others(rows, z, shape, top, largest, others)
-    for i in range(rows):
-        at = shape.start + (top + i) * shape.row
-        losses[first + i] = <double>largest[i] - <double>z[at + labels[first + i]] + log1p(others[i])
-        # By a row of targets an infinite z would be multiplied by 0.
+    for i in range(shape.rows):
+        at = shape.start + i * shape.row
+        most[i] = first_largest(z, at, shape.columns)
+        largest = z[most[i]]
         nonfinite = 0
         for j in range(at, at + shape.columns):
             nonfinite |= is_nonfinite(z[j])
-        if nonfinite:
-            losses[first + i] = NAN
+            y[j] = exp_of_negative(z[j] - largest)
+        # By a row of targets an infinite z would be multiplied by 0.
+        losses[first + i] = NAN if nonfinite else <double>largest - <double>z[at + labels[first + i]]
+        # The largest z stands apart from the sum, as by rows of targets.
+        terms[i], y[most[i]] = y[most[i]], 0
+    sum_rows(y, shape, others)
+    for i in range(shape.rows):
+        losses[first + i] += log1p(others[i])
+        y[most[i]] = terms[i]
 
 
 cdef inline void label_delta(
-    const real[::1] y, Py_ssize_t label, real samples, Py_ssize_t start, Py_ssize_t columns,
+    const Py_ssize_t[::1] labels, real samples, Shape shape, Py_ssize_t first, real[::1] y,
     real[::1] out,
 ) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(start, start + columns):
-        out[j] = y[j] / samples
-    out[start + label] = (y[start + label] - <real>1) / samples
+    """The softmax of up to SUMS rows by their exponentials, and its delta."""
+    cdef real totals[SUMS]
+    cdef real total
+    cdef Py_ssize_t i, j, at
+    sum_rows(y, shape, totals)
+    for i in range(shape.rows):
+        total = totals[i]
+        at = shape.start + i * shape.row
+        for j in range(at, at + shape.columns):
+            y[j] = y[j] / total
+            out[j] = y[j] / samples
+        at += labels[first + i]
+        out[at] = (y[at] - <real>1) / samples
 
 
 cdef void cross_entropy_delta(

@@ -2,6 +2,17 @@
 
 from .scalar cimport real
 
+cdef extern from "vector.h" nogil:
+    enum:
+        LINE
+    void transpose_line(
+        const real *rows, Py_ssize_t row, int count, real *out, Py_ssize_t out_row
+    )
+
+ctypedef fused accumulator:
+    real
+    double
+
 
 cdef struct Matrix:
     # Element (i, k) is value `start` + i * `row` + k * `column` of a flat array.
@@ -50,8 +61,8 @@ cdef inline Range in_one_run(Range where) noexcept nogil:
 
 
 cdef enum:
-    # Values that are compared at a time, as many as a vector holds at most.
-    LANES = 16
+    # Values that are compared at a time: more than compilers take for single values, not vectors.
+    LANES = 32
     # Rows whose sums are taken together, since each addition waits for the one before it.
     SUMS = 8
 
@@ -94,19 +105,27 @@ cdef inline Py_ssize_t first_largest(
     return start
 
 
-cdef inline void sum_rows(const real[::1] values, Shape shape, real *totals) noexcept nogil:
-    """The sum of each of up to SUMS rows, in rising order of the columns."""
-    cdef Py_ssize_t i, j, at = shape.start, row = shape.row
-    cdef real sums[SUMS]
+cdef inline void sum_rows(const real[::1] values, Shape shape, accumulator *totals) noexcept nogil:
+    """The sum of each of up to SUMS rows, in rising order of the columns.
+
+    A cache line of all of them at a time, turned to columns, each of which is a vector.
+    """
+    cdef Py_ssize_t i, j, k, at = shape.start, row = shape.row
+    cdef accumulator sums[SUMS]
+    cdef real block[LINE * SUMS]
     for i in range(SUMS):
         sums[i] = 0
+    j = 0
     if shape.rows == SUMS:
-        for j in range(shape.columns):
-            for i in range(SUMS):
-                sums[i] = sums[i] + values[at + i * row + j]
-    else:
+        while j + <Py_ssize_t>LINE <= shape.columns:
+            transpose_line(&values[at + j], row, LINE, &block[0], SUMS)
+            transpose_line(&values[at + 4 * row + j], row, LINE, &block[4], SUMS)
+            for k in range(LINE):
+                for i in range(SUMS):
+                    sums[i] = sums[i] + block[k * SUMS + i]
+            j += LINE
+    for j in range(j, shape.columns):
         for i in range(shape.rows):
-            for j in range(shape.columns):
-                sums[i] = sums[i] + values[at + i * row + j]
+            sums[i] = sums[i] + values[at + i * row + j]
     for i in range(shape.rows):
         totals[i] = sums[i]

@@ -49,6 +49,8 @@ typedef int32_t real_bits;
  * latency of a multiply-add. */
 #define ROW_VECTORS 8
 #define VECTOR_LENGTH (VECTOR_BYTES / (int)sizeof(real))
+/* Values of a cache line. */
+#define LINE (64 / (int)sizeof(real))
 
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef real_bits lane_bits __attribute__((vector_size(VECTOR_BYTES)));
