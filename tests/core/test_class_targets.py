@@ -55,7 +55,8 @@ class TestEngine:
     @pytest.mark.parametrize("smoothing", [0.0, 0.1])
     @pytest.mark.parametrize("head", HEADS, ids=lambda head: head[1])
     @pytest.mark.parametrize(
-        ("units", "samples", "batch_size"), [([9, 5, 3], 40, 7), ([80, 70, 11], 600, 300)]
+        ("units", "samples", "batch_size"),
+        [([9, 5, 3], 40, 7), ([9, 5, 75], 40, 19), ([80, 70, 11], 600, 300)],
     )
     def test_labels_train_like_their_rows(
         self, backend, dtype, rng, head, units, samples, batch_size, smoothing
