@@ -5,9 +5,8 @@ patches that lie in a margin, or between pixels, are left out of the product. A 
 of the kernel, or all of them where they are short; the last piece is the bias. Groups of channels have
 images of their own.
 
-A pool of windows that tile is part of the convolution below it: a row of windows is convolved into a
-thread's own memory and pooled while it is in the nearest cache. Going back the delta is written out
-again there, from that of the pool and from which value of each window was the largest.
+A pool whose windows tile is part of the convolution below: a row of windows at a time is convolved into a
+thread's own memory and pooled there; going back, the delta is written out there again.
 """
 
 cimport cython
