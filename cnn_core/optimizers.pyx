@@ -140,22 +140,23 @@ cdef void take_step(
     const Step *step, const Range *where, real[::1] parameters, const real[::1] gradient,
     real[::1] first, real[::1] second,
 ) noexcept nogil:
+    # What a rule does not keep has no values: an array that has some is given instead, and not read.
     if step.rule == GRADIENT_DESCENT:
-        each(gradient_descent, step, where, parameters, gradient, first, second)
+        each(gradient_descent, step, where, parameters, gradient, parameters, parameters)
     elif step.rule == MOMENTUM:
-        each(momentum, step, where, parameters, gradient, first, second)
+        each(momentum, step, where, parameters, gradient, first, first)
     elif step.rule == NESTEROV:
-        each(nesterov, step, where, parameters, gradient, first, second)
+        each(nesterov, step, where, parameters, gradient, first, first)
     elif step.rule == ADAM:
         each(adam, step, where, parameters, gradient, first, second)
     elif step.rule == RMSPROP:
-        each(rmsprop, step, where, parameters, gradient, first, second)
+        each(rmsprop, step, where, parameters, gradient, first, first)
     elif step.rule == RMSPROP_WITH_MOMENTUM:
         each(rmsprop_with_momentum, step, where, parameters, gradient, first, second)
     elif step.rule == NADAM:
         each(nadam, step, where, parameters, gradient, first, second)
     elif step.rule == LION:
-        each(lion, step, where, parameters, gradient, first, second)
+        each(lion, step, where, parameters, gradient, first, first)
     elif step.rule == RPROP:
         each(rprop, step, where, parameters, gradient, first, second)
 
