@@ -27,7 +27,7 @@ cimport cython
 from libc.stdint cimport uint16_t
 from libc.string cimport memcpy
 
-from .matrix cimport LINE, Matrix
+from .matrix cimport LINE, Matrix, transpose_line
 from .scalar cimport real, real_multiply_add
 from .vector cimport VECTOR_LENGTH, load, store_some, store_vector, vector, zero_vector
 from .zero_skipping cimport TERMS_AHEAD, TILE_ROWS, Terms, list_terms, rows_of_tile
@@ -35,9 +35,6 @@ from .zero_skipping cimport TERMS_AHEAD, TILE_ROWS, Terms, list_terms, rows_of_t
 cdef extern from "vector.h" nogil:
     void prefetch_line(const void *address)
     void prefetch_near(const void *address)
-    void transpose_line(
-        const real *rows, Py_ssize_t row, int count, real *out, Py_ssize_t out_row
-    )
 
 cdef enum:
     # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add, and

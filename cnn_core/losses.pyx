@@ -202,8 +202,6 @@ cdef inline double binary_cross_entropy(
 
 
 cdef enum:
-    # Rows whose sums are taken together, since each addition waits for the one before it.
-    ROWS = 8
     # Columns whose exponentials are taken at a time.
     CHUNK = 32
 
@@ -213,9 +211,9 @@ cdef void cross_entropy(
 ) noexcept nogil:
     """From z, not y; the largest z apart, so that a loss near 0 keeps its digits."""
     cdef Py_ssize_t i = 0
-    while i + ROWS <= shape.rows:
-        cross_entropy_of(ROWS, z, t, shape, i, losses, first + i)
-        i += ROWS
+    while i + SUMS <= shape.rows:
+        cross_entropy_of(SUMS, z, t, shape, i, losses, first + i)
+        i += SUMS
     while i < shape.rows:
         cross_entropy_of(1, z, t, shape, i, losses, first + i)
         i += 1
@@ -226,10 +224,10 @@ cdef inline void cross_entropy_of(
     double[::1] losses, Py_ssize_t first,
 ) noexcept nogil:
     """The losses of `rows` rows from `top` on, each sum in rising order of the columns."""
-    cdef double others[ROWS]
-    cdef double weights[ROWS]
-    cdef double totals[ROWS]
-    cdef real largest[ROWS]
+    cdef double others[SUMS]
+    cdef double weights[SUMS]
+    cdef double totals[SUMS]
+    cdef real largest[SUMS]
     cdef Py_ssize_t i, j, at
     sum_others(rows, z, shape, top, largest, others)
     for i in range(rows):
@@ -247,9 +245,9 @@ cdef inline void sum_others(
     const int rows, const real[::1] z, Shape shape, Py_ssize_t top, real *largest, double *others
 ) noexcept nogil:
     """The largest value of each row, and the sum of exp(z - largest) over the other columns."""
-    cdef Py_ssize_t starts[ROWS]
-    cdef Py_ssize_t most[ROWS]
-    cdef real terms[ROWS][CHUNK]
+    cdef Py_ssize_t starts[SUMS]
+    cdef Py_ssize_t most[SUMS]
+    cdef real terms[SUMS][CHUNK]
     cdef Py_ssize_t i, j, at, done = 0, columns
     for i in range(rows):
         starts[i] = shape.start + (top + i) * shape.row

@@ -35,9 +35,12 @@ class Standardized:
 
     def read(self, start: int, stop: int) -> Any:
         """Return some rows as a data frame of float32."""
+        return self.of(self._file.read(start, stop), start)
+
+    def of(self, frame: Any, start: int) -> Any:
+        """Return rows of the file that are read already, from this one on, likewise."""
         import pandas as pd
 
-        frame = self._file.read(start, stop)
         values = self._scaling.apply(_numbers(self._file, frame, start), np.float32)
         return pd.DataFrame(values, columns=frame.columns)
 

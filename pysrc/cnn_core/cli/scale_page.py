@@ -74,10 +74,11 @@ def measure(model: Any, scaling: Scaling, path: str, target: str) -> TestFile:
     right, classes, n_shown = 0, None, 0
     for start in range(0, file.n_rows, _AT_ONCE):
         stop = min(start + _AT_ONCE, file.n_rows)
-        rows, truth = scaled.read(start, stop), labels.read(start, stop).iloc[:, 0].to_numpy()
+        frame, truth = samples.read(start, stop), labels.read(start, stop).iloc[:, 0].to_numpy()
+        rows = scaled.of(frame, start)
         right += int((model.predict(rows) == truth).sum())
         if start == 0:
-            classes, n_shown = _shown(model, samples.read(start, stop), rows, truth)
+            classes, n_shown = _shown(model, frame, rows, truth)
     return TestFile(Path(path).name, file.n_rows, right / max(file.n_rows, 1), classes, n_shown)
 
 

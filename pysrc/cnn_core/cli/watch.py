@@ -97,7 +97,7 @@ def _going_on(args: argparse.Namespace, path: Path) -> tuple[str, Any, DrawingFi
 
 
 class _OfNetwork(Checkpoints):
-    """What the checkpoint of a network tells, each time that it is written."""
+    """The page of one network, by the checkpoint that is written again and again."""
 
     def __init__(self, path: Path, samples: Samples, settings: Fields) -> None:
         super().__init__(path)

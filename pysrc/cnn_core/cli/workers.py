@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,14 +137,10 @@ def members_on_cluster(args: argparse.Namespace, learner: Any) -> Iterator[None]
         yield
         return
     require_dask()
-    from cnn_core.dask.members import train_on_cluster
+    from cnn_core.dask.members import members_trained_on
 
-    with client_of(args) as client:
-        vars(learner)["_train_members"] = partial(train_on_cluster, client)
-        try:
-            yield
-        finally:
-            del vars(learner)["_train_members"]
+    with client_of(args) as client, members_trained_on(client, learner):
+        yield
 
 
 @contextmanager

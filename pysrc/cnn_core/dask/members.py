@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from distributed import Client, Future
@@ -14,6 +16,16 @@ from cnn_core.members import Member, TrainedMember, train_members, with_shares
 
 # What members share: each goes to the cluster once.
 _SHARED = ("x", "t", "validation_t", "weights")
+
+
+@contextmanager
+def members_trained_on(client: Client, learner: Any) -> Iterator[None]:
+    """Let a learner of tables train its networks on a cluster while the block runs."""
+    vars(learner)["_train_members"] = partial(train_on_cluster, client)
+    try:
+        yield
+    finally:
+        del vars(learner)["_train_members"]
 
 
 def train_on_cluster(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from cnn_core.dask.client import client_for
-from cnn_core.dask.members import train_on_cluster
+from cnn_core.dask.members import members_trained_on
 from cnn_core.dask.partitions import compute
 from cnn_core.dask.plain import OfPlain, with_parameters_of
 from cnn_core.dask.prediction import is_lazy, lazily
@@ -44,15 +43,11 @@ class _TableOnDask(OfPlain, BaseTable):
                 "checkpoint: expected None, since the networks are trained by workers, found "
                 f"{os.fspath(checkpoint)!r}; use {self._kind}"
             )
-        with client_for(self.client) as client:
-            vars(self)["_train_members"] = partial(train_on_cluster, client)
-            try:
-                X, y, sample_weight, groups = (
-                    compute(client, one) for one in (X, y, sample_weight, groups)
-                )
-                return super()._fit(X, y, sample_weight, groups, None)
-            finally:
-                del self._train_members
+        with client_for(self.client) as client, members_trained_on(client, self):
+            X, y, sample_weight, groups = (
+                compute(client, one) for one in (X, y, sample_weight, groups)
+            )
+            return super()._fit(X, y, sample_weight, groups, None)
 
     def _lazily(self, method: str, X: Any) -> Any:
         """Return the predictions for a Dask collection, computed when they are asked for."""

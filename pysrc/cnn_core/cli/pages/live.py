@@ -156,7 +156,7 @@ class NetworkProgress(Progress):
 
 
 class Checkpoints:
-    """What the checkpoints of a training tell that another process goes on with.
+    """The page of a training that another process goes on with, by its checkpoints.
 
     A subclass reads them, sets `html` and counts `version` up, under `lock`.
 
