@@ -118,6 +118,12 @@ def test_a_network_refuses_cells_of_files_that_are_no_numbers(
     assert "--model tables" in text
 
 
+def test_files_without_rows_are_refused_by_a_network(tmp_path: Path, capsys: Any) -> None:
+    write(tmp_path, table(60)[["large", "y"]].iloc[:0])
+    words = ["train", "--data", str(tmp_path / "part-*.parquet"), "--target", "y", *NETWORK]
+    assert "expected at least one row, found none" in refused(capsys, *words, "--workers", "1")
+
+
 @pytest.mark.parametrize("size", [1.0, 1e200])
 def test_moments_of_parts_are_those_of_the_whole(size: float) -> None:
     rows = np.random.default_rng(0).normal(3, 2, (500, 3)) * [size, 1e-3, 0]

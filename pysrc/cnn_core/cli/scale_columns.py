@@ -52,6 +52,8 @@ def standardized(client: Any, paths: list[str], target: str) -> tuple[list[FileP
 
     Raises
     ------
+    DataError
+        For files without rows.
     PartitionError
         For a file with cells that are no finite numbers.
     """
@@ -62,7 +64,10 @@ def standardized(client: Any, paths: list[str], target: str) -> tuple[list[FileP
     with cluster_errors(client, str):
         futures = [client.submit(_moments, one.x, pure=False) for one in plain]
         found = named_results_of(client, futures, names)
-    moments = reduce(Moments.joined, [one for one in found if one is not None])
+    parts = [one for one in found if one is not None]
+    if not parts:
+        raise DataError(", ".join(names), "at least one row", "none")
+    moments = reduce(Moments.joined, parts)
     offset, scale = moments.offset_and_scale()
     scaling = Scaling("standardised feature by feature", offset, scale, "float64")
     return [one._replace(x=Standardized(one.x, scaling)) for one in plain], scaling
