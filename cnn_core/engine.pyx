@@ -314,7 +314,7 @@ cdef class Engine:
         try:
             prepare(self.threads)
             if not self.net.waits:
-                batch = min(batch, <Py_ssize_t>SLICE_ROWS)
+                batch = min(batch, self.net.slice_rows)
             if self.workspace is None or self.workspace.rows < batch:
                 self.workspace = self.net.workspace(batch, self.threads, True)
             self.net.prepare(self.workspace)
@@ -364,7 +364,7 @@ cdef class Engine:
         cdef bint are_shared
         cdef int threads
         if not self.net.waits:
-            parts = (batch_rows + SLICE_ROWS - 1) // SLICE_ROWS
+            parts = (batch_rows + self.net.slice_rows - 1) // self.net.slice_rows
         each = (batch_rows + parts - 1) // parts
         threads = self.threads_for(self.work_of(each))
         are_shared = threads > 1

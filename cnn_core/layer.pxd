@@ -275,8 +275,9 @@ cdef class Net:
     # without images.
     cdef Py_ssize_t work
     cdef Py_ssize_t scratch
-    # Most samples of a block.
+    # Most samples of a block, and of a slice, which goes through the layers before any parameter changes.
     cdef Py_ssize_t block_size
+    cdef Py_ssize_t slice_rows
     cdef Arrays arrays
     cdef bint averages
     # Of the images of a training.

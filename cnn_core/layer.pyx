@@ -21,6 +21,9 @@ cdef enum:
     CACHE_LINE = 64
     # Bytes of weights that may take their part of the L2 cache.
     L2_SHARE = 524288
+    # The same of the last cache. Weights beyond it come from memory, for that many samples at a time.
+    L3_SHARE = 16777216
+    FAR_SLICE_ROWS = 512
 
 
 cdef class Layer:
@@ -223,6 +226,9 @@ cdef class Net:
         # While the weights of a layer stay in the L2 cache a block is small, so that its activations
         # stay near; weights that do not are fetched anew for every block.
         self.block_size = 48 if largest * <Py_ssize_t>sizeof(real) <= L2_SHARE else 256
+        self.slice_rows = SLICE_ROWS
+        if largest * <Py_ssize_t>sizeof(real) > L3_SHARE:
+            self.slice_rows = self.block_size = FAR_SLICE_ROWS
         if largest_image > 0:
             # Of images as many as stay there.
             self.block_size = max(

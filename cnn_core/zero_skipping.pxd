@@ -12,8 +12,8 @@ cdef extern from "vector.h" nogil:
 cdef enum:
     # The most terms of a tile: a block of the depth.
     MOST_TERMS = 400
-    # Tiles whose terms can be listed: more than a block of 256 samples has, rounded up to whole ones.
-    MOST_TILES = 48
+    # Tiles whose terms can be listed: more than a block of 512 samples has, rounded up to whole ones.
+    MOST_TILES = 96
     # Values that are looked at for a list together.
     STRIDE = 16
     # How many terms later is what a tile asks for meanwhile.

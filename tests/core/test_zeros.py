@@ -141,6 +141,12 @@ class TestTraining:
         x = inputs_of("pictures", rng, 600, 400).astype(dtype)
         self.assert_same(network_of([400, 256, 10]), dtype, rng, x, 150, threads)
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("batch_size", [500, 700])
+    def test_has_them_where_no_cache_holds_the_weights(self, dtype, rng, batch_size):
+        x = inputs_of("pictures", rng, 700, 600).astype(dtype)
+        self.assert_same(network_of([600, 7_100, 3]), dtype, rng, x, batch_size)
+
     def test_has_the_bits_of_floats_on_bytes(self, dtype, rng):
         numbers = (np.abs(inputs_of("pictures", rng)) * 255).astype(np.uint8)
         t = targets_of(rng, ROWS, 5, dtype)
