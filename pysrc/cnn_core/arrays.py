@@ -6,6 +6,7 @@ what to do. Nothing that was passed is modified; what fits already is not copied
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -144,6 +145,19 @@ def as_checked(
             f"pass {name}.copy()"
         )
     return values.view(np.ndarray)
+
+
+def aligned_within(value: Any) -> Any:
+    """Return an array, or a dataclass that has such, with copies where loops could not read it.
+
+    The arrays that another process has sent begin anywhere in what was sent.
+    """
+    if isinstance(value, np.ndarray):
+        return np.require(value, None, ("C", "A"))
+    if is_dataclass(value) and not isinstance(value, type):
+        own = {one.name: aligned_within(getattr(value, one.name)) for one in fields(value)}
+        return replace(value, **own)
+    return value
 
 
 def require_apart(name: str, written: npt.NDArray[Any], **read: npt.NDArray[Any] | None) -> None:

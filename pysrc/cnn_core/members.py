@@ -144,14 +144,16 @@ def train_members(
     threads = min(threads, max(len(members), 1), MOST_THREADS)
     if time_budget is not None:
         members = with_shares(members, time_budget, threads)
-    paths = _paths(checkpoint, len(members))
+    files: list[Checkpoint | None] = [None] * len(members)
+    if checkpoint is not None:
+        files[:] = checkpoints_in(checkpoint, len(members))
     turns = _Turns()
-    jobs = list(zip(members, paths, strict=True))
+    jobs = list(zip(members, files, strict=True))
     if threads == 1:
-        return [_train(member, path, turns) for member, path in jobs]
+        return [_train(member, file, turns) for member, file in jobs]
     with ThreadPoolExecutor(threads, "cnn_core member") as pool:
         try:
-            running = [pool.submit(_train_in_turn, member, path, turns) for member, path in jobs]
+            running = [pool.submit(_train_in_turn, member, file, turns) for member, file in jobs]
             turns.may_begin.set()
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
             # Of several that failed the first one is heard.
@@ -170,10 +172,10 @@ def with_shares(members: Sequence[Member], time_budget: float, n_threads: int) -
     return [replace(one, recipe=replace(one.recipe, time_budget=share)) for one in members]
 
 
-def _paths(checkpoint: Any, n_members: int) -> list[Checkpoint | None]:
+def checkpoints_in(
+    checkpoint: Checkpoint | str | os.PathLike[str], n_members: int
+) -> list[Checkpoint]:
     """Return the checkpoint of each member, in a folder that is made if it is not there."""
-    if checkpoint is None:
-        return [None] * n_members
     from cnn_core.io.checkpoint import as_checkpoint
 
     whole_one = as_checkpoint(checkpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,7 +45,14 @@ def local_cluster(n_workers: int, *, processes: bool = False, **how: Any) -> Ite
     **how
         More of `distributed.LocalCluster`.
     """
-    how = {"threads_per_worker": 1, "processes": processes, "dashboard_address": ":0", **how}
+    how = {
+        "threads_per_worker": 1,
+        "processes": processes,
+        "dashboard_address": ":0",
+        # Ctrl-C cancels tasks, of which workers warn.
+        "silence_logs": logging.ERROR,
+        **how,
+    }
     with dask.config.set(_SELDOM), LocalCluster(n_workers=n_workers, **how) as cluster:
         yield cluster
 

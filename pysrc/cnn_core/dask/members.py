@@ -1,21 +1,42 @@
-"""The networks of an ensemble as tasks of a cluster, each of them one."""
+"""The networks of an ensemble as tasks of a cluster.
+
+The training of a network is cut where a checkpoint of it is due: each task trains a part and
+returns the checkpoint, which the next one goes on from. So a lost worker costs a part, and this
+process has all checkpoints, whatever disks the workers have.
+"""
 
 from __future__ import annotations
 
+import os
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
 
 from distributed import Client, Future
 
-from cnn_core.dask.recovery import cluster_errors, results_of
+from cnn_core.arrays import aligned_within
+from cnn_core.dask.recovery import cluster_errors, wait_for
 from cnn_core.dask.runner import as_given, quiet_about_sizes
-from cnn_core.members import Member, TrainedMember, train_members, with_shares
+from cnn_core.files import atomic_write
+from cnn_core.io.checkpoint import Checkpoint, as_checkpoint
+from cnn_core.io.container import ModelFileError, read_tensors
+from cnn_core.io.model_state import ModelFile
+from cnn_core.members import Member, TrainedMember, checkpoints_in, train_members, with_shares
+from cnn_core.model import read_model
+from cnn_core.training.callbacks import Callback
+from cnn_core.training.state import EpochRecord, TrainingState
 
 # What members share: each goes to the cluster once.
-_SHARED = ("x", "t", "validation_t", "weights")
+_SHARED = ("x", "t", "validation_t", "weights", "rows", "validation_rows")
+# Where nothing is said of checkpoints, a part takes at least so many times as long as its
+# beginning: reading the checkpoint, and finding that it belongs to these data.
+_TIMES_OF_BEGINNING = 20
 
 
 @contextmanager
@@ -32,37 +53,284 @@ def train_on_cluster(
     client: Client,
     members: Sequence[Member],
     *,
+    n_threads: int | None = None,
     time_budget: float | None = None,
-    **how: Any,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
 ) -> list[TrainedMember]:
     """Train all members on the workers; see `cnn_core.members.train_members`.
+
+    Their callbacks are called in this process, whenever a part has come back: at the ends of its
+    epochs, each with its record, and the model as it is after the last of them. They may look and
+    stop, nothing else.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    members : sequence of Member
+    n_threads : int, optional
+        Left alone: each member takes a thread of a worker.
+    time_budget : float, optional
+    checkpoint : Checkpoint or path-like, optional
+        A folder of this process.
 
     Raises
     ------
     ClusterError
         If the cluster cannot go on.
-    DivergenceError, TypeError, ValueError
-        As `train_members` does.
+    DivergenceError, TypeError, ValueError, OSError
+        As `train_members` does; also for callbacks that have a state of their own.
     """
-    with cluster_errors(client, str), quiet_about_sizes():
+    _require_stateless({type(one) for member in members for one in member.callbacks})
+    with ExitStack() as ends:
+        ends.enter_context(cluster_errors(client, _name_of))
+        ends.enter_context(quiet_about_sizes())
         if time_budget is not None:
             threads = max(sum(client.nthreads().values()), 1)
             members = with_shares(members, time_budget, threads)
-        sent: dict[int, Future] = {}
-        trained = []
-        for one in members:
-            shared = {name: getattr(one, name) for name in _SHARED}
-            for value in shared.values():
-                if value is not None and id(value) not in sent:
-                    sent[id(value)] = client.submit(as_given, value, pure=False)
-            nothing: dict[str, Any] = dict.fromkeys(_SHARED)
-            rest = replace(one, **nothing)
-            futures = [sent.get(id(value)) for value in shared.values()]
-            trained.append(client.submit(_trained, rest, *futures, pure=False))
-        return results_of(client, trained)
+        if checkpoint is None:
+            checkpoint = ends.enter_context(tempfile.TemporaryDirectory(prefix="cnn_core-"))
+        files = checkpoints_in(checkpoint, len(members))
+        tasks = _Tasks(client, members, as_checkpoint(checkpoint))
+        ends.callback(tasks.cancel)
+        followed = [ends.enter_context(_followed(one)) for one in members]
+        for number, file in enumerate(files):
+            path = Path(file.path)
+            tasks.submit(number, path.read_bytes() if path.exists() else None)
+        trained: list[TrainedMember | None] = [None] * len(members)
+        while tasks:
+            for number, part in tasks.done(files):
+                file = files[number].path
+                atomic_write(file, partial(_write, part.file))
+                followed[number].tell(file, part)
+                trained[number] = part.trained
+                if part.trained is None:
+                    tasks.submit(number, part.file, followed[number].state.stopped_because)
+        return [one for one in trained if one is not None]
 
 
-def _trained(member: Member, *shared: Any) -> TrainedMember:
-    """Train one member, on the thread of its task."""
-    whole = replace(member, **dict(zip(_SHARED, shared, strict=True)))
-    return train_members([whole], n_threads=1)[0]
+def _require_stateless(kinds: set[type[Callback]]) -> None:
+    for kind in kinds:
+        if kind.get_state is not Callback.get_state:
+            raise ValueError(
+                "callbacks: expected those that look or stop, since the networks are trained by "
+                f"workers, found {kind.__name__}, which has a state that would have to be there"
+            )
+
+
+def _name_of(key: str) -> str:
+    """Return what is trained under a key, for an error."""
+    return " ".join(key.split("-")[:2]) if key.startswith("network-") else key
+
+
+def _write(contents: bytes, stream: Any) -> None:
+    stream.write(contents)
+
+
+class _Part(NamedTuple):
+    """What a task has trained of a member.
+
+    Attributes
+    ----------
+    file : bytes
+        The checkpoint after it.
+    epochs : list of EpochRecord
+        Those that were trained in it.
+    trained : TrainedMember or None
+        If it has ended.
+    """
+
+    file: bytes
+    epochs: list[EpochRecord]
+    trained: TrainedMember | None
+
+
+class _Tasks:
+    """The parts that are trained now, at most one of each member.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    members : sequence of Member
+    how : Checkpoint
+        When checkpoints are due.
+    """
+
+    def __init__(self, client: Client, members: Sequence[Member], how: Checkpoint) -> None:
+        self._client, self._members, self._how = client, members, how
+        self._sent: dict[int, Future] = {}
+        self._running: dict[Future, int] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._running)
+
+    def submit(self, number: int, file: bytes | None, stop: str | None = None) -> None:
+        """Train the next part of a member, from its checkpoint, if there is one.
+
+        The first members come first, so that some have ended while others have not begun.
+        """
+        member = self._members[number]
+        shared = [self._future_of(getattr(member, name)) for name in _SHARED]
+        nothing: dict[str, Any] = dict.fromkeys(_SHARED)
+        rest = replace(member, callbacks=(), **nothing)
+        how = rest, self._how, file, stop
+        key = f"network-{number + 1}-{uuid4()}"
+        task = self._client.submit(_train_part, *how, *shared, key=key, priority=-number)
+        self._running[task] = number
+
+    def _future_of(self, value: Any) -> Future | None:
+        if value is None:
+            return None
+        if id(value) not in self._sent:
+            self._sent[id(value)] = self._client.submit(as_given, value, pure=False)
+        return self._sent[id(value)]
+
+    def done(self, files: Sequence[Checkpoint]) -> list[tuple[int, _Part]]:
+        """Wait until some are done; return their members' numbers, and what they have trained.
+
+        Raises
+        ------
+        ModelFileError
+            If one cannot go on from its file.
+        """
+        wait_for(self._client, list(self._running), first=True)
+        done = [one for one in self._running if one.done()]
+        found = []
+        for task in done:
+            number = self._running.pop(task)
+            try:
+                found.append((number, task.result()))
+            except ModelFileError as error:
+                # The worker knows it by another name.
+                raise type(error)(files[number].path, error.reason) from error
+        return found
+
+    def cancel(self) -> None:
+        """Drop what nobody waits for any more."""
+        self._client.cancel(list(self._running))
+
+
+class _Followed:
+    """Calls the callbacks of a member as its parts come back.
+
+    Parameters
+    ----------
+    member : Member
+
+    Attributes
+    ----------
+    state : TrainingState
+    """
+
+    def __init__(self, member: Member) -> None:
+        self._callbacks = member.callbacks
+        self._has_begun = self._has_ended = False
+        model = member.make()
+        self.state = TrainingState(
+            model, member.owner, member.recipe.with_epochs_of(len(member.rows))
+        )
+
+    def tell(self, file: str | os.PathLike[str], part: _Part) -> None:
+        """Call the hooks of the epochs of a part, whose checkpoint is in a file."""
+        state = self.state
+        if self._callbacks:
+            state.model, _ = read_model(ModelFile(file, *read_tensors(file), "auto", 1))
+        if not self._has_begun:
+            self._has_begun = True
+            for callback in self._callbacks:
+                callback.on_train_begin(state)
+        for record in part.epochs:
+            state.epoch, state.record = record.epoch, record
+            state.update_best()
+            for callback in self._callbacks:
+                callback.on_epoch_end(state)
+        if part.trained is not None:
+            state.stopped_because = part.trained.stopped_because
+            self.end()
+
+    def end(self) -> None:
+        """Call the hooks after the training, if it has begun and not ended."""
+        if self._has_begun and not self._has_ended:
+            self._has_ended = True
+            for callback in self._callbacks:
+                callback.on_train_end(self.state)
+
+
+@contextmanager
+def _followed(member: Member) -> Iterator[_Followed]:
+    followed = _Followed(member)
+    try:
+        yield followed
+    finally:
+        followed.end()
+
+
+# What the tasks are made of.
+
+
+class _PartError(Exception):
+    """Ends a part at its checkpoint."""
+
+
+class _PartEnd(Callback):
+    """Ends a part when a checkpoint was written that it can go on from.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of the checkpoint.
+    times : float
+        How many times as long as its beginning the part takes at least.
+    stop : str or None
+        Why the training is to end.
+
+    Attributes
+    ----------
+    epochs : list of EpochRecord
+        Those of the part.
+    """
+
+    def __init__(self, path: Path, times: float, stop: str | None) -> None:
+        self.epochs: list[EpochRecord] = []
+        self._path, self._times, self._stop = path, times, stop
+        self._start, self._least = time.perf_counter(), 0.0
+        self._file: tuple[int, int] | None = None
+
+    def on_epoch_begin(self, state: TrainingState) -> None:
+        """End the part if the epoch before has left a checkpoint."""
+        took = time.perf_counter() - self._start
+        found = self._path.stat()
+        file = found.st_ino, found.st_mtime_ns
+        if self._file is None:
+            self._least = self._times * took
+        elif file != self._file and took >= self._least:
+            raise _PartError
+        self._file = file
+        if self._stop is not None:
+            state.stop(self._stop)
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Keep what was measured."""
+        assert state.record is not None
+        self.epochs.append(state.record)
+
+
+def _train_part(
+    member: Member, how: Checkpoint, file: bytes | None, stop: str | None, *shared: Any
+) -> _Part:
+    """Train a part of a member, on the thread of its task."""
+    own = dict(zip(_SHARED, map(aligned_within, shared), strict=True))
+    whole = replace(member, **own)
+    is_asked_for = how.every_epochs is not None or how.every_seconds is not None
+    with tempfile.TemporaryDirectory(prefix="cnn_core-") as folder:
+        how = replace(how, path=folder)
+        path = Path(checkpoints_in(how, 1)[0].path)
+        if file is not None:
+            path.write_bytes(file)
+        end = _PartEnd(path, 0 if is_asked_for else _TIMES_OF_BEGINNING, stop)
+        trained = None
+        with suppress(_PartError):
+            (trained,) = train_members(
+                [replace(whole, callbacks=(end,))], n_threads=1, checkpoint=how
+            )
+        return _Part(path.read_bytes(), end.epochs, trained)

@@ -43,18 +43,20 @@ def results_of(client: Any, futures: Sequence[Any]) -> list[Any]:
     return list(client.gather(list(futures)))
 
 
-def wait_for(client: Any, futures: Sequence[Any]) -> None:
+def wait_for(client: Any, futures: Sequence[Any], *, first: bool = False) -> None:
     """Wait for futures, also for those that fail; warn if there is nobody to compute them.
+
+    With `first` one of them is enough.
 
     A cluster may be about to start its workers, so that waiting is all that can be done.
     """
     while True:
         try:
             with client.as_current():
-                wait(futures, timeout=_PATIENCE)
+                wait(futures, _PATIENCE, "FIRST_COMPLETED" if first else "ALL_COMPLETED")
         except TimeoutError:
             # A task may have raised one.
-            if all(one.done() for one in futures):
+            if (any if first else all)(one.done() for one in futures):
                 return
         else:
             return

@@ -31,23 +31,11 @@ class _TableOnDask(OfPlain, BaseTable):
         groups: Any,
         checkpoint: str | os.PathLike[str] | None,
     ) -> Any:
-        for name, value in {"callbacks": self.callbacks, "verbose": self.verbose}.items():
-            if value:
-                raise ValueError(
-                    f"{name}: expected {None if name == 'callbacks' else False}, since the "
-                    f"networks are trained by workers, found {value!r:.80}; use {self._kind}, or "
-                    "watch the dashboard of the cluster"
-                )
-        if checkpoint is not None:
-            raise ValueError(
-                "checkpoint: expected None, since the networks are trained by workers, found "
-                f"{os.fspath(checkpoint)!r}; use {self._kind}"
-            )
         with client_for(self.client) as client, members_trained_on(client, self):
             X, y, sample_weight, groups = (
                 compute(client, one) for one in (X, y, sample_weight, groups)
             )
-            return super()._fit(X, y, sample_weight, groups, None)
+            return super()._fit(X, y, sample_weight, groups, checkpoint)
 
     def _lazily(self, method: str, X: Any) -> Any:
         """Return the predictions for a Dask collection, computed when they are asked for."""
@@ -82,7 +70,8 @@ class DaskTabularClassifier(_TableOnDask, TabularClassifier):
     client : distributed.Client, optional
         By default the current one; if there is none, a cluster of threads in this process.
     **parameters
-        See `cnn_core.TabularClassifier`; without `callbacks` and `verbose`.
+        See `cnn_core.TabularClassifier`. `callbacks` are called in this process, as networks come
+        back from the workers, about every second; they may look and stop, nothing else.
 
     See Also
     --------
@@ -120,7 +109,7 @@ class DaskTabularRegressor(_TableOnDask, TabularRegressor):
     ----------
     client : distributed.Client, optional
     **parameters
-        See `cnn_core.TabularRegressor`; without `callbacks` and `verbose`.
+        See `cnn_core.TabularRegressor` and `DaskTabularClassifier`.
 
     Examples
     --------

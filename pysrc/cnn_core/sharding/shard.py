@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.arrays import aligned_within
 from cnn_core.class_targets import Targets
 from cnn_core.sparse import Samples
 from cnn_core.training.batches import shuffled_order
@@ -115,3 +116,6 @@ class ArrayShard:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_order": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({name: aligned_within(value) for name, value in state.items()})

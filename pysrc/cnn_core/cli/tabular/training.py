@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from cnn_core.cli import workers
-from cnn_core.cli.console import CommandError
 from cnn_core.cli.run_folder import CHECKPOINTS
 from cnn_core.cli.source import Source
 from cnn_core.cli.tabular.result import Result, Table, measured
@@ -64,10 +63,6 @@ class TableTraining:
 
     def __post_init__(self) -> None:
         args, samples = self.args, self.samples
-        if args.watch and workers.are_asked_for(args):
-            raise CommandError(
-                "--watch shows networks that are trained here; leave it out, or --workers"
-            )
         kind = TabularClassifier if samples.task == "classification" else TabularRegressor
         self.learner = kind(
             args.quality or "balanced",
@@ -76,8 +71,7 @@ class TableTraining:
             time_budget=args.time_budget,
             categorical=self._categorical or None,
             random_state=args.seed,
-            # The networks that workers train are not watched.
-            verbose=not (args.quiet or workers.are_asked_for(args)),
+            verbose=not args.quiet,
             backend=args.backend,
             n_threads=args.threads,
         )
@@ -118,8 +112,6 @@ class TableTraining:
         if samples.task == "classification":
             y = np.array(y.tolist())
         self.learner.set_params(callbacks=self.callbacks)
-        if workers.are_asked_for(self.args):
-            checkpoint = None
         with workers.members_on_cluster(self.args, self.learner):
             self.learner.fit(
                 samples.features[samples.train],
