@@ -99,9 +99,9 @@ def train_on_cluster(
         trained: list[TrainedMember | None] = [None] * len(members)
         while tasks:
             for number, part in tasks.done(files):
-                file = files[number].path
-                atomic_write(file, partial(_write, part.file))
-                followed[number].tell(file, part)
+                path = Path(files[number].path)
+                atomic_write(path, partial(_write, part.file))
+                followed[number].tell(path, part)
                 trained[number] = part.trained
                 if part.trained is None:
                     tasks.submit(number, part.file, followed[number].state.stopped_because)
@@ -230,7 +230,7 @@ class _Followed:
             model, member.owner, member.recipe.with_epochs_of(len(member.rows))
         )
 
-    def tell(self, file: str | os.PathLike[str], part: _Part) -> None:
+    def tell(self, file: Path, part: _Part) -> None:
         """Call the hooks of the epochs of a part, whose checkpoint is in a file."""
         state = self.state
         if self._callbacks:
