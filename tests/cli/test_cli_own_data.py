@@ -167,7 +167,7 @@ class TestOwnData:
         ]
         new.write_text("weight,height\n0.0,1000\n")
         error = refused(capsys, "predict", folder, new)
-        assert "'length' missing" in error
+        assert "expected the column 'length', on which the run was trained" in error
 
     def test_predict_writes_a_file_as_a_whole_and_not_over_its_input(
         self, digits_run, tmp_path, capsys

@@ -291,7 +291,7 @@ def test_the_task_is_found_from_the_target(tmp_path, target, task):
         ("--task classification --intervals 0.9", "--intervals belongs to numbers"),
         ("--intervals 1", "expected a number above 0 and below 1"),
         ("--separator ;;", "--separator: expected one character"),
-        ("--quality good", "invalid choice: 'good'"),
+        ("--quality good", "expected fast, balanced or best, found 'good'"),
     ],
 )
 def test_what_people_mistype_is_told(table, tmp_path, capsys, typed, message):
@@ -306,7 +306,7 @@ def test_what_people_mistype_is_told(table, tmp_path, capsys, typed, message):
         ("", "found an empty file"),
         ("a,b\n", "found a header alone"),
         ("a\nx\n", "at least one feature and a target in each row, found one column"),
-        ("a,b\n1,x\n", "at least two values in the target column 'b', found 'x' throughout"),
+        ("a,b\n1,x\n", "at least two values in the target column 'b', found 'x' in the only row"),
         (
             "a,b\n1,0.5\n2,1.5\n3,2.5\n",
             "at least 5 rows, of which one is held out to tes",
@@ -345,6 +345,6 @@ def test_wide_tables_show_the_first_columns_and_keep_all(tmp_path):
     ]
     path.write_text("\n".join(lines))
     printed = succeed("train", "--data", path, "--out", tmp_path / "run", *TINY, "--no-plots")
-    assert "and 241 more columns, all of them in run.json" in printed
+    assert "and 241 more columns, all of them in run.json and by data --json" in printed
     assert len(record_of(tmp_path / "run")["decisions"]) == 301
     assert len(rows_of(path)) == 12

@@ -91,4 +91,4 @@ def test_the_other_shells_have_a_script_of_their_own(shell: str) -> None:
 
 
 def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "invalid choice: 'tcsh'" in refused(capsys, "completion", "tcsh")
+    assert "found 'tcsh'" in refused(capsys, "completion", "tcsh")

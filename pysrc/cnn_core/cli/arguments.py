@@ -259,7 +259,7 @@ class _Images(argparse.Action):
         namespace.images = True
 
 
-def add_data(parser: Parser, *, default: str | None, help: str) -> None:
+def add_data(parser: Parser, *, default: str | None, help: str, with_columns: bool = False) -> None:
     """Add the arguments that select the data."""
     group = parser.add_argument_group("data")
     one = group.add_mutually_exclusive_group()
@@ -283,6 +283,8 @@ def add_data(parser: Parser, *, default: str | None, help: str) -> None:
     )
     table = parser.add_argument_group("tables", "what is not said is found out, and told")
     add_target(table)
+    if with_columns:
+        add_columns(table)
     add_table_layout(table)
 
 
@@ -310,10 +312,18 @@ def add_columns(group: argparse._ActionsContainer) -> None:
         ("ignore", "columns of a table that are left out"),
         ("categorical", "columns that are categories, whatever they look like"),
         ("numerical", "columns that are numbers; cells that are none count as missing"),
+        ("missing", "cells that stand for a missing value, such as NA or -999, beside empty ones"),
     ):
+        metavar = "CELL" if name == "missing" else "NAME"
         group.add_argument(
-            f"--{name}", metavar="NAME", nargs="+", action="extend", default=[], help=help
+            f"--{name}", metavar=metavar, nargs="+", action="extend", default=[], help=help
         )
+    group.add_argument(
+        "--date-order",
+        choices=("day-first", "month-first"),
+        help="of dates that can be read either way (default: as the table's other dates, else the "
+        "day first)",
+    )
 
 
 def add_table_layout(group: argparse._ActionsContainer) -> None:

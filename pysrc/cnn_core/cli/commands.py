@@ -52,8 +52,9 @@ def add_train(commands: Subcommands) -> None:
         help="read these options from a file of TOML, by their names; options that are typed "
         "replace those of the file, and each run folder holds such a file, run.toml",
     )
-    arguments.add_data(parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP)
-    arguments.add_columns(parser)
+    arguments.add_data(
+        parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP, with_columns=True
+    )
     options.add_tables(parser.add_argument_group("model"))
     options.add_network(parser.add_argument_group("network"))
     training = parser.add_argument_group("training")
@@ -213,8 +214,9 @@ def add_data(commands: Subcommands) -> None:
     parser = add_command(
         commands,
         "data",
-        description="Shows where a data set is, its shapes, SHA-256 and classes. Fashion-MNIST is "
-        "fetched if it is nowhere on the machine; each place that was tried is named.",
+        description="Shows where a data set is, its shapes, SHA-256 and classes; of a table how "
+        "each column is read and used. Fashion-MNIST is fetched if it is nowhere on the machine; "
+        "each place that was tried is named.",
     )
     parser.add_argument(
         "data",

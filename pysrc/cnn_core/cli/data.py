@@ -8,19 +8,81 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.cli.console import note, one_line
+from cnn_core.cli.console import note, one_line, require
 from cnn_core.cli.output import print_result
 from cnn_core.cli.source import Source
 from cnn_core.cli.sources import Samples, read_samples
+from cnn_core.cli.tabular.decisions import decisions, target_text
+from cnn_core.cli.tabular.samples import TableSamples
+from cnn_core.cli.tabular.samples import read_samples as read_table_samples
 
 __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; the exit code is 0."""
-    samples = read_samples(Source.from_arguments(args), note)
+    source = Source.from_arguments(args)
+    if source.is_table:
+        require("data", "rich")
+        table = read_table_samples(source, None, note)
+        print_result(args, _table_text(table, source), _table_values(table))
+        return 0
+    samples = read_samples(source, note)
     print_result(args, _text(samples), _values(samples))
     return 0
+
+
+def _table_text(samples: TableSamples, source: Source) -> str:
+    """Return what is in a table, and how the tables' learner sees it."""
+    target = target_text(samples, is_named=source.target is not None, is_task_said=False)
+    return "\n".join([target, *_targets_of(samples), "", *_hashes(samples.hashes)])
+
+
+def _targets_of(samples: TableSamples) -> list[str]:
+    """Return how often each class is there, or the numbers that are learned."""
+    name = one_line(samples.target.name)
+    if samples.task == "regression":
+        low, middle, high = np.quantile(samples.y, (0, 0.5, 1))
+        return [f"{name} from {low:g} to {high:g}, median {middle:g}"]
+    counts = _class_counts(samples)
+    width = max(len(one_line(one)) for one in (*(row["name"] for row in counts), "class"))
+    lines = [f"{'class':<{width}}  training    test"]
+    return lines + [
+        f"{one_line(row['name']):<{width}}  {row['training']:>8,}  {row['test']:>6,}"
+        for row in counts
+    ]
+
+
+def _class_counts(samples: TableSamples) -> list[dict[str, Any]]:
+    names, places = np.unique(samples.y, return_inverse=True)
+    training, test = (
+        np.bincount(places[rows], minlength=len(names)) for rows in (samples.train, samples.test)
+    )
+    return [
+        {"name": str(name), "training": training[number], "test": test[number]}
+        for number, name in enumerate(names.tolist())
+    ]
+
+
+def _table_values(samples: TableSamples) -> dict[str, Any]:
+    """Return what is in a table for programs."""
+    head, *rows = decisions(samples)
+    classes = _class_counts(samples) if samples.task == "classification" else None
+    return {
+        "name": samples.name,
+        "source": samples.source,
+        "target": samples.target.name,
+        "task": samples.task,
+        "training_rows": len(samples.train),
+        "test_rows": len(samples.test),
+        "columns": [dict(zip(head, row, strict=True)) for row in rows],
+        "sha256": samples.hashes,
+        "classes": classes,
+    }
+
+
+def _hashes(hashes: dict[str, str]) -> list[str]:
+    return ["SHA-256", *(f"  {digest}  {one_line(name)}" for name, digest in hashes.items())]
 
 
 def _values(samples: Samples) -> dict[str, Any]:
@@ -66,8 +128,7 @@ def _text(samples: Samples) -> str:
         f"test     {samples.test_part}",
         f"scaling  {samples.scaling.description}",
         "",
-        "SHA-256",
-        *(f"  {digest}  {one_line(name)}" for name, digest in samples.hashes.items()),
+        *_hashes(samples.hashes),
         "",
     ]
     width = max(len(name) for name in (*names, "class"))

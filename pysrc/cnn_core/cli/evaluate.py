@@ -102,4 +102,4 @@ def _laid_out_alike(source: Source, trained_on: Source) -> Source:
         source = replace(source, target=trained_on.target)
     if source.header is None and source.target is None:
         source = replace(source, header=trained_on.header)
-    return source
+    return replace(source, missing=source.missing or trained_on.missing)

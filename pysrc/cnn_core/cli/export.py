@@ -54,6 +54,11 @@ def run(args: argparse.Namespace) -> int:
             f"--{refused[0]} takes one network on rows of numbers, and {args.folder} is a run of "
             "--model tables; write it by --onnx, --c or --python"
         )
+    if isinstance(trained, TableRun) and args.int8:
+        raise CommandError(
+            f"--int8 takes one network on rows of numbers, and {args.folder} is a run of --model "
+            "tables, whose weights are written as floats; leave it out"
+        )
     model, rows = _model_and_rows(trained)
     results: dict[str, Any] = {}
     for name, path in wanted.items():

@@ -12,6 +12,7 @@ from typing import Any
 
 from cnn_core.cli import arguments, image_options, workers
 from cnn_core.cli.console import CommandError, note
+from cnn_core.cli.parser import no_choice
 from cnn_core.cli.source import Source
 from cnn_core.network import HIDDEN_ACTIVATIONS, NORMALIZATIONS
 from cnn_core.optimizers import SOLVERS, WITH_DECAY
@@ -237,6 +238,7 @@ def choose_model(args: argparse.Namespace, source: Source) -> str:
     CommandError
         If an argument has no effect.
     """
+    source.require_readable()
     of_tables = [name for name in OF_TABLES if getattr(args, name, None) is not None]
     of_networks = [name for name in _OF_NETWORKS if getattr(args, name, None) is not None]
     is_table = source.is_table
@@ -324,9 +326,9 @@ def preset_names() -> tuple[str, ...]:
 
 def _preset(text: str) -> str:
     """Return the name of a preset that was typed."""
-    *others, last = preset_names()
-    if text not in (*others, last):
-        raise argparse.ArgumentTypeError(f"expected {', '.join(others)} or {last}, found {text!r}")
+    names = preset_names()
+    if text not in names:
+        raise argparse.ArgumentTypeError(no_choice(text, names))
     return text
 
 

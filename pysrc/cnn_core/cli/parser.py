@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -13,7 +13,7 @@ from cnn_core.cli.console import CommandError, show
 if TYPE_CHECKING:
     Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
-__all__ = ["COMMANDS", "Parser", "Subcommands", "add_command"]
+__all__ = ["COMMANDS", "Parser", "Subcommands", "add_command", "no_choice"]
 
 # A line of help for each.
 COMMANDS = {
@@ -103,6 +103,13 @@ class Parser(argparse.ArgumentParser):
         """
         raise CommandError(f"{message} (see {self.prog} --help)")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that is not among the choices, and say which was likely meant."""
+        choices = [str(choice) for choice in action.choices or ()]
+        if not choices or value in choices:
+            return
+        raise argparse.ArgumentError(action, no_choice(value, choices))
+
     def refuse(self, unknown: list[str]) -> NoReturn:
         """Raise what is wrong with arguments that it does not know, and what was likely meant.
 
@@ -129,6 +136,15 @@ class Parser(argparse.ArgumentParser):
             return _nearest(text.partition("=")[0], list(options))
         takes_data = "--data" in options and options["--data"].choices is None
         return f"--data {text}" if takes_data else None
+
+
+def no_choice(value: str, choices: Sequence[str]) -> str:
+    """Return what is wrong with a value that is not among the choices."""
+    *others, last = choices
+    expected = f"{', '.join(others)} or {last}" if others else last
+    near = get_close_matches(str(value), choices, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"expected {expected}, found {value!r}{hint}"
 
 
 def _nearest(typed: str, options: list[str]) -> str | None:

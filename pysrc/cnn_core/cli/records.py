@@ -117,10 +117,12 @@ def source_from_json(fields: Fields) -> Source:
     texts: tuple[str, ...] = ("labels", "target", "folder")
     # Records of earlier versions lack the others.
     texts += tuple(
-        one for one in ("separator", "encoding", "decimal", "sheet", "size") if one in fields
+        one
+        for one in ("separator", "encoding", "decimal", "sheet", "size", "date_order")
+        if one in fields
     )
     known |= {name: fields.optional(fields.text, name) for name in texts}
-    columns = ("ignore", "categorical", "numerical")
+    columns = ("ignore", "categorical", "numerical", "missing")
     known |= {name: fields.texts(name) for name in columns if name in fields}
     if "images" in fields:
         known["images"] = fields.optional(fields.flag, "images")

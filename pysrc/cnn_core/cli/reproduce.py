@@ -52,6 +52,11 @@ def training_of(
     """
     if args.model == "tables":
         samples = read_table_samples(source, args.task, report or unheard)
+        if args.intervals is not None and samples.task == "classification":
+            raise CommandError(
+                f"--intervals belongs to numbers, found classes in the target column "
+                f"{samples.target.name!r} ({samples.target.why}); leave it out"
+            )
         return TableTraining(args, source, samples)
     return Training(args, source, read_samples(source, report))
 

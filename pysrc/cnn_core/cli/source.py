@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from cnn_core.cli.console import CommandError
 from cnn_core.cli.image_files import Size
 from cnn_core.cli.image_folders import holds_images
 from cnn_core.data.idx import is_idx
+from cnn_core.data.idx_folders import idx_files_in
 from cnn_core.data.table_bytes import STANDARD_INPUT, name_of
-from cnn_core.data.table_file import TableLayout, is_table
+from cnn_core.data.table_file import ENDINGS, TableLayout, is_table
 from cnn_core.data.table_parts import are_several, files_of
+from cnn_core.data.tables import ARRAYS
 from cnn_core.files import checked_path
 
 __all__ = ["KNOWN", "Source"]
@@ -30,6 +33,8 @@ _OF_TABLES = {
     "ignore": "--ignore",
     "categorical": "--categorical",
     "numerical": "--numerical",
+    "missing": "--missing",
+    "date_order": "--date-order",
 }
 
 
@@ -46,6 +51,10 @@ class Source:
         As the arguments ``--labels``, ``--target``, ``--header``, ``--data-folder`` and so on.
     ignore, categorical, numerical : tuple of str
         Columns that the user says something about.
+    missing : tuple of str
+        Cells that stand for a missing value.
+    date_order : str, optional
+        ``"day-first"`` or ``"month-first"``, for dates that can be read either way.
     images : bool, optional
         True for a folder of images, with a folder for each class.
     size : str, optional
@@ -64,6 +73,8 @@ class Source:
     ignore: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     numerical: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    date_order: str | None = None
     images: bool | None = None
     size: str | None = None
 
@@ -105,6 +116,27 @@ class Source:
             images=True if images else None,
             size=getattr(arguments, "size", None),
             **said,
+        )
+
+    def require_readable(self) -> None:
+        """Refuse data of a kind that cannot be read.
+
+        Raises
+        ------
+        CommandError
+        """
+        path = Path(self.data)
+        if not self.is_file or self.images or self.is_table or is_idx(path):
+            return
+        if path.suffix.lower() in ARRAYS or idx_files_in(path) is not None:
+            return
+        likely = get_close_matches(self.data, KNOWN, n=1)
+        hint = f"; did you mean {likely[0]}?" if likely else ""
+        found = f"the folder {path}" if path.is_dir() else repr(self.data)
+        raise CommandError(
+            f"--data: expected {', '.join(KNOWN)}, - for standard input, or a file whose name ends "
+            f"in {', '.join((*ARRAYS, *ENDINGS))} or -idx3-ubyte, or a folder of such IDX files, "
+            f"or of images by their classes, found {found}{hint}"
         )
 
     @property

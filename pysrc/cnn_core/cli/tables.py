@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,16 +12,15 @@ import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError
 from cnn_core.cli.image_folders import ImageFolder
-from cnn_core.cli.source import KNOWN, Source
-from cnn_core.cli.tabular.columns import listed
+from cnn_core.cli.source import Source
+from cnn_core.cli.tabular.columns import listed, require_columns
 from cnn_core.cli.tabular.samples import read_raw
 from cnn_core.data import DataError, Table, load_file, read_idx
 from cnn_core.data.cell_formats import prefers_comma
 from cnn_core.data.checks import open_data
-from cnn_core.data.idx import is_idx
 from cnn_core.data.idx_folders import idx_files_in
 from cnn_core.data.numeric_table import features_of, target_of
-from cnn_core.data.table_file import ENDINGS, RawTable
+from cnn_core.data.table_file import RawTable
 from cnn_core.data.tables import ARRAYS, table_of
 
 __all__ = [
@@ -41,7 +39,8 @@ Array = npt.NDArray[Any]
 
 # What to do about cells that are no numbers.
 NUMBERS_ALONE = (
-    "a network learns numbers; --model tables also takes text, dates and cells that are missing"
+    "a network learns numbers; cnn-core train --model tables also takes text, dates and missing "
+    "cells"
 )
 
 
@@ -121,6 +120,7 @@ def read_table(source: Source, report: Callable[[str], None]) -> tuple[Table, di
     FileNotFoundError, ValueError
         If there is no such file, or it is of no kind that can be read.
     """
+    source.require_readable()
     path = Path(source.data)
     if source.images:
         folder = ImageFolder.at(path)
@@ -136,15 +136,6 @@ def read_table(source: Source, report: Callable[[str], None]) -> tuple[Table, di
     if (idx := idx_files_in(path)) is not None:
         return idx.read(), hashes_of(idx.files)
     ending = path.suffix.lower()
-    if ending not in ARRAYS and not is_idx(path):
-        likely = get_close_matches(source.data, KNOWN, n=1)
-        hint = f"; did you mean {likely[0]}?" if likely else ""
-        kind = f"the folder {path}" if path.is_dir() else repr(source.data)
-        raise CommandError(
-            f"--data: expected {', '.join(KNOWN)}, - for standard input, or a file whose name ends "
-            f"in {', '.join((*ARRAYS, *ENDINGS))} or -idx3-ubyte, or a folder of such IDX files, "
-            f"or of images by their classes, found {kind}{hint}"
-        )
     if ending != ".npz" and source.labels is None:
         kind = ".npy" if ending == ".npy" else "IDX"
         raise CommandError(
@@ -190,14 +181,14 @@ def read_table_alike(
     raw, hashes = read_raw(source, report)
     names = raw.frame.columns
     if columns.are_named_in(raw):
-        _require_features(raw, columns)
+        require_columns(raw, columns.feature_names or ())
         wanted = None if source.target is None else raw.column(source.target, "target")
         features = list(columns.feature_names or ())
         return _numeric(raw, source, features, _target_among(raw, wanted, columns)), hashes
     if len(names) == columns.n_features:
         raise _no_target(raw.path, f"a column beside the {columns.n_features} features", "none")
     if raw.has_header and columns.feature_names is not None:
-        _require_features(raw, columns)
+        require_columns(raw, columns.feature_names or ())
     name = names[-1] if source.target is None else raw.column(source.target, "target")
     return _numeric(raw, source, [one for one in names if one != name], name), hashes
 
@@ -291,7 +282,7 @@ def _features_in(
     """Return the names that the features have in a table, by which or by whose places they go."""
     names, count = list(raw.frame.columns), columns.n_features
     if columns.are_named_in(raw):
-        _require_features(raw, columns)
+        require_columns(raw, columns.feature_names or ())
         known = {*(columns.feature_names or ()), columns.target_name}
         others = [name for name in names if name not in known]
         if others:
@@ -300,7 +291,7 @@ def _features_in(
             )
         return list(columns.feature_names or ())
     if raw.has_header and columns.feature_names is not None:
-        _require_features(raw, columns)
+        require_columns(raw, columns.feature_names or ())
     if len(names) == count + 1 and columns.is_last:
         report(f"the last column of {raw.path} is left out: in training it was the target")
     elif len(names) != count:
@@ -311,17 +302,6 @@ def _features_in(
             "leave the column of the target out" if len(names) == count + 1 else "",
         )
     return names[:count]
-
-
-def _require_features(raw: RawTable, columns: TrainedColumns) -> None:
-    there, wanted = set(raw.frame.columns), columns.feature_names or ()
-    missing = [name for name in wanted if name not in there]
-    if missing:
-        raise DataError(
-            raw.path,
-            f"the columns that the run was trained on, {listed(wanted)}",
-            f"{listed(raw.frame.columns)}, with {listed(missing)} missing",
-        )
 
 
 def _target_among(raw: RawTable, asked_for: str | None, columns: TrainedColumns) -> str:

@@ -7,6 +7,7 @@ cells are; the others then count as missing, and are told.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -21,8 +22,11 @@ __all__ = [
     "Kind",
     "ReadColumn",
     "find_format",
+    "looks_missing",
     "prefers_comma",
     "read_column",
+    "reads_either_way",
+    "without_marks",
 ]
 
 Kind: TypeAlias = Literal["number", "boolean", "date", "text"]
@@ -36,6 +40,7 @@ _LOOKED_AT = 1_000_000
 COLUMNS_AT_ONCE = 10_000
 # What stands for a missing number or date.
 _MISSING = r"(?i)^(n/?a|#n/?a|#[a-z0-9/]+[!?]|nan|nat|null|none|nil|missing|\?+|-+|\.+)$"
+_MISSING_TEXT = r"(?i)^(n/?a|#n/?a|<na>|nan|nat|null|\?+)$"
 _CURRENCY = r"[$€£¥₹]"
 _GAP = r"[ \u00a0\u202f'\u2019]"
 _TRUTHS = {"true": "false", "yes": "no", "t": "f", "y": "n"}
@@ -45,6 +50,8 @@ _TIME = (
     r"(?:[T ]+(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}(?:\.\d+)?))?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
     r"\s*(?:Z|UTC|(?P<zone>[-+]\d{2}):?(?P<zone_m>\d{2})?)?)?$"
 )
+# Dates whose month is a number behind or before the day.
+_NUMBERED_MONTH = r"^\d{1,2}[-/.]\d{1,2}[-/.]\d{2}"
 _DAY_FIRST, _MONTH_FIRST = "%d-%m-%Y", "%m-%d-%Y"
 
 
@@ -60,14 +67,14 @@ class ColumnFormat:
         The decimal mark of numbers.
     thousands : str
         What stands between groups of three digits; spaces and apostrophes always may.
-    day_first : bool
-        Whether the day stands before the month in dates such as 3/4/2024.
+    day_first : bool or None
+        Whether the day stands before the month in dates such as 3/4/2024; None if there are none.
     """
 
     kind: Kind
     decimal: str = "."
     thousands: str = ""
-    day_first: bool = True
+    day_first: bool | None = None
 
     @property
     def description(self) -> str:
@@ -77,7 +84,8 @@ class ColumnFormat:
             marks += [f"{self.thousands!r} between thousands"] * bool(self.thousands)
             return ", ".join(["number", *marks])
         if self.kind == "date":
-            return "date, day first" if self.day_first else "date, month first"
+            order = {True: ", day first", False: ", month first", None: ""}
+            return f"date{order[self.day_first]}"
         return self.kind
 
     def to_json(self) -> dict[str, Any]:
@@ -98,8 +106,8 @@ class ColumnFormat:
         require_known(f"{place}.kind", values["kind"], KINDS)
         for name, known in (("decimal", (".", ",")), ("thousands", ("", ",", "."))):
             require_known(f"{place}.{name}", values[name], known)
-        if not isinstance(values["day_first"], bool):
-            raise TypeError(f"{place}.day_first: expected true or false")
+        if not isinstance(values["day_first"], bool | None):
+            raise TypeError(f"{place}.day_first: expected true, false or null")
         return cls(**values)
 
 
@@ -135,7 +143,9 @@ def prefers_comma(frame: pl.DataFrame) -> bool:
     return commas > points
 
 
-def find_format(column: pl.Series, *, comma: bool, kind: Kind | None = None) -> ColumnFormat:
+def find_format(
+    column: pl.Series, *, comma: bool, kind: Kind | None = None, day_first: bool = True
+) -> ColumnFormat:
     """Return how the cells of a column are written.
 
     Parameters
@@ -145,6 +155,8 @@ def find_format(column: pl.Series, *, comma: bool, kind: Kind | None = None) -> 
         Whether numbers are rather written with decimal commas.
     kind : str, optional
         What the column is, if the user says so.
+    day_first : bool
+        The order of dates that can be read either way.
     """
     import polars as pl
 
@@ -162,15 +174,28 @@ def find_format(column: pl.Series, *, comma: bool, kind: Kind | None = None) -> 
         return found
     if kind == "number":
         return ColumnFormat("number", "," if comma else ".")
-    shares = {
-        day_first: _share(_dates(known, day_first).is_not_null()) for day_first in (True, False)
-    }
-    day_first = shares[True] >= shares[False]
-    return (
-        ColumnFormat("date", day_first=day_first)
-        if shares[day_first] >= _SHARE
-        else ColumnFormat("text")
-    )
+    orders = (day_first, not day_first)
+    shares = {order: _share(_dates(known, order).is_not_null()) for order in orders}
+    order = max(orders, key=shares.__getitem__)
+    if shares[order] < _SHARE:
+        return ColumnFormat("text")
+    has_order = known.str.contains(_NUMBERED_MONTH).any()
+    return ColumnFormat("date", day_first=order if has_order else None)
+
+
+def reads_either_way(column: pl.Series, format: ColumnFormat) -> bool:
+    """Tell whether dates of a format are others, but dates as well, with day and month changed."""
+    if format.day_first is None:
+        return False
+    cells = _stripped(column).drop_nulls().unique()
+    one, other = (_dates(cells, order) for order in (True, False))
+    return bool((one.is_null() == other.is_null()).all() and (one != other).any())
+
+
+def looks_missing(column: pl.Series) -> list[str]:
+    """Return the cells of a column of text that other programs write for a missing value."""
+    cells = _stripped(column).drop_nulls().unique()
+    return sorted(cells.filter(cells.str.contains(_MISSING_TEXT)).to_list())
 
 
 def _share(flags: pl.Series) -> float:
@@ -201,7 +226,7 @@ def read_column(column: pl.Series, format: ColumnFormat) -> ReadColumn:
         format = _as_written(cells.filter(stands.fill_null(value=False)), format)
         values = _numbers(cells, format)
     elif format.kind == "date":
-        values = _dates(cells, format.day_first)
+        values = _dates(cells, format.day_first is not False)
     else:
         lower = cells.str.to_lowercase()
         true = lower.is_in([*_TRUTHS, "1", "1.0"])
@@ -209,6 +234,31 @@ def read_column(column: pl.Series, format: ColumnFormat) -> ReadColumn:
             pl.when(true | lower.is_in([*_TRUTHS.values(), "0", "0.0"])).then(true)
         ).to_series()
     return ReadColumn(values, (stands & values.is_null()).fill_null(value=False))
+
+
+def without_marks(frame: pl.DataFrame, marks: Sequence[str]) -> pl.DataFrame:
+    """Return a table without the cells that stand for a missing value.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+    marks : sequence of str
+        Text, which is also compared with numbers of its value.
+    """
+    import polars as pl
+
+    if not marks:
+        return frame
+
+    def missing(column: pl.Series) -> pl.Series:
+        if column.dtype.is_numeric():
+            return column.is_in(pl.Series(marks).cast(pl.Float64, strict=False).drop_nulls())
+        text = column.cast(pl.String) if column.dtype != pl.String else column.str.strip_chars()
+        return text.is_in(list(marks))
+
+    text = (pl.String, pl.Categorical)
+    plain = [one for one in frame if one.dtype.is_numeric() or one.dtype in text]
+    return frame.with_columns(one.set(missing(one), None) for one in plain)
 
 
 def _stripped(column: pl.Series) -> pl.Series:

@@ -81,8 +81,16 @@ def read_text_cells(
     contents, encoding = _in_utf8(path, contents, encoding)
     if not contents.strip():
         raise DataError(path, "a table", "an empty file")
-    if separator is None:
-        separator = _separator_of(contents)
+    likely = _separator_of(contents)
+    separator = separator or likely
+    first = contents[: contents.find(b"\n")].decode()
+    if separator not in first and likely in first:
+        raise DataError(
+            path,
+            f"columns separated by {separator!r}",
+            f"{first!r:.80} on line 1",
+            f"they seem to be separated by {SEPARATORS[likely]}: leave --separator out",
+        )
     problem = ""
     try:
         frame = pl.read_csv(
@@ -184,7 +192,9 @@ def _require_regular(path: str, contents: bytes, separator: str) -> None:
         for row in reader:
             width = width or len(row)
             if row and len(row) != width:
-                raise DataError(path, f"{width} cells on line {line}", f"{len(row)}")
+                raise DataError(
+                    path, f"{width} cell{'s' * (width != 1)} on line {line}", f"{len(row)}"
+                )
             line = reader.line_num + 1  # type: ignore[attr-defined]
     except csv.Error as error:
         raise DataError(path, name, f"line {line}: {error}") from None

@@ -239,6 +239,12 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         """Tell whether there is anything to predict with."""
         return "_ensemble" in vars(self)
 
+    @property
+    def dropped_columns_(self) -> list[int]:
+        """The numbers of the columns that nothing is learned from."""
+        self._require_fitted()
+        return [number for number, plan in enumerate(self._reader.plans) if plan.dropped]
+
     def _require_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             raise NotFittedError(

@@ -50,6 +50,8 @@ n_features_in_ : int
     Columns of the table.
 feature_names_in_ : (n_features,) array of str
     Their names, if they have any.
+dropped_columns_ : list of int
+    Numbers of the columns that nothing is learned from; `describe_columns` says why.
 oof_loss_ : float
     The log-loss, of a regressor the root of the mean squared error, of `oof_prediction_`.
 """,

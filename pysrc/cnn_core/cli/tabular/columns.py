@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from cnn_core.cli.console import one_line
 from cnn_core.cli.source import Source
 from cnn_core.data import DataError
-from cnn_core.data.cell_formats import ColumnFormat, Kind, find_format, prefers_comma, read_column
+from cnn_core.data.cell_formats import (
+    ColumnFormat,
+    Kind,
+    find_format,
+    looks_missing,
+    prefers_comma,
+    read_column,
+    reads_either_way,
+)
 from cnn_core.data.table_file import RawTable
 from cnn_core.io.fields import Fields
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Columns", "decided", "listed", "read_features"]
+__all__ = ["Columns", "decided", "listed", "read_features", "require_columns"]
 
 Report = Callable[[str], None]
 
@@ -79,7 +89,7 @@ class Columns:
         return found
 
 
-def decided(raw: RawTable, source: Source, target: str) -> Columns:
+def decided(raw: RawTable, source: Source, target: str, report: Report) -> Columns:
     """Decide about the columns of a table.
 
     Parameters
@@ -89,6 +99,8 @@ def decided(raw: RawTable, source: Source, target: str) -> Columns:
         What the user says about columns.
     target : str
         The name of the column that is learned.
+    report : callable
+        Called with a line of text for all that the user should know.
 
     Raises
     ------
@@ -98,8 +110,8 @@ def decided(raw: RawTable, source: Source, target: str) -> Columns:
     """
     said: dict[str, Kind] = {}
     for kind, names in (("text", source.categorical), ("number", source.numerical)):
-        said |= dict.fromkeys((raw.column(name) for name in names), kind)  # type: ignore[arg-type]
-    ignored = dict.fromkeys((raw.column(name) for name in source.ignore), "--ignore")
+        said |= dict.fromkeys(_columns_of(raw, names), kind)  # type: ignore[arg-type]
+    ignored = dict.fromkeys(_columns_of(raw, source.ignore), "--ignore")
     if target in ignored:
         raise DataError(raw.path, "another column to ignore", f"the target {target!r}")
     comma = prefers_comma(raw.frame) if source.decimal is None else source.decimal == ","
@@ -109,7 +121,12 @@ def decided(raw: RawTable, source: Source, target: str) -> Columns:
         if name == target or name in ignored:
             continue
         try:
-            format = find_format(column, comma=comma, kind=said.get(name))
+            format = find_format(
+                column,
+                comma=comma,
+                kind=said.get(name),
+                day_first=source.date_order != "month-first",
+            )
         except TypeError as error:
             raise DataError(
                 raw.path, "numbers, text or dates", str(error), f"--ignore {name!r}"
@@ -120,7 +137,60 @@ def decided(raw: RawTable, source: Source, target: str) -> Columns:
             features[name] = format
     if not features:
         raise DataError(raw.path, "a column beside the target to learn from", "none")
+    _settle_dates(raw, features, source, report)
+    unclear = [name for name, format in features.items() if format.kind == "text"]
+    _tell_missing(raw, [name for name in (*unclear, target) if name not in said], report)
     return Columns(features, target, ignored, tuple(raw.frame.columns), raw.has_header)
+
+
+def _columns_of(raw: RawTable, names: Sequence[str]) -> list[str]:
+    """Return the names of columns that the user lists."""
+    for name in names:
+        parts = [part.strip() for part in name.split(",")]
+        if name not in raw.frame.columns and len(parts) > 1 and {*parts} <= {*raw.frame.columns}:
+            raise DataError(
+                raw.path,
+                f"a column named {name!r}",
+                listed(raw.frame.columns),
+                f"names of columns have spaces between them: {shlex.join(parts)}",
+            )
+    return [raw.column(name) for name in names]
+
+
+def _settle_dates(
+    raw: RawTable, features: dict[str, ColumnFormat], source: Source, report: Report
+) -> None:
+    """Read dates that can be read either way as the other dates of the table are written."""
+    dates = {name: format for name, format in features.items() if format.day_first is not None}
+    unclear = [name for name, format in dates.items() if reads_either_way(raw.frame[name], format)]
+    if not unclear or source.date_order is not None:
+        return
+    orders = {format.day_first for name, format in dates.items() if name not in unclear}
+    if len(orders) == 1:
+        (day_first,) = orders
+        features |= {name: replace(dates[name], day_first=day_first) for name in unclear}
+        return
+    report(
+        f"the dates of {listed(unclear)} can be read either way, and are read with the day first "
+        "(--date-order month-first)"
+    )
+
+
+def _tell_missing(raw: RawTable, names: Sequence[str], report: Report) -> None:
+    """Say which cells may be meant for missing values, but are taken for text as they stand."""
+    import polars as pl
+
+    found = {
+        name: marks
+        for name in names
+        if raw.frame[name].dtype == pl.String and (marks := looks_missing(raw.frame[name]))
+    }
+    if found:
+        marks = sorted({mark for marks in found.values() for mark in marks})
+        report(
+            f"cells such as {marks[0]!r} in {listed(list(found))} are text like any other; "
+            f"--missing {shlex.join(marks)} leaves them empty"
+        )
 
 
 def _counts_rows(column: pl.Series, format: ColumnFormat) -> bool:
@@ -131,7 +201,9 @@ def _counts_rows(column: pl.Series, format: ColumnFormat) -> bool:
     return bool((values.diff().drop_nulls() == 1).all())
 
 
-def read_features(raw: RawTable, columns: Columns, report: Report) -> pl.DataFrame:
+def read_features(
+    raw: RawTable, columns: Columns, report: Report, unused: Collection[str] = ()
+) -> pl.DataFrame:
     """Return the features of a table, with the columns that were decided about.
 
     They are found by their names, or by their numbers where there are none. Others are left out.
@@ -143,6 +215,8 @@ def read_features(raw: RawTable, columns: Columns, report: Report) -> pl.DataFra
     columns : Columns
     report : callable
         Called with a line of text for all that the user should know.
+    unused : collection of str
+        Features that the model does not look at: they are missing values where they are not there.
 
     Raises
     ------
@@ -153,8 +227,11 @@ def read_features(raw: RawTable, columns: Columns, report: Report) -> pl.DataFra
 
     found = []
     for (name, format), own in zip(
-        columns.features.items(), _places(raw, columns, report), strict=True
+        columns.features.items(), _places(raw, columns, report, unused), strict=True
     ):
+        if own is None:
+            found.append(pl.Series(name, [None] * len(raw.frame), pl.String))
+            continue
         values, odd = read_column(raw.frame[own], format)
         if odd.any():
             row = int(odd.arg_true()[0])
@@ -167,24 +244,47 @@ def read_features(raw: RawTable, columns: Columns, report: Report) -> pl.DataFra
     return pl.DataFrame(found)
 
 
-def _places(raw: RawTable, columns: Columns, report: Report) -> Sequence[str]:
-    """Return the names that the features have in a table."""
+def require_columns(raw: RawTable, wanted: Sequence[str]) -> None:
+    """Refuse a table without columns that a run needs.
+
+    Raises
+    ------
+    DataError
+        It names those that are not there, and what they may be called.
+    """
+    there = raw.frame.columns
+    missing = [name for name in wanted if name not in set(there)]
+    if not missing:
+        return
+    others = {name.lower(): name for name in there if name not in set(wanted)}
+    hints = [
+        f"is {name!r} called {others[alike[0]]!r} there?"
+        for name in missing
+        if (alike := get_close_matches(name.lower(), others, n=1))
+    ]
+    raise DataError(
+        raw.path,
+        f"the column{'s' if len(missing) > 1 else ''} {listed(missing)}, on which the run was "
+        "trained",
+        listed(there),
+        "".join(hints[:1]),
+    )
+
+
+def _places(
+    raw: RawTable, columns: Columns, report: Report, unused: Collection[str]
+) -> Sequence[str | None]:
+    """Return the names that the features have in a table, None for those that need not be there."""
     names, there = list(columns.features), raw.frame.columns
-    missing = [name for name in names if name not in there]
     if columns.has_header and raw.has_header:
-        if missing:
-            raise DataError(
-                raw.path,
-                f"the columns that the run was trained on, {listed(names)}",
-                f"{listed(there)}, with {listed(missing)} missing",
-            )
+        require_columns(raw, [name for name in names if name not in unused])
         known = {*names, *columns.ignored, columns.target}
         others = [name for name in there if name not in known]
         if others:
             report(
                 f"columns of {raw.path} that the run does not know are left out: {listed(others)}"
             )
-        return names
+        return [name if name in there else None for name in names]
     order = list(columns.names)
     if len(there) == len(order) - 1:
         order.remove(columns.target)

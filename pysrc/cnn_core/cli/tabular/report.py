@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from cnn_core.cli.console import one_line, short_path
 from cnn_core.cli.plots import plot_confusion
 from cnn_core.cli.run_page import write_page
 from cnn_core.cli.table_page import TestedTable, table_contents
+from cnn_core.cli.tabular.decisions import columns_text, decisions, target_text
 from cnn_core.cli.tabular.plots import plot_predicted, plot_residuals
 from cnn_core.cli.tabular.result import ClassResult
 from cnn_core.cli.tabular.samples import TEST_SHARE
@@ -31,65 +30,22 @@ __all__ = [
     "write",
 ]
 
-# The rest of a very wide table is in the record.
-_MOST_COLUMNS = 60
 _TEST_PART = f"a random {TEST_SHARE:.0%} of the rows, held out"
 
 
 def introduction(training: TableTraining) -> str:
     """Return what is about to be done."""
-    samples, args = training.samples, training.args
-    target = samples.target
-    other = "regression" if samples.task == "classification" else "classification"
-    hint = "" if args.task or target.is_text else f"; --task {other} is the other way"
-    last = "" if training.source.target else ", the last column (--target)"
+    args = training.args
+    target = target_text(
+        training.samples,
+        is_named=training.source.target is not None,
+        is_task_said=args.task is not None,
+    )
     return (
-        f"data      {one_line(samples.source)}: {len(samples.train):,} training and "
-        f"{len(samples.test):,} test rows\n"
-        f"target    {one_line(target.name)}{last}\n"
-        f"task      {samples.task}: {target.why}{hint}\n\n"
-        f"{_columns_table(training)}\n"
+        f"{target}\n"
         f"model     tables, quality {training.learner.quality}, seed {args.seed}, on "
         f"{describe_backend(training.backend)} (--model mlp trains one network)"
     )
-
-
-def _decisions(training: TableTraining) -> list[list[str]]:
-    """Return what was decided about each column, its head first."""
-    columns = training.samples.columns
-    found = {row[0]: row for row in training.reader().rows()[1:]}
-    rows = [["column", "read as", "distinct", "missing", "used as"]]
-    for name in columns.names:
-        if name == columns.target:
-            rows.append([name, "", "", "", "target"])
-        elif name in columns.ignored:
-            rows.append([name, "", "", "", f"left out: {columns.ignored[name]}"])
-        else:
-            _, _, distinct, missing, use = found[name]
-            rows.append([name, columns.features[name].description, distinct, missing, use])
-    return rows
-
-
-def _columns_table(training: TableTraining) -> str:
-    """Return the decisions as a table that fits into a terminal."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    head, *rows = _decisions(training)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in head:
-        table.add_column(name, justify="right" if name in ("distinct", "missing") else "left")
-    for row in rows[:_MOST_COLUMNS]:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
-    text = io.StringIO()
-    width = shutil.get_terminal_size((100, 24)).columns
-    Console(file=text, width=width, color_system=None).print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    if len(rows) > _MOST_COLUMNS:
-        lines.append(f"... and {len(rows) - _MOST_COLUMNS:,} more columns, all of them in run.json")
-    return "\n".join(lines) + "\n"
 
 
 def line(training: TableTraining, final: Path) -> str:
@@ -140,7 +96,7 @@ def write(training: TableTraining, folder: Path, final: Path, *, plots: bool) ->
     name = one_line(training.samples.name)
     report = (
         f"{name}: {len(training.samples.test)} test rows ({_TEST_PART})\n\n"
-        f"{training.result.report}\n{_columns_table(training)}"
+        f"{training.result.report}\n{columns_text(training.samples)}"
     )
     write_text(folder / run_folder.REPORT, report)
     if plots:
@@ -189,7 +145,7 @@ def _finite(number: float) -> float | None:
 
 def _record(training: TableTraining) -> dict[str, Any]:
     samples = training.samples
-    head, *rows = _decisions(training)
+    head, *rows = decisions(samples)
     return {
         **records.record_head(run_folder.FORMAT, run_folder.TABLES_VERSION, training.args.argv),
         **beginning(training),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from cnn_core.cli.tabular.samples import (
 )
 from cnn_core.cli.tabular.training import learned_sha256
 from cnn_core.data import DataError
+from cnn_core.data.cell_formats import without_marks
 from cnn_core.data.table_file import RawTable
 from cnn_core.io.fields import Fields
 from cnn_core.tables import TabularClassifier, TabularRegressor
@@ -75,6 +76,11 @@ class TableRun:
         """The SHA-256 of what was learned."""
         return learned_sha256(self.learner)
 
+    @property
+    def unused(self) -> list[str]:
+        """The features that nothing was learned from, such as an id of each row."""
+        return [list(self.columns.features)[number] for number in self.learner.dropped_columns_]
+
     def predicted(self, raw: RawTable, report: Report, intervals: float | None) -> Predictions:
         """Return what is predicted for the rows of a table.
 
@@ -92,7 +98,8 @@ class TableRun:
         ValueError
             If a feature is not there, or too few rows were held out for these intervals.
         """
-        features = read_features(raw, self.columns, report)
+        raw = replace(raw, frame=without_marks(raw.frame, self.source.missing))
+        features = read_features(raw, self.columns, report, self.unused)
         if isinstance(self.learner, TabularClassifier):
             if intervals is not None:
                 raise CommandError("--intervals belongs to numbers; this run predicts classes")
@@ -168,7 +175,7 @@ class TableRun:
                 "without the true values nothing can be measured; cnn-core predict needs none",
             )
         target = targets_of(raw, source, raw.column(wanted, "target"), self.task)
-        features = read_features(raw, self.columns, report)
+        features = read_features(raw, self.columns, report, self.unused)
         rows = np.flatnonzero(target.known)
         y = target.values[rows]
         if not len(y):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -14,7 +14,13 @@ from cnn_core.cli.console import CommandError, one_line
 from cnn_core.cli.source import Source
 from cnn_core.cli.tabular.columns import Columns, decided, read_features
 from cnn_core.data import DataError
-from cnn_core.data.cell_formats import ColumnFormat, find_format, prefers_comma, read_column
+from cnn_core.data.cell_formats import (
+    ColumnFormat,
+    find_format,
+    prefers_comma,
+    read_column,
+    without_marks,
+)
 from cnn_core.data.splits import shuffled_by_class
 from cnn_core.data.table_bytes import read_bytes
 from cnn_core.data.table_file import RawTable, read_table_file
@@ -131,6 +137,7 @@ def read_raw(source: Source, report: Callable[[str], None]) -> tuple[RawTable, d
         raw = read_table_parts(source.data, files, source.layout, contents)
     for note in raw.notes:
         report(f"{raw.path}: {note}")
+    raw = replace(raw, frame=without_marks(raw.frame, source.missing))
     hashes = [hashlib.sha256(one).hexdigest() for one in contents]
     return raw, dict(zip(source.file_names, hashes, strict=True))
 
@@ -169,7 +176,7 @@ def read_samples(
     name = raw.frame.columns[-1] if source.target is None else raw.column(source.target, "target")
     target = targets_of(raw, source, name, task)
     if columns is None:
-        columns = decided(raw, source, name)
+        columns = decided(raw, source, name, report)
     features = read_features(raw, columns, report)
     rows = np.flatnonzero(target.known)
     if len(rows) < len(target.known):
@@ -224,9 +231,10 @@ def targets_of(raw: RawTable, source: Source, name: str, task: Task | None) -> T
 
 
 def _numbers(raw: RawTable, name: str, format: ColumnFormat) -> npt.NDArray[np.float64]:
-    if format.kind not in ("number", "boolean"):
-        column = raw.frame[name]
-        found = repr(column.drop_nulls()[0])[:80] if format.kind == "text" else format.kind
+    column = raw.frame[name]
+    if format.kind != "number":
+        cells = column.drop_nulls()
+        found = f"{str(cells[0])!r:.80}" if len(cells) else "none"
         raise DataError(
             raw.path,
             f"numbers in the target column {name!r}",
@@ -283,7 +291,8 @@ def _require_learnable(path: str, target: Target, y: Array) -> None:
         raise DataError(path, f"values {where}", "none", hint)
     distinct = len(np.unique(y))
     if distinct < 2:
-        raise DataError(path, f"at least two values {where}", f"{y[0]!r} throughout", hint)
+        share = "throughout" if len(y) > 1 else "in the only row"
+        raise DataError(path, f"at least two values {where}", f"{y.tolist()[0]!r} {share}", hint)
     if target.task == "classification" and distinct > max(2, len(y) // 2):
         raise DataError(
             path,

@@ -13,13 +13,12 @@ import numpy as np
 from cnn_core.cli import workers
 from cnn_core.cli.run_folder import CHECKPOINTS
 from cnn_core.cli.source import Source
+from cnn_core.cli.tabular.decisions import categorical_of, reading_of
 from cnn_core.cli.tabular.result import Result, Table, measured
 from cnn_core.cli.tabular.samples import TableSamples
 from cnn_core.cli.trained_model import what_computes
 from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.tables import TabularClassifier, TabularRegressor
-from cnn_core.tables.columns import Feature, TableReader, read_first
-from cnn_core.tables.frames import as_frame
 from cnn_core.tables.parameters import plan_of
 from cnn_core.tables.saving import learned
 from cnn_core.training.callbacks import Callback
@@ -69,7 +68,7 @@ class TableTraining:
             n_members=args.members,
             max_steps=args.max_steps,
             time_budget=args.time_budget,
-            categorical=self._categorical or None,
+            categorical=categorical_of(self.samples),
             random_state=args.seed,
             verbose=not args.quiet,
             backend=args.backend,
@@ -77,26 +76,12 @@ class TableTraining:
         )
         self.backend = what_computes(args.backend, args.threads)
 
-    @property
-    def _categorical(self) -> list[str]:
-        """The features whose cells are text, whatever the text looks like."""
-        formats = self.samples.columns.features
-        return [name for name, format in formats.items() if format.kind == "text"]
-
-    def reader(self) -> TableReader:
-        """Return what the learner is going to make of the columns."""
-        return self._read()[0]
-
     def n_networks(self) -> int:
         """Return how many networks are going to be trained."""
-        n_numbers = sum(not feature.n_levels for feature in self._read()[1])
+        n_numbers = sum(not feature.n_levels for feature in reading_of(self.samples)[1])
         is_classes = self.samples.task == "classification"
         plan = plan_of(self.learner, len(self.samples.train), n_numbers, classes=is_classes)
         return plan.n_members * len(plan.views)
-
-    def _read(self) -> tuple[TableReader, list[Feature]]:
-        train = self.samples.features[self.samples.train]
-        return read_first(as_frame(train, "the table"), self._categorical or None)
 
     def fit(self, checkpoint: Checkpoint | None = None) -> None:
         """Train, without evaluating what was learned.
