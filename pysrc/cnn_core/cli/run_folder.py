@@ -346,7 +346,7 @@ class Run:
                 f"the model was trained on {trained} values, {self.scaling.description}; "
                 f"these are {x.dtype} values from {x.min():g} to {x.max():g} and are scaled alike"
             )
-        self.scaling.require_near(x, self.columns.feature_names, source)
+        self.scaling.require_near(x, self.feature_names, source)
         return self.scaling.apply(x, self.trained.model.dtype)
 
 

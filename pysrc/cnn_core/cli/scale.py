@@ -9,6 +9,7 @@ from typing import Any
 
 from cnn_core.cli import config, options, records, run_folder
 from cnn_core.cli.console import CommandError, require, short_path
+from cnn_core.cli.encoding import Encoding
 from cnn_core.cli.output import print_result, run_values
 from cnn_core.cli.plan_classifier import network_overrides, training_overrides
 from cnn_core.cli.progress import epochs_shown
@@ -54,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     with run_folder.new_folder(out, name) as folder:
         epochs = epochs_shown("training", model.max_iter, quiet=args.quiet)
         with cluster(args, model), epochs as on_epoch:
-            partitions, scaling = standardized(model.client, train, args.target)
+            partitions, encoding, scaling = standardized(
+                model.client, train, args.target, args.ignore, args.categorical
+            )
             model.set_params(callbacks=[OnEpoch(on_epoch)])
             model.fit(partitions, args.target, checkpoint=checkpoint)
             model.set_params(callbacks=None)
@@ -63,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
             raise KeyboardInterrupt(
                 f"after {done} epochs; the same command goes on from {short_path(checkpoint)}"
             )
-        tested = None if test is None else measure(model, scaling, test, args.target)
-        _write(folder.path, args, model, scaling, train, test, tested, name, folder.final)
+        tested = None if test is None else measure(model, encoding, scaling, test, args.target)
+        _write(folder.path, args, model, encoding, scaling, train, test, tested, name, folder.final)
     checkpoint.unlink(missing_ok=True)
     accuracy = None if tested is None else tested.accuracy
     measured = "" if accuracy is None else f"test accuracy {accuracy:.4f}  "
@@ -104,6 +107,7 @@ def _write(
     folder: Path,
     args: argparse.Namespace,
     model: Any,
+    encoding: Encoding,
     scaling: Scaling,
     train: list[str],
     test: str | None,
@@ -122,6 +126,7 @@ def _write(
             "test": None if test is None else str(Path(test).absolute()),
             "target": args.target,
         },
+        "inputs": encoding.to_json(),
         "preprocessing": scaling.to_json(),
         "seed": args.seed,
         "shards": args.shards,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cnn_core import load
 from cnn_core.cli.console import one_line, short_path
+from cnn_core.cli.encoding import Encoding
 from cnn_core.cli.pages.classes import ClassResults, class_results
 from cnn_core.cli.pages.contents import Contents, History, Row, Tile
 from cnn_core.cli.pages.samples import TableSamples
@@ -56,21 +57,22 @@ class TestFile:
     n_shown: int
 
 
-def measure(model: Any, scaling: Scaling, path: str, target: str) -> TestFile:
+def measure(model: Any, encoding: Encoding, scaling: Scaling, path: str, target: str) -> TestFile:
     """Predict the rows of a Parquet file, part by part.
 
     Parameters
     ----------
     model : classifier
-    scaling : Scaling
+    encoding : Encoding
         Of the features.
+    scaling : Scaling
+        Of what they become.
     path, target : str
         The file, and the name of its column of classes.
     """
     file = ParquetFile(path)
-    names = tuple(name for name in file.names if name != target)
-    samples, labels = file.of(names), file.of((target,))
-    scaled = Standardized(samples, scaling)
+    samples, labels = file.of(tuple(encoding.levels)), file.of((target,))
+    scaled = Standardized(samples, encoding, scaling)
     right, classes, n_shown = 0, None, 0
     for start in range(0, file.n_rows, _AT_ONCE):
         stop = min(start + _AT_ONCE, file.n_rows)
@@ -154,7 +156,9 @@ def contents_again(folder: Path, run: FilesRun) -> Contents:
     data = run.record.values["data"]
     model = load(folder / MODEL)
     tested = (
-        None if data["test"] is None else measure(model, run.scaling, data["test"], data["target"])
+        None
+        if data["test"] is None
+        else measure(model, run.encoding, run.scaling, data["test"], data["target"])
     )
     return contents_of(run.record.values, short_path(folder), model, tested)
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.cli.console import CommandError
+from cnn_core.cli.encoding import Encoding
 from cnn_core.cli.image_folders import ImageFolder
 from cnn_core.cli.source import Source
 from cnn_core.cli.tabular.columns import listed, require_columns
@@ -57,6 +58,8 @@ class TrainedColumns(NamedTuple):
         Whether the target was the last column.
     image_shape : tuple of int or None
         Height and width, and 3 for colours, of images.
+    encoding : Encoding or None
+        What the features become, where some of them are text.
     """
 
     n_features: int
@@ -64,6 +67,7 @@ class TrainedColumns(NamedTuple):
     target_name: str | None
     is_last: bool
     image_shape: tuple[int, ...] | None = None
+    encoding: Encoding | None = None
 
     def are_named_in(self, raw: RawTable) -> bool:
         """Tell whether a table has columns of their names."""
@@ -100,7 +104,10 @@ def read_features(
         If there is no such file, or it does not hold what the run needs.
     """
     if raw is not None:
-        return features_of(raw, _features_in(raw, columns, report))
+        features = _features_in(raw, columns, report)
+        if columns.encoding is not None:
+            return columns.encoding.of_table(raw)
+        return features_of(raw, features)
     if path.suffix.lower() in ARRAYS:
         table = load_file(path, has_target=False)
         return table.X if table.X_test is None else table.X_test
@@ -145,7 +152,13 @@ def read_table(source: Source, report: Callable[[str], None]) -> tuple[Table, di
     return load_file(path, labels=source.labels), file_hashes(source)
 
 
-def _numeric(raw: RawTable, source: Source, features: list[str], target: str) -> Table:
+def _numeric(
+    raw: RawTable,
+    source: Source,
+    features: list[str],
+    target: str,
+    encoding: Encoding | None = None,
+) -> Table:
     """Return a table of numbers, and classes or numbers as its target."""
     if not features:
         raise DataError(raw.path, "a column beside the target", "none")
@@ -153,10 +166,11 @@ def _numeric(raw: RawTable, source: Source, features: list[str], target: str) ->
     hint = f"target: {target!r}, the last column (--target); {NUMBERS_ALONE}"
     if source.target is not None:
         hint = NUMBERS_ALONE
-    parts = {
-        "X": features_of(raw, features, comma=comma, hint=hint),
-        "y": target_of(raw, target, comma=comma),
-    }
+    if encoding is None:
+        x = features_of(raw, features, comma=comma, hint=hint)
+    else:
+        x, features = encoding.of_table(raw, comma=comma, hint=hint), list(encoding.names)
+    parts = {"X": x, "y": target_of(raw, target, comma=comma)}
     if not raw.has_header:
         return table_of(Path(raw.path), parts)
     return table_of(Path(raw.path), parts, tuple(features), target)
@@ -183,8 +197,9 @@ def read_table_alike(
     if columns.are_named_in(raw):
         require_columns(raw, columns.feature_names or ())
         wanted = None if source.target is None else raw.column(source.target, "target")
-        features = list(columns.feature_names or ())
-        return _numeric(raw, source, features, _target_among(raw, wanted, columns)), hashes
+        features, encoding = list(columns.feature_names or ()), columns.encoding
+        name = _target_among(raw, wanted, columns)
+        return _numeric(raw, source, features, name, encoding), hashes
     if len(names) == columns.n_features:
         raise _no_target(raw.path, f"a column beside the {columns.n_features} features", "none")
     if raw.has_header and columns.feature_names is not None:

@@ -9,6 +9,7 @@ import math
 import os
 import struct
 from bisect import bisect_right
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -20,6 +21,9 @@ from cnn_core.data.idx import DTYPES
 from cnn_core.data.numpy_files import read_npy_header
 
 __all__ = ["ArrayFile", "ParquetFile", "RowFile", "open_rows"]
+
+# Rows of a Parquet file that are unpacked together.
+_AT_ONCE = 2**14
 
 
 class RowFile(Protocol):
@@ -145,13 +149,47 @@ class ParquetFile:
         return other
 
     def read(self, start: int, stop: int) -> Any:
-        """Return some rows as a data frame."""
-        first, last = bisect_right(self._ends, start), bisect_right(self._ends, stop - 1)
+        """Return some rows as a data frame.
+
+        However long the groups of rows are, little more than these rows is in memory.
+        """
+        import pandas as pd
+        import pyarrow as pa
+
         file = _parquet(self.path)
-        columns = None if self._columns is None else list(self._columns)
-        table = file.read_row_groups(list(range(first, last + 1)), columns=columns)
+        whole = file.schema_arrow
+        schema = pa.schema([whole.field(name) for name in self.columns], whole.metadata)
+        kinds = {one.type for one in schema}
+        if kinds not in ({pa.float32()}, {pa.float64()}):
+            columns = [
+                pa.chunked_array(self._column(file, one.name, start, stop), one.type)
+                for one in schema
+            ]
+            return pa.Table.from_arrays(columns, schema=schema).to_pandas()
+        # One array, rather than columns of which it would be made.
+        values = np.empty((stop - start, len(schema)), kinds.pop().to_pandas_dtype())
+        for place, name in enumerate(schema.names):
+            done = 0
+            for cells in self._column(file, name, start, stop):
+                values[done : done + len(cells), place] = cells.to_numpy(zero_copy_only=False)
+                done += len(cells)
+        return pd.DataFrame(values, columns=schema.names, copy=False)
+
+    def _column(self, file: Any, name: str, start: int, stop: int) -> Iterator[Any]:
+        """Yield the cells of a column, short arrays of Arrow.
+
+        Of all columns at once the pages that are being unpacked would take more than the cells.
+        """
+        first, last = bisect_right(self._ends, start), bisect_right(self._ends, stop - 1)
         begin = self._ends[first - 1] if first else 0
-        return table.slice(start - begin, stop - start).to_pandas()
+        groups = list(range(first, last + 1))
+        for batch in file.iter_batches(_AT_ONCE, groups, [name]):
+            low, high = max(start - begin, 0), min(stop - begin, len(batch))
+            if low < high:
+                yield batch.column(0).slice(low, high - low)
+            begin += len(batch)
+            if begin >= stop:
+                return
 
 
 def _parquet(path: Path) -> Any:
@@ -163,7 +201,8 @@ def _parquet(path: Path) -> Any:
             f"{path}: Parquet files are read by pyarrow: pip install pyarrow"
         ) from error
     try:
-        return Opened(path)
+        # What a group of rows takes in the file need not be in memory at once.
+        return Opened(path, buffer_size=2**16, pre_buffer=False)
     except ArrowException as error:
         raise DataError(path, "a Parquet file", f"something else ({error})") from error
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.estimators.compat import HAS_SKLEARN
 from cnn_core.sparse import SparseRows
 from cnn_core.standardization import is_constant
 from cnn_core.validation import shown
@@ -80,7 +80,8 @@ def require_scoring(scoring: Scoring, kind: str) -> None:
         )
     if scoring in ("loss", OWN[kind]):
         return
-    if not HAS_SKLEARN:
+    # Not before it matters: workers of a cluster do without it.
+    if find_spec("sklearn") is None:
         raise ValueError(
             f"scoring: expected {OWN[kind]!r}, 'loss' or a function, found {shown(scoring)}, "
             "which is one of scikit-learn's: pip install scikit-learn"

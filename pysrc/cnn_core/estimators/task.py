@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from cnn_core.class_targets import Targets
 from cnn_core.containers import as_array, column_names, missing_in, place_of
-from cnn_core.estimators.compat import DataConversionWarning
 from cnn_core.export.program import Answer
 from cnn_core.network import Activation, FloatArray, IndexArray, Loss
 
@@ -159,6 +158,9 @@ def as_target_array(
         )
     _require_whole(array, values, name)
     if array.ndim == 2 and array.shape[1] == 1:
+        # Workers of a cluster read targets without scikit-learn.
+        from cnn_core.estimators.compat import DataConversionWarning
+
         warnings.warn(
             f"A column-vector {name} was passed when a 1d array was expected: "
             f"pass np.ravel({name}) to be free of this warning",

@@ -74,6 +74,7 @@ class BlockShard:
                 rest = _joined(rest, _chosen(block, order[:missing]))
                 order = order[missing:]
                 if rest.n_samples < batch_size:
+                    del block
                     continue
                 yield rest
                 rest = None
@@ -82,6 +83,8 @@ class BlockShard:
                 yield block._replace(order=order[:whole])
             if whole < len(order):
                 rest = _chosen(block, order[whole:])
+            # A third block is read otherwise while this one is still there.
+            del block
         if rest is not None:
             yield rest
 
@@ -102,8 +105,9 @@ class BlockShard:
                 self._blocks = {number: block}
                 if place + 1 < len(wanted):
                     ahead = reader.submit(self._block, wanted[place + 1][0])
-                order = _order(key, epoch, number, block.n_samples)
-                yield block, order[part], place + 1 == len(wanted)
+                order = _order(key, epoch, number, block.n_samples)[part]
+                yield block, order, place + 1 == len(wanted)
+                del block
 
     def _wanted(self, key: int | None, epoch: int, rows: slice) -> Iterator[tuple[int, slice]]:
         """Yield the numbers of blocks, and which positions of the order of each are wanted."""

@@ -183,6 +183,8 @@ def train_round(
             loss, hits = engine.train_epoch(x, t, order, batch_size, own, weights)
             parts.append(Part(loss, piece.weight, hits, piece.n_samples))
             done += count
+            # Its block must be gone before the one after the next is read.
+            del piece, x, t, weights, order
     seconds = time.perf_counter() - began
     return Result(model.arrays(), start.steps + len(rates), parts, seconds)
 
