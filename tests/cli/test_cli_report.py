@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import shutil
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
 import chromium
+from cnn_core.cli import records
 from command_line import record_of, refused, succeed
 from hostile_names import NAMES
 
@@ -101,6 +104,23 @@ def test_it_is_written_again_from_the_run_folder(run, tmp_path, capsys):
     (folder / "report.html").unlink()
     succeed("report", folder)
     assert page_of(folder).replace(str(folder), str(run)) == page_of(run)
+
+
+@pytest.mark.parametrize("model", ["tables", "mlp"])
+def test_it_has_the_date_of_the_record_however_long_writing_takes(
+    flowers, tmp_path, monkeypatch, model
+):
+    minutes = itertools.count()
+
+    class Clock:
+        @staticmethod
+        def now():
+            return datetime(2026, 1, 1) + timedelta(minutes=next(minutes))
+
+    monkeypatch.setattr(records, "datetime", Clock)
+    data = ("--data", flowers, "--target", "kind")
+    folder = train(tmp_path / "run", *data, *MODELS[model])
+    assert record_of(folder)["date"] in page_of(folder)
 
 
 def test_it_can_be_written_elsewhere(run, tmp_path):

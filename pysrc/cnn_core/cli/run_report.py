@@ -120,7 +120,8 @@ def write(training: Training, folder: Path, final: Path, *, plots: bool) -> list
     """Write all files of the run folder and return their names; `final` is the folder's name."""
     samples, parts = training.samples, training.parts
     training.plan.face.save(folder / run_folder.MODEL)
-    records.write_json(folder / run_folder.RECORD, record(training))
+    held = record(training)
+    records.write_json(folder / run_folder.RECORD, held)
     run_folder.write_history(folder / run_folder.HISTORY, training.history, parts.measured)
     report = (
         f"{one_line(samples.name)}: {len(parts.test.y)} test samples ({samples.test_part})\n\n"
@@ -129,15 +130,15 @@ def write(training: Training, folder: Path, final: Path, *, plots: bool) -> list
     write_text(folder / run_folder.REPORT, report)
     if plots:
         _draw(training, folder)
-    write_page(folder / run_folder.PAGE, contents_of(tested_of(training, final)))
+    write_page(folder / run_folder.PAGE, contents_of(tested_of(training, final, held)))
     texts = (run_folder.RECORD, run_folder.HISTORY, run_folder.REPORT, run_folder.PAGE)
     return [run_folder.MODEL, *texts, *sorted(path.name for path in folder.glob("*.png"))]
 
 
-def tested_of(training: Training, final: Path) -> Tested:
-    """Return what the page is made of."""
+def tested_of(training: Training, final: Path, held: dict[str, Any]) -> Tested:
+    """Return what the page is made of; `held` is what ``run.json`` holds."""
     return Tested(
-        record=Fields(record(training)),
+        record=Fields(held),
         folder=short_path(final),
         history=training.history,
         trained=training.trained,

@@ -16,7 +16,7 @@ from cnn_core.cli.pages.live import NetworkProgress, Progress, page_of
 from cnn_core.cli.pages.server import LivePage, served
 from cnn_core.cli.pages.weights import weight_pictures
 from cnn_core.cli.run_page import contents_of, shown_settings
-from cnn_core.cli.run_report import tested_of
+from cnn_core.cli.run_report import record, tested_of
 from cnn_core.cli.sources import Samples
 from cnn_core.cli.trained_model import Trained, describe_backend, describe_network
 from cnn_core.cli.training import Training, history_of
@@ -62,7 +62,11 @@ def watching(training: Training, folder: Path, port: int) -> Iterator[None]:
     field = field_of(samples, progress.network)
     training.callbacks.append(progress)
     page = page_of(one_line(samples.name), progress.state, field)
-    with shown_live(progress, page, port, lambda: contents_of(tested_of(training, folder))):
+
+    def at_the_end() -> Contents:
+        return contents_of(tested_of(training, folder, record(training)))
+
+    with shown_live(progress, page, port, at_the_end):
         yield
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "beginning",
     "introduction",
     "line",
+    "record",
     "summary",
     "tested_of",
     "values",
@@ -92,7 +93,8 @@ def beginning(training: TableTraining) -> dict[str, Any]:
 def write(training: TableTraining, folder: Path, final: Path, *, plots: bool) -> list[str]:
     """Write all files of the run folder and return their names."""
     training.learner.save(folder / run_folder.MODEL)
-    records.write_json(folder / run_folder.RECORD, _record(training))
+    held = record(training)
+    records.write_json(folder / run_folder.RECORD, held)
     name = one_line(training.samples.name)
     report = (
         f"{name}: {len(training.samples.test)} test rows ({_TEST_PART})\n\n"
@@ -101,16 +103,16 @@ def write(training: TableTraining, folder: Path, final: Path, *, plots: bool) ->
     write_text(folder / run_folder.REPORT, report)
     if plots:
         _draw(training, folder)
-    write_page(folder / run_folder.PAGE, table_contents(tested_of(training, final)))
+    write_page(folder / run_folder.PAGE, table_contents(tested_of(training, final, held)))
     order = (run_folder.MODEL, run_folder.RECORD, run_folder.REPORT, run_folder.PAGE)
     return [*order, *sorted(path.name for path in folder.glob("*.png"))]
 
 
-def tested_of(training: TableTraining, final: Path) -> TestedTable:
-    """Return what the page is made of; `final` is the run folder's name."""
+def tested_of(training: TableTraining, final: Path, held: dict[str, Any]) -> TestedTable:
+    """Return what the page is made of; `final`: the run folder's name; `held`: its record."""
     samples = training.samples
     return TestedTable(
-        record=Fields(_record(training)),
+        record=Fields(held),
         folder=short_path(final),
         learner=training.learner,
         features=samples.features[samples.test],
@@ -143,7 +145,8 @@ def _finite(number: float) -> float | None:
     return None if number != number else number
 
 
-def _record(training: TableTraining) -> dict[str, Any]:
+def record(training: TableTraining) -> dict[str, Any]:
+    """Return what ``run.json`` holds."""
     samples = training.samples
     head, *rows = decisions(samples)
     return {

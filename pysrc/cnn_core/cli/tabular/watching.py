@@ -16,7 +16,7 @@ from cnn_core.cli.pages.live import Checkpoints, Progress, page_of
 from cnn_core.cli.pages.rendering import sections
 from cnn_core.cli.run_page import shown_settings
 from cnn_core.cli.table_page import table_contents
-from cnn_core.cli.tabular.report import tested_of
+from cnn_core.cli.tabular.report import record, tested_of
 from cnn_core.cli.tabular.training import TableTraining
 from cnn_core.cli.watching import shown_live
 from cnn_core.io.checkpoint_json import decoded
@@ -49,7 +49,11 @@ def watching(training: TableTraining, folder: Path, port: int) -> Iterator[None]
     progress = MembersProgress(name, training.settings(), training.n_networks())
     training.callbacks.append(progress)
     page = page_of(name, progress.state, None)
-    with shown_live(progress, page, port, lambda: table_contents(tested_of(training, folder))):
+
+    def at_the_end() -> Contents:
+        return table_contents(tested_of(training, folder, record(training)))
+
+    with shown_live(progress, page, port, at_the_end):
         yield
 
 
