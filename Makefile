@@ -26,10 +26,10 @@ train: $(VENV)/installed
 
 # $(call suite,PYTEST,MARKS): the tests with these marks on several workers, then one after the other
 # those beside which nothing else may run: without ARGS only the files that have some are looked at.
-# 5 is how pytest ends where ARGS leaves no test.
+# 5 is how pytest ends where ARGS leaves no test. A worker has one core, and so has NumPy in it.
 WORKERS ?= 2
 SERIAL_FILES = $$(grep -rl --include='test_*.py' 'mark\.serial' tests)
-suite = { $(1) --numprocesses $(WORKERS) --dist worksteal -m '$(2)not serial' $(ARGS) || [ $$? = 5 ]; } && \
+suite = { OPENBLAS_NUM_THREADS=1 $(1) --numprocesses $(WORKERS) --dist worksteal -m '$(2)not serial' $(ARGS) || [ $$? = 5 ]; } && \
 	{ $(1) -m '$(2)serial' $(or $(ARGS),$(SERIAL_FILES)) || [ $$? = 5 ]; }
 
 # All that the package does, without what takes seconds: builds, kills, forks, load, all of

@@ -117,6 +117,7 @@ def losses_of(tree: Path, name: str) -> list[float]:
     return [float(loss) for loss in printed.splitlines()[-1].split()]
 
 
+@pytest.mark.slow
 def test_the_reference_trains_with_what_was_added(followed):
     assert losses_of(followed, "numpy")
 

@@ -343,7 +343,7 @@ class TestProcess:
             ),
             pytest.param("2>&-", 0, "", marks=pytest.mark.slow),
             pytest.param("2>/dev/full", 0, "", marks=pytest.mark.slow),
-            ("<&- >&- 2>&-", 2, ""),
+            pytest.param("<&- >&- 2>&-", 2, "", marks=pytest.mark.slow),
         ],
     )
     def test_no_training_is_lost_because_its_output_cannot_be_written(

@@ -14,12 +14,17 @@ from cnn_core.data import load_fashion_mnist
 from command_line import rows_of, succeed
 from installation import BACKENDS
 
+# A fifth of those of the article.
+IMAGES = 1000
+
 
 @pytest.fixture(scope="module")
 def article_run(tmp_path_factory):
     """The published experiment with few epochs, and what it printed."""
     folder = tmp_path_factory.mktemp("article") / "run"
-    return folder, succeed("article", "--epochs", 4, "--out", folder, "--quiet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(article, "IMAGES", IMAGES)
+        return folder, succeed("article", "--epochs", 4, "--out", folder, "--quiet")
 
 
 class TestArticle:
@@ -39,9 +44,9 @@ class TestArticle:
     def test_the_published_rule_is_the_one_of_the_library(self, article_run):
         data = load_fashion_mnist()
         net = cnn_core.NN(784, 128, 10, 0.01, 4, rule="article", seed=0, backend="numpy")
-        net.fit(data.x_train[:5000].reshape(5000, 784) / 255, data.y_train[:5000])
-        predicted = net.predict(data.x_test[:5000].reshape(5000, 784) / 255).argmax(axis=1)
-        accuracy = np.mean(predicted == data.y_test[:5000])
+        net.fit(data.x_train[:IMAGES].reshape(IMAGES, 784) / 255, data.y_train[:IMAGES])
+        predicted = net.predict(data.x_test[:IMAGES].reshape(IMAGES, 784) / 255).argmax(axis=1)
+        accuracy = np.mean(predicted == data.y_test[:IMAGES])
         results = json.loads((article_run[0] / "article.json").read_text())["results"]
         for result in results[: len(BACKENDS)]:
             assert result["test_accuracy"] == pytest.approx(accuracy, abs=5e-4)
@@ -56,6 +61,7 @@ class TestArticle:
         self, tmp_path, capsys, monkeypatch
     ):
         monkeypatch.setattr(article.backends, "available", lambda: ("numpy",))
+        monkeypatch.setattr(article, "IMAGES", IMAGES)
         succeed("article", "--epochs", 1, "--out", tmp_path / "run", "--quiet")
         assert "compiled backend is not part of this installation" in capsys.readouterr().err
         assert len(rows_of(tmp_path / "run" / "table.csv")) == 2

@@ -85,6 +85,7 @@ def test_files_with_other_columns_are_refused_by_name(tmp_path: Path, capsys: An
     assert "no such file" in refused(capsys, "train", "--data", str(tmp_path / "other-*.csv"))
 
 
+@pytest.mark.slow
 def test_columns_of_files_are_standardized_for_a_network(tmp_path: Path, capsys: Any) -> None:
     frame = table().drop(columns=["kind", "gaps"])
     write(tmp_path, frame)

@@ -54,6 +54,7 @@ def test_the_help_has_a_line_for_each_preset():
     assert re.search(r"^  image +convolutions 16-32-64 and 128, .* 16 epochs; for", printed, re.M)
 
 
+@pytest.mark.slow
 def test_a_run_folder_has_a_picture_of_the_filters(tmp_path):
     folder = tmp_path / "run"
     printed = succeed(
@@ -158,7 +159,7 @@ def test_rows_that_are_no_square_image_are_refused(capsys, tmp_path):
     assert "preset image: X: expected images" in message
 
 
-@pytest.mark.parametrize("channels", [2, 3])
+@pytest.mark.parametrize("channels", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_images_of_several_channels(tmp_path, rng, channels):
     x = rng.integers(0, 256, (60, 6, 6, channels)).astype(np.uint8)
     np.savez(tmp_path / "colour.npz", X=x, y=np.arange(60) % 3)

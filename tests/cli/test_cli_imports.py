@@ -37,6 +37,7 @@ def test_the_help_of_the_commands_needs_nothing_that_a_command_does():
     assert needed & {*doing, *unused, *HEAVY} == set()
 
 
+@pytest.mark.slow
 def test_names_of_the_package_are_imported_when_they_are_asked_for():
     code = (
         "import sys, cnn_core\n"

@@ -25,8 +25,7 @@ compiled = pytest.mark.skipif(
 def package(tmp_path_factory):
     """A copy of the package, to be damaged."""
     folder = tmp_path_factory.mktemp("copy")
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(Path(cnn_core.__file__).parent, folder / "cnn_core", ignore=ignored)
+    shutil.copytree(Path(cnn_core.__file__).parent, folder / "cnn_core")
     return folder
 
 
@@ -45,9 +44,15 @@ def info(package, *arguments, **environment):
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("CNN_CORE_ISA", "nonsense", "CNN_CORE_ISA=nonsense: expected one of the levels"),
+        pytest.param(
+            *("CNN_CORE_ISA", "nonsense", "CNN_CORE_ISA=nonsense: expected one of the levels"),
+            marks=pytest.mark.slow,
+        ),
         ("CNN_CORE_BACKEND", "nonsense", "CNN_CORE_BACKEND: expected 'auto', 'cython' or 'nump"),
-        ("CNN_CORE_NUM_THREADS", "abc", "CNN_CORE_NUM_THREADS: expected a whole number"),
+        pytest.param(
+            *("CNN_CORE_NUM_THREADS", "abc", "CNN_CORE_NUM_THREADS: expected a whole number"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 @compiled
@@ -63,7 +68,9 @@ def test_a_setting_that_is_none_is_the_reason(package, name, value, reason):
 
 
 @compiled
-@pytest.mark.parametrize("contents", [b"", b"no library", 3000])
+@pytest.mark.parametrize(
+    "contents", [pytest.param(b"", marks=pytest.mark.slow), b"no library", 3000]
+)
 @pytest.mark.parametrize("module", ["_native.cpu", "float32.kernels"])
 def test_a_damaged_library_is_the_reason_and_numpy_can_be_chosen(package, module, contents):
     modules = backends.backend_info("cython")["modules"]

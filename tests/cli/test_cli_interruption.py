@@ -14,7 +14,7 @@ from cnn_core.cli import (
     training,
 )
 from cnn_core.model import Model
-from command_line import RUN_FILES, accuracy_in, record_of, rows_of, succeed
+from command_line import PICTURES, RUN_FILES, accuracy_in, record_of, rows_of, succeed
 
 
 class TestInterruption:
@@ -29,14 +29,24 @@ class TestInterruption:
 
         monkeypatch.setattr(training, "epochs_shown", shown)
 
-    @pytest.mark.parametrize("preset", ["fast", "nn"])
-    def test_what_was_learned_is_kept_and_marked(self, tmp_path, capsys, monkeypatch, preset):
+    @pytest.mark.parametrize(
+        ("preset", "files", "more"),
+        [
+            ("fast", RUN_FILES - PICTURES, ["--no-plots"]),
+            pytest.param("fast", RUN_FILES, [], marks=pytest.mark.slow),
+            pytest.param("nn", RUN_FILES, [], marks=pytest.mark.slow),
+        ],
+        ids=["fast", "fast with pictures", "nn with pictures"],
+    )
+    def test_what_was_learned_is_kept_and_marked(
+        self, tmp_path, capsys, monkeypatch, preset, files, more
+    ):
         self.interrupt_in(monkeypatch, 3)
         folder = tmp_path / "run"
-        arguments = ["--data", "digits", "--epochs", "9", "--preset", preset]
+        arguments = ["--data", "digits", "--epochs", "9", "--preset", preset, *more]
         assert main(["train", *arguments, "--out", str(folder)]) == 130
         to_go_on = {"checkpoint.safetensors", "training.json"}
-        assert {path.name for path in folder.iterdir()} == RUN_FILES | to_go_on
+        assert {path.name for path in folder.iterdir()} == files | to_go_on
         record = record_of(folder)
         assert record["interrupted"] is True
         assert record["result"]["epochs"] == 3

@@ -200,7 +200,7 @@ class TestOwnData:
         parts = ("x_train", "y_train", "x_test", "y_test")
         np.savez(path, **{part: getattr(data, part) for part in parts})
         folder = tmp_path / "run"
-        succeed("train", "--data", path, "--epochs", 40, "--out", folder, "--quiet")
+        succeed("train", "--data", path, "--epochs", 3, "--out", folder, "--quiet")
         record = record_of(folder)
         assert record["data"]["test_samples"] == len(data.x_test)
         assert record["preprocessing"]["scale"] == 16.0
@@ -208,9 +208,7 @@ class TestOwnData:
         assert (folder / "gallery.png").exists()
         # The same images, in the same order, as the data set that is known by name.
         named = tmp_path / "named"
-        succeed(
-            "train", "--data", "digits", "--epochs", 40, "--out", named, "--quiet", "--no-plots"
-        )
+        succeed("train", "--data", "digits", "--epochs", 3, "--out", named, "--quiet", "--no-plots")
         results = [record_of(run)["result"]["weights_sha256"] for run in (folder, named)]
         assert results[0] == results[1]
 

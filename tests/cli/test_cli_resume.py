@@ -136,7 +136,7 @@ class TestKilled:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("preset", ["fast", "nn", "best"])
+    @pytest.mark.parametrize("preset", ["fast", "nn", pytest.param("best", marks=pytest.mark.slow)])
     def test_a_full_disk_at_the_end_loses_nothing(self, left, tmp_path, capsys, preset):
         arguments = ("--preset", preset, "--hidden", 20, "--epochs", 3)
         folder = left(*arguments, *EVERY_EPOCH)
@@ -177,7 +177,7 @@ class TestErrors:
 
 
 class TestInterrupted:
-    @pytest.mark.parametrize("preset", ["fast", "nn", "best"])
+    @pytest.mark.parametrize("preset", ["fast", "nn", pytest.param("best", marks=pytest.mark.slow)])
     def test_again_and_again_it_ends_with_the_weights_of_the_whole(
         self, tmp_path, capsys, interrupted, name, preset
     ):
@@ -310,13 +310,17 @@ class TestResume:
         error = refused(capsys, command, tmp_path / "run")
         assert f"found an unfinished one, with which cnn-core train --resume {tmp_path}" in error
 
-    def test_two_processes_cannot_resume_the_same_training(self, left, capsys, monkeypatch):
+    def test_the_same_training_cannot_be_resumed_twice_at_once(self, left, capsys):
         folder = left("--epochs", 3, *EVERY_EPOCH)
         with resume.go_on(resume.find(folder)):
             error = refused(capsys, "train", "--resume", folder)
             assert "another process is training in" in error
-            succeeded = begun("train", "--resume", folder).wait(timeout=60)
-            assert succeeded == 2
+
+    @pytest.mark.slow
+    def test_nor_by_two_processes(self, left):
+        folder = left("--epochs", 3, *EVERY_EPOCH)
+        with resume.go_on(resume.find(folder)):
+            assert begun("train", "--resume", folder).wait(timeout=60) == 2
 
     @pytest.mark.parametrize("text", ["0", "-1", "s", "0s", "infs", "often", "1.5"])
     def test_how_often_a_checkpoint_is_written(self, capsys, text):

@@ -335,6 +335,7 @@ def test_a_record_that_does_not_go_with_its_model_is_refused(run, prices, tmp_pa
         )
 
 
+@pytest.mark.slow
 def test_wide_tables_show_the_first_columns_and_keep_all(tmp_path):
     path = tmp_path / "wide.csv"
     names = [f"x{number}" for number in range(300)]

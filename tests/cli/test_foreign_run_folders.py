@@ -19,6 +19,8 @@ from command_line import refused, succeed
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="symbolic links")
 
 QUICK = ("--backend", "numpy", "--epochs", 2, "--quiet", "--hidden", 3, "--checkpoint-every", 1)
+# Without pictures, which take most of the time.
+PLAIN = ("--quiet", "--no-plots")
 RESULTS = (CHECKPOINT, TRAINING, *FILES)
 
 
@@ -99,7 +101,7 @@ def test_links_of_other_names_are_left_alone_and_not_followed(place):
     for link in (folder / "notes.txt", folder / "other.png", temporary):
         link.symlink_to(place / "outside" / "precious")
     (folder / "my notes").write_text("mine")
-    succeed("train", "--resume", place / "given" / "run", "--quiet")
+    succeed("train", "--resume", place / "given" / "run", *PLAIN)
     assert contents(place / "outside") == before
     assert (place / "given" / "run" / "my notes").read_text() == "mine"
     assert (place / "given" / "run" / "notes.txt").is_symlink()
@@ -119,7 +121,7 @@ def test_a_link_in_the_place_of_the_final_folder_is_left_alone(place, target):
     before = contents(place / "outside")
     (place / "given" / "run").symlink_to(place / target)
     # The name without the link is taken: the folder gets a number.
-    succeed("train", "--resume", place / "given" / "run.unfinished", "--quiet")
+    succeed("train", "--resume", place / "given" / "run.unfinished", *PLAIN)
     assert contents(place / "outside") == before
     assert os.listdir(place / "empty") == []
     assert (place / "given" / "run").is_symlink()
@@ -127,7 +129,7 @@ def test_a_link_in_the_place_of_the_final_folder_is_left_alone(place, target):
 
 
 def test_a_complete_run_whose_files_are_links_is_used_without_changing_them(place):
-    succeed("train", "--resume", place / "given" / "run", "--quiet")
+    succeed("train", "--resume", place / "given" / "run", *PLAIN)
     run, real = place / "given" / "run", place / "real"
     real.mkdir()
     for name in os.listdir(run):

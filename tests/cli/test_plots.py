@@ -184,6 +184,7 @@ def test_the_settings_of_the_user_neither_matter_nor_change(tmp_path):
     np.testing.assert_array_equal(pixels_of(plain), pixels_of(styled))
 
 
+@pytest.mark.slow
 def test_drawing_needs_no_display_and_leaves_pyplot_alone(tmp_path):
     program = (
         "import sys, numpy as np; from cnn_core.cli.plots import plot_confusion; "

@@ -113,23 +113,29 @@ def learned(folder: Path, **environment: str) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
+@pytest.fixture(scope="module")
+def learned_at(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
+    """What it learns at each level."""
+    folder = tmp_path_factory.mktemp("levels")
+    return {level: learned(folder, CNN_CORE_ISA=level) for level in levels()}
+
+
 @pytest.mark.compiled
-def test_the_levels_learn_what_the_reference_learns(tmp_path: Path):
+def test_the_levels_learn_what_the_reference_learns(tmp_path: Path, learned_at):
     reference = learned(tmp_path, CNN_CORE_BACKEND="numpy")
-    for level in levels():
-        found = learned(tmp_path, CNN_CORE_ISA=level)
+    for found in learned_at.values():
         for dtype, expected in reference.items():
             allowed = TRAJECTORY_EPS * np.finfo(dtype).eps * np.abs(expected).max()
             assert np.abs(found[dtype] - expected).max() <= allowed
 
 
 @pytest.mark.compiled
-def test_levels_with_a_fused_multiply_add_learn_the_same_bits(tmp_path: Path):
+def test_levels_with_a_fused_multiply_add_learn_the_same_bits(tmp_path: Path, learned_at):
     best = learned(tmp_path)
     # x86-64-v2 alone has none, and rounds the product as well as the sum.
     fused = [level for level in levels() if level != "x86-64-v2"] or levels()
     for level in fused:
-        found = learned(tmp_path, CNN_CORE_ISA=level)
+        found = learned_at[level]
         for dtype, expected in best.items():
             assert found[dtype].tobytes() == expected.tobytes()
 

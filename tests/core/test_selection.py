@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +23,17 @@ from fresh_process import INFO, PACKAGE, answer, info, levels, refusal, run
 from installation import BACKENDS
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the installed package."""
+    return Path(shutil.copytree(PACKAGE, tmp_path_factory.mktemp("copied") / "cnn_core"))
+
+
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A copy of the installed package, to be broken."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    return Path(shutil.copytree(PACKAGE, tmp_path / "site" / "cnn_core", ignore=ignored))
+def package(copied: Path, tmp_path: Path) -> Path:
+    """A folder of links to its files, to be broken by removing and replacing them."""
+    place = tmp_path / "site" / "cnn_core"
+    return Path(shutil.copytree(copied, place, copy_function=os.link))
 
 
 @pytest.fixture
@@ -130,16 +137,21 @@ def test_the_compiled_backend_asked_for_by_name_where_it_was_not_built_is_an_err
 # --- there, and broken
 
 
+def replace(module: Path, contents: bytes) -> None:
+    module.unlink()
+    module.write_bytes(contents)
+
+
 def make_empty(module: Path) -> None:
-    module.write_bytes(b"")
+    replace(module, b"")
 
 
 def cut_short(module: Path) -> None:
-    module.write_bytes(module.read_bytes()[:40])
+    replace(module, module.read_bytes()[:40])
 
 
 def replace_by_text(module: Path) -> None:
-    module.write_text("not a library\n" * 100)
+    replace(module, b"not a library\n" * 100)
 
 
 def remove(module: Path) -> None:

@@ -89,6 +89,7 @@ class TestSmallStacks:
 
         assert in_a_small_thread(work) == work()
 
+    @pytest.mark.slow
     def test_no_frame_of_the_compiled_loops_is_large(self):
         if shutil.which("objdump") is None:
             pytest.skip("needs objdump")

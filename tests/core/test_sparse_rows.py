@@ -69,6 +69,7 @@ class TestSparseRows:
 
 
 class TestEngine:
+    @pytest.mark.covering
     @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
     @pytest.mark.parametrize(
         ("units", "samples", "batch_size"),

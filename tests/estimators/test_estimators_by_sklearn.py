@@ -132,6 +132,7 @@ def test_checks_of_any_estimator(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_no_fewer_of_the_checks_apply_than_for_their_own_mlp(kind: str) -> None:
     def names(estimator: Any) -> Counter[str]:

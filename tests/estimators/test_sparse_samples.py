@@ -209,7 +209,7 @@ class TestMatrices:
 
 @pytest.mark.parametrize("method", ["fit", "predict", "predict_proba", "score"])
 def test_zeros_take_no_memory(name, rng, method):
-    samples, features = 5000, 2000
+    samples, features = 5000, 1000
     x = sparse.random(samples, features, 0.005, "csr", np.float32, random_state=0)
     y = np.arange(samples) % 3
     fitted = classifier(name, max_iter=1, batch_size=100).fit(x, y)

@@ -32,7 +32,7 @@ def with_missing(table: dict[str, Any]) -> dict[str, Any]:
     return {**found, "size": found["size"].astype(float), "built": built}
 
 
-@pytest.mark.parametrize("quality", ["fast", "best"])
+@pytest.mark.parametrize("quality", ["fast", pytest.param("best", marks=pytest.mark.slow)])
 def test_numbers_and_classes_of_columns_of_every_kind(tmp_path: Path, quality: str) -> None:
     rows = with_missing(TABLE)
     thirds = np.array(["low", "middle", "NAME"])[np.searchsorted([60, 120], PRICES)]

@@ -139,7 +139,7 @@ def strange_rows() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("quality", ["fast", "best"])
+@pytest.mark.parametrize("quality", ["fast", pytest.param("best", marks=pytest.mark.slow)])
 def test_tables_with_their_preparation(tmp_path: Path, quality: str) -> None:
     path = tmp_path / "m.onnx"
     for model, y in (

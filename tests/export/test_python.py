@@ -95,7 +95,7 @@ def test_numbers(tmp_path: Path) -> None:
     assert len(imported(tmp_path / "two.py").predict(row)) == 2
 
 
-@pytest.mark.parametrize("quality", ["fast", "best"])
+@pytest.mark.parametrize("quality", ["fast", pytest.param("best", marks=pytest.mark.slow)])
 def test_tables_with_their_preparation(tmp_path: Path, quality: str) -> None:
     for model, y in (
         (tables.classifier(quality=quality), tables.DEAR),

@@ -202,7 +202,7 @@ def _shown(error: BaseException | None) -> list[str]:
 
 def zipped(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", method) as archive:
+    with zipfile.ZipFile(stream, "w", method, compresslevel=1) as archive:
         for name, data in members:
             archive.writestr(name, data)
     return stream.getvalue()

@@ -31,6 +31,7 @@ def test_checks_of_any_estimator(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [ImageClassifier(image_shape=(1, -1), max_iter=30)],
     expected_failed_checks=lambda estimator: OTHERWISE,

@@ -120,6 +120,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     mlflow.set_tracking_uri(before)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_has_parameters_curves_and_the_model(store: Any, tmp_path: Path) -> None:
     model = classifier(max_iter=3, callbacks=[MLflowLogger("one")]).fit(X, Y)
@@ -135,6 +136,7 @@ def test_mlflow_has_parameters_curves_and_the_model(store: Any, tmp_path: Path) 
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_goes_on_with_the_run_that_is_active(store: Any) -> None:
     with store.start_run() as run:

@@ -77,6 +77,7 @@ def test_each_field_with_each_value_is_refused_or_resumed(tmp_path, name, kind):
         check(name, path, tensors, tree, place, VALUES[kind])
 
 
+@pytest.mark.slow
 def test_no_number_takes_memory_that_the_file_does_not_have(tmp_path):
     path, name = tmp_path / "file", "averaging, plateau"
     tensors, tree = contents(path, name)

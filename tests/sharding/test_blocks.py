@@ -147,6 +147,7 @@ def test_images_in_idx_files_have_the_bits_of_an_array(tmp_path: Path) -> None:
     assert bits_of(MLPClassifier(**settings).fit(x, y)) == bits_of(plain)
 
 
+@pytest.mark.slow
 def test_several_blocks_learn_as_well(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 2000)
     X, y, weights = data(600)

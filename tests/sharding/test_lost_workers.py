@@ -33,6 +33,7 @@ def bits() -> Any:
         return bits_of(DaskMLPClassifier(**ON_DASK).fit(*many()))
 
 
+@pytest.mark.slow
 def test_a_worker_that_joins_or_leaves_changes_no_bit(client: Client, bits: Any) -> None:
     def scale(record: Any) -> None:
         client.cluster.scale(3 if record.epoch == 1 else 2)

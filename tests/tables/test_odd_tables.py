@@ -45,6 +45,7 @@ def test_ten_rows_and_a_thousand_columns() -> None:
     assert 0 <= learner.oof_score_ <= 1
 
 
+@pytest.mark.slow
 def test_many_columns_of_numbers_share_the_bins_that_a_step_has_time_for() -> None:
     X = RNG.normal(size=(12, 2048))
     few, many, all_of_them = (

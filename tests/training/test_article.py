@@ -75,6 +75,7 @@ def test_weights_and_biases_after_fifty_steps_are_the_published_ones(backend, da
     assert_same(net.forward(data[0]), published.forward(data[0].T))
 
 
+@pytest.mark.slow
 def test_so_they_are_on_the_real_images(backend):
     images = cnn_core.load_fashion_mnist()
     x = images.x_train[:500].reshape(500, -1) / 255
