@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cnn_core import MLPClassifier
+from cnn_core.sharding.blocks import BLOCK_BYTES
 
 COLUMNS, FILE_ROWS = 28, 2_000_000
 
@@ -54,8 +55,8 @@ def run(gigabytes: float, limit: float, folder: Path) -> None:
         speed = f"{seconds:.0f} s with the first look, {rows / seconds:,.0f} rows/s"
         print(f"an epoch of {rows:,} rows: {speed}")
         print(
-            f"loss {model.loss_:.4f}, peak RSS {_peak():.0f} MB; before the training "
-            f"{before:.0f} MB, by imports and by writing the files"
+            f"loss {model.loss_:.4f}, peak RSS {_peak():.0f} MB, {_peak() - before:.0f} MB above what "
+            f"imports and writing the files took before; a block has {BLOCK_BYTES / 1e6:.1f} MB"
         )
     finally:
         shutil.rmtree(place)
