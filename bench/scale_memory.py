@@ -55,8 +55,9 @@ def run(gigabytes: float, limit: float, folder: Path) -> None:
         speed = f"{seconds:.0f} s with the first look, {rows / seconds:,.0f} rows/s"
         print(f"an epoch of {rows:,} rows: {speed}")
         print(
-            f"loss {model.loss_:.4f}, peak RSS {_peak():.0f} MB, {_peak() - before:.0f} MB above what "
-            f"imports and writing the files took before; a block has {BLOCK_BYTES / 1e6:.1f} MB"
+            f"loss {model.loss_:.4f}, peak RSS {_peak():.0f} MB, {_peak() - before:.0f} MB above "
+            "what imports and writing the files took before; a block has "
+            f"{BLOCK_BYTES / 1e6:.1f} MB"
         )
     finally:
         shutil.rmtree(place)

@@ -5,6 +5,7 @@ SciPy is not needed: a sparse matrix is known by its method ``tocsr``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -158,6 +159,33 @@ def _rows_of_columns(frame: Any) -> SparseRows:
     data = np.concatenate([column.sp_values for column in columns])[order]
     indices = np.repeat(np.arange(len(columns), dtype=_INDICES), counts)[order]
     return SparseRows(data, indices, indptr, len(columns))
+
+
+def joined_rows(parts: Sequence[Samples]) -> Samples:
+    """Return the rows of several parts, one after the other; sparse ones stay sparse.
+
+    Raises
+    ------
+    TypeError
+        If some are sparse and some are not.
+    """
+    dense: list[Any] = [part for part in parts if not isinstance(part, SparseRows)]
+    if len(dense) == len(parts):
+        joined: FloatArray | ByteArray = np.concatenate(dense)
+        return joined
+    lengths, data, indices = [np.zeros(1, np.intp)], [], []
+    for part in parts:
+        if not isinstance(part, SparseRows):
+            raise TypeError(
+                "X: expected sparse samples in all partitions or in none, found both; make them "
+                "alike"
+            )
+        used = slice(part.indptr[0], part.indptr[-1])
+        data.append(part.data[used])
+        indices.append(part.indices[used])
+        lengths.append(np.diff(part.indptr))
+    indptr = np.cumsum(np.concatenate(lengths), dtype=np.intp)
+    return SparseRows(np.concatenate(data), np.concatenate(indices), indptr, parts[0].shape[1])
 
 
 def as_finite_rows(rows: SparseRows, dtype: npt.DTypeLike, name: str) -> SparseRows:

@@ -49,8 +49,8 @@ def local_cluster(n_workers: int, *, processes: bool = False, **how: Any) -> Ite
         "threads_per_worker": 1,
         "processes": processes,
         "dashboard_address": ":0",
-        # Ctrl-C cancels tasks, of which workers warn.
-        "silence_logs": logging.ERROR,
+        # What fails in a task comes here as an exception; what is cancelled needs no word.
+        "silence_logs": logging.CRITICAL,
         **how,
     }
     with dask.config.set(_SELDOM), LocalCluster(n_workers=n_workers, **how) as cluster:

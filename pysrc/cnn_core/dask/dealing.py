@@ -99,7 +99,11 @@ def _rows(
 
 def _cut(values: Any, start: int, stop: int) -> Any:
     """Return some rows of any container; None of None."""
-    if values is None or (start == 0 and stop == len(values)):
+    if values is None:
+        return None
+    # Sparse rows have no length.
+    n_rows = values.shape[0] if hasattr(values, "shape") else len(values)
+    if start == 0 and stop == n_rows:
         return values
     if hasattr(values, "iloc"):
         return values.iloc[start:stop]

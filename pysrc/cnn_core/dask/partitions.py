@@ -75,13 +75,15 @@ def _is_partition(value: Any) -> bool:
 
 def _parts_of(values: Any, name: str) -> list[Any]:
     """Return what the partitions of a collection are made of."""
+    if values is None:
+        raise ValueError(f"{name}: expected samples, found None")
     if is_list_of_partitions(values):
         return list(values)
     if isinstance(values, Delayed):
         return [values]
     if not is_dask_collection(values):
         return [values]
-    if not hasattr(values, "to_delayed"):
+    if not hasattr(values, "to_delayed") or not hasattr(values, "ndim"):
         raise TypeError(
             f"{name}: expected a Dask array or data frame, found {type(values).__name__}; pass "
             f"{name}.to_dataframe(), or a list of partitions"

@@ -56,7 +56,7 @@ def _predicted(
     X: Any, local: Any, method: str, columns: int | None, dtype: np.dtype[Any]
 ) -> npt.NDArray[Any]:
     """Return the predictions for a block; none for none."""
-    if not len(X):
+    if not X.shape[0]:
         return np.empty((0,) if columns is None else (0, columns), dtype)
     found: npt.NDArray[Any] = getattr(local, method)(X)
     return found

@@ -15,7 +15,7 @@ from cnn_core.estimators.task import Task
 from cnn_core.model import Model
 from cnn_core.network import FloatArray, IndexArray
 from cnn_core.outputs import nothing
-from cnn_core.sparse import Samples
+from cnn_core.sparse import Samples, joined_rows
 from cnn_core.training import Recipe, TrainingState
 from cnn_core.training.state import Trainable
 
@@ -223,7 +223,7 @@ def joined(parts: list[EvaluationSet]) -> EvaluationSet:
     else:
         targets = np.concatenate([part.t for part in parts])
     return EvaluationSet(
-        np.concatenate([part.x for part in parts]),
+        joined_rows([part.x for part in parts]),
         np.concatenate([part.y for part in parts]),
         targets,
         weights,

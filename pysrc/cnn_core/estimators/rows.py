@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.class_targets import ClassTargets
 from cnn_core.data.row_files import ParquetFile, is_rows_name, open_rows
-from cnn_core.estimators.evaluation import EvaluationSet, joined
+from cnn_core.estimators.evaluation import EvaluationSet
 from cnn_core.estimators.partitions import Description, PartitionError, describe, named, weights_of
 from cnn_core.estimators.samples import as_samples, as_table
 from cnn_core.estimators.task import Task
@@ -22,6 +23,8 @@ from cnn_core.sharding.shard import Piece
 
 # A memory-mapped array of more bytes is read block by block, others like any array.
 LARGE_BYTES = 2**30
+# Of a block across files so much is read at a time.
+_PARTS_OF_BLOCK = 16
 
 
 class Readable(Protocol):
@@ -225,18 +228,55 @@ class FileRows:
 
     def read(self, start: int, stop: int) -> Piece:
         """Return some rows as an engine takes them."""
-        sets = []
+        wanted = list(self._wanted(start, stop))
+        if len(wanted) == 1:
+            return self._rows(*wanted[0])
+        # A few rows at a time: else those of the files would be there twice.
+        step = max((stop - start) // _PARTS_OF_BLOCK, 1)
+        return _gathered(
+            stop - start,
+            (
+                self._rows(partition, begin, min(begin + step, high))
+                for partition, low, high in wanted
+                for begin in range(low, high, step)
+            ),
+        )
+
+    def _wanted(self, start: int, stop: int) -> Iterator[tuple[FilePartition, int, int]]:
+        """Yield which rows of which partition some rows are."""
         begin = 0
         for partition, first, last in self.segments:
-            size = last - first
-            low, high = max(start - begin, 0), min(stop - begin, size)
-            begin += size
+            low, high = max(start - begin, 0), min(stop - begin, last - first)
+            begin += last - first
             if low < high:
-                part = named(partition.name, partition.read, first + low, first + high)
-                how = self.task, self.dtype, self.estimator
-                sets.append(named(partition.name, rows_as_set, *how, *part))
-        one = joined(sets)
+                yield partition, first + low, first + high
+
+    def _rows(self, partition: FilePartition, start: int, stop: int) -> Piece:
+        part = named(partition.name, partition.read, start, stop)
+        how = self.task, self.dtype, self.estimator
+        one = named(partition.name, rows_as_set, *how, *part)
         return Piece(one.x, one.t, one.weights, None)
+
+
+def _gathered(n_rows: int, pieces: Iterator[Piece]) -> Piece:
+    """Return the rows of dense pieces, one after the other."""
+    rooms: list[Any] = []
+    whole: Piece | None = None
+    done = 0
+    for piece in pieces:
+        labels = piece.t.labels if isinstance(piece.t, ClassTargets) else piece.t
+        arrays: list[Any] = [piece.x, labels, *([] if piece.weights is None else [piece.weights])]
+        if whole is None:
+            whole = piece
+            rooms = [np.empty((n_rows, *one.shape[1:]), one.dtype) for one in arrays]
+        for place, one in enumerate(arrays):
+            rooms[place] = rooms[place].astype(np.result_type(rooms[place], one), copy=False)
+            rooms[place][done : done + len(one)] = one
+        done += len(labels)
+    assert whole is not None
+    x, labels, *weights = rooms
+    t = replace(whole.t, labels=labels) if isinstance(whole.t, ClassTargets) else labels
+    return Piece(x, t, weights[0] if weights else None, None)
 
 
 def block_shard(

@@ -15,6 +15,7 @@ import numpy as np
 
 from cnn_core.class_targets import ClassTargets, Targets
 from cnn_core.sharding.shard import Piece
+from cnn_core.sparse import joined_rows
 from cnn_core.types import FloatArray, IndexArray
 
 # Bytes of a block in memory: a good deal of rows to shuffle, and few enough to hold two of them.
@@ -170,7 +171,7 @@ def _joined(one: Piece, other: Piece) -> Piece:
     weights = None
     if one.weights is not None and other.weights is not None:
         weights = np.concatenate([one.weights, other.weights])
-    x = np.concatenate([one.x, other.x])
+    x = joined_rows([one.x, other.x])
     return Piece(x, _joined_targets(one.t, other.t), weights, None)
 
 
