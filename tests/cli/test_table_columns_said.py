@@ -126,7 +126,7 @@ def test_a_file_to_predict_needs_no_id_that_nothing_was_learned_from(flats, tmp_
         ("--separator ;", "they seem to be separated by commas: leave --separator out"),
         ("--intervals 0.9", "--intervals belongs to numbers, found classes in the target column"),
         ("--task regression", "numbers in the target column 'y', found 'yes'"),
-        ("--task clasification", "found 'clasification'; did you mean classification?"),
+        ("--task classific", "found 'classific'; did you mean classification?"),
         ("--preset balancd", "or nn, found 'balancd'; did you mean balanced?"),
     ],
 )

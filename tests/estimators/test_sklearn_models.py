@@ -97,3 +97,13 @@ def test_what_the_other_side_does_not_have() -> None:
     for wrong in (neural_network.MLPRegressor(), classifier(), None):
         with pytest.raises(TypeError, match="model: expected scikit-learn's MLPClassifier"):
             MLPClassifier.from_sklearn(wrong)
+
+
+def test_a_generator_becomes_a_seed_of_theirs_and_stays_as_it_is() -> None:
+    seed = np.random.default_rng(5)
+    ours = classifier(max_iter=2, random_state=seed).fit(X, Y)
+    before = seed.bit_generator.state
+    theirs = ours.to_sklearn()
+    assert isinstance(theirs.get_params()["random_state"], int)
+    assert seed.bit_generator.state == before
+    assert (theirs.predict(X) == ours.predict(X)).all()

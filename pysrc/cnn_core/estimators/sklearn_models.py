@@ -5,6 +5,7 @@ A network has the same weights in both; what only one of them knows takes no par
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, TypeVar
 
@@ -142,6 +143,9 @@ def their_model_of(estimator: Any) -> Any:
 def _their_parameters(estimator: Any, kind: type[Any]) -> dict[str, Any]:
     known = kind().get_params()
     parameters = {name: value for name, value in estimator.get_params().items() if name in known}
+    if isinstance(seed := parameters["random_state"], np.random.Generator):
+        # Theirs takes no Generator; what it draws next is drawn from a copy.
+        parameters["random_state"] = int(copy.deepcopy(seed).integers(2**32))
     if not isinstance(estimator.solver, str) or estimator.solver not in _SOLVERS:
         parameters["solver"] = "adam"
     if "loss" in known:
