@@ -21,6 +21,7 @@ from cnn_core.members import TrainedMember, train_members
 from cnn_core.tables import exporting, importance, saving, summary
 from cnn_core.tables.columns import Feature, TableReader, read_first
 from cnn_core.tables.ensemble import Ensemble
+from cnn_core.tables.fitted_state import FITTED, objects_in, plain_of
 from cnn_core.tables.folds import Fold, as_groups, folds_for, kept_of
 from cnn_core.tables.frames import Frame, as_frame
 from cnn_core.tables.parameters import Plan, check_parameters, plan_of
@@ -56,6 +57,8 @@ class BaseTable(BaseEstimator, Exportable, ABC):
     oof_score_: float
     oof_loss_: float
     oof_prediction_: npt.NDArray[np.float64]
+    # The attribute that `_learned_from` sets.
+    _kept: ClassVar[str]
     _reader: TableReader
     _ensemble: Ensemble
     # The rows that each network of a view has held out.
@@ -238,6 +241,24 @@ class BaseTable(BaseEstimator, Exportable, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether there is anything to predict with."""
         return "_ensemble" in vars(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: no type of ours, for tools that name each type in a file."""
+        state = dict(vars(self))
+        if self.__sklearn_is_fitted__():
+            del state[self._kept]
+            state[FITTED] = plain_of(state.pop("_reader"), state.pop("_ensemble"), self._learned())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become what `__getstate__` gave; also what an older pickle holds."""
+        vars(self).update(state)
+        plain = vars(self).pop(FITTED, None)
+        if plain is not None:
+            self._reader, self._ensemble = objects_in(
+                plain, self._task_in, backend=self.backend, n_threads=self.n_threads
+            )
+            self._learn_from_file(dict(plain["learned"]))
 
     @property
     def dropped_columns_(self) -> list[int]:

@@ -83,6 +83,7 @@ class TabularClassifier(ClassifierMixin, BaseTable):
     _scores: Predictions
 
     _kind = "TabularClassifier"
+    _kept = "_scores"
 
     def __init__(
         self,

@@ -74,6 +74,7 @@ class TabularRegressor(RegressorMixin, BaseTable):
     _errors: ErrorQuantiles
 
     _kind = "TabularRegressor"
+    _kept = "_errors"
 
     def __init__(
         self,

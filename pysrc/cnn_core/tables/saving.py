@@ -14,6 +14,7 @@ import numpy as np
 
 from cnn_core.estimators.parameters_json import parameter_to_json
 from cnn_core.io.container import write_tensors
+from cnn_core.tables.fitted_state import description_of, weights_of
 from cnn_core.types import FloatArray
 
 DESCRIPTION = "description"
@@ -23,11 +24,6 @@ HELD_OUT = "held_out"
 LEARNED = "learned."
 # Parameters that belong to the machine.
 _OF_MACHINE = ("backend", "n_threads")
-
-
-def member_name(view: int, member: int, array: str) -> str:
-    """Return the name of an array of a network in a file."""
-    return f"views.{view}.{member}.{array}"
 
 
 def write(path: str | os.PathLike[str], estimator: Any) -> None:
@@ -43,7 +39,6 @@ def write(path: str | os.PathLike[str], estimator: Any) -> None:
         If the file cannot be written.
     """
     names = getattr(estimator, "feature_names_in_", None)
-    ensemble = estimator._ensemble
     description = {
         "parameters": {
             name: parameter_to_json(name, value)
@@ -51,17 +46,7 @@ def write(path: str | os.PathLike[str], estimator: Any) -> None:
             if name not in _OF_MACHINE
         },
         "feature_names": None if names is None else names.tolist(),
-        "columns": [plan.to_json() for plan in estimator._reader.plans],
-        "task": ensemble.task.to_json(),
-        "views": [
-            {
-                "view": bag.view.to_json(),
-                "encoder": bag.encoder.to_json(),
-                "members": len(bag.models),
-                "share": share,
-            }
-            for bag, share in zip(ensemble.bags, ensemble.shares.tolist(), strict=True)
-        ],
+        **description_of(estimator._reader, estimator._ensemble),
     }
     text = json.dumps(description, allow_nan=False, ensure_ascii=False)
     tensors = {DESCRIPTION: _text_as_numbers(text), **learned(estimator)}
@@ -76,11 +61,7 @@ def learned(estimator: Any) -> dict[str, FloatArray]:
     }
     for number, rows in enumerate(estimator._held_out):
         tensors[f"{HELD_OUT}.{number}"] = rows.astype(np.float64)
-    for view, bag in enumerate(estimator._ensemble.bags):
-        for member, model in enumerate(bag.models):
-            for name, array in model.weights().items():
-                if array.size:
-                    tensors[member_name(view, member, name)] = array
+    tensors |= weights_of(estimator._ensemble)
     for name, array in estimator._learned().items():
         tensors[LEARNED + name] = array
     return tensors
