@@ -135,7 +135,7 @@ cdef class ChannelNormalization(NormalizationLayer):
             if not self.pools:
                 each_vector(normalize_channels, 1, self.channels, &p)
                 continue
-            out, p.out = p.out, &(<ThreadBuffers>block.thread).image[0]
+            out, p.out = p.out, &(<ThreadBuffers>block.thread).near[0]
             if buffers.winners.shape[0] > 0:
                 winners = &buffers.winners[i * buffers.row]
             for row in range(w.rows):
@@ -170,7 +170,7 @@ cdef class ChannelNormalization(NormalizationLayer):
     ) noexcept nogil:
         """The delta of a row of windows, written out."""
         cdef Windows w = self.windows
-        cdef real *near = &(<ThreadBuffers>block.thread).image[0]
+        cdef real *near = &(<ThreadBuffers>block.thread).near[0]
         cdef Py_ssize_t at = i * buffers.row + row * w.columns * w.channels
         if w.columns * w.width * w.channels != w.line or row == w.rows:
             memset(near, 0, <size_t>(w.height * w.line) * sizeof(real))

@@ -62,12 +62,17 @@ cdef class Patches:
         """Values of an image with its margins."""
         return self.image.full_height * self.image.full_width * self.image.channels
 
+    cdef real *cleared(self, const Block *block, Py_ssize_t groups) noexcept nogil:
+        """A thread's own images with margins, all zeros: no sample changes what is between its pixels."""
+        cdef real *image = &(<ThreadBuffers>block.thread).image[0]
+        memset(image, 0, <size_t>(groups * self.size()) * sizeof(real))
+        return image
+
     cdef void place(self, const real *pixels, Py_ssize_t channels, real *image) noexcept nogil:
-        """Copy an image to one with margins of zeros; of the channels of a pixel those of a group."""
+        """Copy an image to one with margins; of the channels of a pixel those of a group."""
         cdef Geometry to = self.image
         cdef Py_ssize_t y, x, size = to.channels
         cdef Py_ssize_t line = to.full_width * size
-        self.clear(image)
         image += to.margin * (line + size)
         for y in range(to.height):
             if to.spacing == 1 and size == channels:
@@ -80,20 +85,6 @@ cdef class Patches:
                     )
             pixels += to.width * channels
             image += to.spacing * line
-
-    cdef void clear(self, real *image) noexcept nogil:
-        """Fill the margins with zeros, and what is between pixels."""
-        cdef Geometry to = self.image
-        cdef Py_ssize_t line = to.full_width * to.channels, row = to.width * to.channels
-        cdef Py_ssize_t y, at = to.margin * (line + to.channels)
-        if to.spacing > 1:
-            memset(image, 0, <size_t>self.size() * sizeof(real))
-            return
-        memset(image, 0, <size_t>at * sizeof(real))
-        for y in range(to.height - 1):
-            memset(image + at + row, 0, <size_t>(line - row) * sizeof(real))
-            at += line
-        memset(image + at + row, 0, <size_t>(self.size() - at - row) * sizeof(real))
 
     cdef void multiply(
         self, const real *image, Py_ssize_t row, Py_ssize_t end, const real *weights,
@@ -147,7 +138,6 @@ cdef class ConvolutionLayer(Layer):
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         buffers.row = self.fan_out
         buffers.outputs = workspace.carve_rows(buffers.row)
-        buffers.images = workspace.carve_rows(self.groups * self.patches.size())
         if training:
             buffers.turned = workspace.carve_reals(self.weights_size)
             buffers.delta = buffers.outputs
@@ -171,29 +161,29 @@ cdef class ConvolutionLayer(Layer):
                 self.turn(column, &buffers.turned[0])
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        cdef Py_ssize_t i, g
-        cdef real *image
+        cdef Py_ssize_t i
+        cdef real *image = self.patches.cleared(block, self.groups)
         cdef real *winners = NULL
         for i in range(block.top, block.top + block.rows):
-            image = self.image_of(buffers, i)
-            for g in range(self.groups):
-                self.patches.place(
-                    &buffers.inputs[i * buffers.input_row + g * self.patches.image.channels],
-                    self.input_channels, image + g * self.patches.size(),
-                )
+            self.place(buffers, i, image)
             if buffers.winners.shape[0] > 0:
                 winners = &buffers.winners[i * buffers.row]
             if self.pools:
                 self.convolve_and_pool(
-                    image, &(<ThreadBuffers>block.thread).image[0], &buffers.outputs[i * buffers.row],
+                    image, &(<ThreadBuffers>block.thread).near[0], &buffers.outputs[i * buffers.row],
                     winners,
                 )
             else:
                 self.convolve(image, 0, self.rows, &buffers.outputs[i * buffers.row])
 
-    cdef real *image_of(self, LayerBuffers buffers, Py_ssize_t i) noexcept nogil:
-        """Sample `i` with margins, group by group."""
-        return &buffers.images[i * self.groups * self.patches.size()]
+    cdef void place(self, LayerBuffers buffers, Py_ssize_t i, real *image) noexcept nogil:
+        """Copy sample `i`, group by group."""
+        cdef Py_ssize_t g
+        for g in range(self.groups):
+            self.patches.place(
+                &buffers.inputs[i * buffers.input_row + g * self.patches.image.channels],
+                self.input_channels, image + g * self.patches.size(),
+            )
 
     cdef void convolve(
         self, const real *image, Py_ssize_t row, Py_ssize_t end, real *out
@@ -229,9 +219,10 @@ cdef class ConvolutionLayer(Layer):
         cdef Py_ssize_t i, g, columns = self.patches.image.channels
         cdef Py_ssize_t channels = self.delta_patches.image.channels
         cdef Py_ssize_t depth = self.delta_patches.places.shape[0]
-        cdef real *image = &(<ThreadBuffers>block.thread).image[0]
+        cdef real *image
         if self.is_first:
             return
+        image = self.delta_patches.cleared(block, 1)
         for i in range(block.top, block.top + block.rows):
             if self.pools:
                 self.place_delta(
@@ -255,7 +246,6 @@ cdef class ConvolutionLayer(Layer):
         cdef Geometry to = self.delta_patches.image
         cdef Py_ssize_t row, size = self.windows.columns * self.channels
         cdef Py_ssize_t line = to.full_width * self.channels
-        self.delta_patches.clear(image)
         image += to.margin * (line + self.channels)
         for row in range(self.windows.rows):
             unpool_row(&self.windows, delta + row * size, winners + row * size, image, line)
@@ -272,6 +262,7 @@ cdef class ConvolutionLayer(Layer):
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         cdef Range where = self.range_of(piece)
         cdef Py_ssize_t i
+        cdef real *image = self.patches.cleared(block, self.groups)
         cdef real *gradient = &self.arrays.gradient[where.start]
         if not block.adds:
             self.arrays.gradient[where.start : where.start + where.columns] = 0
@@ -281,21 +272,23 @@ cdef class ConvolutionLayer(Layer):
                     &buffers.delta[i * buffers.row], self.fan_out // self.channels, self.channels,
                     gradient,
                 )
-            elif self.pools:
+                continue
+            self.place(buffers, i, image)
+            if self.pools:
                 self.add_pooled_gradient(
-                    buffers, i, &(<ThreadBuffers>block.thread).image[0], piece, gradient
+                    buffers, i, image, &(<ThreadBuffers>block.thread).near[0], piece, gradient
                 )
             else:
                 self.add_weight_gradient(
-                    self.image_of(buffers, i), &buffers.delta[i * buffers.row], 0, self.rows, piece,
-                    gradient,
+                    image, &buffers.delta[i * buffers.row], 0, self.rows, piece, gradient
                 )
         if block.steps:
             apply_step(block, self.arrays.gradient, &where)
             self.after_step(buffers, piece)
 
     cdef void add_pooled_gradient(
-        self, LayerBuffers buffers, Py_ssize_t i, real *near, Py_ssize_t piece, real *gradient
+        self, LayerBuffers buffers, Py_ssize_t i, const real *image, real *near, Py_ssize_t piece,
+        real *gradient,
     ) noexcept nogil:
         """Of sample `i`: some rows of windows at a time."""
         cdef Windows w = self.windows
@@ -310,7 +303,7 @@ cdef class ConvolutionLayer(Layer):
                     near + (row - first) * w.height * line, line,
                 )
             self.add_weight_gradient(
-                self.image_of(buffers, i), near, first * w.height, end * w.height, piece, gradient
+                image, near, first * w.height, end * w.height, piece, gradient
             )
             first = end
 
@@ -417,7 +410,9 @@ cdef Layer convolution_layer(
         ),
         height, width, 1, window,
     )
-    layer.scratch = max(layer.delta_patches.size(), layer.fan_out)
+    layer.scratch = max(
+        groups * layer.patches.size(), layer.delta_patches.size(), layer.fan_out
+    )
     layer.work = layer.fan_out * layer.weights_size // layer.channels
     layer.is_overwritten = is_overwritten
     if pool is not None:

@@ -82,9 +82,11 @@ cdef class ThreadBuffers:
     cdef ProductBuffers product
     cdef real[::1] gradient
     cdef real[::1] inputs
-    # The products between the samples of a group: see small_batches.pyx. An image with margins.
+    # The products between the samples of a group: see small_batches.pyx. An image with margins, and what
+    # is made of one.
     cdef real[::1] gram
     cdef real[::1] image
+    cdef real[::1] near
 
 
 cdef class LayerBuffers:
@@ -103,12 +105,11 @@ cdef class LayerBuffers:
     cdef real[::1] spread
     cdef real[::1] statistics
     # What a dense layer on encoded columns keeps of its weights: their sums. Of images: sums of each
-    # sample; what a convolution keeps: the inputs with margins, and the weights as the way back takes them.
+    # sample; of a convolution: the weights as the way back takes them.
     cdef real[::1] sums
-    cdef real[::1] images
+    cdef real[::1] turned
     # Of a pool that is part of a layer: which value of each window was the largest.
     cdef real[::1] winners
-    cdef real[::1] turned
     # The caller's own rows, without gaps, where the first layer takes them as they stand; else empty.
     cdef const real[::1] own_inputs
 

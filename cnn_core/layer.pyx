@@ -284,6 +284,7 @@ cdef class Net:
                 thread.gram = workspace.carve_reals(GROUP_ROWS * GROUP_ROWS)
             if self.scratch > 0:
                 thread.image = workspace.carve_reals(self.scratch)
+                thread.near = workspace.carve_reals(self.scratch)
             workspace.threads.append(thread)
         if training:
             workspace.targets, workspace.target_row = workspace.carve_rows(below.row), below.row
