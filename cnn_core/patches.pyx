@@ -71,26 +71,28 @@ cdef inline void tile(
 cdef inline void column_of_tiles(
     const int most_rows, const int vectors, const bint whole, GatheredProduct at
 ) noexcept nogil:
-    """Full tiles, then smaller ones."""
-    cdef int size
-    while at.rows > 0:
-        # With one vector of columns a single row would wait for each of its own additions: 9 rows are
-        # 4 and 5.
-        if at.rows >= most_rows and not (vectors == 1 and at.rows == 9):
-            size = most_rows
-            tile(most_rows, vectors, whole, at)
-        elif vectors == 1 and most_rows > 5 and at.rows == 5:
-            size = 5
+    """As few tiles as possible, as equal as possible: a single row would wait for its own additions."""
+    cdef Py_ssize_t tiles = (at.rows + most_rows - 1) // most_rows
+    cdef Py_ssize_t size
+    while tiles > 0:
+        size = (at.rows + tiles - 1) // tiles
+        if size == 8 and most_rows >= 8:
+            tile(8, vectors, whole, at)
+        elif size == 7 and most_rows >= 7:
+            tile(7, vectors, whole, at)
+        elif size == 6 and most_rows >= 6:
+            tile(6, vectors, whole, at)
+        elif size == 5 and most_rows >= 5:
             tile(5, vectors, whole, at)
-        elif at.rows >= 4:
-            size = 4
+        elif size == 4:
             tile(4, vectors, whole, at)
-        elif at.rows >= 2:
-            size = 2
+        elif size == 3:
+            tile(3, vectors, whole, at)
+        elif size == 2:
             tile(2, vectors, whole, at)
         else:
-            size = 1
             tile(1, vectors, whole, at)
+        tiles -= 1
         at.rows -= size
         at.left.rows += size
         at.out += size * at.out_row
