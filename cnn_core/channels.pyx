@@ -65,7 +65,7 @@ cdef class ChannelNormalization(NormalizationLayer):
             buffers.delta = workspace.carve_rows(buffers.row)
             buffers.sums = workspace.carve_rows(2 * self.channels)
             if self.pools:
-                buffers.winners = workspace.carve_rows(buffers.row)
+                buffers.winners = workspace.carve_rows(self.windows.rows * self.windows.winners)
         buffers.spread = workspace.carve_reals(self.channels)
         buffers.statistics = workspace.carve_reals(4 * self.channels)
         return 0
@@ -137,14 +137,14 @@ cdef class ChannelNormalization(NormalizationLayer):
                 continue
             out, p.out = p.out, &(<ThreadBuffers>block.thread).near[0]
             if buffers.winners.shape[0] > 0:
-                winners = &buffers.winners[i * buffers.row]
+                winners = &buffers.winners[i * w.rows * w.winners]
             for row in range(w.rows):
                 each_vector(normalize_channels, 1, self.channels, &p)
                 pool_row(&w, p.out, out, winners)
                 p.u += w.height * w.line
                 out += w.columns * w.channels
                 if winners != NULL:
-                    winners += w.columns * w.channels
+                    winners += w.winners
 
     cdef void backward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Windows w = self.windows
@@ -171,11 +171,13 @@ cdef class ChannelNormalization(NormalizationLayer):
         """The delta of a row of windows, written out."""
         cdef Windows w = self.windows
         cdef real *near = &(<ThreadBuffers>block.thread).near[0]
-        cdef Py_ssize_t at = i * buffers.row + row * w.columns * w.channels
         if w.columns * w.width * w.channels != w.line or row == w.rows:
             memset(near, 0, <size_t>(w.height * w.line) * sizeof(real))
         if row < w.rows:
-            unpool_row(&w, &buffers.delta[at], &buffers.winners[at], near, w.line)
+            unpool_row(
+                &w, &buffers.delta[i * buffers.row + row * w.columns * w.channels],
+                &buffers.winners[(i * w.rows + row) * w.winners], near, w.line,
+            )
         return near
 
     cdef void backward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:

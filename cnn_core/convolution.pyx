@@ -144,7 +144,7 @@ cdef class ConvolutionLayer(Layer):
             if not self.is_overwritten:
                 buffers.delta = workspace.carve_rows(buffers.row)
             if self.pools:
-                buffers.winners = workspace.carve_rows(buffers.row)
+                buffers.winners = workspace.carve_rows(self.windows.rows * self.windows.winners)
         return 0
 
     cdef void prepare(self, LayerBuffers buffers) noexcept nogil:
@@ -167,7 +167,7 @@ cdef class ConvolutionLayer(Layer):
         for i in range(block.top, block.top + block.rows):
             self.place(buffers, i, image)
             if buffers.winners.shape[0] > 0:
-                winners = &buffers.winners[i * buffers.row]
+                winners = &buffers.winners[i * self.windows.rows * self.windows.winners]
             if self.pools:
                 self.convolve_and_pool(
                     image, &(<ThreadBuffers>block.thread).near[0], &buffers.outputs[i * buffers.row],
@@ -212,7 +212,7 @@ cdef class ConvolutionLayer(Layer):
             pool_row(&self.windows, near, out, winners)
             out += size
             if winners != NULL:
-                winners += size
+                winners += self.windows.winners
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """A convolution of the delta, as an image with margins, by the turned weights."""
@@ -226,7 +226,8 @@ cdef class ConvolutionLayer(Layer):
         for i in range(block.top, block.top + block.rows):
             if self.pools:
                 self.place_delta(
-                    &buffers.delta[i * buffers.row], &buffers.winners[i * buffers.row], image
+                    &buffers.delta[i * buffers.row],
+                    &buffers.winners[i * self.windows.rows * self.windows.winners], image,
                 )
             for g in range(self.groups):
                 if not self.pools:
@@ -248,7 +249,9 @@ cdef class ConvolutionLayer(Layer):
         cdef Py_ssize_t line = to.full_width * self.channels
         image += to.margin * (line + self.channels)
         for row in range(self.windows.rows):
-            unpool_row(&self.windows, delta + row * size, winners + row * size, image, line)
+            unpool_row(
+                &self.windows, delta + row * size, winners + row * self.windows.winners, image, line
+            )
             image += self.windows.height * line
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
@@ -292,14 +295,14 @@ cdef class ConvolutionLayer(Layer):
     ) noexcept nogil:
         """Of sample `i`: some rows of windows at a time."""
         cdef Windows w = self.windows
-        cdef Py_ssize_t row, first = 0, end, at, line = self.columns * self.channels
+        cdef Py_ssize_t row, first = 0, end, line = self.columns * self.channels
         cdef Py_ssize_t some = (NEAR_PIXELS + self.columns * w.height - 1) // (self.columns * w.height)
         while first < w.rows:
             end = min(first + some, w.rows)
             for row in range(first, end):
-                at = i * buffers.row + row * w.columns * self.channels
                 unpool_row(
-                    &w, &buffers.delta[at], &buffers.winners[at],
+                    &w, &buffers.delta[i * buffers.row + row * w.columns * self.channels],
+                    &buffers.winners[(i * w.rows + row) * w.winners],
                     near + (row - first) * w.height * line, line,
                 )
             self.add_weight_gradient(

@@ -114,11 +114,12 @@ cdef object pool_within(network, Py_ssize_t number):
 
     The largest value of an activation that never falls is that of the largest pre-activation, so a pool
     may come before it. Its values must stay until the way back: nothing may follow that works in place.
+    The number of a value in its window is kept in a byte.
     """
     description = network.layers[number]
     above = network.layers[number + 1] if number + 1 < len(network.layers) else None
     if (
-        not isinstance(above, MaxPool2D) or above.step != above.size
+        not isinstance(above, MaxPool2D) or above.step != above.size or above.size > 16
         or not isinstance(description, Conv2D) or description.activation not in RISING
         or description.dropout > 0 or description.normalization == "layer"
         or description.stride > 1 or description.groups > 1

@@ -19,11 +19,14 @@ cdef struct Windows:
     bint tile
     bint takes_largest
     real share
+    # Values that hold which are the largest, of a row of windows: each those of four windows.
+    Py_ssize_t winners
 
 
 cdef Windows windows_of(description)
 cdef Layer pool_layer(description)
-# A row of windows, which begins at x: the largest values, and which of its window each of them is.
+# A row of windows, which begins at x: the largest values, and which of its window each of them is,
+# unless `winners` is NULL.
 cdef void pool_row(const Windows *w, const real *x, real *out, real *winners) noexcept nogil
 # The delta of a row of windows that tile, to an image with rows `line` values apart.
 cdef void unpool_row(

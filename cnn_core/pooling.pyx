@@ -2,7 +2,7 @@
 
 As many channels as a vector holds are taken at a time. The way back of a layer of its own looks for the
 largest values once more. Where a pool is part of the layer below, `pool_row` keeps which they are, as
-numbers of type real: so the image itself need not be kept.
+numbers of a byte each: so the image itself need not be kept.
 """
 
 cimport cython
@@ -14,7 +14,14 @@ from .vector cimport Lanes, each_vector, load_lanes, store_lanes, vector, zero_v
 
 cdef extern from "vector.h" nogil:
     void keep_larger(vector value, vector number, vector *most, vector *winner)
+    vector number_vector(int number)
+    vector with_number(vector numbers, vector number, int place)
+    vector number_at(vector numbers, int place)
     vector where_equal(vector a, vector b, vector value)
+
+cdef enum:
+    # Windows whose numbers a value holds.
+    PLACES = 4
 
 
 @cython.final
@@ -110,14 +117,21 @@ cdef inline void pool_windows(
 ) noexcept nogil:
     cdef const Windows *w = r.w
     cdef const real *x = r.x
-    cdef vector winner
-    cdef Py_ssize_t column, at = 0
+    cdef real *winners = r.winners
+    cdef vector winner, numbers = zero_vector()
+    cdef Py_ssize_t column
     for column in range(w.columns):
-        store_lanes(r.out + at, largest(height, width, lanes, w, x, &winner), lanes)
-        if r.winners != NULL:
-            store_lanes(r.winners + at, winner, lanes)
-        at += w.channels
+        store_lanes(
+            r.out + column * w.channels, largest(height, width, lanes, w, x, &winner), lanes
+        )
         x += w.step * w.channels
+        if winners == NULL:
+            continue
+        numbers = with_number(numbers, winner, column % PLACES)
+        if column % PLACES == PLACES - 1 or column == w.columns - 1:
+            store_lanes(winners, numbers, lanes)
+            winners += w.channels
+            numbers = zero_vector()
 
 
 cdef inline vector largest(
@@ -128,14 +142,16 @@ cdef inline vector largest(
 
     The first of several; NaN counts as the largest.
     """
-    cdef vector most = load_lanes(x, lanes), number = zero_vector()
+    cdef vector most = load_lanes(x, lanes)
     cdef Py_ssize_t i, j
-    winner[0] = number
+    winner[0] = zero_vector()
     for i in range(height):
         for j in range(width):
             if i + j > 0:
-                number = number + <real>1
-                keep_larger(load_lanes(x + i * w.line + j * w.channels, lanes), number, &most, winner)
+                keep_larger(
+                    load_lanes(x + i * w.line + j * w.channels, lanes),
+                    number_vector(<int>(i * width + j)), &most, winner,
+                )
     return most
 
 
@@ -151,19 +167,20 @@ cdef inline void unpool_windows(
     const Py_ssize_t height, const Py_ssize_t width, Lanes lanes, const Row *r
 ) noexcept nogil:
     cdef const Windows *w = r.w
-    cdef vector number, winner, value
+    cdef vector winner, value
     cdef real *out = r.out
-    cdef Py_ssize_t column, i, j, at = 0
+    cdef Py_ssize_t column, i, j
     for column in range(w.columns):
-        winner, value = load_lanes(r.winners + at, lanes), load_lanes(r.delta + at, lanes)
-        number = zero_vector()
+        value = load_lanes(r.delta + column * w.channels, lanes)
+        winner = number_at(
+            load_lanes(r.winners + column // PLACES * w.channels, lanes), column % PLACES
+        )
         for i in range(height):
             for j in range(width):
                 store_lanes(
-                    out + i * r.line + j * w.channels, where_equal(winner, number, value), lanes
+                    out + i * r.line + j * w.channels,
+                    where_equal(winner, number_vector(<int>(i * width + j)), value), lanes,
                 )
-                number = number + <real>1
-        at += w.channels
         out += width * w.channels
 
 
@@ -189,11 +206,11 @@ cdef inline void channels_backward(Lanes lanes, const void *of) noexcept nogil:
     """
     cdef const Row *r = <const Row *>of
     cdef const Windows *w = r.w
-    cdef vector value, number, winner, part
+    cdef vector value, winner, part
     cdef Py_ssize_t column, i, j, to
     for column in range(w.columns):
         value = load_lanes(r.delta + column * w.channels, lanes)
-        number = winner = zero_vector()
+        winner = zero_vector()
         if w.takes_largest:
             largest(w.height, w.width, lanes, w, r.x + column * w.step * w.channels, &winner)
         else:
@@ -201,11 +218,12 @@ cdef inline void channels_backward(Lanes lanes, const void *of) noexcept nogil:
         for i in range(w.height):
             for j in range(w.width):
                 to = i * w.line + (column * w.step + j) * w.channels
-                part = where_equal(winner, number, value) if w.takes_largest else value
+                part = value
+                if w.takes_largest:
+                    part = where_equal(winner, number_vector(<int>(i * w.width + j)), value)
                 if not w.tile:
                     part = part + load_lanes(r.out + to, lanes)
                 store_lanes(r.out + to, part, lanes)
-                number = number + <real>1
 
 
 cdef Windows windows_of(description):
@@ -218,7 +236,7 @@ cdef Windows windows_of(description):
         (rows * height, columns * width) == description.input_shape[:2]
         and description.step == height == width,
         type(description).__name__ == "MaxPool2D",
-        <real>(1.0 / (<double>height * <double>width)),
+        <real>(1.0 / (<double>height * <double>width)), (columns + PLACES - 1) // PLACES * channels,
     )
 
 

@@ -179,14 +179,17 @@ INLINED void keep_larger(vector value, vector number, vector *most, vector *winn
     *winner = (vector)(((lane_bits)*winner & stays) | ((lane_bits)number & ~stays));
 #endif
 }
-/* The value where a and b are equal, elsewhere 0. */
+/* Whole numbers, as the bits of lanes; four of up to 255 in one lane, by their place there. */
+INLINED vector number_vector(int number) { return (vector)((lane_bits)zero_vector() + number); }
+INLINED vector with_number(vector numbers, vector number, int place) {
+    return (vector)((lane_bits)numbers | (lane_bits)number << 8 * place);
+}
+INLINED vector number_at(vector numbers, int place) {
+    return (vector)((lane_bits)numbers >> 8 * place & 255);
+}
+/* The value where two numbers are equal, elsewhere 0. */
 INLINED vector where_equal(vector a, vector b, vector value) {
-#if defined(__AVX512F__)
-    unsigned is_equal = PACKED_MASK(_mm512_cmp)(a, b, _CMP_EQ_OQ);
-    return PACKED(_mm512_maskz_mov)(is_equal, value);
-#else
-    return (vector)((lane_bits)value & (lane_bits)(a == b));
-#endif
+    return (vector)((lane_bits)value & ((lane_bits)a == (lane_bits)b));
 }
 INLINED unsigned lanes_not_zero(vector v) {
 #if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
