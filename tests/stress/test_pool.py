@@ -44,6 +44,7 @@ class TestThreads:
     def test_copies_and_files_meanwhile_are_right(self):
         assert_goes_well(pool.copies_and_files_during_a_training)
 
+    @pytest.mark.slow
     def test_small_and_large_trainings_in_eight_threads_are_right_for_as_long_as_they_run(self):
         assert_goes_well(pool.everything_at_once)
 
@@ -82,6 +83,7 @@ class TestInterrupts:
     def test_a_huge_step_is_taken_as_a_whole_or_not_at_all(self):
         assert_goes_well(pool.interrupts_of_a_huge_step)
 
+    @pytest.mark.slow
     def test_signals_are_seen_in_time_also_between_the_least_of_steps(self):
         assert_goes_well(pool.signals_between_the_least_of_steps)
 

@@ -83,7 +83,7 @@ def read_text_cells(
         raise DataError(path, "a table", "an empty file")
     likely = _separator_of(contents)
     separator = separator or likely
-    first = contents[: contents.find(b"\n")].decode()
+    first = contents.partition(b"\n")[0].decode()
     if separator not in first and likely in first:
         raise DataError(
             path,
