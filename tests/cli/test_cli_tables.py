@@ -100,6 +100,7 @@ def test_a_run_of_classes_holds_model_record_report_and_picture(run):
         "run.toml",
         "report.txt",
         "report.html",
+        "history.csv",
         "confusion.png",
     }
     assert {path.name for path in run.iterdir()} == names

@@ -16,6 +16,7 @@ from cnn_core.cli.scale_page import contents_again
 from cnn_core.cli.scale_run import FilesRun
 from cnn_core.cli.sources import read_test_part
 from cnn_core.cli.table_page import TestedTable, table_contents
+from cnn_core.cli.tabular.curves import read_curves
 from cnn_core.cli.tabular.result import measured
 from cnn_core.cli.tabular.run import TableRun
 
@@ -54,7 +55,9 @@ def tested_table(read: TableRun, args: argparse.Namespace) -> TestedTable:
     source = source_of(read, args)
     features, y, what = read.test_part(source, note, asked_for=args.data is not None)
     result = measured(read.learner, features, y, read.intervals)
-    return TestedTable(read.record, short_path(args.folder), read.learner, features, result, what)
+    curves = read_curves(args.folder / HISTORY)
+    folder = short_path(args.folder)
+    return TestedTable(read.record, folder, read.learner, features, result, what, curves)
 
 
 def tested_run(read: Run, args: argparse.Namespace) -> Tested:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.cli.pages.charts import short
 from cnn_core.cli.pages.classes import class_results
-from cnn_core.cli.pages.contents import Contents, Importance, Row, Tile
+from cnn_core.cli.pages.contents import Contents, Importance, Members, Row, Tile
 from cnn_core.cli.pages.importance import largest
 from cnn_core.cli.pages.numbers import number_results
 from cnn_core.cli.pages.samples import TableSamples
@@ -42,6 +43,8 @@ class TestedTable:
         How good the learner is there.
     test_part : str
         In words, how the test part came about.
+    curves : Members or None
+        The losses of the networks by their epochs.
     """
 
     __test__ = False  # pytest takes a class of this name for a test
@@ -52,6 +55,7 @@ class TestedTable:
     features: Any
     result: Result
     test_part: str
+    curves: Members | None = None
 
 
 def table_contents(tested: TestedTable) -> Contents:
@@ -88,6 +92,7 @@ def table_contents(tested: TestedTable) -> Contents:
             coverage=result.coverage,
         ),
         importance=importance,
+        members=tested.curves,
         facts=_facts(tested, is_classes),
         commands=commands_of(tested.record, tested.folder),
     )
@@ -107,7 +112,8 @@ def _sentence(tested: TestedTable, target: str) -> str:
         )
     return learned + (
         f"On {len(result.truth):,} rows that they had not seen they explain "
-        f"{100 * max(result.r2, 0):.1f} % of its variance and miss by {result.mae:.4g} in the mean."
+        f"{100 * max(result.r2, 0):.1f} % of its variance and miss by {short(result.mae)} in the "
+        "mean."
     )
 
 
@@ -122,8 +128,8 @@ def _tiles(tested: TestedTable) -> list[Tile]:
     else:
         tiles = [
             Tile(f"{result.r2:.4f}", f"R2 {rows}"),
-            Tile(f"{result.rmse:.5g}", "RMSE: root of the mean squared error"),
-            Tile(f"{result.mae:.5g}", "MAE: mean absolute error"),
+            Tile(short(result.rmse), "RMSE: root of the mean squared error"),
+            Tile(short(result.mae), "MAE: mean absolute error"),
         ]
     if recorded.values.get("oof_score") is not None:
         score = "accuracy" if isinstance(result, ClassResult) else "R2"

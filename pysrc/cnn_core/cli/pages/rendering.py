@@ -146,7 +146,11 @@ def _curves_of_members(members: Members | None) -> list[_Curves]:
     found = [] if members is None else [one for one in members.members if one.losses]
     if members is None or not found:
         return []
-    styles = {True: ("done", "plain"), False: ("in training", "train")}
+    all_done = all(one.is_done for one in found)
+    styles = {
+        True: ("a line for each network" if all_done else "done", "plain"),
+        False: ("in training", "train"),
+    }
     lines = [
         (one.is_done, Line(f"network {number}", one.losses, styles[one.is_done][1]))
         for number, one in enumerate(found, start=1)

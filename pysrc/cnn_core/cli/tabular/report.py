@@ -10,6 +10,7 @@ from cnn_core.cli.console import one_line, short_path
 from cnn_core.cli.plots import plot_confusion
 from cnn_core.cli.run_page import write_page
 from cnn_core.cli.table_page import TestedTable, table_contents
+from cnn_core.cli.tabular.curves import write_curves
 from cnn_core.cli.tabular.decisions import columns_text, decisions, target_text
 from cnn_core.cli.tabular.plots import plot_predicted, plot_residuals
 from cnn_core.cli.tabular.result import ClassResult
@@ -103,8 +104,17 @@ def write(training: TableTraining, folder: Path, final: Path, *, plots: bool) ->
     write_text(folder / run_folder.REPORT, report)
     if plots:
         _draw(training, folder)
-    write_page(folder / run_folder.PAGE, table_contents(tested_of(training, final, held)))
-    order = (run_folder.MODEL, run_folder.RECORD, run_folder.REPORT, run_folder.PAGE)
+    tested = tested_of(training, final, held)
+    if tested.curves is not None:
+        write_curves(folder / run_folder.HISTORY, tested.curves)
+    write_page(folder / run_folder.PAGE, table_contents(tested))
+    order = (
+        run_folder.MODEL,
+        run_folder.RECORD,
+        *(() if tested.curves is None else (run_folder.HISTORY,)),
+        run_folder.REPORT,
+        run_folder.PAGE,
+    )
     return [*order, *sorted(path.name for path in folder.glob("*.png"))]
 
 
@@ -118,6 +128,7 @@ def tested_of(training: TableTraining, final: Path, held: dict[str, Any]) -> Tes
         features=samples.features[samples.test],
         result=training.result,
         test_part=_TEST_PART,
+        curves=training.curves(),
     )
 
 

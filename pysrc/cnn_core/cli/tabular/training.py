@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from cnn_core.cli import workers
+from cnn_core.cli.pages.contents import Members
 from cnn_core.cli.run_folder import CHECKPOINTS
 from cnn_core.cli.source import Source
+from cnn_core.cli.tabular.curves import MemberLosses
 from cnn_core.cli.tabular.decisions import categorical_of, reading_of
 from cnn_core.cli.tabular.result import Result, Table, measured
 from cnn_core.cli.tabular.samples import TableSamples
@@ -55,6 +57,7 @@ class TableTraining:
     learner: Table = field(init=False)
     backend: dict[str, Any] = field(init=False)
     callbacks: list[Callback] = field(init=False, default_factory=list)
+    _losses: MemberLosses = field(init=False, default_factory=MemberLosses)
     seconds: float = field(init=False, default=0.0)
     result: Result = field(init=False)
     interrupted = False
@@ -96,7 +99,8 @@ class TableTraining:
         y = samples.y[samples.train]
         if samples.task == "classification":
             y = np.array(y.tolist())
-        self.learner.set_params(callbacks=self.callbacks)
+        losses = [] if workers.are_asked_for(self.args) else [self._losses]
+        self.learner.set_params(callbacks=[*self.callbacks, *losses] or None)
         with workers.members_on_cluster(self.args, self.learner):
             self.learner.fit(
                 samples.features[samples.train],
@@ -131,6 +135,10 @@ class TableTraining:
             "backend": self.args.backend,
             "threads": self.args.threads,
         }
+
+    def curves(self) -> Members | None:
+        """Return the losses of all networks; None if some were not trained here and now."""
+        return self._losses.members(self.n_networks())
 
     @property
     def length(self) -> str:

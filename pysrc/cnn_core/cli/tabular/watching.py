@@ -16,6 +16,7 @@ from cnn_core.cli.pages.live import Checkpoints, Progress, page_of
 from cnn_core.cli.pages.rendering import sections
 from cnn_core.cli.run_page import shown_settings
 from cnn_core.cli.table_page import table_contents
+from cnn_core.cli.tabular.curves import LOSS_NAMES, watched
 from cnn_core.cli.tabular.report import record, tested_of
 from cnn_core.cli.tabular.training import TableTraining
 from cnn_core.cli.watching import shown_live
@@ -108,7 +109,7 @@ class MembersProgress(Progress):
             self._update(self._places.pop(id(state)), state, is_done=True)
 
     def _update(self, place: int, state: TrainingState, *, is_done: bool) -> None:
-        self._loss_name, losses = _watched(state.model.history)
+        self._loss_name, losses = watched(state.model.history)
         self._members[place] = Member(losses, is_done)
         done = sum(member.is_done for member in self._members)
         self.status = f"{done} of {self._n_networks} networks are done"
@@ -147,21 +148,13 @@ class MembersOfFiles(Checkpoints):
             except (OSError, ValueError, KeyError, TypeError):
                 # It is being replaced.
                 continue
-            loss_name, losses = _watched(history)
+            loss_name, losses = watched(history)
             self._read[file] = (written, Member(losses, bool(is_done)))
         if loss_name:
             members = [member for _, member in self._read.values()]
             contents = _contents(self._name, self._settings, members, loss_name)
             self.version += 1
             self.html = sections(contents, live=True)
-
-
-def _watched(history: dict[str, list[float]]) -> tuple[str, tuple[float, ...]]:
-    """Return what is watched of a network: its loss on rows held out, if there are any."""
-    held_out = history.get("validation_loss")
-    if held_out:
-        return "Loss on the rows held out", tuple(held_out)
-    return "Loss of the training", tuple(history.get("loss", ()))
 
 
 def _contents(
@@ -196,6 +189,6 @@ def _contents(
         sentence=f"Networks are learning from {name}, to predict together. The weights of the best "
         "epoch of each are kept, if it has rows held out.",
         tiles=tiles if last else tiles[:2],
-        members=Members(tuple(members), loss_name),
+        members=Members(tuple(members), LOSS_NAMES[loss_name]),
         facts={"Networks": numbered, "Settings": shown_settings(settings)},
     )
