@@ -69,10 +69,10 @@ def main() -> None:
         )
         print("  ".join(f"{cell:>11}" for cell in lines[-1]), flush=True)
     steps = default_round_steps(_plan(args))
-    print(f"\n{args.rows:,} rows, {args.epochs} epochs, rounds of {steps} steps\n")
+    print(f"\n{args.rows:,} rows, epochs: {args.epochs}, rounds of {steps} steps\n")
     print("\n".join("  ".join(f"{cell:>11}" for cell in line) for line in lines))
     args.out.mkdir(parents=True, exist_ok=True)
-    _draw(args.out / "scale.png", args.workers, speeds)
+    _draw(args.out / "scale.png", args, speeds)
     print(f"\npicture: {args.out / 'scale.png'}")
 
 
@@ -137,20 +137,29 @@ def _plan(args: argparse.Namespace) -> Plan:
     return Plan(network, np.dtype(np.float32), 0, BATCH, args.rows, args.shards)
 
 
-def _draw(path: Path, workers: list[int], speeds: list[float]) -> None:
+def _draw(path: Path, args: argparse.Namespace, speeds: list[float]) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
-    axes.plot(
-        workers, [speeds[0] * one / workers[0] for one in workers], "--", label="in proportion"
-    )
+    figure, axes = plt.subplots(figsize=(5.5, 3.5), layout="constrained")
+    workers = args.workers
+    even = [speeds[0] * one / workers[0] for one in workers]
+    axes.plot(workers, even, "--", color="grey", label="in proportion")
     axes.plot(workers, speeds, "o-", label="measured")
-    axes.set(xlabel="workers, one thread each", ylabel="samples a second", ylim=(0, None))
+    for one, speed in zip(workers, speeds, strict=True):
+        text = f"{speed:,.0f}\n{speed / speeds[0]:.2f} times"
+        axes.annotate(
+            text, (one, speed), (0, -10), textcoords="offset points", ha="center", va="top"
+        )
+    title = f"{args.rows:,} rows of {COLUMNS} columns, {'-'.join(map(str, UNITS))} units"
+    axes.set(xlabel="workers, one thread each", ylabel="samples a second", title=title)
+    axes.set(ylim=(0, 1.1 * max(*speeds, *even)))
     axes.set_xticks(workers)
-    axes.legend()
+    axes.margins(x=0.2)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)
 
 

@@ -7,13 +7,25 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from distributed import Client
 
 from cnn_core import MLPClassifier
+from cnn_core.dask import DaskMLPClassifier
+from cnn_core.dask.client import local_cluster
 from cnn_core.sharding.blocks import BLOCK_BYTES
 
 COLUMNS, FILE_ROWS = 28, 2_000_000
+SETTINGS: dict[str, Any] = {
+    "hidden_layer_sizes": (32,),
+    "batch_size": 512,
+    "max_iter": 1,
+    "schedule": "one_cycle",
+    "learning_rate_init": 0.004,
+    "random_state": 0,
+}
 
 
 def run(gigabytes: float, limit: float, folder: Path) -> None:
@@ -38,15 +50,7 @@ def run(gigabytes: float, limit: float, folder: Path) -> None:
         size = sum(path.stat().st_size for path in xs)
         written = time.perf_counter() - began
         print(f"{size / 1e9:.1f} GB in {n_files} files, limit {limit:g} GB, wrote {written:.0f} s")
-        model = MLPClassifier(
-            (32,),
-            batch_size=512,
-            max_iter=1,
-            schedule="one_cycle",
-            learning_rate_init=0.004,
-            random_state=0,
-            n_threads=1,
-        )
+        model = MLPClassifier(**SETTINGS, n_threads=1)
         before = _peak()
         began = time.perf_counter()
         model.fit(list(xs), list(ys))
@@ -59,8 +63,24 @@ def run(gigabytes: float, limit: float, folder: Path) -> None:
             "what imports and writing the files took before; a block has "
             f"{BLOCK_BYTES / 1e6:.1f} MB"
         )
+        _on_workers(list(xs), list(ys))
     finally:
         shutil.rmtree(place)
+
+
+def _on_workers(xs: list[Path], ys: list[Path]) -> None:
+    """Train the same on two workers; print what each of them takes."""
+    with local_cluster(2, processes=True) as cluster, Client(cluster) as client:
+        before = client.run(_peak)
+        began = time.perf_counter()
+        DaskMLPClassifier(**SETTINGS, n_shards=2).fit(xs, ys)
+        seconds = time.perf_counter() - began
+        for number, (worker, peak) in enumerate(client.run(_peak).items(), 1):
+            print(
+                f"worker {number} of 2: peak RSS {peak:.0f} MB, {before[worker]:.0f} MB of it "
+                "Dask's own before"
+            )
+        print(f"an epoch on both: {seconds:.0f} s with the first look")
 
 
 def _write(place: Path, number: int) -> tuple[Path, Path]:
@@ -81,4 +101,6 @@ def _write(place: Path, number: int) -> tuple[Path, Path]:
 
 def _peak() -> float:
     """Return the most memory of this process so far, in units of 10^6 bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    # `getrusage` tells of the process that this one was started by as well.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 from cnn_core import load
-from cnn_core.cli import scale_columns
+from cnn_core.cli import main, scale, scale_columns
 from cnn_core.cli.encoding import Encoding
 from cnn_core.io.fields import Fields
 from command_line import record_of, refused, succeed
@@ -127,3 +128,45 @@ def test_the_most_frequent_texts_have_an_input_each() -> None:
     found = encoding.inputs(np.array([[1.0, 2.0], [3.0, 4.0]]), {"b": np.array([1, -1])})
     np.testing.assert_array_equal(found, [[1, 0, 1, 2], [3, 0, 0, 4]])
     assert Encoding.from_json(Fields(json.loads(json.dumps(encoding.to_json())))) == encoding
+
+
+def test_a_training_on_files_that_was_interrupted_goes_on_to_the_same_bits(
+    tmp_path: Path, run: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    words = ["train", "--data", run.parent / "part-*.parquet", *MORE, "--categorical", "zip"]
+    words = [*map(str, words), "--quiet", "--checkpoint-every", "1", "--out", str(tmp_path / "run")]
+
+    @contextlib.contextmanager
+    def interrupting(*_: Any, **__: Any) -> Any:
+        def on_epoch(record: Any) -> None:
+            if record.epoch == 3:
+                raise KeyboardInterrupt
+
+        yield on_epoch
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scale, "epochs_shown", interrupting)
+        assert main(words) == 130
+    assert "the same command goes on from" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main(words) == 0
+    models = [one / "model.safetensors" for one in (tmp_path / "run", run)]
+    bits = [load(path).model_.parameters.tobytes() for path in models]
+    assert bits[0] == bits[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("option", [("--watch",), ("--patience", "2")])
+def test_what_a_training_on_files_cannot_do_is_said(
+    option: tuple[str, ...], run: Path, capsys: Any
+) -> None:
+    words = ["train", "--data", run.parent / "part-*.parquet", *MORE, *option]
+    error = refused(capsys, *words)
+    assert f"{option[0]} needs" in error
+    assert "files that are read block by block" in error
+
+
+def test_a_time_budget_ends_a_training_on_files(run: Path, tmp_path: Path) -> None:
+    words = ["train", "--data", run.parent / "part-*.parquet", *MORE, "--categorical", "zip"]
+    succeed(*words, "--time-budget", "0.2", "--quiet", "--out", tmp_path / "run")
+    assert "accuracy" in record_of(tmp_path / "run")

@@ -136,7 +136,7 @@ def new_folder(out: Path | None, name: str) -> Iterator[NewFolder]:
         shutil.rmtree(hidden, ignore_errors=True)
         if isinstance(error, OSError) and is_about(error, hidden):
             raise OSError(error.errno, error.strerror, short_path(final)) from error
-        if isinstance(error, KeyboardInterrupt) and is_unfinished:
+        if isinstance(error, KeyboardInterrupt) and is_unfinished and not error.args:
             raise KeyboardInterrupt("nothing was written") from error
         raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from cnn_core.cli.trained_model import what_computes
 from cnn_core.cli.workers import cluster, require_dask
 from cnn_core.data.table_parts import files_of
 from cnn_core.files import write_text
+from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.training.callbacks import OnEpoch
+from cnn_core.training.state import INTERRUPTED
 
 __all__ = ["run"]
 
@@ -43,6 +46,12 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError("--preset nn does not train on files; take fast, balanced or best")
     if args.target is None:
         raise CommandError(f"--target: expected the name of a column of {args.data}, found none")
+    for name, needs in (("watch", "data in memory"), ("patience", "rows that are held out")):
+        if getattr(args, name):
+            raise CommandError(
+                f"--{name} needs {needs}, which a training on files that are read block by block "
+                "does not have; leave it out"
+            )
     from cnn_core.cli.scale_columns import standardized
 
     paths = files_of(args.data)
@@ -59,10 +68,15 @@ def run(args: argparse.Namespace) -> int:
                 model.client, train, args.target, args.ignore, args.categorical
             )
             model.set_params(callbacks=[OnEpoch(on_epoch)])
-            model.fit(partitions, args.target, checkpoint=checkpoint)
+            every = args.checkpoint_every
+            how = None if every is None else Checkpoint(checkpoint, **every)
+            with warnings.catch_warnings():
+                # The command says in its own words that it was interrupted.
+                warnings.filterwarnings("ignore", "Training interrupted")
+                model.fit(partitions, args.target, checkpoint=how)
             model.set_params(callbacks=None)
         done = len(model.model_.history.get("loss", ()))
-        if done < model.max_iter and model.stopped_because_ is not None:
+        if model.stopped_because_ == INTERRUPTED:
             raise KeyboardInterrupt(
                 f"after {done} epochs; the same command goes on from {short_path(checkpoint)}"
             )
