@@ -160,3 +160,9 @@ def test_data_shows_the_numbers_that_are_learned(flats):
 def test_int8_of_a_table_is_refused_by_what_it_takes(flats, tmp_path, capsys):
     error = refused(capsys, "export", flats.parent / "run", "--c", tmp_path / "m.h", "--int8")
     assert "--int8 takes one network on rows of numbers" in error
+
+
+@pytest.mark.parametrize("option", [("--missing", "NA"), ("--date-order", "month-first")])
+def test_what_belongs_to_tables_is_refused_with_one_network(flats, tmp_path, capsys, option):
+    args = ("train", "--data", flats, "--model", "mlp", "--out", tmp_path / "run")
+    assert f"{option[0]} has no effect on --model mlp" in refused(capsys, *args, *option)

@@ -57,7 +57,7 @@ _NOT_OF_NN = (
 )
 MODELS = ("tables", "mlp")
 # Arguments that one of the models alone has.
-OF_TABLES = ("task", "quality", "intervals", "members", "max_steps")
+OF_TABLES = ("task", "quality", "intervals", "members", "max_steps", "missing", "date_order")
 _OF_NETWORKS = (
     "preset",
     "hidden",
@@ -239,7 +239,7 @@ def choose_model(args: argparse.Namespace, source: Source) -> str:
         If an argument has no effect.
     """
     source.require_readable()
-    of_tables = [name for name in OF_TABLES if getattr(args, name, None) is not None]
+    of_tables = [name for name in OF_TABLES if getattr(args, name, None) not in (None, [])]
     of_networks = [name for name in _OF_NETWORKS if getattr(args, name, None) is not None]
     is_table = source.is_table
     if getattr(args, "model", None) is None:
