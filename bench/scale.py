@@ -1,6 +1,6 @@
 """How training scales over the workers of a cluster on this machine; `make scale`.
 
-    python bench/scale.py [--rows 1100000] [--epochs 1] [--workers 1 2] [--out runs/scale]
+    python bench/scale.py [--rows 2200000] [--epochs 2] [--workers 1 2] [--out runs/scale]
     python bench/scale.py --kills 20       # that many workers are killed in the last fit
     python bench/scale.py --sweep          # 32 settings, each a task
     python bench/scale.py --peers          # lightgbm.dask and xgboost.dask beside it
@@ -165,8 +165,8 @@ def _draw(path: Path, args: argparse.Namespace, speeds: list[float]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_100_000)
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=2_200_000)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--kills", type=int, default=0)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from distributed import Client
 
+import scale_workers
 from cnn_core import MLPClassifier
-from cnn_core.dask import DaskMLPClassifier
-from cnn_core.dask.client import local_cluster
 from cnn_core.sharding.blocks import BLOCK_BYTES
 
 COLUMNS, FILE_ROWS = 28, 2_000_000
@@ -51,36 +51,22 @@ def run(gigabytes: float, limit: float, folder: Path) -> None:
         written = time.perf_counter() - began
         print(f"{size / 1e9:.1f} GB in {n_files} files, limit {limit:g} GB, wrote {written:.0f} s")
         model = MLPClassifier(**SETTINGS, n_threads=1)
-        before = _peak()
+        before = scale_workers.peak()
         began = time.perf_counter()
         model.fit(list(xs), list(ys))
         seconds = time.perf_counter() - began
         rows = n_files * FILE_ROWS
         speed = f"{seconds:.0f} s with the first look, {rows / seconds:,.0f} rows/s"
         print(f"an epoch of {rows:,} rows: {speed}")
+        peak = scale_workers.peak()
         print(
-            f"loss {model.loss_:.4f}, peak RSS {_peak():.0f} MB, {_peak() - before:.0f} MB above "
-            "what imports and writing the files took before; a block has "
-            f"{BLOCK_BYTES / 1e6:.1f} MB"
+            f"loss {model.loss_:.4f}, peak RSS {peak:.0f} MB, {peak - before:.0f} MB above what "
+            f"imports and writing the files took before; a block has {BLOCK_BYTES / 1e6:.1f} MB",
+            flush=True,
         )
-        _on_workers(list(xs), list(ys))
+        subprocess.run([sys.executable, scale_workers.__file__, str(place)], check=True)
     finally:
         shutil.rmtree(place)
-
-
-def _on_workers(xs: list[Path], ys: list[Path]) -> None:
-    """Train the same on two workers; print what each of them takes."""
-    with local_cluster(2, processes=True) as cluster, Client(cluster) as client:
-        before = client.run(_peak)
-        began = time.perf_counter()
-        DaskMLPClassifier(**SETTINGS, n_shards=2).fit(xs, ys)
-        seconds = time.perf_counter() - began
-        for number, (worker, peak) in enumerate(client.run(_peak).items(), 1):
-            print(
-                f"worker {number} of 2: peak RSS {peak:.0f} MB, {before[worker]:.0f} MB of it "
-                "Dask's own before"
-            )
-        print(f"an epoch on both: {seconds:.0f} s with the first look")
 
 
 def _write(place: Path, number: int) -> tuple[Path, Path]:
@@ -97,10 +83,3 @@ def _write(place: Path, number: int) -> tuple[Path, Path]:
             x.tofile(file)
     np.save(paths[1], np.concatenate(classes))
     return paths
-
-
-def _peak() -> float:
-    """Return the most memory of this process so far, in units of 10^6 bytes."""
-    # `getrusage` tells of the process that this one was started by as well.
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
