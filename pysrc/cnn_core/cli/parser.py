@@ -23,7 +23,7 @@ COMMANDS = {
     "evaluate": "evaluate the model of a run folder",
     "report": "write the page of a run folder again: report.html",
     "watch": "show a run in the browser, live while it is trained",
-    "predict": "predict the classes of the samples of a file",
+    "predict": "predict the class or the number of each row or image of a file",
     "export": "write the model of a run folder for other programs: ONNX, C, Python, PyTorch",
     "verify": "train a run again and say whether the bits are the same",
     "article": "repeat the published experiment on 5,000 images",

@@ -268,7 +268,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         name = self.loss
         if not isinstance(name, str) or name not in LOSSES:
             known = ", ".join(map(repr, LOSSES))
-            raise ValueError(f"loss: expected one of {known}, found {shown(name)}")
+            # The first parameter, as in scikit-learn's class, is easily taken for the layers.
+            is_size = isinstance(name, int | tuple | list)
+            hint = f"; did you mean hidden_layer_sizes={shown(name)}?" if is_size else ""
+            raise ValueError(f"loss: expected one of {known}, found {shown(name)}{hint}")
         if name == "huber":
             return Huber(number("huber_delta", self.huber_delta))
         if name == "pinball":
