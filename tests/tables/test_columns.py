@@ -207,6 +207,7 @@ def test_numbers_of_any_size_are_numbers(extreme: Any) -> None:
         ([1, 2], ["1"], TypeError),
         (DATES[:2], "soon", ValueError),
         (DATES[:2], 5, TypeError),
+        (["a", "b"], ["a"], TypeError),
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_its_place(

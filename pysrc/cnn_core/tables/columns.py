@@ -329,7 +329,7 @@ def _varies(values: Numbers) -> bool:
 
 
 def _plan_category(name: str, column: Column, place: str) -> tuple[ColumnPlan, bytes]:
-    codes, levels = coded(column)
+    codes, levels = coded(column, place)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
     missing = int((codes < 0).sum())
     distinct = int(np.count_nonzero(counts))
@@ -360,7 +360,7 @@ _PLANNERS = {
 
 def _features(plan: ColumnPlan, column: Column, place: str) -> list[Feature]:
     if plan.kind == "category":
-        codes = _known_codes(plan, coded(column))
+        codes = _known_codes(plan, coded(column, place))
         return [Feature(plan.name, codes, plan.n_levels)]
     if plan.kind == "date":
         parts = parts_of(as_dates(column, place))

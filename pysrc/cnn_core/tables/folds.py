@@ -111,7 +111,7 @@ def as_groups(values: Any, n_rows: int) -> IndexArray:
             f"groups: expected the group of each of the {n_rows} rows, found the shape "
             f"{array.shape}"
         )
-    codes = coded(array).codes
+    codes = coded(array, "groups").codes
     if (codes < 0).any():
         raise ValueError(
             f"groups: expected a group for every row, found none in row {int(codes.argmin())}"

@@ -76,7 +76,7 @@ def kind_of(column: Column, place: str) -> Kind:
     family = _family_of(column)
     if family != "text":
         return family
-    levels = coded(column).levels
+    levels = coded(column, place).levels
     if levels and not any(map(_ZERO_BEFORE_DIGITS.match, levels)):
         if all(text.lower() in _TRUTHS for text in levels):
             return "boolean"
@@ -299,10 +299,17 @@ def _seconds(dates: Column) -> Numbers:
 # Categories
 
 
-def coded(column: Column) -> Coded:
-    """Return the values of a column as categories, equal by their text: 1, 1.0 and "1" are one."""
-    if column.dtype.kind in "iufb" and column.dtype.kind != "O":
+def coded(column: Column, place: str) -> Coded:
+    """Return the values of a column as categories, equal by their text: 1, 1.0 and "1" are one.
+
+    Raises
+    ------
+    TypeError
+        For cells that are lists or other containers.
+    """
+    if column.dtype.kind in "iufb":
         return _coded_numbers(column)
+    _require_values(column, place)
     codes = np.full(len(column), -1, np.intp)
     of_text: dict[str, int] = {}
     of_value: dict[Any, int] = {}
