@@ -182,8 +182,6 @@ def convolve_backward(
     for i in range(x.shape[0]):
         alone.buffers.inputs, alone.buffers.delta = row_of(x, i), row_of(delta, i)
         if grad_weights is not None:
-            # The gradient is that of the images with margins which this leaves behind.
-            alone.forward()
             for piece in range(alone.layer.pieces):
                 alone.layer.update(alone.buffers, &alone.block, piece)
         if grad_x is not None:
