@@ -10,18 +10,8 @@ cimport cython
 from .layer cimport Block, LayerBuffers, Workspace, block_shape
 from .matrix cimport SUMS, Shape, first_largest, runs, sum_rows
 from .scalar cimport (
-    at_least,
-    at_most,
-    exp_less_1_of_negative,
-    exp_of,
-    exp_of_negative,
-    log_of_1_plus,
-    real,
-    real_multiply_add,
-    sigmoid_of,
-    sigmoid_slope,
-    tanh_of,
-    tanh_slope,
+    at_least, at_most, exp_less_1_of_negative, exp_of, exp_of_negative, log_of_1_plus, real,
+    real_multiply_add, sigmoid_of, sigmoid_slope, tanh_of, tanh_slope,
 )
 
 ctypedef real (*Formula)(real) noexcept nogil
@@ -133,7 +123,8 @@ cdef void activate(
         return
     shape = runs(shape)
     if activation.name == IDENTITY:
-        copy(z, out, shape)
+        if &out[0] != &z[0]:
+            each(identity_of, z, out, shape)
     elif activation.name == SIGMOID:
         each(sigmoid_of, z, out, shape)
     elif activation.name == TANH:
@@ -166,7 +157,8 @@ cdef void activation_backward(
         return
     shape = runs(shape)
     if activation.name == IDENTITY:
-        copy(grad_a, out, shape)
+        if &out[0] != &grad_a[0]:
+            each(identity_of, grad_a, out, shape)
     elif activation.name == SIGMOID:
         each_times(sigmoid_slope, a, grad_a, out, shape)
     elif activation.name == TANH:
@@ -189,16 +181,6 @@ cdef void activation_backward(
         each_times(exp_slope, a, grad_a, out, shape)
 
 
-cdef void copy(const real[::1] values, real[::1] out, Shape shape) noexcept nogil:
-    cdef Py_ssize_t i, j, at
-    if &out[0] == &values[0]:
-        return
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        for j in range(at, at + shape.columns):
-            out[j] = values[j]
-
-
 cdef void relu_backward(
     const real[::1] a, const real[::1] grad_a, real[::1] out, Shape shape
 ) noexcept nogil:
@@ -208,6 +190,10 @@ cdef void relu_backward(
         at = shape.start + i * shape.row
         for j in range(at, at + shape.columns):
             out[j] = grad_a[j] if a[j] > 0 else 0
+
+
+cdef inline real identity_of(real z) noexcept nogil:
+    return z
 
 
 cdef inline real relu_of(real z) noexcept nogil:

@@ -1,4 +1,4 @@
-"""The dense layer's loops: forward, and the three gradients. What they compute: dense.pyx."""
+"""The dense layer's product. What it computes: dense.pyx."""
 
 from .matrix cimport Matrix
 from .scalar cimport real
@@ -73,16 +73,4 @@ cdef void ask_ahead(
 cdef void product(
     const real[::1] left, const real[::1] right, const real[::1] base, real[::1] out,
     const Product *extent, bint lists, Ahead *ahead, ProductBuffers buffers,
-) noexcept nogil
-cdef void dense_forward(
-    const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out,
-    ProductBuffers buffers,
-) noexcept nogil
-cdef void dense_weight_gradient(
-    const real[:, ::1] x, const real[:, ::1] delta, real[:, ::1] out, ProductBuffers buffers
-) noexcept nogil
-cdef void dense_bias_gradient(const real[:, ::1] delta, real[::1] out) noexcept nogil
-cdef void dense_input_gradient(
-    const real[:, ::1] delta, const real[:, ::1] weights, real[:, ::1] out,
-    ProductBuffers buffers,
 ) noexcept nogil

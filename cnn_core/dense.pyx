@@ -1,9 +1,8 @@
-"""The dense layer: one matrix product in three roles, and a sum.
+"""The dense layer: one matrix product in three roles.
 
     forward            out = x @ weights + bias
     weight gradient    out = x.T @ delta
     input gradient     out = delta @ weights.T
-    bias gradient      out = delta.sum(axis=0)
 
 The product is computed tile by tile. A tile of the output stays in registers while the loop runs
 over the depth k: one value of the left-hand side, broadcast, times a row of the right-hand side.
@@ -351,84 +350,6 @@ cdef void product(
         panels(right, left, base, out, &turned, False, ahead, buffers)
     else:
         panels(left, right, base, out, extent, lists, ahead, buffers)
-
-
-cdef inline const real[::1] flat(const real[:, ::1] rows) noexcept nogil:
-    """All values of at least one row."""
-    cdef const real[::1] values = rows[0]
-    values.shape[0] = rows.shape[0] * rows.shape[1]
-    return values
-
-
-cdef inline real[::1] flat_out(real[:, ::1] rows) noexcept nogil:
-    """The same of rows to be written."""
-    cdef real[::1] values = rows[0]
-    values.shape[0] = rows.shape[0] * rows.shape[1]
-    return values
-
-
-cdef void dense_forward(
-    const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out,
-    ProductBuffers buffers,
-) noexcept nogil:
-    """out = x @ weights + bias."""
-    cdef Product extent
-    cdef Py_ssize_t i, rows = out.shape[0], columns = out.shape[1], depth = x.shape[1]
-    if rows == 0 or columns == 0:
-        return
-    if depth == 0:
-        for i in range(rows):
-            out[i, :] = bias
-        return
-    extent = Product(
-        rows, columns, depth, Matrix(0, depth, 1), Matrix(0, columns, 1), 0, columns, 1, True, 0, 0
-    )
-    product(flat(x), flat(weights), bias, flat_out(out), &extent, False, NULL, buffers)
-
-
-cdef void dense_weight_gradient(
-    const real[:, ::1] x, const real[:, ::1] delta, real[:, ::1] out, ProductBuffers buffers
-) noexcept nogil:
-    """out = x.T @ delta."""
-    cdef Product extent
-    cdef Py_ssize_t rows = out.shape[0], columns = out.shape[1]
-    if rows == 0 or columns == 0:
-        return
-    if x.shape[0] == 0:
-        out[:, :] = 0
-        return
-    extent = Product(
-        rows, columns, x.shape[0], Matrix(0, 1, rows), Matrix(0, columns, 1), 0, columns, 1,
-        False, 0, 0,
-    )
-    product(flat(x), flat(delta), buffers.zeros, flat_out(out), &extent, False, NULL, buffers)
-
-
-cdef void dense_bias_gradient(const real[:, ::1] delta, real[::1] out) noexcept nogil:
-    """out = delta.sum(axis=0), in rising order."""
-    cdef Py_ssize_t i, j
-    out[:] = 0
-    for i in range(delta.shape[0]):
-        for j in range(delta.shape[1]):
-            out[j] = out[j] + delta[i, j]
-
-
-cdef void dense_input_gradient(
-    const real[:, ::1] delta, const real[:, ::1] weights, real[:, ::1] out,
-    ProductBuffers buffers,
-) noexcept nogil:
-    """out = delta @ weights.T."""
-    cdef Product extent
-    cdef Py_ssize_t rows = out.shape[0], columns = out.shape[1], depth = delta.shape[1]
-    if rows == 0 or columns == 0:
-        return
-    if depth == 0:
-        out[:, :] = 0
-        return
-    extent = Product(
-        rows, columns, depth, Matrix(0, depth, 1), Matrix(0, 1, depth), 0, columns, 1, False, 0, 0
-    )
-    product(flat(delta), flat(weights), buffers.zeros, flat_out(out), &extent, False, NULL, buffers)
 
 
 def dense_reference(

@@ -9,13 +9,7 @@ from libc.string cimport memcpy
 
 from .dense cimport FAR, Ahead, Product, ask_ahead, product
 from .layer cimport (
-    PIECE_COLUMNS,
-    PIECE_ROWS,
-    Block,
-    LayerBuffers,
-    Net,
-    ThreadBuffers,
-    Workspace,
+    PIECE_COLUMNS, PIECE_ROWS, Block, LayerBuffers, Net, ThreadBuffers, Workspace,
 )
 from .matrix cimport Matrix, Range, Shape, in_one_run
 from .normalization cimport add_rows

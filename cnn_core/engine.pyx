@@ -164,12 +164,7 @@ cdef class Engine:
         self.steps_taken = value
 
     def train_epoch(
-        self,
-        x,
-        t,
-        const Py_ssize_t[::1] order,
-        Py_ssize_t batch_size,
-        learning_rate,
+        self, x, t, const Py_ssize_t[::1] order, Py_ssize_t batch_size, learning_rate,
         const real[::1] weights=None,
     ):
         """Train on every sample named by `order` once; return the mean loss and the hits."""

@@ -12,17 +12,17 @@ import numpy as np
 
 from cnn_core.layers import AvgPool2D, Conv2D, GlobalAveragePool, MaxPool2D
 
-from . cimport activations, dense, losses
+from . cimport activations, losses
 from .activations cimport Activation, activation_named
 from .checks cimport flat, is_empty, require, require_shape, shape_of, total_of, whole
 from .convolution cimport convolution_layer
-from .dense cimport ProductBuffers
+from .dense cimport Product, ProductBuffers, product
 from .dropout cimport Counter, dropout_layer
 from .dropout cimport random_bits as random_words
 from .layer cimport Block, Layer, LayerBuffers, Net, Workspace
 from .losses cimport LossFunction, loss_named
-from .matrix cimport Range, Shape
-from .normalization cimport normalization_layer
+from .matrix cimport Matrix, Range, Shape
+from .normalization cimport add_rows, normalization_layer
 from .optimizers cimport Optimizer, Step, take_step
 from .pooling cimport pool_layer
 from .scalar cimport real
@@ -34,61 +34,77 @@ cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 cdef list SPARE = []
 
 
-cdef Workspace memory_for_product():
-    """What a product needs beside its matrices, new or that of one which is over."""
-    cdef Workspace workspace
+cdef int multiply(
+    const real[:, ::1] left, Matrix left_at, const real[:, ::1] right, Matrix right_at,
+    Py_ssize_t depth, const real[::1] base, real[:, ::1] out,
+) except -1:
+    """out = base + left @ right, with the operands as they are or transposed; the base may be None."""
+    cdef Workspace memory
+    cdef ProductBuffers buffers
+    cdef Product extent = Product(
+        out.shape[0], out.shape[1], depth, Matrix(0, left_at.row, left_at.column),
+        Matrix(0, right_at.row, right_at.column), 0, out.shape[1], 1, base is not None, 0, 0,
+    )
+    cdef const real[::1] a, b, start = base
+    cdef real[::1] result
+    if is_empty(out):
+        return 0
+    if depth == 0:
+        np.asarray(out)[:] = 0 if base is None else np.asarray(base)
+        return 0
     if SPARE:
-        return SPARE.pop()
-    workspace = Workspace(1)
-    workspace.carve_product()
-    workspace.allocate()
-    workspace.threads = [workspace.carve_product()]
-    return workspace
+        memory = SPARE.pop()
+    else:
+        memory = Workspace(1)
+        memory.carve_product()
+        memory.allocate()
+        memory.threads = [memory.carve_product()]
+    buffers = memory.threads[0]
+    # Views of all values, by those of a row: no object is made.
+    a, b, result = left[0], right[0], out[0]
+    a.shape[0] = left.shape[0] * left.shape[1]
+    b.shape[0] = right.shape[0] * right.shape[1]
+    result.shape[0] = out.shape[0] * out.shape[1]
+    if base is None:
+        start = buffers.zeros
+    with nogil:
+        product(a, b, start, result, &extent, False, NULL, buffers)
+    SPARE.append(memory)
+    return 0
 
 
 def dense_forward(
-    const real[:, ::1] x not None,
-    const real[:, ::1] weights not None,
-    const real[::1] bias not None,
-    real[:, ::1] out not None,
+    const real[:, ::1] x not None, const real[:, ::1] weights not None,
+    const real[::1] bias not None, real[:, ::1] out not None,
 ):
     """``out = x @ weights + bias``."""
-    require_shape("weights", weights, x.shape[1], weights.shape[1])
-    require("bias", bias.shape[0], weights.shape[1], "values")
-    require_shape("out", out, x.shape[0], weights.shape[1])
-    cdef Workspace memory = memory_for_product()
-    cdef ProductBuffers buffers = memory.threads[0]
-    with nogil:
-        dense.dense_forward(x, weights, bias, out, buffers)
-    SPARE.append(memory)
+    cdef Py_ssize_t fan_in = x.shape[1], fan_out = weights.shape[1]
+    require_shape("weights", weights, fan_in, fan_out)
+    require("bias", bias.shape[0], fan_out, "values")
+    require_shape("out", out, x.shape[0], fan_out)
+    multiply(x, Matrix(0, fan_in, 1), weights, Matrix(0, fan_out, 1), fan_in, bias, out)
 
 
 def dense_backward(
-    const real[:, ::1] x not None,
-    const real[:, ::1] weights not None,
-    const real[:, ::1] delta not None,
-    real[:, ::1] grad_weights=None,
-    real[::1] grad_bias=None,
+    const real[:, ::1] x not None, const real[:, ::1] weights not None,
+    const real[:, ::1] delta not None, real[:, ::1] grad_weights=None, real[::1] grad_bias=None,
     real[:, ::1] grad_x=None,
 ):
     """``x.T @ delta``, ``delta.sum(axis=0)`` and ``delta @ weights.T``, each if asked for."""
-    require_shape("weights", weights, x.shape[1], weights.shape[1])
-    require_shape("delta", delta, x.shape[0], weights.shape[1])
-    cdef Workspace memory = memory_for_product()
-    cdef ProductBuffers buffers = memory.threads[0]
+    cdef Py_ssize_t rows = x.shape[0], fan_in = x.shape[1], fan_out = weights.shape[1]
+    require_shape("weights", weights, fan_in, fan_out)
+    require_shape("delta", delta, rows, fan_out)
     if grad_weights is not None:
-        require_shape("grad_weights", grad_weights, weights.shape[0], weights.shape[1])
-        with nogil:
-            dense.dense_weight_gradient(x, delta, grad_weights, buffers)
+        require_shape("grad_weights", grad_weights, fan_in, fan_out)
+        multiply(x, Matrix(0, 1, fan_in), delta, Matrix(0, fan_out, 1), rows, None, grad_weights)
     if grad_bias is not None:
-        require("grad_bias", grad_bias.shape[0], weights.shape[1], "values")
-        with nogil:
-            dense.dense_bias_gradient(delta, grad_bias)
+        require("grad_bias", grad_bias.shape[0], fan_out, "values")
+        grad_bias[:] = 0
+        if not is_empty(delta):
+            add_rows(delta[0], shape_of(delta), grad_bias, 0)
     if grad_x is not None:
-        require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
-        with nogil:
-            dense.dense_input_gradient(delta, weights, grad_x, buffers)
-    SPARE.append(memory)
+        require_shape("grad_x", grad_x, rows, fan_in)
+        multiply(delta, Matrix(0, fan_out, 1), weights, Matrix(0, 1, fan_out), fan_out, None, grad_x)
 
 
 @cython.final
@@ -235,11 +251,8 @@ def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1
 
 
 def activation_backward(
-    str activation not None,
-    const real[:, ::1] z not None,
-    const real[:, ::1] a not None,
-    const real[:, ::1] grad_a not None,
-    real[:, ::1] out not None,
+    str activation not None, const real[:, ::1] z not None, const real[:, ::1] a not None,
+    const real[:, ::1] grad_a not None, real[:, ::1] out not None,
 ):
     """``out`` = dloss/dz from z, ``a = activation(z)`` and dloss/da."""
     cdef Activation chosen = activation_named(activation)
@@ -255,11 +268,8 @@ def activation_backward(
 
 
 def loss(
-    loss,
-    const real[:, ::1] z not None,
-    const real[:, ::1] y not None,
-    const real[:, ::1] t not None,
-    const real[::1] weights=None,
+    loss, const real[:, ::1] z not None, const real[:, ::1] y not None,
+    const real[:, ::1] t not None, const real[::1] weights=None,
 ):
     """The loss, summed over outputs, averaged over samples, in float64."""
     cdef LossFunction chosen = loss_named(loss, z.shape[1])
@@ -279,13 +289,8 @@ def loss(
 
 
 def output_delta(
-    loss,
-    str activation not None,
-    const real[:, ::1] z not None,
-    const real[:, ::1] y not None,
-    const real[:, ::1] t not None,
-    real[:, ::1] out not None,
-    const real[::1] weights=None,
+    loss, str activation not None, const real[:, ::1] z not None, const real[:, ::1] y not None,
+    const real[:, ::1] t not None, real[:, ::1] out not None, const real[::1] weights=None,
 ):
     """``out`` = dloss/dz in the last layer."""
     cdef LossFunction chosen = loss_named(loss, z.shape[1])
@@ -386,12 +391,8 @@ def normalize_by(
 
 
 def update(
-    optimizer,
-    real[::1] parameters not None,
-    const real[::1] gradient not None,
-    real[:, ::1] moments not None,
-    double learning_rate,
-    Py_ssize_t step,
+    optimizer, real[::1] parameters not None, const real[::1] gradient not None,
+    real[:, ::1] moments not None, double learning_rate, Py_ssize_t step,
 ):
     """Take a step, in place."""
     if step < 1:

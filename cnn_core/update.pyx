@@ -94,7 +94,7 @@ cdef void finish_gradient(void *context, Py_ssize_t piece, int thread) noexcept 
     cdef Range where = range_of(block, piece)
     add_decay(block, (<Net>block.net).arrays.gradient, &where)
     (<Workspace>block.workspace).squares[piece] = sum_of_squares(
-        (<Net>block.net).arrays.gradient, &where
+        (<Net>block.net).arrays.gradient, &where, 0
     )
 
 
@@ -120,9 +120,11 @@ cdef void scale(real[::1] gradient, real factor, const Range *where) noexcept no
             gradient[at + j] = gradient[at + j] * factor
 
 
-cdef double sum_of_squares(const real[::1] values, const Range *where) noexcept nogil:
+cdef double sum_of_squares(
+    const real[::1] values, const Range *where, double total
+) noexcept nogil:
+    """Added to a total; the values stand as in a gradient."""
     cdef Py_ssize_t i, j, at
-    cdef double total = 0
     for i in range(where.rows):
         at = where.gradient + i * where.gradient_row
         for j in range(where.columns):
@@ -132,18 +134,15 @@ cdef double sum_of_squares(const real[::1] values, const Range *where) noexcept 
 
 cdef double squared_weights(void *net) noexcept nogil:
     """The sum of the squares of all parameters for which the l2 term holds."""
-    cdef Py_ssize_t l, i, j, piece, at
+    cdef Py_ssize_t l, piece
     cdef double total = 0
     cdef Range where
     for l in range((<Net>net).size):
         for piece in range((<Layer>(<Net>net).layer_at[l]).pieces):
             where = (<Layer>(<Net>net).layer_at[l]).range_of(piece)
-            for i in range(where.rows if where.decays else 0):
-                at = where.start + i * where.row
-                for j in range(where.columns):
-                    total = multiply_add(
-                        (<Net>net).arrays.parameters[at + j], (<Net>net).arrays.parameters[at + j], total
-                    )
+            where.gradient, where.gradient_row = where.start, where.row
+            if where.decays:
+                total = sum_of_squares((<Net>net).arrays.parameters, &where, total)
     return total
 
 
