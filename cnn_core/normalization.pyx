@@ -193,24 +193,10 @@ cdef inline real sum_of_lanes(const real *lanes) noexcept nogil:
     )
 
 
-cdef inline real sum_of(const real[::1] values, Py_ssize_t start, Py_ssize_t size) noexcept nogil:
-    cdef real lanes[LANES]
-    cdef Py_ssize_t j = start, end = start + size
-    cdef int lane
-    for lane in range(LANES):
-        lanes[lane] = 0
-    while j + LANES <= end:
-        for lane in range(LANES):
-            lanes[lane] = lanes[lane] + values[j + lane]
-        j += LANES
-    for lane in range(<int>(end - j)):
-        lanes[lane] = lanes[lane] + values[j + lane]
-    return sum_of_lanes(lanes)
-
-
-cdef inline real sum_of_products(
-    const real[::1] a, const real[::1] b, Py_ssize_t start, Py_ssize_t size
+cdef inline real sum_of(
+    const bint products, const real[::1] a, const real[::1] b, Py_ssize_t start, Py_ssize_t size
 ) noexcept nogil:
+    """The sum of some values of `a`, or of their products with those of `b`."""
     cdef real lanes[LANES]
     cdef Py_ssize_t j = start, end = start + size
     cdef int lane
@@ -218,10 +204,10 @@ cdef inline real sum_of_products(
         lanes[lane] = 0
     while j + LANES <= end:
         for lane in range(LANES):
-            lanes[lane] = real_multiply_add(a[j + lane], b[j + lane], lanes[lane])
+            lanes[lane] = real_multiply_add(a[j + lane], b[j + lane] if products else 1, lanes[lane])
         j += LANES
     for lane in range(<int>(end - j)):
-        lanes[lane] = real_multiply_add(a[j + lane], b[j + lane], lanes[lane])
+        lanes[lane] = real_multiply_add(a[j + lane], b[j + lane] if products else 1, lanes[lane])
     return sum_of_lanes(lanes)
 
 
@@ -237,10 +223,10 @@ cdef void normalize_rows(
     cdef real mean, value, count = <real>shape.columns
     for i in range(shape.rows):
         at = shape.start + i * shape.row
-        mean = sum_of(u, at, shape.columns) / count
+        mean = sum_of(False, u, u, at, shape.columns) / count
         for j in range(at, at + shape.columns):
             normal[j] = u[j] - mean
-        value = sum_of_products(normal, normal, at, shape.columns) / count
+        value = sum_of(True, normal, normal, at, shape.columns) / count
         spread[top + i] = 1 / square_root(value + <real>EPSILON)
         for j in range(shape.columns):
             value = normal[at + j] * spread[top + i]
@@ -312,8 +298,8 @@ cdef void rows_backward(
         at = shape.start + i * shape.row
         for j in range(shape.columns):
             out[at + j] = parameters[units.gain + j] * delta[at + j]
-        mean = sum_of(out, at, shape.columns) / count
-        product = sum_of_products(out, normal, at, shape.columns) / count
+        mean = sum_of(False, out, out, at, shape.columns) / count
+        product = sum_of(True, out, normal, at, shape.columns) / count
         for j in range(at, at + shape.columns):
             out[j] = spread[top + i] * real_multiply_add(-normal[j], product, out[j] - mean)
 
