@@ -34,6 +34,13 @@ cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 cdef list SPARE = []
 
 
+cdef inline const real[::1] values_of(const real[:, ::1] rows):
+    """All values of at least one row; unlike by `flat` no object is made."""
+    cdef const real[::1] values = rows[0]
+    values.shape[0] = rows.shape[0] * rows.shape[1]
+    return values
+
+
 cdef int multiply(
     const real[:, ::1] left, Matrix left_at, const real[:, ::1] right, Matrix right_at,
     Py_ssize_t depth, const real[::1] base, real[:, ::1] out,
@@ -60,10 +67,7 @@ cdef int multiply(
         memory.allocate()
         memory.threads = [memory.carve_product()]
     buffers = memory.threads[0]
-    # Views of all values, by those of a row: no object is made.
-    a, b, result = left[0], right[0], out[0]
-    a.shape[0] = left.shape[0] * left.shape[1]
-    b.shape[0] = right.shape[0] * right.shape[1]
+    a, b, result = values_of(left), values_of(right), out[0]
     result.shape[0] = out.shape[0] * out.shape[1]
     if base is None:
         start = buffers.zeros
@@ -101,7 +105,7 @@ def dense_backward(
         require("grad_bias", grad_bias.shape[0], fan_out, "values")
         grad_bias[:] = 0
         if not is_empty(delta):
-            add_rows(delta[0], shape_of(delta), grad_bias, 0)
+            add_rows(values_of(delta), shape_of(delta), grad_bias, 0)
     if grad_x is not None:
         require_shape("grad_x", grad_x, rows, fan_in)
         multiply(delta, Matrix(0, fan_out, 1), weights, Matrix(0, 1, fan_out), fan_out, None, grad_x)
