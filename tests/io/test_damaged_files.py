@@ -57,6 +57,20 @@ def test_a_file_of_another_kind_is_refused(kind, tmp_path, contents):
 
 
 @pytest.mark.parametrize(
+    ("name", "contents"),
+    [
+        ("npy", npy(np.zeros((0, 3))).replace(b"<f8", b"8f\x88")),
+        ("csv", b'"\xd4\xd3\xcd\xd33\r\n4,"\xd4\xd3\xcd\xd33\r\x957\xb7"",a,4,7\xb7""'),
+    ],
+)
+def test_no_error_quotes_what_a_terminal_obeys(name, contents, tmp_path):
+    kind = KINDS[name]
+    path = tmp_path / f"file{kind.ending}"
+    path.write_bytes(contents)
+    assert isinstance(read_or_refuse(kind, path), DataError)
+
+
+@pytest.mark.parametrize(
     ("kind", "case"), [(kind, case) for kind, cases in CASES.items() for case in cases]
 )
 def test_each_case_for_each_reader_is_refused_by_its_reason(tmp_path, kind, case):

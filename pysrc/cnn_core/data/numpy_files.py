@@ -54,10 +54,11 @@ def read_npz(file: Path, has_target: bool) -> dict[str, Array]:
         except (DataError, MemoryError):
             raise
         except Exception as error:
-            # Python's reader of archives has no one error for damage; many kinds come out of it.
+            # Python's reader of archives has no one error for damage; many kinds come out of it,
+            # with contents of the file: no cause that can be shown.
             raise DataError(
                 file, "an .npz archive", f"one that cannot be unpacked ({error})"
-            ) from error
+            ) from None
 
 
 def _check_end(file: Path, stream: BinaryIO, archive: zipfile.ZipFile) -> None:
@@ -154,8 +155,9 @@ def read_npy_header(name: Path, stream: BinaryIO) -> tuple[tuple[int, ...], bool
     except (OSError, zipfile.BadZipFile):
         raise
     except Exception as error:
-        # NumPy evaluates the header as a Python literal; a damaged one fails in many ways.
-        raise DataError(name, "an array in NumPy's format", f"something else ({error})") from error
+        # NumPy evaluates the header as a Python literal; a damaged one fails in many ways, and the
+        # message quotes it: no cause that can be shown.
+        raise DataError(name, "an array in NumPy's format", f"something else ({error})") from None
     return shape, fortran_order, dtype
 
 

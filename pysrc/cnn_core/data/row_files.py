@@ -204,7 +204,7 @@ def _parquet(path: Path) -> Any:
         # What a group of rows takes in the file need not be in memory at once.
         return Opened(path, buffer_size=2**16, pre_buffer=False)
     except ArrowException as error:
-        raise DataError(path, "a Parquet file", f"something else ({error})") from error
+        raise DataError(path, "a Parquet file", f"something else ({error})") from None
 
 
 def is_rows_name(name: str) -> bool:

@@ -105,5 +105,5 @@ def require_small_archive(path: str | Path, contents: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(contents)) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, ValueError) as error:
-        raise DataError(path, "a spreadsheet", f"a damaged file: {error}") from error
+        raise DataError(path, "a spreadsheet", f"a damaged file: {error}") from None
     check_unpacked_size(path, len(contents), unpacked)

@@ -52,9 +52,13 @@ class TextCells:
     def line_of(self, record: int) -> int:
         """Return the line of the file on which a record begins, both counted from 0 and 1."""
         reader = _reader(self.contents, self.separator)
-        for number, _ in enumerate(reader):
-            if number + 1 == record:
-                break
+        try:
+            for number, _ in enumerate(reader):
+                if number + 1 == record:
+                    break
+        except csv.Error:
+            # Quotes that Polars takes in another way: the record is here or further on.
+            return int(reader.line_num)
         return reader.line_num + 1 if record else 1
 
 
