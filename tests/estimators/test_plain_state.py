@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cnn_core.estimators.plain_state import with_objects
+from pickled_names import Names
 from small_estimators import NAMES, NUMBERS, X_NUMBERS, X, Y, classifier, regressor, weights_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -28,19 +29,6 @@ def fitted() -> list[Any]:
         regressor(loss="huber").fit(X_NUMBERS, NUMBERS),
         regressor(loss="pinball", quantile=[0.1, 0.9]).fit(X_NUMBERS, NUMBERS),
     ]
-
-
-class Names(pickle.Unpickler):
-    """Remembers which types of ours a pickle names."""
-
-    def __init__(self, stream: Any) -> None:
-        super().__init__(stream)
-        self.found: set[str] = set()
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("cnn_core"):
-            self.found.add(name)
-        return super().find_class(module, name)
 
 
 def test_a_pickle_names_the_estimator_and_no_other_type_of_ours() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-from typing import Any
 
 import numpy as np
 import pytest
 
 from cnn_core import TabularClassifier, TabularRegressor
+from pickled_names import Names
 
 SMALL = {"n_members": 2, "max_steps": 10, "random_state": 0}
 COUNT = 40
@@ -20,19 +20,6 @@ TABLE = {
     "k": np.array(["x", None, "y", "x"] * 10, object),
     "due": np.datetime64("2024-01-01") + np.arange(COUNT),
 }
-
-
-class Names(pickle.Unpickler):
-    """Remembers which types of ours a pickle names."""
-
-    def __init__(self, stream: Any) -> None:
-        super().__init__(stream)
-        self.found: set[str] = set()
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("cnn_core"):
-            self.found.add(name)
-        return super().find_class(module, name)
 
 
 @pytest.mark.parametrize("quality", ["fast", "best"])
