@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,12 +56,16 @@ def _targets_of(samples: TableSamples) -> list[str]:
 
 def _class_counts(samples: TableSamples) -> list[dict[str, Any]]:
     names, places = np.unique(samples.y, return_inverse=True)
-    training, test = (
-        np.bincount(places[rows], minlength=len(names)) for rows in (samples.train, samples.test)
-    )
+    rows = samples.train, samples.test
+    counts = [np.bincount(places[one], minlength=len(names)) for one in rows]
+    return _class_rows(list(map(str, names.tolist())), counts)
+
+
+def _class_rows(names: Sequence[str], counts: Sequence[npt.NDArray[Any]]) -> list[dict[str, Any]]:
+    """Return the name of each class, and how often it is in the training and the test part."""
     return [
-        {"name": str(name), "training": training[number], "test": test[number]}
-        for number, name in enumerate(names.tolist())
+        {"name": name, "training": training, "test": test}
+        for name, training, test in zip(names, *counts, strict=True)
     ]
 
 
@@ -91,7 +96,6 @@ def _values(samples: Samples) -> dict[str, Any]:
         name: {"shape": array.shape, "dtype": array.dtype.name}
         for name, array in (("x_train", samples.x_train), ("x_test", samples.x_test))
     }
-    training, test = _counts(samples)
     return {
         "name": samples.name,
         "source": samples.source,
@@ -99,10 +103,7 @@ def _values(samples: Samples) -> dict[str, Any]:
         "test_part": samples.test_part,
         "scaling": samples.scaling.description,
         "sha256": samples.hashes,
-        "classes": [
-            {"name": name, "training": training[number], "test": test[number]}
-            for number, name in enumerate(samples.class_names)
-        ],
+        "classes": _class_rows(samples.class_names, _counts(samples)),
     }
 
 
