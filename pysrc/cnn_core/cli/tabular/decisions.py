@@ -7,31 +7,17 @@ import shutil
 
 from cnn_core.cli.console import one_line
 from cnn_core.cli.tabular.samples import TableSamples
-from cnn_core.tables.columns import Feature, TableReader, read_first
-from cnn_core.tables.frames import as_frame
 
-__all__ = ["categorical_of", "columns_text", "decisions", "reading_of", "target_text"]
+__all__ = ["columns_text", "decisions", "target_text"]
 
 # The rest of a very wide table is in the record.
 _MOST_COLUMNS = 60
 
 
-def categorical_of(samples: TableSamples) -> list[str] | None:
-    """Return the features whose cells are text, whatever the text looks like; None without any."""
-    formats = samples.columns.features
-    return [name for name, format in formats.items() if format.kind == "text"] or None
-
-
-def reading_of(samples: TableSamples) -> tuple[TableReader, list[Feature]]:
-    """Return what a learner makes of the columns, and the features of the training rows."""
-    train = samples.features[samples.train]
-    return read_first(as_frame(train, "the table"), categorical_of(samples))
-
-
 def decisions(samples: TableSamples) -> list[list[str]]:
     """Return what was decided about each column: the cells of a table, its head first."""
     columns = samples.columns
-    found = {row[0]: row for row in reading_of(samples)[0].rows()[1:]}
+    found = {row[0]: row for row in samples.reading[0].rows()[1:]}
     rows = [["column", "read as", "distinct", "missing", "used as"]]
     for name in columns.names:
         if name == columns.target:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -25,6 +26,8 @@ from cnn_core.data.splits import shuffled_by_class
 from cnn_core.data.table_bytes import read_bytes
 from cnn_core.data.table_file import RawTable, read_table_file
 from cnn_core.data.table_parts import read_table_parts
+from cnn_core.tables.columns import TableReader, read_first
+from cnn_core.tables.frames import as_frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -115,6 +118,22 @@ class TableSamples:
     def task(self) -> Task:
         """What is to be done."""
         return self.target.task
+
+    @property
+    def categorical(self) -> list[str] | None:
+        """The features whose cells are text, whatever the text looks like; None without any."""
+        formats = self.columns.features
+        return [name for name, format in formats.items() if format.kind == "text"] or None
+
+    @cached_property
+    def reading(self) -> tuple[TableReader, int]:
+        """What a learner makes of the columns, and how many of its inputs are numbers.
+
+        Kept, since it looks at every cell of the training rows.
+        """
+        train = as_frame(self.features[self.train], "the table")
+        reader, features = read_first(train, self.categorical)
+        return reader, sum(not feature.n_levels for feature in features)
 
 
 def unheard(text: str) -> None:

@@ -15,7 +15,6 @@ from cnn_core.cli.pages.contents import Members
 from cnn_core.cli.run_folder import CHECKPOINTS
 from cnn_core.cli.source import Source
 from cnn_core.cli.tabular.curves import MemberLosses
-from cnn_core.cli.tabular.decisions import categorical_of, reading_of
 from cnn_core.cli.tabular.result import Result, Table, measured
 from cnn_core.cli.tabular.samples import TableSamples
 from cnn_core.cli.trained_model import what_computes
@@ -71,7 +70,7 @@ class TableTraining:
             n_members=args.members,
             max_steps=args.max_steps,
             time_budget=args.time_budget,
-            categorical=categorical_of(self.samples),
+            categorical=samples.categorical,
             random_state=args.seed,
             verbose=not args.quiet,
             backend=args.backend,
@@ -81,7 +80,7 @@ class TableTraining:
 
     def n_networks(self) -> int:
         """Return how many networks are going to be trained."""
-        n_numbers = sum(not feature.n_levels for feature in reading_of(self.samples)[1])
+        _, n_numbers = self.samples.reading
         is_classes = self.samples.task == "classification"
         plan = plan_of(self.learner, len(self.samples.train), n_numbers, classes=is_classes)
         return plan.n_members * len(plan.views)
