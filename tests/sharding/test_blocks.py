@@ -13,12 +13,13 @@ import pytest
 
 from cnn_core import Checkpoint, DataError, MLPClassifier, MLPRegressor
 from cnn_core.callbacks import OnEpoch
+from cnn_core.data.block_memory import block_memory
 from cnn_core.estimators import rows as rows_module
 from cnn_core.estimators.partitions import PartitionError
 from cnn_core.sharding import blocks
 from cnn_core.sharding.blocks import BlockShard
 from cnn_core.sharding.shard import ArrayShard, Piece
-from memory_peak import peak_of
+from memory_peak import memory_peak, peak_of
 from sharded_fits import SETTINGS, bits_of
 from sharded_fits import small_classes as data
 
@@ -174,16 +175,68 @@ def test_a_large_memory_mapped_array_is_read_block_by_block(
     assert bits_of(MLPClassifier(**SETTINGS).fit(mapped, y)) != plain
 
 
-def test_a_fit_on_files_takes_little_memory(tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("kind", ["npy", "npy of float64", "parquet of float64"])
+def test_a_fit_on_files_takes_little_memory(kind: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 2**18)
+    # What is traced is what NumPy allocates itself.
+    monkeypatch.setattr(rows_module, "block_memory", np.empty)
     X = np.random.RandomState(0).normal(size=(100_000, 20)).astype(np.float32)
-    np.save(tmp_path / "x.npy", X)
-    np.save(tmp_path / "y.npy", X[:, 0])
-    path, size = tmp_path / "x.npy", X.nbytes
-    del X
+    stored = X if kind == "npy" else X.astype(np.float64)
+    size, files = X.nbytes, (tmp_path / "x.npy", tmp_path / "y.npy")
+    if kind.startswith("parquet"):
+        files = (tmp_path / "rows.parquet", "x0")
+        columns = [f"x{number}" for number in range(20)]
+        pd.DataFrame(stored, columns=columns).to_parquet(files[0], row_group_size=20_000)
+    else:
+        np.save(files[0], stored)
+        np.save(files[1], X[:, 0])
+    del X, stored
     settings = {"max_iter": 1, "schedule": "constant", "random_state": 0, "n_threads": 1}
-    peak = peak_of(lambda: MLPRegressor(**settings).fit(path, tmp_path / "y.npy"))
-    assert peak < size / 3
+    model = MLPRegressor(**settings, dtype="float32")
+    assert peak_of(lambda: model.fit(*files)) < size / 3
+
+
+def test_a_block_has_pages_of_its_own() -> None:
+    with memory_peak() as peak:
+        block = block_memory((2**20, 3), "float32")
+    assert block.shape == (2**20, 3)
+    assert block.flags.writeable
+    assert peak.bytes < 2**20
+    assert block_memory((0, 3), "float64").shape == (0, 3)
+
+
+@pytest.mark.parametrize("kinds", [("int16", "float32"), ("int64", "int32"), ("int64", "float32")])
+def test_columns_of_several_kinds_have_the_bits_of_an_array(
+    kinds: tuple[str, str], tmp_path: Path
+) -> None:
+    X, y, _ = data()
+    X = (1000 * X).round() if kinds[0] != "int64" else (X * 2.0**27).round()
+    frame = pd.DataFrame(
+        {name: X[:, place].astype(kinds[place % 2]) for place, name in enumerate("abcde")}
+    )
+    frame.assign(y=y).to_parquet(tmp_path / "rows.parquet", row_group_size=50)
+    settings = {**SETTINGS, "dtype": "float32"}
+    plain = bits_of(MLPClassifier(**settings).fit(frame, y))
+    assert bits_of(MLPClassifier(**settings).fit(tmp_path / "rows.parquet", "y")) == plain
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        ([1.0, float("nan"), 2.0], "finite numbers, found nan"),
+        ([1.0, 1e300, 2.0], "finite numbers, found 1e\\+300 \\(too large for float32\\)"),
+        (pd.array([1, None, 2], "Int32"), "real numbers, found object with a missing value"),
+    ],
+    ids=["missing", "too large", "missing among whole numbers"],
+)
+def test_what_is_no_number_of_a_network_is_named_in_a_parquet_file(
+    column: Any, found: str, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": column, "y": [0, 1, 0]})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    estimator = MLPClassifier(**{**SETTINGS, "dtype": "float32", "batch_size": 2})
+    with pytest.raises(PartitionError, match=f"expected {found}.* row 1"):
+        estimator.fit(tmp_path / "rows.parquet", "y")
 
 
 def test_a_fit_on_files_is_resumed_to_the_same_bits(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cnn_core.cli.encoding import Encoding
 from cnn_core.cli.scaling import Scaling
 from cnn_core.data import DataError
+from cnn_core.data.block_memory import block_memory
 from cnn_core.data.row_files import ParquetFile
 from cnn_core.estimators.partitions import PartitionError
 from cnn_core.estimators.rows import FilePartition, file_partitions
@@ -26,7 +27,7 @@ Array = npt.NDArray[Any]
 
 # A column with more different texts names its rows; it does not describe them.
 _MOST_TEXTS = 10_000
-# Rows that are scaled together, in numbers of twice as many bytes.
+# Texts that are looked up together.
 _AT_ONCE = 2**14
 _LEAVE_OUT = (
     "fill the cells, leave the column out by --ignore, or take --model tables, which has the table "
@@ -48,28 +49,54 @@ class Standardized:
 
     def __init__(self, file: Any, encoding: Encoding, scaling: Scaling) -> None:
         self._file, self._encoding, self._scaling = file, encoding, scaling
-        self.n_rows = file.n_rows
+        self.n_rows, self.n_features, self.fills = file.n_rows, len(encoding.names), True
 
     def read(self, start: int, stop: int) -> Any:
         """Return some rows as a data frame of float32."""
-        return self.of(self._file.read(start, stop), start)
+        room = block_memory((stop - start, self.n_features), np.float32)
+        self.read_into(room, start)
+        return self._frame(room)
+
+    def read_into(self, room: Array, start: int) -> bool:
+        """Write the rows from one on into an array (n, n_features), column by column."""
+        file = self._file.of(tuple(self._encoding.levels))
+        self._fill(room, file.read_columns(start, start + len(room)), start)
+        return True
 
     def of(self, frame: Any, start: int) -> Any:
-        """Return rows of the file that are read already, from this one on, likewise."""
+        """Return rows of the file that are read already, from this one on, as a data frame."""
+        room = np.empty((len(frame), self.n_features), np.float32)
+        self._fill(room, (frame[name] for name in self._encoding.levels), start)
+        return self._frame(room)
+
+    def _fill(self, room: Array, columns: Iterable[Any], start: int) -> None:
+        """Write the inputs of all columns, which come in their order."""
+        begin = 0
+        for column, levels in zip(columns, self._encoding.levels.values(), strict=True):
+            if levels is None:
+                values = _numbers(self._file, column.to_frame(), start)
+                room[:, begin] = self._scaling.of_feature(begin).apply(values, np.float32)[:, 0]
+                begin += 1
+                continue
+            inputs = room[:, begin : begin + len(levels)]
+            inputs[...] = 0
+            for first in range(0, len(room), _AT_ONCE):
+                cells = _texts(column.iloc[first : first + _AT_ONCE])
+                places = cells.astype(_categories(levels)).cat.codes.to_numpy(np.intp)
+                (rows,) = np.nonzero(places >= 0)
+                inputs[first + rows, places[rows]] = 1
+            begin += len(levels)
+
+    def _frame(self, inputs: Array) -> Any:
         import pandas as pd
 
-        encoding, places = self._encoding, {}
-        for name, levels in encoding.levels.items():
-            if levels is not None:
-                kind = pd.CategoricalDtype(levels)
-                places[name] = _texts(frame[name]).astype(kind).cat.codes.to_numpy(np.intp)
-        numbers = _numbers(self._file, frame[list(encoding.numbers)], start)
-        inputs = np.empty((len(frame), len(encoding.names)), np.float32)
-        for begin in range(0, len(frame), _AT_ONCE):
-            rows = slice(begin, begin + _AT_ONCE)
-            own = {name: found[rows] for name, found in places.items()}
-            inputs[rows] = self._scaling.apply(encoding.inputs(numbers[rows], own), np.float32)
-        return pd.DataFrame(inputs, columns=list(encoding.names), copy=False)
+        return pd.DataFrame(inputs, columns=list(self._encoding.names), copy=False)
+
+
+def _categories(levels: tuple[str, ...]) -> Any:
+    import pandas as pd
+
+    return pd.CategoricalDtype(levels)
 
 
 def standardized(

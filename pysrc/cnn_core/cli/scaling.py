@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,11 @@ class Scaling:
         if not self.in_network:
             return self._scaled(rows, dtype)
         return rows if rows.dtype == np.uint8 else rows.astype(dtype, copy=False)
+
+    def of_feature(self, number: int) -> Scaling:
+        """Return the scaling of one feature of several."""
+        own = slice(number, number + 1)
+        return replace(self, offset=self.offset[own], scale=self.scale[own])
 
     def require_near(
         self, x: npt.NDArray[Any], names: Sequence[str] | None, source: str | Path

@@ -10,12 +10,14 @@ import os
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.data.block_memory import block_memory
 from cnn_core.data.checks import DataError, open_data, size_of
 from cnn_core.data.idx import DTYPES
 from cnn_core.data.numpy_files import read_npy_header
@@ -24,6 +26,8 @@ __all__ = ["ArrayFile", "ParquetFile", "RowFile", "open_rows"]
 
 # Rows of a Parquet file that are unpacked together.
 _AT_ONCE = 2**14
+# Bytes of an array that are read before they are converted.
+_BYTES_AT_ONCE = 2**20
 
 
 class RowFile(Protocol):
@@ -38,8 +42,23 @@ class RowFile(Protocol):
     path: Path
     n_rows: int
 
+    @property
+    def n_features(self) -> int:
+        """Numbers of a row."""
+
+    @property
+    def fills(self) -> bool:
+        """Whether `read_into` may be asked for its rows: numbers that are to become floats."""
+
     def read(self, start: int, stop: int) -> Any:
         """Return some rows: an array (n, ...), or a data frame."""
+
+    def read_into(self, room: npt.NDArray[Any], start: int) -> bool:
+        """Write the rows from one on into an array (n, n_features) of floats.
+
+        Little more than the array is in memory meanwhile. False if cells are missing, whose rows
+        have to be read as they are; what overflows is infinite.
+        """
 
 
 class ArrayFile:
@@ -74,18 +93,36 @@ class ArrayFile:
                 )
         self.n_rows = shape[0]
         self._row = shape[1:]
+        self.n_features = math.prod(self._row)
+        self.fills = bool(self._row) and self._dtype.kind in "biuf" and self._dtype != np.uint8
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Return some rows; those of more than one dimension are flattened."""
-        size = math.prod(self._row)
-        room = np.empty((stop - start) * size, self._dtype)
+        room = np.empty((stop - start) * self.n_features, self._dtype)
         with open_data(self.path) as stream:
-            stream.seek(self._offset + start * size * self._dtype.itemsize)
-            found = cast("Any", stream).readinto(room.view(np.uint8).data)
+            self._read(stream, room, start)
+        values = room.astype(self._dtype.newbyteorder("="), copy=False)
+        return values.reshape(stop - start, self.n_features) if self._row else values
+
+    def read_into(self, room: npt.NDArray[Any], start: int) -> bool:
+        """Write rows into an array; see `RowFile`."""
+        step = max(_BYTES_AT_ONCE // max(self.n_features * self._dtype.itemsize, 1), 1)
+        with open_data(self.path) as stream, np.errstate(over="ignore"):
+            if self._dtype == room.dtype:
+                self._read(stream, room.reshape(-1), start)
+                return True
+            for begin in range(0, len(room), step):
+                rows = room[begin : begin + step]
+                values = np.empty(rows.size, self._dtype)
+                self._read(stream, values, start + begin)
+                rows[...] = values.reshape(rows.shape)
+        return True
+
+    def _read(self, stream: Any, room: npt.NDArray[Any], start: int) -> None:
+        stream.seek(self._offset + start * self.n_features * self._dtype.itemsize)
+        found = stream.readinto(room.view(np.uint8).data)
         if found != room.nbytes:
             raise DataError(self.path, f"{room.nbytes} bytes from row {start} on", f"{found}")
-        values = room.astype(self._dtype.newbyteorder("="), copy=False)
-        return values.reshape(stop - start, size) if self._row else values
 
 
 def _idx_header(path: Path, stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -123,6 +160,7 @@ class ParquetFile:
             ends.append(end)
         self._ends = ends
         self.n_rows = end
+        self._dtypes = {one.name: _dtype_of(one.type) for one in file.schema_arrow}
         groups = range(file.num_row_groups)
         # Of the values, before they are packed.
         self.n_bytes: int = sum(file.metadata.row_group(one).total_byte_size for one in groups)
@@ -148,6 +186,17 @@ class ParquetFile:
         other._columns = columns
         return other
 
+    @property
+    def n_features(self) -> int:
+        """Number of columns that are read."""
+        return len(self.columns)
+
+    @property
+    def fills(self) -> bool:
+        """Whether all columns hold numbers, that are not bytes all of them."""
+        kinds = {self._dtypes[name] for name in self.columns}
+        return bool(kinds) and None not in kinds and kinds != {np.dtype(np.uint8)}
+
     def read(self, start: int, stop: int) -> Any:
         """Return some rows as a data frame.
 
@@ -156,24 +205,45 @@ class ParquetFile:
         import pandas as pd
         import pyarrow as pa
 
-        file = _parquet(self.path)
-        whole = file.schema_arrow
-        schema = pa.schema([whole.field(name) for name in self.columns], whole.metadata)
-        kinds = {one.type for one in schema}
-        if kinds not in ({pa.float32()}, {pa.float64()}):
+        kind, *others = {self._dtypes[name] for name in self.columns}
+        if not others and kind is not None and kind.name in ("float32", "float64"):
+            # One array, rather than columns of which it would be made.
+            values = block_memory((stop - start, len(self.columns)), kind)
+            self.read_into(values, start)
+            return pd.DataFrame(values, columns=list(self.columns), copy=False)
+        with _opened(self.path) as file:
+            whole = file.schema_arrow
+            schema = pa.schema([whole.field(name) for name in self.columns], whole.metadata)
             columns = [
                 pa.chunked_array(self._column(file, one.name, start, stop), one.type)
                 for one in schema
             ]
             return pa.Table.from_arrays(columns, schema=schema).to_pandas()
-        # One array, rather than columns of which it would be made.
-        values = np.empty((stop - start, len(schema)), kinds.pop().to_pandas_dtype())
-        for place, name in enumerate(schema.names):
-            done = 0
-            for cells in self._column(file, name, start, stop):
-                values[done : done + len(cells), place] = cells.to_numpy(zero_copy_only=False)
-                done += len(cells)
-        return pd.DataFrame(values, columns=schema.names, copy=False)
+
+    def read_columns(self, start: int, stop: int) -> Iterator[Any]:
+        """Yield the columns of some rows, one after the other, as series with their names."""
+        import pyarrow as pa
+
+        with _opened(self.path) as file:
+            for name in self.columns:
+                cells = self._column(file, name, start, stop)
+                column = pa.chunked_array(cells, file.schema_arrow.field(name).type)
+                yield column.to_pandas().rename(name)
+
+    def read_into(self, room: npt.NDArray[Any], start: int) -> bool:
+        """Write rows into an array, column by column; see `RowFile`."""
+        # What a data frame of these columns has as an array.
+        common = np.result_type(*(cast("Any", self._dtypes[name]) for name in self.columns))
+        with _opened(self.path) as file, np.errstate(over="ignore"):
+            for place, name in enumerate(self.columns):
+                done = 0
+                for cells in self._column(file, name, start, start + len(room)):
+                    if cells.null_count and common.kind != "f":
+                        return False
+                    values = cells.to_numpy(zero_copy_only=False).astype(common, copy=False)
+                    room[done : done + len(cells), place] = values
+                    done += len(cells)
+        return True
 
     def _column(self, file: Any, name: str, start: int, stop: int) -> Iterator[Any]:
         """Yield the cells of a column, short arrays of Arrow.
@@ -183,7 +253,7 @@ class ParquetFile:
         first, last = bisect_right(self._ends, start), bisect_right(self._ends, stop - 1)
         begin = self._ends[first - 1] if first else 0
         groups = list(range(first, last + 1))
-        for batch in file.iter_batches(_AT_ONCE, groups, [name]):
+        for batch in file.iter_batches(_AT_ONCE, groups, [name], use_threads=False):
             low, high = max(start - begin, 0), min(stop - begin, len(batch))
             if low < high:
                 yield batch.column(0).slice(low, high - low)
@@ -205,6 +275,25 @@ def _parquet(path: Path) -> Any:
         return Opened(path, buffer_size=2**16, pre_buffer=False)
     except ArrowException as error:
         raise DataError(path, "a Parquet file", f"something else ({error})") from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Yield a Parquet file; the memory that Arrow has taken for it is given back afterwards."""
+    from pyarrow import default_memory_pool
+
+    try:
+        yield _parquet(path)
+    finally:
+        default_memory_pool().release_unused()
+
+
+def _dtype_of(kind: Any) -> np.dtype[Any] | None:
+    """Return the dtype of a column of whole numbers or floats, None for any other."""
+    from pyarrow import types
+
+    is_number = types.is_integer(kind) or types.is_floating(kind)
+    return np.dtype(kind.to_pandas_dtype()) if is_number else None
 
 
 def is_rows_name(name: str) -> bool:

@@ -93,6 +93,15 @@ def _describe(kind: str, estimator: str, wanted: Any, x: Any, y: Any, weights: A
     if not n_samples:
         return Description(0, 0, names, "", np.empty(0), None)
     table = as_table(x, estimator)
+    known, total = describe_targets(kind, estimator, n_samples, y, weights)
+    dtype = dtype_for(table, wanted)
+    return Description(n_samples, table.shape[1], names, dtype.name, known, total)
+
+
+def describe_targets(
+    kind: str, estimator: str, n_samples: int, y: Any, weights: Any
+) -> tuple[npt.NDArray[Any], float | None]:
+    """Return what is known of targets, and the total of the weights; see `Description`."""
     if kind == "classifier":
         labels = as_labels(y, n_samples, estimator)
         known = np.unique(labels) if labels.ndim == 1 else labels[:1]
@@ -102,8 +111,7 @@ def _describe(kind: str, estimator: str, wanted: Any, x: Any, y: Any, weights: A
     total = None
     if weights is not None:
         total = float(weights_of(weights, n_samples, np.dtype(np.float64)).sum())
-    dtype = dtype_for(table, wanted)
-    return Description(n_samples, table.shape[1], names, dtype.name, known, total)
+    return known, total
 
 
 def weights_of(values: Any, n_samples: int, dtype: np.dtype[Any]) -> FloatArray:

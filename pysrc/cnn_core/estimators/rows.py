@@ -7,19 +7,28 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.class_targets import ClassTargets
+from cnn_core.class_targets import ClassTargets, Targets
+from cnn_core.data.block_memory import all_finite, block_memory
 from cnn_core.data.row_files import ParquetFile, is_rows_name, open_rows
 from cnn_core.estimators.evaluation import EvaluationSet
-from cnn_core.estimators.partitions import Description, PartitionError, describe, named, weights_of
+from cnn_core.estimators.partitions import (
+    Description,
+    PartitionError,
+    describe,
+    describe_targets,
+    named,
+    weights_of,
+)
 from cnn_core.estimators.samples import as_samples, as_table
 from cnn_core.estimators.task import Task
 from cnn_core.sharding.blocks import BlockShard, block_rows_for
 from cnn_core.sharding.shard import Piece
+from cnn_core.types import FloatArray
 
 # A memory-mapped array of more bytes is read block by block, others like any array.
 LARGE_BYTES = 2**30
@@ -39,6 +48,22 @@ class Readable(Protocol):
 
     def read(self, start: int, stop: int) -> Any:
         """Return some rows."""
+
+
+@runtime_checkable
+class Filling(Protocol):
+    """Rows that may be able to be read into memory that is there already."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of values of a row."""
+
+    @property
+    def fills(self) -> bool:
+        """Whether these rows can."""
+
+    def read_into(self, room: FloatArray, start: int) -> bool:
+        """Write the rows from one on into an array; False if they have to be read as they are."""
 
 
 class InMemory:
@@ -69,6 +94,17 @@ class Mapped:
     def __init__(self, values: np.memmap[Any, Any]) -> None:
         self._values = values
         self.n_rows = len(values)
+        self.n_features = values.size // max(len(values), 1)
+        self.fills = values.ndim == 2 and values.dtype.kind in "biuf" and values.dtype != np.uint8
+
+    def read_into(self, room: FloatArray, start: int) -> bool:
+        """Write rows into an array; see `Filling`."""
+        step = -(-len(room) // _PARTS_OF_BLOCK)
+        with np.errstate(over="ignore"):
+            for begin in range(0, len(room), step):
+                part = room[begin : begin + step]
+                part[...] = self.read(start + begin, start + begin + len(part))
+        return True
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Return a copy of some rows."""
@@ -96,15 +132,24 @@ class FilePartition(NamedTuple):
     y: Readable
     weights: Readable | None
 
+    @property
+    def filling(self) -> Filling | None:
+        """The samples, if they can be read into memory that is there already."""
+        return self.x if isinstance(self.x, Filling) and self.x.fills else None
+
     def read(self, start: int, stop: int) -> tuple[Any, Any, Any]:
         """Return some rows of samples, targets and weights."""
+        return self.x.read(start, stop), *self.beside(start, stop)
+
+    def beside(self, start: int, stop: int) -> tuple[Any, Any]:
+        """Return the targets and weights of some rows."""
         weights: Any = None if self.weights is None else self.weights.read(start, stop)
         y = self.y.read(start, stop)
         # A column of a file of several is no column of a user's.
         y = y.iloc[:, 0] if hasattr(y, "iloc") else y
         if hasattr(weights, "iloc"):
             weights = weights.iloc[:, 0]
-        return self.x.read(start, stop), y, weights
+        return y, weights
 
 
 def are_files(X: Any) -> bool:
@@ -189,8 +234,14 @@ def describe_files(partition: FilePartition, kind: str, estimator: str, wanted: 
     start, step = 0, 1024
     while start < n_rows:
         stop = min(start + step, n_rows)
-        part = named(name, partition.read, start, stop)
-        found.append(describe(name, kind, estimator, wanted, *part))
+        if found and partition.filling:
+            # Their samples are numbers like those of the first rows.
+            beside = named(name, partition.beside, start, stop)
+            y, weight = named(name, describe_targets, kind, estimator, stop - start, *beside)
+            found.append(replace(found[0], y=y, weight=weight))
+        else:
+            part = named(name, partition.read, start, stop)
+            found.append(describe(name, kind, estimator, wanted, *part))
         step, start = block_rows_for(found[0].n_features, 8), stop
     if not found:
         return Description(0, 0, None, "", np.empty(0), None)
@@ -229,6 +280,10 @@ class FileRows:
     def read(self, start: int, stop: int) -> Piece:
         """Return some rows as an engine takes them."""
         wanted = list(self._wanted(start, stop))
+        x = self._filled(stop - start, wanted)
+        if x is not None:
+            parts = (self._beside(*one) for one in wanted)
+            return _gathered(stop - start, parts)._replace(x=x)
         if len(wanted) == 1:
             return self._rows(*wanted[0])
         # A few rows at a time: else those of the files would be there twice.
@@ -250,6 +305,31 @@ class FileRows:
             begin += last - first
             if low < high:
                 yield partition, first + low, first + high
+
+    def _filled(
+        self, n_rows: int, wanted: list[tuple[FilePartition, int, int]]
+    ) -> FloatArray | None:
+        """Return samples in an array that they were read into; None if they are no floats."""
+        x: FloatArray | None = None
+        done = 0
+        for partition, low, high in wanted:
+            rows = partition.filling
+            if rows is None:
+                return None
+            if x is None:
+                x = block_memory((n_rows, rows.n_features), self.dtype)
+            part = x[done : done + high - low]
+            if not (named(partition.name, rows.read_into, part, low) and all_finite(part)):
+                return None
+            done += high - low
+        return x
+
+    def _beside(self, partition: FilePartition, start: int, stop: int) -> Piece:
+        """Return targets and weights, without samples."""
+        y, weights = named(partition.name, partition.beside, start, stop)
+        how = self.task, self.dtype, self.estimator, stop - start
+        _, t, own = named(partition.name, targets_as_set, *how, y, weights)
+        return Piece(np.empty((stop - start, 0), self.dtype), t, own, None)
 
     def _rows(self, partition: FilePartition, start: int, stop: int) -> Piece:
         part = named(partition.name, partition.read, start, stop)
@@ -296,7 +376,14 @@ def rows_as_set(
 ) -> EvaluationSet:
     """Return rows of a partition as an engine takes them."""
     table = as_table(x, estimator)
-    labels = task.read(y, len(table), estimator, "y", known_from="the other partitions")
-    own_weights = None if weights is None else weights_of(weights, len(table), dtype)
-    rows = as_samples(table, dtype, estimator)
-    return EvaluationSet(rows, labels, task.targets(labels, dtype), own_weights)
+    labels, t, own = targets_as_set(task, dtype, estimator, len(table), y, weights)
+    return EvaluationSet(as_samples(table, dtype, estimator), labels, t, own)
+
+
+def targets_as_set(
+    task: Task, dtype: np.dtype[Any], estimator: str, n_rows: int, y: Any, weights: Any
+) -> tuple[npt.NDArray[Any], Targets, FloatArray | None]:
+    """Return targets in the user's terms and as an engine takes them, and weights."""
+    labels = task.read(y, n_rows, estimator, "y", known_from="the other partitions")
+    own = None if weights is None else weights_of(weights, n_rows, dtype)
+    return labels, task.targets(labels, dtype), own
