@@ -24,37 +24,32 @@ cdef void list_terms(
     Terms *terms, const real[::1] left, Matrix at, Py_ssize_t rows, Py_ssize_t depth
 ) noexcept nogil:
     """List what counts in each tile of a product; for a block of samples or a piece of weights."""
-    if at.column == 1:
-        list_along_rows(terms, left, at, rows, depth)
-    else:
-        list_along_columns(terms, left, at, rows, depth)
-
-
-cdef void list_along_rows(
-    Terms *terms, const real[::1] left, Matrix at, Py_ssize_t rows, Py_ssize_t depth
-) noexcept nogil:
-    """The rows have no gaps: some values of each row of a tile at a time."""
     cdef Py_ssize_t k, top = 0, tile = 0
+    cdef bint along_rows = at.column == 1
+    cdef unsigned bits
     cdef int size, count
+    if not along_rows:
+        note_nonzero_rows(terms.nonzero_rows, left, at, rows, depth)
     while top < rows:
         size = rows_of_tile(rows - top)
         count = 0
         k = 0
         while k < depth:
-            count += list_bits(
-                &terms.lists[tile][count], <int>k,
-                columns_not_zero(left, at.start + top * at.row + k, at.row, size, depth - k),
-            )
+            if along_rows:
+                bits = columns_not_zero(
+                    left, at.start + top * at.row + k, at.row, size, depth - k
+                )
+            else:
+                bits = words_sharing(
+                    &terms.nonzero_rows[k], ((<uint64_t>1 << size) - 1) << top
+                )
+            count += list_bits(&terms.lists[tile][count], <int>k, bits)
             k += STRIDE
-        end_list(terms, tile, count)
+        terms.counts[tile] = count
+        # Behind the last term stand some that do no harm when they are asked for.
+        memset(&terms.lists[tile][count], 0, TERMS_AHEAD * sizeof(uint16_t))
         top += size
         tile += 1
-
-
-cdef inline void end_list(Terms *terms, Py_ssize_t tile, int count) noexcept nogil:
-    """Behind the last term stand some that do no harm when they are asked for."""
-    terms.counts[tile] = count
-    memset(&terms.lists[tile][count], 0, TERMS_AHEAD * sizeof(uint16_t))
 
 
 cdef inline unsigned columns_not_zero(
@@ -74,14 +69,11 @@ cdef inline unsigned columns_not_zero(
     return bits
 
 
-cdef void list_along_columns(
-    Terms *terms, const real[::1] left, Matrix at, Py_ssize_t rows, Py_ssize_t depth
+cdef void note_nonzero_rows(
+    uint64_t *words, const real[::1] left, Matrix at, Py_ssize_t rows, Py_ssize_t depth
 ) noexcept nogil:
-    """The columns have no gaps: a word of bits for each, and from these the lists; up to 64 rows."""
-    cdef Py_ssize_t k, i, top = 0, tile = 0
-    cdef uint64_t *words = terms.nonzero_rows
-    cdef uint64_t bits
-    cdef int size, count
+    """The columns have no gaps: a word of bits for each, for up to 64 rows."""
+    cdef Py_ssize_t k, i
     for k in range(depth):
         words[k] = 0
         i = 0
@@ -92,19 +84,6 @@ cdef void list_along_columns(
             i += STRIDE
     for k in range(depth, (depth + STRIDE - 1) // STRIDE * STRIDE):
         words[k] = 0
-    while top < rows:
-        size = rows_of_tile(rows - top)
-        bits = ((<uint64_t>1 << size) - 1) << top
-        count = 0
-        k = 0
-        while k < depth:
-            count += list_bits(
-                &terms.lists[tile][count], <int>k, words_sharing(&words[k], bits)
-            )
-            k += STRIDE
-        end_list(terms, tile, count)
-        top += size
-        tile += 1
 
 
 cdef inline vector load_up_to(const real *address, Py_ssize_t columns) noexcept nogil:
