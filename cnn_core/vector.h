@@ -130,26 +130,6 @@ INLINED void transpose_four(const real *rows, ptrdiff_t row, real *out, ptrdiff_
 /* `count` values of each of four rows, at most a cache line, to columns: rows again, `out_row` apart. */
 INLINED void transpose_line(
     const real *rows, ptrdiff_t row, int count, real *out, ptrdiff_t out_row) {
-#if defined(__AVX512F__) && !defined(CNN_CORE_FLOAT64)
-    __m512 a = (__m512)load_some(rows, count), b = (__m512)load_some(rows + row, count);
-    __m512 c = (__m512)load_some(rows + 2 * row, count), d = (__m512)load_some(rows + 3 * row, count);
-    __m512d ab = (__m512d)_mm512_unpacklo_ps(a, b), ab_end = (__m512d)_mm512_unpackhi_ps(a, b);
-    __m512d cd = (__m512d)_mm512_unpacklo_ps(c, d), cd_end = (__m512d)_mm512_unpackhi_ps(c, d);
-    /* Lane k of these four: the values 4 * k, 4 * k + 1, ... of the four rows. */
-    __m512 first = (__m512)_mm512_unpacklo_pd(ab, cd), second = (__m512)_mm512_unpackhi_pd(ab, cd);
-    __m512 third = (__m512)_mm512_unpacklo_pd(ab_end, cd_end);
-    __m512 fourth = (__m512)_mm512_unpackhi_pd(ab_end, cd_end);
-#define STORE_LANE(k)                                                                              \
-    if (count > 4 * k) _mm_storeu_ps(out + 4 * k * out_row, _mm512_extractf32x4_ps(first, k));     \
-    if (count > 4 * k + 1)                                                                         \
-        _mm_storeu_ps(out + (4 * k + 1) * out_row, _mm512_extractf32x4_ps(second, k));             \
-    if (count > 4 * k + 2)                                                                         \
-        _mm_storeu_ps(out + (4 * k + 2) * out_row, _mm512_extractf32x4_ps(third, k));              \
-    if (count > 4 * k + 3)                                                                         \
-        _mm_storeu_ps(out + (4 * k + 3) * out_row, _mm512_extractf32x4_ps(fourth, k));
-    STORE_LANE(0) STORE_LANE(1) STORE_LANE(2) STORE_LANE(3)
-#undef STORE_LANE
-#else
     int i, k = 0;
     for (; k < count && count >= 4; k += 4) {
         /* The last four may overlap with those before them. */
@@ -160,7 +140,6 @@ INLINED void transpose_line(
     for (; k < count; k++)
         for (i = 0; i < 4; i++)
             out[k * out_row + i] = rows[i * row + k];
-#endif
 }
 
 /* What is not 0, as bits: the lanes of a vector; those of 16 words that share a bit with `bits`. -0 may
