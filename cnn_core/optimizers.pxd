@@ -32,9 +32,8 @@ cdef class Optimizer:
     # Whether a step is parameters - rate * gradient and no more.
     cdef bint plain
     cdef double momentum, beta_1, beta_2, epsilon, weight_decay
-    # Nadam's: how its momentum rises, and whether it has any of it.
+    # How Nadam's momentum rises.
     cdef double momentum_decay
-    cdef bint looks_ahead
     cdef double decrease, increase, least, largest
     cdef Step step(self, double learning_rate, Py_ssize_t number) noexcept nogil
     cdef double momentum_at(self, Py_ssize_t number) noexcept nogil

@@ -1,6 +1,6 @@
 """Optimizers: loops over parameters; the formulas stand in `cnn_core.optimizers`.
 
-A new optimizer is a name here, a branch of `Optimizer` and of `take_step`, and the formula for one parameter.
+A new optimizer is a name here, a line of `RULES`, a branch of `take_step`, and the formula for one parameter.
 """
 
 cimport cython
@@ -20,6 +20,15 @@ cdef enum:
     LION
     RPROP
 
+RULES = {
+    "SGD": GRADIENT_DESCENT,
+    "Adam": ADAM,
+    "RMSprop": RMSPROP,
+    "Nadam": NADAM,
+    "Lion": LION,
+    "Rprop": RPROP,
+}
+
 
 @cython.final
 cdef class Optimizer:
@@ -27,40 +36,25 @@ cdef class Optimizer:
 
     def __cinit__(self, settings):
         name = type(settings).__name__
-        if name == "SGD":
-            self.momentum = settings.momentum
-            self.plain = settings.momentum == 0
-            self.rule = (
-                GRADIENT_DESCENT if self.plain else NESTEROV if settings.nesterov else MOMENTUM
-            )
-        elif name == "Adam":
-            self.beta_1, self.beta_2 = settings.beta_1, settings.beta_2
-            self.epsilon = settings.epsilon
-            self.weight_decay = settings.weight_decay
-            self.rule = ADAM
-        elif name == "RMSprop":
-            self.beta_2, self.momentum = settings.rho, settings.momentum
-            self.epsilon = settings.epsilon
-            self.rule = RMSPROP_WITH_MOMENTUM if settings.momentum else RMSPROP
-        elif name == "Nadam":
-            self.beta_1, self.beta_2 = settings.beta_1, settings.beta_2
-            self.epsilon = settings.epsilon
-            self.momentum_decay = settings.momentum_decay
-            self.looks_ahead = True
-            self.rule = NADAM
-        elif name == "Lion":
-            self.beta_1, self.beta_2 = settings.beta_1, settings.beta_2
-            self.weight_decay = settings.weight_decay
-            self.rule = LION
-        elif name == "Rprop":
-            self.decrease, self.increase = settings.decrease, settings.increase
-            self.least, self.largest = settings.least_step, settings.largest_step
-            self.rule = RPROP
-        else:
-            raise ValueError(
-                "optimizer: expected one of SGD, Adam, RMSprop, Nadam, Lion, Rprop, "
-                f"found {settings!r}"
-            )
+        if name not in RULES:
+            raise ValueError(f"optimizer: expected one of {', '.join(RULES)}, found {settings!r}")
+        self.rule = RULES[name]
+        # What an optimizer has no setting of is 0, and no formula of its own reads it.
+        self.momentum = getattr(settings, "momentum", 0)
+        self.beta_1 = getattr(settings, "beta_1", 0)
+        self.beta_2 = getattr(settings, "beta_2", getattr(settings, "rho", 0))
+        self.epsilon = getattr(settings, "epsilon", 0)
+        self.weight_decay = getattr(settings, "weight_decay", 0)
+        self.momentum_decay = getattr(settings, "momentum_decay", 0)
+        self.decrease = getattr(settings, "decrease", 0)
+        self.increase = getattr(settings, "increase", 0)
+        self.least = getattr(settings, "least_step", 0)
+        self.largest = getattr(settings, "largest_step", 0)
+        if self.rule == GRADIENT_DESCENT and self.momentum != 0:
+            self.rule = NESTEROV if settings.nesterov else MOMENTUM
+        elif self.rule == RMSPROP and self.momentum != 0:
+            self.rule = RMSPROP_WITH_MOMENTUM
+        self.plain = self.rule == GRADIENT_DESCENT
 
     cdef Step step(self, double learning_rate, Py_ssize_t number) noexcept nogil:
         """What step `number`, counted from 1, needs."""
@@ -71,7 +65,7 @@ cdef class Optimizer:
         cdef double of_mean = 1 / correction_1
         cdef double of_gradient = 0
         cdef double product, next_momentum
-        if self.looks_ahead:
+        if self.rule == NADAM:
             product = self.product_of_momenta(number)
             next_momentum = self.momentum_at(number + 1)
             of_mean = next_momentum / (1 - product * next_momentum)
