@@ -68,7 +68,7 @@ COMMON_MODULES = ("threads",)
 # A register tile is one function that is called with constants for its sizes: compiled out of line
 # it takes three times as long. So every inline function of such a module is inlined, and nothing
 # around it is worth a copy for each of the sizes.
-# The loops over formulas of activations, losses and optimizers are such functions as well.
+# The loops over formulas of activations, losses, optimizers and updates are such functions as well.
 ALWAYS_INLINED = [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]
 INLINED = dict.fromkeys(
     (
@@ -77,6 +77,7 @@ INLINED = dict.fromkeys(
         "activations",
         "losses",
         "optimizers",
+        "update",
         "patches",
         "pooling",
         "channels",

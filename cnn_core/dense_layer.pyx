@@ -13,9 +13,9 @@ from .layer cimport (
 )
 from .matrix cimport Matrix, Range, Shape, in_one_run
 from .normalization cimport add_rows
-from .scalar cimport real, real_multiply_add, sigmoid_of, sigmoid_slope
+from .scalar cimport real, sigmoid_of, sigmoid_slope
 from .sparse_rows cimport SparseWeights, sparse_affine, sparse_products
-from .update cimport apply_step
+from .update cimport apply_step, take_gradient
 from .zero_skipping cimport list_terms
 
 cdef enum:
@@ -184,9 +184,7 @@ cdef class DenseLayer(Layer):
         self, LayerBuffers buffers, const Block *block, Py_ssize_t piece
     ) noexcept nogil:
         """Update the weights of a piece by sparse rows, as `update_weights` does by all inputs."""
-        cdef Py_ssize_t top = piece * PIECE_ROWS, i, k, at, j = 0
-        cdef real *sums = &(<ThreadBuffers>block.thread).gradient[0]
-        cdef real *out
+        cdef Py_ssize_t top = piece * PIECE_ROWS, j = 0
         cdef Range where
         while j < self.fan_out:
             where = Range(
@@ -195,28 +193,10 @@ cdef class DenseLayer(Layer):
                 min(<Py_ssize_t>PIECE_COLUMNS, self.fan_out - j), self.fan_out, 0, PIECE_COLUMNS,
                 True,
             )
-            sparse_products(block, buffers, piece, j, where.columns, sums)
-            for i in range(where.rows):
-                at = where.start + i * where.row
-                if block.steps and not block.adds and block.plain:
-                    out = &self.arrays.parameters[at]
-                    for k in range(where.columns):
-                        out[k] = real_multiply_add(
-                            -block.step.rate, sums[i * PIECE_COLUMNS + k], out[k]
-                        )
-                elif block.adds:
-                    out = &self.arrays.gradient[at]
-                    for k in range(where.columns):
-                        out[k] = sums[i * PIECE_COLUMNS + k] + out[k]
-                else:
-                    out = sums + i * PIECE_COLUMNS if block.steps else &self.arrays.gradient[at]
-                    for k in range(where.columns):
-                        out[k] = sums[i * PIECE_COLUMNS + k] + 0
-            if block.steps and block.adds:
-                where.gradient, where.gradient_row = where.start, where.row
-                apply_step(block, self.arrays.gradient, &where)
-            elif block.steps and not block.plain:
-                apply_step(block, (<ThreadBuffers>block.thread).gradient, &where)
+            sparse_products(
+                block, buffers, piece, j, where.columns, &(<ThreadBuffers>block.thread).gradient[0]
+            )
+            take_gradient(block, (<ThreadBuffers>block.thread).gradient, &where)
             j += where.columns
 
     cdef void update_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil:

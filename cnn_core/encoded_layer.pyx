@@ -13,8 +13,9 @@ bias. Its thread looks through all samples: so nothing is locked, and no sum dep
 """
 
 cimport cython
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.string cimport memcpy, memset
+
+import numpy as np
 
 from .dense cimport ROW_VECTORS, Product, product
 from .dense_layer cimport DenseLayer
@@ -27,7 +28,7 @@ from .layer cimport (
 )
 from .matrix cimport Matrix, Range
 from .scalar cimport real
-from .update cimport apply_step
+from .update cimport take_gradient
 from .vector cimport each_vector
 
 cdef extern from "<math.h>" nogil:
@@ -66,21 +67,18 @@ cdef struct PieceOfRows:
 cdef class EncodedLayer(DenseLayer):
     """outputs = encode(inputs) @ weights + bias; the first layer of a network."""
 
+    cdef unsigned char[::1] memory
     cdef Columns *columns_at
     cdef Py_ssize_t n_columns
     # Values of all sums.
     cdef Py_ssize_t sums_size
 
-    def __dealloc__(self):
-        PyMem_RawFree(self.columns_at)
-
     cdef int take_columns(self, description, Py_ssize_t start) except -1:
         """Note what stands where, numbers side by side together, and number the pieces."""
         cdef Py_ssize_t number
         cdef Columns *last = NULL
-        self.columns_at = <Columns *>PyMem_RawCalloc(self.fan_in, sizeof(Columns))
-        if self.columns_at == NULL:
-            raise MemoryError(f"no memory for {self.fan_in} columns")
+        self.memory = np.zeros(self.fan_in * sizeof(Columns), np.uint8)
+        self.columns_at = <Columns *>&self.memory[0]
         for number, (name, features) in enumerate(
             zip(description.encodings, description.sizes, strict=True)
         ):
@@ -274,31 +272,13 @@ cdef class EncodedLayer(DenseLayer):
     cdef void update_part(
         self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later
     ) noexcept nogil:
-        """The gradient of some rows of weights, and their step.
-
-        `later`: see `gradient_of_part`. The gradient is stored only if there is more to come, or if
-        nothing but it was asked for.
-        """
-        cdef real[::1] room = (<ThreadBuffers>block.thread).gradient
-        cdef Py_ssize_t i, j, at, rows = part.end - part.first
+        """The gradient of some rows of weights, and their step; `later`: see `gradient_of_part`."""
         cdef Range where = Range(
-            part.columns.weights + part.first * self.fan_out + part.unit, rows, part.units,
-            self.fan_out, 0, part.units, True,
+            part.columns.weights + part.first * self.fan_out + part.unit, part.end - part.first,
+            part.units, self.fan_out, 0, part.units, True,
         )
-        self.gradient_of_part(buffers, block, part, later, room)
-        if not block.adds and block.steps:
-            apply_step(block, room, &where)
-            return
-        for i in range(rows):
-            at = where.start + i * where.row
-            for j in range(part.units):
-                if block.adds:
-                    self.arrays.gradient[at + j] = self.arrays.gradient[at + j] + room[i * part.units + j]
-                else:
-                    self.arrays.gradient[at + j] = room[i * part.units + j]
-        if block.steps:
-            where.gradient, where.gradient_row = where.start, where.row
-            apply_step(block, self.arrays.gradient, &where)
+        self.gradient_of_part(buffers, block, part, later, (<ThreadBuffers>block.thread).gradient)
+        take_gradient(block, (<ThreadBuffers>block.thread).gradient, &where)
 
     cdef void gradient_of_part(
         self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later,

@@ -104,20 +104,15 @@ cdef void apply_clipped_step(void *context, Py_ssize_t piece, int thread) noexce
     cdef Range where = range_of(block, piece)
     # The l2 term is in it already.
     where.decays = False
-    scale((<Net>block.net).arrays.gradient, block.scale, &where)
+    each(
+        scaled, block.scale, (<Net>block.net).arrays.parameters, (<Net>block.net).arrays.gradient,
+        &where,
+    )
     apply_step(block, (<Net>block.net).arrays.gradient, &where)
     cdef Py_ssize_t l = layer_of(block, &piece)
     (<Layer>(<Net>block.net).layer_at[l]).after_step(
         <LayerBuffers>(<Workspace>block.workspace).layer_at[l], piece
     )
-
-
-cdef void scale(real[::1] gradient, real factor, const Range *where) noexcept nogil:
-    cdef Py_ssize_t i, j, at
-    for i in range(where.rows):
-        at = where.gradient + i * where.gradient_row
-        for j in range(where.columns):
-            gradient[at + j] = gradient[at + j] * factor
 
 
 cdef double sum_of_squares(
@@ -146,57 +141,84 @@ cdef double squared_weights(void *net) noexcept nogil:
     return total
 
 
-cdef void add_decay(const Block *block, real[::1] gradient, const Range *where) noexcept nogil:
-    """Add the gradient of the l2 term for some parameters, if it holds for them."""
-    if where.decays and (<Net>block.net).l2 > 0 and block.total > 0:
-        add_scaled(
-            <real>((<Net>block.net).l2 / block.total), (<Net>block.net).arrays.parameters, gradient, where
-        )
+cdef void take_gradient(const Block *block, real[::1] found, Range *where) noexcept nogil:
+    """Take the step of a piece, whose gradient over the samples of a slice a thread has found.
 
-
-cdef void add_scaled(
-    real factor, const real[::1] parameters, real[::1] gradient, const Range *where
-) noexcept nogil:
-    cdef Py_ssize_t i, j, at, to
+    It is added to that of the slices before, and stored only if there is more to come, or if nothing but
+    it was asked for.
+    """
+    cdef Py_ssize_t i, j, at, source
+    if block.steps and not block.adds:
+        apply_step(block, found, where)
+        return
     for i in range(where.rows):
-        at, to = where.start + i * where.row, where.gradient + i * where.gradient_row
+        at, source = where.start + i * where.row, where.gradient + i * where.gradient_row
         for j in range(where.columns):
-            gradient[to + j] = real_multiply_add(factor, parameters[at + j], gradient[to + j])
+            if block.adds:
+                found[source + j] = found[source + j] + (<Net>block.net).arrays.gradient[at + j]
+            (<Net>block.net).arrays.gradient[at + j] = found[source + j]
+    where.gradient, where.gradient_row = where.start, where.row
+    if block.steps:
+        apply_step(block, (<Net>block.net).arrays.gradient, where)
 
 
 cdef void apply_step(const Block *block, real[::1] gradient, const Range *where) noexcept nogil:
     """The step of some parameters; the l2 term is added to their gradient, which is limited, in place."""
+    cdef Range average = where[0]
     add_decay(block, gradient, where)
     if (<Net>block.net).clip_value > 0:
-        limit_values(<real>(<Net>block.net).clip_value, gradient, where)
+        each(
+            limited, <real>(<Net>block.net).clip_value, (<Net>block.net).arrays.parameters, gradient,
+            where,
+        )
     take_step(
         block.step, where, (<Net>block.net).arrays.parameters, gradient,
         (<Net>block.net).arrays.first_moment, (<Net>block.net).arrays.second_moment,
     )
     if (<Net>block.net).averages:
-        move_average(
-            block.averaging_rate, (<Net>block.net).arrays.parameters, (<Net>block.net).arrays.average, where
+        average.gradient, average.gradient_row = where.start, where.row
+        each(
+            moved, block.averaging_rate, (<Net>block.net).arrays.parameters,
+            (<Net>block.net).arrays.average, &average,
         )
 
 
-cdef void limit_values(real limit, real[::1] gradient, const Range *where) noexcept nogil:
-    cdef Py_ssize_t i, j, at
-    cdef real value
-    for i in range(where.rows):
-        at = where.gradient + i * where.gradient_row
-        for j in range(where.columns):
-            value = gradient[at + j]
-            value = limit if value > limit else value
-            gradient[at + j] = -limit if value < -limit else value
+cdef void add_decay(const Block *block, real[::1] gradient, const Range *where) noexcept nogil:
+    """Add the gradient of the l2 term for some parameters, if it holds for them."""
+    if where.decays and (<Net>block.net).l2 > 0 and block.total > 0:
+        each(
+            with_share, <real>((<Net>block.net).l2 / block.total),
+            (<Net>block.net).arrays.parameters, gradient, where,
+        )
 
 
-cdef void move_average(
-    real rate, const real[::1] parameters, real[::1] average, const Range *where
+# The compiler puts a formula into this loop, and leaves neither a call nor a pointer.
+ctypedef real (*Formula)(real number, real parameter, real value) noexcept nogil
+
+
+cdef inline void each(
+    Formula formula, real number, const real[::1] parameters, real[::1] values, const Range *where
 ) noexcept nogil:
-    cdef Py_ssize_t i, j, at
+    """value = formula(number, parameter, value), where the values stand as in a gradient."""
+    cdef Py_ssize_t i, j, at, to
     for i in range(where.rows):
-        at = where.start + i * where.row
+        at, to = where.start + i * where.row, where.gradient + i * where.gradient_row
         for j in range(where.columns):
-            average[at + j] = real_multiply_add(
-                rate, parameters[at + j] - average[at + j], average[at + j]
-            )
+            values[to + j] = formula(number, parameters[at + j], values[to + j])
+
+
+cdef inline real scaled(real factor, real parameter, real value) noexcept nogil:
+    return value * factor
+
+
+cdef inline real with_share(real factor, real parameter, real value) noexcept nogil:
+    return real_multiply_add(factor, parameter, value)
+
+
+cdef inline real limited(real limit, real parameter, real value) noexcept nogil:
+    value = limit if value > limit else value
+    return -limit if value < -limit else value
+
+
+cdef inline real moved(real rate, real parameter, real average) noexcept nogil:
+    return real_multiply_add(rate, parameter - average, average)
