@@ -48,10 +48,10 @@ NAMES = {
 NEED_Z = ("gelu", "silu")
 
 
-cdef Activation activation_named(str name) except *:
+cdef int activation_named(str name) except -1:
     if name not in NAMES:
         raise ValueError(f"activation: expected one of {', '.join(NAMES)}, found {name!r}")
-    return Activation(NAMES[name], name in NEED_Z)
+    return NAMES[name]
 
 
 @cython.final
@@ -66,14 +66,14 @@ cdef class ActivationLayer(Layer):
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         activate(
-            &self.activation, buffers.inputs, buffers.outputs,
+            self.activation, buffers.inputs, buffers.outputs,
             block_shape(block, self.fan_out, buffers.row),
         )
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         if not self.passes_back:
             activation_backward(
-                &self.activation, buffers.inputs, buffers.outputs, buffers.delta,
+                self.activation, buffers.inputs, buffers.outputs, buffers.delta,
                 buffers.input_delta, block_shape(block, self.fan_out, buffers.row),
             )
 
@@ -83,7 +83,7 @@ cdef ActivationLayer activation_layer(str name, Py_ssize_t units, bint is_last, 
     layer.activation = activation_named(name)
     layer.fan_in = layer.fan_out = units
     # The loss is computed from z. The article takes what is in place of it for z once more.
-    layer.keeps_z = (is_last or layer.activation.needs_z) and not passes_back
+    layer.keeps_z = (is_last or name in NEED_Z) and not passes_back
     layer.passes_back = passes_back
     return layer
 
@@ -114,70 +114,68 @@ cdef inline void each_times(
             out[j] = grad_a[j] * slope(point[j])
 
 
-cdef void activate(
-    const Activation *activation, const real[::1] z, real[::1] out, Shape shape
-) noexcept nogil:
+cdef void activate(int activation, const real[::1] z, real[::1] out, Shape shape) noexcept nogil:
     """out = activation(z)."""
-    if activation.name == SOFTMAX:
+    if activation == SOFTMAX:
         softmax(z, out, shape)
         return
     shape = runs(shape)
-    if activation.name == IDENTITY:
+    if activation == IDENTITY:
         if &out[0] != &z[0]:
             each(identity_of, z, out, shape)
-    elif activation.name == SIGMOID:
+    elif activation == SIGMOID:
         each(sigmoid_of, z, out, shape)
-    elif activation.name == TANH:
+    elif activation == TANH:
         each(tanh_of, z, out, shape)
-    elif activation.name == RELU:
+    elif activation == RELU:
         each(relu_of, z, out, shape)
-    elif activation.name == LEAKY_RELU:
+    elif activation == LEAKY_RELU:
         each(leaky_relu_of, z, out, shape)
-    elif activation.name == ELU:
+    elif activation == ELU:
         each(elu_of, z, out, shape)
-    elif activation.name == SELU:
+    elif activation == SELU:
         each(selu_of, z, out, shape)
-    elif activation.name == GELU:
+    elif activation == GELU:
         each(gelu_of, z, out, shape)
-    elif activation.name == SILU:
+    elif activation == SILU:
         each(silu_of, z, out, shape)
-    elif activation.name == SOFTPLUS:
+    elif activation == SOFTPLUS:
         each(softplus_of, z, out, shape)
-    elif activation.name == EXP:
+    elif activation == EXP:
         each(exp_of, z, out, shape)
 
 
 cdef void activation_backward(
-    const Activation *activation, const real[::1] z, const real[::1] a, const real[::1] grad_a,
-    real[::1] out, Shape shape,
+    int activation, const real[::1] z, const real[::1] a, const real[::1] grad_a, real[::1] out,
+    Shape shape,
 ) noexcept nogil:
     """out = dloss/dz from dloss/da."""
-    if activation.name == SOFTMAX:
+    if activation == SOFTMAX:
         softmax_backward(a, grad_a, out, shape)
         return
     shape = runs(shape)
-    if activation.name == IDENTITY:
+    if activation == IDENTITY:
         if &out[0] != &grad_a[0]:
             each(identity_of, grad_a, out, shape)
-    elif activation.name == SIGMOID:
+    elif activation == SIGMOID:
         each_times(sigmoid_slope, a, grad_a, out, shape)
-    elif activation.name == TANH:
+    elif activation == TANH:
         each_times(tanh_slope, a, grad_a, out, shape)
-    elif activation.name == RELU:
+    elif activation == RELU:
         relu_backward(a, grad_a, out, shape)
-    elif activation.name == LEAKY_RELU:
+    elif activation == LEAKY_RELU:
         each_times(leaky_relu_slope, a, grad_a, out, shape)
-    elif activation.name == ELU:
+    elif activation == ELU:
         each_times(elu_slope, a, grad_a, out, shape)
-    elif activation.name == SELU:
+    elif activation == SELU:
         each_times(selu_slope, a, grad_a, out, shape)
-    elif activation.name == GELU:
+    elif activation == GELU:
         each_times(gelu_slope, z, grad_a, out, shape)
-    elif activation.name == SILU:
+    elif activation == SILU:
         each_times(silu_slope, z, grad_a, out, shape)
-    elif activation.name == SOFTPLUS:
+    elif activation == SOFTPLUS:
         each_times(softplus_slope, a, grad_a, out, shape)
-    elif activation.name == EXP:
+    elif activation == EXP:
         each_times(exp_slope, a, grad_a, out, shape)
 
 

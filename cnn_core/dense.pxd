@@ -63,6 +63,7 @@ cdef class ProductBuffers:
     # not 0.
     cdef real[::1] panel
     cdef real[::1] zeros
+    cdef real[::1] lists
     cdef Terms *terms
 
 

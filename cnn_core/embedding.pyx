@@ -7,7 +7,6 @@ so nothing is locked, and no sum depends on who computed it.
 """
 
 cimport cython
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
 import numpy as np
 
@@ -43,13 +42,11 @@ cdef inline Py_ssize_t codes_of_piece(const Table *table) noexcept nogil:
 cdef class EmbeddingLayer(Layer):
     """Vectors for codes; the first layer of a network."""
 
+    cdef unsigned char[::1] memory
     cdef Table *table_at
     cdef Py_ssize_t n_tables
     # Columns that are no codes, in their order.
     cdef Py_ssize_t[::1] numbers
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.table_at)
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         return workspace.carve_outputs(buffers, self.fan_out, training)
@@ -118,9 +115,8 @@ cdef Layer embedding_layer(description, Py_ssize_t start):
     cdef Py_ssize_t n, output = 0
     layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
     layer.n_tables = len(description.columns)
-    layer.table_at = <Table *>PyMem_RawCalloc(layer.n_tables, sizeof(Table))
-    if layer.table_at == NULL:
-        raise MemoryError(f"no memory for {layer.n_tables} tables")
+    layer.memory = np.zeros(layer.n_tables * sizeof(Table), np.uint8)
+    layer.table_at = <Table *>&layer.memory[0]
     for n in range(layer.n_tables):
         codes, dimension = description.codes[n], description.dimensions[n]
         layer.table_at[n] = Table(description.columns[n], codes, dimension, start, output)

@@ -15,14 +15,15 @@ from operator import index
 import numpy as np
 
 from cnn_core.backends.alignment import aligned
+from cnn_core.backends.state import bound_state
 
 from ..threads cimport ThreadCountTuner, check_signals, prepare, run
 from .describe cimport net_of
 from .forward_backward cimport end_forward, forward_backward, predict_block
 from .layer cimport SLICE_ROWS, Arrays, Block, LayerBuffers, Net, Prediction, Samples, Workspace
-from .losses cimport ARTICLE, LossFunction, loss_named
+from .losses cimport ARTICLE, LossFunction
 from .optimizers cimport Optimizer, Step
-from .samples cimport Data, LearningRates, require_rows, total_of
+from .samples cimport Data, require_rows, total_of, training_data
 from .scalar cimport real
 from .small_batches cimport can_group, group_of, take_steps
 from .update cimport finish_step, squared_weights, update_parameters
@@ -80,13 +81,10 @@ cdef class Engine:
         cdef int threads = 1 if spec.threads is None else spec.threads
         network, seed = spec.network, spec.seed
         self.optimizer = Optimizer(network.optimizer)
-        self.loss = loss_named(network.loss, network.n_outputs)
+        self.loss = LossFunction(network.loss, network.n_outputs)
         self.net = net_of(network, parameters.shape[0])
-        self.net.arrays.parameters = parameters
-        self.net.arrays.gradient = aligned(np.zeros_like(spec.parameters))
-        self.bind_moments(network, spec.moments)
-        self.bind_statistics(network, spec.statistics)
-        self.bind_average(network, spec.average)
+        self.moments, self.statistics, self.average = bound_state(spec)
+        self.bind_arrays(parameters)
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, found {threads}")
         self.threads = threads
@@ -96,42 +94,20 @@ cdef class Engine:
         self.key = seed
         self.bind_step(network)
 
-    cdef int bind_moments(self, network, moments) except -1:
+    cdef int bind_arrays(self, real[::1] parameters) except -1:
+        """Let the layers find the arrays; those that there are none of are empty."""
         cdef Arrays arrays = self.net.arrays
-        cdef real[:, :] values
-        wanted = (network.optimizer.n_moments, arrays.parameters.shape[0])
-        self.moments = aligned(np.zeros(wanted, REALS)) if moments is None else moments
-        values = self.moments
-        if self.moments.shape != wanted:
-            raise ValueError(f"moments: expected the shape {wanted}, found {moments.shape}")
-        arrays.first_moment = arrays.second_moment = arrays.parameters[:0]
-        if wanted[0] > 0:
+        arrays.parameters = parameters
+        arrays.gradient = aligned(np.zeros_like(parameters))
+        arrays.statistics = self.statistics
+        arrays.first_moment = arrays.second_moment = arrays.average = parameters[:0]
+        if len(self.moments) > 0:
             arrays.first_moment = self.moments[0]
-        if wanted[0] > 1:
+        if len(self.moments) > 1:
             arrays.second_moment = self.moments[1]
-        return 0
-
-    cdef int bind_statistics(self, network, statistics) except -1:
-        wanted = network.n_statistics
-        self.statistics = network.first_statistics(REALS) if statistics is None else statistics
-        self.net.arrays.statistics = self.statistics
-        if self.net.arrays.statistics.shape[0] != wanted:
-            raise ValueError(f"statistics: expected the shape ({wanted},), found {statistics.shape}")
-        return 0
-
-    cdef int bind_average(self, network, average) except -1:
-        cdef Arrays arrays = self.net.arrays
-        cdef Py_ssize_t wanted = arrays.parameters.shape[0]
-        if not network.averaging:
-            if average is not None:
-                raise ValueError("average: expected none, since the network's averaging is 0")
-            arrays.average = arrays.parameters[:0]
-            return 0
-        self.average = aligned(np.array(arrays.parameters)) if average is None else average
-        arrays.average = self.average
-        self.net.averages = True
-        if arrays.average.shape[0] != wanted:
-            raise ValueError(f"average: expected the shape ({wanted},), found {average.shape}")
+        self.net.averages = self.average is not None
+        if self.net.averages:
+            arrays.average = self.average
         return 0
 
     cdef int bind_step(self, network) except -1:
@@ -168,23 +144,26 @@ cdef class Engine:
         const real[::1] weights=None,
     ):
         """Train on every sample named by `order` once; return the mean loss and the hits."""
-        cdef Data data = Data.__new__(Data)
-        cdef LearningRates rates
-        cdef Py_ssize_t start = 0, step = 0, batch, group = 0
-        cdef double rate
+        cdef Data data
+        cdef const double[::1] rates = None
+        cdef Py_ssize_t start = 0, step = 0, batch, steps, group = 0
+        cdef double rate = 0
         cdef Tally tally = Tally(0, 0, 0, 0)
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-        data.bind(x, self.net)
-        data.bind_targets(t, self.net)
-        data.bind_weights(weights, self.net)
+        data = training_data(x, t, weights, self.net)
         if self.net.article and (order is not None or batch_size < data.rows):
             raise ValueError("the article's rule takes all samples in one step, as they stand")
         if order is not None:
             data.bind_order(order)
-        rates = LearningRates(learning_rate, data.rows // batch_size + (data.rows % batch_size > 0))
-        if not rates.vary:
-            group = group_of(self.net, batch_size)
+        if isinstance(learning_rate, np.ndarray):
+            rates, steps = learning_rate, data.rows // batch_size + (data.rows % batch_size > 0)
+            if rates.shape[0] != steps:
+                raise ValueError(
+                    f"learning_rate: expected {steps}, one for each step, found {rates.shape[0]}"
+                )
+        else:
+            rate, group = learning_rate, group_of(self.net, batch_size)
         data.reserve_entries(self.net)
         cdef Workspace workspace = self.begin(min(max(batch_size, group), data.rows))
         try:
@@ -193,11 +172,12 @@ cdef class Engine:
                     batch = min(group, data.rows - start)
                     if batch > batch_size:
                         self.step_group(
-                            workspace, &data.samples, start, batch, batch_size, rates.same, &tally
+                            workspace, &data.samples, start, batch, batch_size, rate, &tally
                         )
                     else:
                         batch = min(batch_size, data.rows - start)
-                        rate = rates.of(step)
+                        if rates is not None:
+                            rate = rates[step]
                         self.step(workspace, &data.samples, start, batch, rate, True, &tally)
                     start += batch
                     step += 1
@@ -207,11 +187,8 @@ cdef class Engine:
 
     def gradient(self, x, t, real[::1] out not None, const real[::1] weights=None):
         """Write the next step's direction for all of `x` into `out`; return the loss."""
-        cdef Data data = Data.__new__(Data)
+        cdef Data data = training_data(x, t, weights, self.net)
         cdef Tally tally = Tally(0, 0, 0, 0)
-        data.bind(x, self.net)
-        data.bind_targets(t, self.net)
-        data.bind_weights(weights, self.net)
         if out.shape[0] != self.net.arrays.parameters.shape[0]:
             raise ValueError(f"out: expected {self.net.arrays.parameters.shape[0]} values, found {out.shape[0]}")
         data.reserve_entries(self.net)

@@ -13,18 +13,14 @@ from .activations cimport ActivationLayer, activation_backward
 from .layer cimport (
     Block, Layer, LayerBuffers, Net, Prediction, Workspace, block_of, block_shape, number_of,
 )
-from .losses cimport cross_entropy_of_labels, output_slope, row_losses
-from .matrix cimport SUMS, Shape, first_largest
+from .losses cimport CROSS_ENTROPY, cross_entropy, output_slope, row_losses
+from .matrix cimport Shape, first_largest
 from .samples cimport gather, gather_block, gather_targets
 from .scalar cimport is_nonfinite, real
 from .sparse_rows cimport any_value_nonfinite
 
 cdef extern from "threads.h" nogil:
     void shared_store(int64_t *at, int64_t value)
-
-cdef enum:
-    # Values of an array of outputs that stay in the second cache beside those of four others.
-    NEAR_VALUES = 32768
 
 
 cdef void forward_backward(Block *block, int threads) noexcept nogil:
@@ -134,21 +130,7 @@ cdef void backward_all_task(void *context, Py_ssize_t task, int thread) noexcept
 
 
 cdef void loss_and_output_delta(const Block *block) noexcept nogil:
-    """The last activation of some samples, their losses and hits, and the delta of its inputs.
-
-    A few at a time, so that what stands in several arrays of so many rows stays near.
-    """
-    cdef Block part = block[0]
-    cdef Py_ssize_t end = block.top + block.rows
-    cdef Py_ssize_t rows = max(NEAR_VALUES // (<Net>block.net).outputs // SUMS, <Py_ssize_t>1) * SUMS
-    while part.top < end:
-        part.rows = min(rows, end - part.top)
-        loss_of_part(&part)
-        part.top += part.rows
-        part.first_in_batch += part.rows
-
-
-cdef void loss_of_part(const Block *block) noexcept nogil:
+    """The last activation of some samples, their losses and hits, and the delta of its inputs."""
     cdef Py_ssize_t last = (<Net>block.net).size - 1
     cdef void *layer = (<Net>block.net).layer_at[last]
     cdef void *own = (<Workspace>block.workspace).layer_at[last]
@@ -158,10 +140,11 @@ cdef void loss_of_part(const Block *block) noexcept nogil:
     # If all weights are 0 so is the delta, whatever it is divided by.
     cdef real total = <real>(block.total if block.total > 0 else 1)
     gather_targets(block, (<Workspace>block.workspace).targets)
-    if block.samples.are_labels_read:
-        cross_entropy_of_labels(
-            (<LayerBuffers>own).inputs, (<Workspace>block.workspace).labels, total, shape, block.top,
-            (<LayerBuffers>own).outputs, (<Workspace>block.workspace).losses,
+    if (<Net>block.net).loss.name == CROSS_ENTROPY:
+        cross_entropy(
+            (<LayerBuffers>own).inputs, (<Workspace>block.workspace).targets,
+            (<Workspace>block.workspace).labels, block.samples.are_labels_read, total, shape,
+            block.top, (<LayerBuffers>own).outputs, (<Workspace>block.workspace).losses,
             (<LayerBuffers>own).input_delta,
         )
     else:
@@ -187,7 +170,7 @@ cdef void loss_of_rows(
         own.input_delta,
     ):
         activation_backward(
-            &layer.activation, own.inputs, own.outputs, own.input_delta, own.input_delta, shape
+            layer.activation, own.inputs, own.outputs, own.input_delta, own.input_delta, shape
         )
 
 

@@ -5,6 +5,7 @@ dtype, rank, byte order or layout is refused by the typed memoryviews themselves
 """
 
 cimport cython
+from cpython.number cimport PyNumber_Index
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -12,33 +13,52 @@ import numpy as np
 
 from cnn_core.layers import AvgPool2D, Conv2D, GlobalAveragePool, MaxPool2D
 
-from . cimport activations, losses
-from .activations cimport Activation, activation_named
-from .checks cimport flat, is_empty, require, require_shape, shape_of, total_of, whole
+from . cimport losses
+from .activations cimport activation_backward as slope_backward
+from .activations cimport activation_layer, activation_named
 from .convolution cimport convolution_layer
 from .dense cimport Product, ProductBuffers, product
 from .dropout cimport Counter, dropout_layer
 from .dropout cimport random_bits as random_words
 from .layer cimport Block, Layer, LayerBuffers, Net, Workspace
-from .losses cimport LossFunction, loss_named
+from .losses cimport CROSS_ENTROPY, LossFunction
 from .matrix cimport Matrix, Range, Shape
 from .normalization cimport add_rows, normalization_layer
 from .optimizers cimport Optimizer, Step, take_step
 from .pooling cimport pool_layer
+from .samples cimport require_rows
 from .scalar cimport real
 
 cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 
 
-# Memory of products that are over, for the next ones.
-cdef list SPARE = []
+cdef int require(str argument, Py_ssize_t found, Py_ssize_t expected) except -1:
+    if found != expected:
+        raise ValueError(f"{argument}: expected {expected} values, found {found}")
+    return 0
 
 
-cdef inline const real[::1] values_of(const real[:, ::1] rows):
-    """All values of at least one row; unlike by `flat` no object is made."""
-    cdef const real[::1] values = rows[0]
-    values.shape[0] = rows.shape[0] * rows.shape[1]
-    return values
+cdef object whole(str argument, value, limit):
+    """The value as a whole number from 0 to below the limit."""
+    number = PyNumber_Index(value)
+    if not 0 <= number < limit:
+        raise ValueError(f"{argument}: expected 0 up to below {limit}, found {value}")
+    return number
+
+
+cdef bint is_empty(const real[:, ::1] array) noexcept:
+    return array.shape[0] == 0 or array.shape[1] == 0
+
+
+cdef real[::1] flat(const real[:, ::1] array):
+    """The values of an array, row by row, as the loops take them; None if there are none."""
+    if is_empty(array):
+        return None
+    return <real[: array.shape[0] * array.shape[1]]><real *>&array[0, 0]
+
+
+cdef Shape shape_of(const real[:, ::1] array) noexcept:
+    return Shape(0, array.shape[0], array.shape[1], array.shape[1])
 
 
 cdef int multiply(
@@ -46,34 +66,21 @@ cdef int multiply(
     Py_ssize_t depth, const real[::1] base, real[:, ::1] out,
 ) except -1:
     """out = base + left @ right, with the operands as they are or transposed; the base may be None."""
-    cdef Workspace memory
-    cdef ProductBuffers buffers
+    cdef ProductBuffers buffers = Workspace(1).carve_product()
     cdef Product extent = Product(
         out.shape[0], out.shape[1], depth, Matrix(0, left_at.row, left_at.column),
-        Matrix(0, right_at.row, right_at.column), 0, out.shape[1], 1, base is not None, 0, 0,
+        Matrix(0, right_at.row, right_at.column), 0, out.shape[1], 1, base is not None,
+        0, 0,
     )
-    cdef const real[::1] a, b, start = base
-    cdef real[::1] result
-    if is_empty(out):
-        return 0
-    if depth == 0:
-        np.asarray(out)[:] = 0 if base is None else np.asarray(base)
-        return 0
-    if SPARE:
-        memory = SPARE.pop()
-    else:
-        memory = Workspace(1)
-        memory.carve_product()
-        memory.allocate()
-        memory.threads = [memory.carve_product()]
-    buffers = memory.threads[0]
-    a, b, result = values_of(left), values_of(right), out[0]
-    result.shape[0] = out.shape[0] * out.shape[1]
+    cdef const real[::1] a = flat(left), b = flat(right)
+    cdef real[::1] result = flat(out)
     if base is None:
-        start = buffers.zeros
-    with nogil:
-        product(a, b, start, result, &extent, False, NULL, buffers)
-    SPARE.append(memory)
+        base = np.zeros(out.shape[1], REALS)
+    if depth == 0:
+        np.asarray(out)[:] = base
+    elif not is_empty(out):
+        with nogil:
+            product(a, b, base, result, &extent, False, NULL, buffers)
     return 0
 
 
@@ -83,9 +90,9 @@ def dense_forward(
 ):
     """``out = x @ weights + bias``."""
     cdef Py_ssize_t fan_in = x.shape[1], fan_out = weights.shape[1]
-    require_shape("weights", weights, fan_in, fan_out)
-    require("bias", bias.shape[0], fan_out, "values")
-    require_shape("out", out, x.shape[0], fan_out)
+    require_rows("weights", weights, fan_in, fan_out)
+    require("bias", bias.shape[0], fan_out)
+    require_rows("out", out, x.shape[0], fan_out)
     multiply(x, Matrix(0, fan_in, 1), weights, Matrix(0, fan_out, 1), fan_in, bias, out)
 
 
@@ -96,18 +103,18 @@ def dense_backward(
 ):
     """``x.T @ delta``, ``delta.sum(axis=0)`` and ``delta @ weights.T``, each if asked for."""
     cdef Py_ssize_t rows = x.shape[0], fan_in = x.shape[1], fan_out = weights.shape[1]
-    require_shape("weights", weights, fan_in, fan_out)
-    require_shape("delta", delta, rows, fan_out)
+    require_rows("weights", weights, fan_in, fan_out)
+    require_rows("delta", delta, rows, fan_out)
     if grad_weights is not None:
-        require_shape("grad_weights", grad_weights, fan_in, fan_out)
+        require_rows("grad_weights", grad_weights, fan_in, fan_out)
         multiply(x, Matrix(0, 1, fan_in), delta, Matrix(0, fan_out, 1), rows, None, grad_weights)
     if grad_bias is not None:
-        require("grad_bias", grad_bias.shape[0], fan_out, "values")
+        require("grad_bias", grad_bias.shape[0], fan_out)
         grad_bias[:] = 0
         if not is_empty(delta):
-            add_rows(values_of(delta), shape_of(delta), grad_bias, 0)
+            add_rows(flat(delta), shape_of(delta), grad_bias, 0)
     if grad_x is not None:
-        require_shape("grad_x", grad_x, rows, fan_in)
+        require_rows("grad_x", grad_x, rows, fan_in)
         multiply(delta, Matrix(0, fan_out, 1), weights, Matrix(0, 1, fan_out), fan_out, None, grad_x)
 
 
@@ -133,39 +140,44 @@ cdef class _Alone:
         memset(&self.block, 0, sizeof(Block))
         self.block.net, self.block.workspace = <void *>self.net, <void *>self.workspace
         self.block.thread = self.workspace.thread_at[0]
-        self.block.rows = rows
+        # Without values there is nothing to do.
+        self.block.rows = rows if layer.fan_in > 0 else 0
 
-    cdef int forward(self) except -1:
+    cdef int forward(self, const real[:, ::1] x, real[:, ::1] out) except -1:
         cdef int task
-        for task in range(self.layer.barrier_tasks):
-            self.layer.forward_all(self.buffers, &self.block, task)
+        self.buffers.inputs, self.buffers.outputs = flat(x), flat(out)
+        if self.block.rows == 0:
+            return 0
         if self.layer.barrier_tasks == 0:
             self.layer.forward(self.buffers, &self.block)
+        for task in range(self.layer.barrier_tasks):
+            self.layer.forward_all(self.buffers, &self.block, task)
         return 0
 
-    cdef int backward(self) except -1:
+    cdef int backward(self, const real[:, ::1] delta, real[:, ::1] out) except -1:
         cdef int task
-        for task in range(self.layer.barrier_tasks):
-            self.layer.backward_all(self.buffers, &self.block, task)
+        self.buffers.delta, self.buffers.input_delta = flat(delta), flat(out)
+        if self.block.rows == 0:
+            return 0
         if self.layer.barrier_tasks == 0:
             self.layer.backward(self.buffers, &self.block)
+        for task in range(self.layer.barrier_tasks):
+            self.layer.backward_all(self.buffers, &self.block, task)
         return 0
-
-
-cdef inline real[::1] row_of(const real[:, ::1] array, Py_ssize_t i):
-    return <real[: array.shape[1]]><real *>&array[i, 0]
 
 
 cdef _Alone convolution_of(description, const real[:, ::1] x, const real[:, ::1] weights):
-    """A convolution without a bias, for one sample."""
+    """A convolution without a bias."""
     cdef _Alone alone
     if not isinstance(description, Conv2D):
         raise TypeError(f"layer: expected Conv2D, found {description!r}")
-    require("x", x.shape[1], description.fan_in, "columns")
+    require_rows("x", x, x.shape[0], description.fan_in)
     rows, columns = description.weights_shape
-    require_shape("weights", weights, rows, columns)
+    require_rows("weights", weights, rows, columns)
     height, width, _ = description.output_shape
-    alone = _Alone(convolution_layer(description, height, width, 0, False, None, False), 1)
+    alone = _Alone(
+        convolution_layer(description, height, width, 0, False, None, False), x.shape[0]
+    )
     alone.net.arrays.parameters = flat(weights)
     return alone
 
@@ -176,11 +188,8 @@ def convolve(
 ):
     """``out`` = the convolution of the images `x`, without a bias."""
     cdef _Alone alone = convolution_of(layer, x, weights)
-    cdef Py_ssize_t i
-    require_shape("out", out, x.shape[0], alone.layer.fan_out)
-    for i in range(x.shape[0]):
-        alone.buffers.inputs, alone.buffers.outputs = row_of(x, i), row_of(out, i)
-        alone.forward()
+    require_rows("out", out, x.shape[0], alone.layer.fan_out)
+    alone.forward(x, out)
 
 
 def convolve_backward(
@@ -189,24 +198,18 @@ def convolve_backward(
 ):
     """From dloss/dout, `delta`, the gradients of weights and `x`, each if asked for."""
     cdef _Alone alone = convolution_of(layer, x, weights)
-    cdef Py_ssize_t i, piece
-    require_shape("delta", delta, x.shape[0], alone.layer.fan_out)
-    if grad_weights is not None:
-        require_shape("grad_weights", grad_weights, weights.shape[0], weights.shape[1])
-        grad_weights[:, :] = 0
-        alone.net.arrays.gradient = flat(grad_weights)
-    if grad_x is not None:
-        require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
+    cdef Py_ssize_t piece
+    require_rows("delta", delta, x.shape[0], alone.layer.fan_out)
     alone.layer.prepare(alone.buffers)
-    alone.block.adds = True
-    for i in range(x.shape[0]):
-        alone.buffers.inputs, alone.buffers.delta = row_of(x, i), row_of(delta, i)
-        if grad_weights is not None:
-            for piece in range(alone.layer.pieces):
-                alone.layer.update(alone.buffers, &alone.block, piece)
-        if grad_x is not None:
-            alone.buffers.input_delta = row_of(grad_x, i)
-            alone.backward()
+    if grad_weights is not None:
+        require_rows("grad_weights", grad_weights, weights.shape[0], weights.shape[1])
+        alone.net.arrays.gradient = flat(grad_weights)
+        alone.buffers.inputs, alone.buffers.delta = flat(x), flat(delta)
+        for piece in range(alone.layer.pieces):
+            alone.layer.update(alone.buffers, &alone.block, piece)
+    if grad_x is not None:
+        require_rows("grad_x", grad_x, x.shape[0], x.shape[1])
+        alone.backward(delta, grad_x)
 
 
 cdef _Alone pool_of(description, const real[:, ::1] x, const real[:, ::1] out):
@@ -214,20 +217,14 @@ cdef _Alone pool_of(description, const real[:, ::1] x, const real[:, ::1] out):
         raise TypeError(
             f"layer: expected MaxPool2D, AvgPool2D or GlobalAveragePool, found {description!r}"
         )
-    require("x", x.shape[1], description.fan_in, "columns")
-    require_shape("out", out, x.shape[0], description.fan_out)
-    cdef _Alone alone = _Alone(pool_layer(description), x.shape[0])
-    if x.shape[0] > 0:
-        alone.buffers.inputs = flat(x)
-    return alone
+    require_rows("x", x, x.shape[0], description.fan_in)
+    require_rows("out", out, x.shape[0], description.fan_out)
+    return _Alone(pool_layer(description), x.shape[0])
 
 
 def pool(layer, const real[:, ::1] x not None, real[:, ::1] out not None):
     """``out`` = the largest value or the mean of each window of the images `x`."""
-    cdef _Alone alone = pool_of(layer, x, out)
-    if x.shape[0] > 0:
-        alone.buffers.outputs = flat(out)
-        alone.forward()
+    pool_of(layer, x, out).forward(x, out)
 
 
 def pool_backward(
@@ -236,22 +233,15 @@ def pool_backward(
 ):
     """``grad_x`` = dloss/dx from dloss/dout, `grad_out`."""
     cdef _Alone alone = pool_of(layer, x, grad_out)
-    require_shape("grad_x", grad_x, x.shape[0], x.shape[1])
-    if x.shape[0] > 0:
-        alone.buffers.delta, alone.buffers.input_delta = flat(grad_out), flat(grad_x)
-        alone.layer.backward(alone.buffers, &alone.block)
+    require_rows("grad_x", grad_x, x.shape[0], x.shape[1])
+    alone.buffers.inputs = flat(x)
+    alone.backward(grad_out, grad_x)
 
 
 def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1] out not None):
     """``out = activation(z)``."""
-    cdef Activation chosen = activation_named(activation)
-    require_shape("out", out, z.shape[0], z.shape[1])
-    if is_empty(z):
-        return
-    cdef real[::1] values = flat(z), result = flat(out)
-    cdef Shape shape = shape_of(z)
-    with nogil:
-        activations.activate(&chosen, values, result, shape)
+    require_rows("out", out, z.shape[0], z.shape[1])
+    _Alone(activation_layer(activation, z.shape[1], False, False), z.shape[0]).forward(z, out)
 
 
 def activation_backward(
@@ -259,16 +249,29 @@ def activation_backward(
     const real[:, ::1] grad_a not None, real[:, ::1] out not None,
 ):
     """``out`` = dloss/dz from z, ``a = activation(z)`` and dloss/da."""
-    cdef Activation chosen = activation_named(activation)
-    require_shape("a", a, z.shape[0], z.shape[1])
-    require_shape("grad_a", grad_a, z.shape[0], z.shape[1])
-    require_shape("out", out, z.shape[0], z.shape[1])
-    if is_empty(z):
-        return
-    cdef real[::1] values = flat(z), points = flat(a), gradient = flat(grad_a), result = flat(out)
-    cdef Shape shape = shape_of(z)
-    with nogil:
-        activations.activation_backward(&chosen, values, points, gradient, result, shape)
+    cdef _Alone alone
+    require_rows("a", a, z.shape[0], z.shape[1])
+    require_rows("grad_a", grad_a, z.shape[0], z.shape[1])
+    require_rows("out", out, z.shape[0], z.shape[1])
+    alone = _Alone(activation_layer(activation, z.shape[1], False, False), z.shape[0])
+    alone.buffers.inputs, alone.buffers.outputs = flat(z), flat(a)
+    alone.backward(grad_a, out)
+
+
+cdef double total_of(
+    const real[:, ::1] z, const real[:, ::1] y, const real[:, ::1] t, const real[::1] weights
+) except? -1:
+    """What the samples count together; refuses arrays that do not fit each other."""
+    cdef Py_ssize_t i
+    cdef double total = 0
+    require_rows("y", y, z.shape[0], z.shape[1])
+    require_rows("t", t, z.shape[0], z.shape[1])
+    if weights is None:
+        return <double>z.shape[0]
+    require("weights", weights.shape[0], z.shape[0])
+    for i in range(z.shape[0]):
+        total += weights[i]
+    return total
 
 
 def loss(
@@ -276,7 +279,7 @@ def loss(
     const real[:, ::1] t not None, const real[::1] weights=None,
 ):
     """The loss, summed over outputs, averaged over samples, in float64."""
-    cdef LossFunction chosen = loss_named(loss, z.shape[1])
+    cdef LossFunction chosen = LossFunction(loss, z.shape[1])
     cdef Py_ssize_t i
     cdef double found = 0
     cdef double total = total_of(z, y, t, weights)
@@ -284,9 +287,15 @@ def loss(
         return 0.0
     cdef real[::1] values = flat(z), outputs = flat(y), targets = flat(t)
     cdef double[::1] of_rows = np.empty(z.shape[0])
+    cdef real[::1] softmax = np.empty_like(values), delta = np.empty_like(values)
     cdef Shape shape = shape_of(z)
     with nogil:
-        losses.row_losses(&chosen.value, values, outputs, targets, shape, of_rows, 0)
+        if chosen.value.name == CROSS_ENTROPY:
+            losses.cross_entropy(
+                values, targets, None, False, 1, shape, 0, softmax, of_rows, delta
+            )
+        else:
+            losses.row_losses(&chosen.value, values, outputs, targets, shape, of_rows, 0)
         for i in range(z.shape[0]):
             found += of_rows[i] if weights is None else weights[i] * of_rows[i]
     return found / total
@@ -297,11 +306,11 @@ def output_delta(
     const real[:, ::1] t not None, real[:, ::1] out not None, const real[::1] weights=None,
 ):
     """``out`` = dloss/dz in the last layer."""
-    cdef LossFunction chosen = loss_named(loss, z.shape[1])
-    cdef Activation last = activation_named(activation)
+    cdef LossFunction chosen = LossFunction(loss, z.shape[1])
+    cdef int last = activation_named(activation)
     cdef Py_ssize_t i, j
     cdef double total = total_of(z, y, t, weights)
-    require_shape("out", out, z.shape[0], z.shape[1])
+    require_rows("out", out, z.shape[0], z.shape[1])
     if is_empty(z):
         return
     if total == 0:
@@ -313,7 +322,7 @@ def output_delta(
     cdef Shape shape = shape_of(z)
     with nogil:
         if not losses.output_slope(&chosen.value, outputs, targets, <real>total, shape, result):
-            activations.activation_backward(&last, values, outputs, result, result, shape)
+            slope_backward(last, values, outputs, result, result, shape)
         if weights is not None:
             for i in range(z.shape[0]):
                 for j in range(z.shape[1]):
@@ -326,10 +335,10 @@ cdef _Alone normalization_of(
 ):
     """A normalization whose parameters are the biases and, behind them, the gains."""
     cdef _Alone alone = _Alone(normalization_layer(name, u.shape[1], 1, 0, 0), u.shape[0])
-    require("gain", gain.shape[0], u.shape[1], "values")
-    require("bias", bias.shape[0], u.shape[1], "values")
+    require("gain", gain.shape[0], u.shape[1])
+    require("bias", bias.shape[0], u.shape[1])
     if spread is not None:
-        require("spread", spread.shape[0], u.shape[1 if name == "batch" else 0], "values")
+        require("spread", spread.shape[0], u.shape[1 if name == "batch" else 0])
     alone.net.arrays.parameters = np.concatenate((bias, gain))
     return alone
 
@@ -341,14 +350,11 @@ def normalize(
 ):
     """Write ``normal = (u - mean) * spread`` and ``z = gain * normal + bias``."""
     cdef _Alone alone = normalization_of(normalization, u, gain, bias, spread)
-    require_shape("normal", normal, u.shape[0], u.shape[1])
-    require_shape("z", z, u.shape[0], u.shape[1])
-    if is_empty(u):
-        return
+    require_rows("normal", normal, u.shape[0], u.shape[1])
+    require_rows("z", z, u.shape[0], u.shape[1])
     normal[:, :] = u
-    alone.buffers.inputs, alone.buffers.outputs = flat(normal), flat(z)
     alone.buffers.spread = spread
-    alone.forward()
+    alone.forward(normal, z)
 
 
 def normalize_backward(
@@ -360,21 +366,17 @@ def normalize_backward(
     """From dloss/dz, `delta`, the gradients and ``out`` = dloss/du."""
     cdef Py_ssize_t units = normal.shape[1]
     cdef _Alone alone = normalization_of(normalization, normal, gain, gain, spread)
-    require_shape("delta", delta, normal.shape[0], units)
-    require("grad_gain", grad_gain.shape[0], units, "values")
-    require("grad_bias", grad_bias.shape[0], units, "values")
-    require_shape("out", out, normal.shape[0], units)
-    grad_gain[:] = 0
-    grad_bias[:] = 0
-    if is_empty(normal):
-        return
+    require_rows("delta", delta, normal.shape[0], units)
+    require("grad_gain", grad_gain.shape[0], units)
+    require("grad_bias", grad_bias.shape[0], units)
+    require_rows("out", out, normal.shape[0], units)
     alone.net.arrays.gradient = np.empty(2 * units, REALS)
     alone.buffers.inputs, alone.buffers.spread = flat(normal), np.array(spread)
-    alone.buffers.delta, alone.buffers.input_delta = flat(delta), flat(out)
+    alone.buffers.delta = flat(delta)
     alone.layer.update(alone.buffers, &alone.block, 0)
     grad_bias[:] = alone.net.arrays.gradient[:units]
     grad_gain[:] = alone.net.arrays.gradient[units:]
-    alone.backward()
+    alone.backward(delta, out)
 
 
 def normalize_by(
@@ -384,14 +386,13 @@ def normalize_by(
 ):
     """``z = gain * (u - mean) / sqrt(variance + EPSILON) + bias``."""
     cdef _Alone alone = normalization_of("batch", u, gain, bias, None)
-    require("mean", mean.shape[0], u.shape[1], "values")
-    require("variance", variance.shape[0], u.shape[1], "values")
-    require_shape("z", z, u.shape[0], u.shape[1])
-    if is_empty(u):
-        return
+    require("mean", mean.shape[0], u.shape[1])
+    require("variance", variance.shape[0], u.shape[1])
+    require_rows("z", z, u.shape[0], u.shape[1])
     alone.net.arrays.statistics = np.concatenate((mean, variance))
     alone.buffers.inputs, alone.buffers.outputs = flat(u), flat(z)
-    alone.layer.predict(alone.buffers, &alone.block)
+    if alone.block.rows > 0:
+        alone.layer.predict(alone.buffers, &alone.block)
 
 
 def update(
@@ -404,8 +405,8 @@ def update(
     cdef Optimizer chosen = Optimizer(optimizer)
     cdef Step numbers = chosen.step(learning_rate, step)
     cdef Py_ssize_t size = parameters.shape[0]
-    require("gradient", gradient.shape[0], size, "values")
-    require_shape("moments", moments, optimizer.n_moments, size)
+    require("gradient", gradient.shape[0], size)
+    require_rows("moments", moments, optimizer.n_moments, size)
     if size == 0:
         return
     cdef Range where = Range(0, 1, size, size, 0, size, False)
@@ -439,10 +440,7 @@ def dropout(
     cdef _Alone alone = _Alone(dropout_layer(rate, a.shape[1], a.shape[1]), a.shape[0])
     alone.block.key = whole("key", key, 2**64)
     alone.block.number, alone.layer.number = step % 2**32, layer % 2**32
-    require_shape("out", out, a.shape[0], a.shape[1])
+    require_rows("out", out, a.shape[0], a.shape[1])
     if not 0 <= rate < 1:
         raise ValueError(f"rate: expected 0 up to below 1, found {rate}")
-    if is_empty(a):
-        return
-    alone.buffers.inputs, alone.buffers.outputs = flat(a), flat(out)
-    alone.forward()
+    alone.forward(a, out)

@@ -132,14 +132,10 @@ cdef class Workspace:
     cdef list layers
     cdef list threads
     # The same, borrowed: read by the loops without the GIL.
+    cdef Py_ssize_t[::1] addresses
     cdef void **layer_at
     cdef void **thread_at
-    cdef void *memory
-    cdef size_t size
 
-    cdef int allocate(self) except -1
-    cdef int borrow(self) except -1
-    cdef void *carve(self, size_t size) except? NULL
     cdef real[::1] carve_reals(self, Py_ssize_t count)
     cdef real[::1] carve_rows(self, Py_ssize_t row)
     cdef ProductBuffers carve_product(self)
@@ -255,6 +251,7 @@ cdef class Net:
     # The description that checks samples, where the first layer reads codes; else None.
     cdef object sample_check
     # The same, borrowed: walked by the loops without the GIL.
+    cdef Py_ssize_t[::1] addresses
     cdef void **layer_at
     cdef Py_ssize_t size
     cdef Py_ssize_t inputs
@@ -300,4 +297,3 @@ cdef class Net:
     cdef Py_ssize_t blocks_of(self, Py_ssize_t rows, int threads) noexcept nogil
     cdef void prepare(self, Workspace workspace) noexcept nogil
     cdef Workspace workspace(self, Py_ssize_t rows, Py_ssize_t threads, bint training)
-    cdef int lay_out(self, Workspace workspace, Py_ssize_t threads, bint training) except -1

@@ -9,10 +9,11 @@ one takes the step. With normalization over the batch there is room for all of i
 """
 
 cimport cython
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+
+import numpy as np
 
 from .dense cimport DEPTH_BLOCK, ROW_VECTORS, TILE_VECTORS, ProductBuffers
-from .matrix cimport Range
+from .matrix cimport LINE, Range
 from .scalar cimport real
 from .vector cimport VECTOR_LENGTH
 from .zero_skipping cimport TILE_ROWS, Terms
@@ -24,6 +25,8 @@ cdef enum:
     # The same of the last cache. Weights beyond it come from memory, for that many samples at a time.
     L3_SHARE = 16777216
     FAR_SLICE_ROWS = 512
+
+cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 
 
 cdef class Layer:
@@ -110,47 +113,12 @@ cdef class Workspace:
         # An array of no rows has no view.
         self.rows = max(rows, 1)
 
-    def __dealloc__(self):
-        PyMem_RawFree(self.layer_at)
-        PyMem_RawFree(self.memory)
-
-    cdef int allocate(self) except -1:
-        """Allocate what has been carved so far, and begin to carve anew."""
-        self.memory = PyMem_RawMalloc(self.size + CACHE_LINE)
-        if self.memory == NULL:
-            raise MemoryError(
-                f"no memory for {self.rows} samples in this network: {self.size} bytes"
-            )
-        self.size = 0
-        return 0
-
-    cdef int borrow(self) except -1:
-        """Let the loops find the buffers without the GIL."""
-        cdef Py_ssize_t number
-        self.layer_at = <void **>PyMem_RawCalloc(
-            len(self.layers) + len(self.threads), sizeof(void *)
-        )
-        if self.layer_at == NULL:
-            raise MemoryError(f"no memory for {len(self.layers)} layers")
-        self.thread_at = self.layer_at + len(self.layers)
-        for number, buffers in enumerate(self.layers + self.threads):
-            self.layer_at[number] = <void *>buffers
-        return 0
-
-    cdef void *carve(self, size_t size) except? NULL:
-        """The next bytes, from a cache line on; NULL while the size is being found."""
-        cdef size_t start = (<size_t>self.memory + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
-        start += self.size
-        self.size += (size + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
-        return NULL if self.memory == NULL else <void *>start
-
     cdef real[::1] carve_reals(self, Py_ssize_t count):
-        # An array of no values has no view.
-        count = max(count, 1)
-        cdef void *start = self.carve(count * sizeof(real))
-        if start == NULL:
-            return None
-        return <real[:count]><real *>start
+        """So many values, from a cache line on, whatever is in them; at least one, which has an address."""
+        cdef real[::1] values = np.empty(max(count, 1) + LINE, REALS)
+        cdef size_t before = CACHE_LINE - <size_t>&values[0] % CACHE_LINE
+        cdef Py_ssize_t start = before // sizeof(real)
+        return values[start : start + max(count, 1)]
 
     cdef real[::1] carve_rows(self, Py_ssize_t row):
         """A row for each sample."""
@@ -169,22 +137,16 @@ cdef class Workspace:
         cdef ProductBuffers buffers = ProductBuffers.__new__(ProductBuffers)
         buffers.panel = self.carve_reals(DEPTH_BLOCK * TILE_VECTORS * VECTOR_LENGTH)
         buffers.zeros = self.carve_reals(ROW_VECTORS * VECTOR_LENGTH)
-        if self.memory != NULL:
-            buffers.zeros[:] = 0
-        buffers.terms = <Terms *>self.carve(sizeof(Terms))
+        buffers.zeros[:] = 0
+        buffers.lists = self.carve_reals(sizeof(Terms) // sizeof(real))
+        buffers.terms = <Terms *>&buffers.lists[0]
         return buffers
 
     cdef int carve_results(self, Py_ssize_t pieces) except -1:
         """A loss, a hit and a label for each sample, and the squared gradient of each piece."""
-        cdef void *losses = self.carve(self.rows * sizeof(double))
-        cdef void *hits = self.carve(self.rows)
-        cdef void *labels = self.carve(self.rows * sizeof(Py_ssize_t))
-        cdef void *squares = self.carve(max(pieces, 1) * sizeof(double))
-        if self.memory != NULL:
-            self.losses = <double[:self.rows]><double *>losses
-            self.labels = <Py_ssize_t[:self.rows]><Py_ssize_t *>labels
-            self.hits = <unsigned char[:self.rows]><unsigned char *>hits
-            self.squares = <double[:max(pieces, 1)]><double *>squares
+        self.losses, self.squares = np.empty(self.rows), np.empty(pieces + 1)
+        self.labels = np.empty(self.rows, np.intp)
+        self.hits = np.empty(self.rows, np.uint8)
         return 0
 
 
@@ -195,11 +157,13 @@ cdef Py_ssize_t padded_stride(Py_ssize_t columns) noexcept nogil:
     return columns
 
 
+cdef Py_ssize_t[::1] addresses_of(list objects):
+    """Where objects stand, for the loops, which borrow them without the GIL."""
+    return np.array([<Py_ssize_t><void *>each for each in objects], np.intp)
+
+
 cdef class Net:
     """A network as the loops see it: its layers, and the arrays that they share."""
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.layer_at)
 
     cdef int chain(self, list layers) except -1:
         """Take the layers, and number their pieces."""
@@ -208,11 +172,9 @@ cdef class Net:
         self.arrays = Arrays.__new__(Arrays)
         self.size = len(layers)
         self.layers = layers
-        self.layer_at = <void **>PyMem_RawCalloc(self.size, sizeof(void *))
-        if self.layer_at == NULL:
-            raise MemoryError(f"no memory for {self.size} layers")
+        self.addresses = addresses_of(layers)
+        self.layer_at = <void **>&self.addresses[0]
         for number, layer in enumerate(layers):
-            self.layer_at[number] = <void *>layer
             layer.arrays = self.arrays
             layer.is_first = number == 0
             layer.first_piece = self.pieces
@@ -251,14 +213,6 @@ cdef class Net:
     cdef Workspace workspace(self, Py_ssize_t rows, Py_ssize_t threads, bint training):
         """Memory for what up to `rows` samples leave behind."""
         cdef Workspace workspace = Workspace(rows)
-        # The first time only the size is found.
-        self.lay_out(workspace, threads, training)
-        workspace.allocate()
-        self.lay_out(workspace, threads, training)
-        workspace.borrow()
-        return workspace
-
-    cdef int lay_out(self, Workspace workspace, Py_ssize_t threads, bint training) except -1:
         cdef LayerBuffers below = LayerBuffers.__new__(LayerBuffers)
         cdef LayerBuffers buffers
         cdef ThreadBuffers thread
@@ -289,4 +243,7 @@ cdef class Net:
         if training:
             workspace.targets, workspace.target_row = workspace.carve_rows(below.row), below.row
             workspace.carve_results(self.pieces)
-        return 0
+        workspace.addresses = addresses_of(workspace.layers + workspace.threads)
+        workspace.layer_at = <void **>&workspace.addresses[0]
+        workspace.thread_at = workspace.layer_at + self.size
+        return workspace

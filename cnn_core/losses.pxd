@@ -26,20 +26,19 @@ cdef struct Loss:
 
 cdef class LossFunction:
     cdef Loss value
-    cdef double *quantiles
+    cdef double[::1] quantiles
 
 
-# A name, or an instance of Huber or Pinball, for so many outputs.
-cdef LossFunction loss_named(object loss, Py_ssize_t outputs)
-# The loss of each row, summed over its outputs, from losses[first] on; z, y and t have one shape.
+# The loss of each row but the cross entropy, summed over its outputs, from losses[first] on; z, y and t have one shape.
 cdef void row_losses(
     const Loss *loss, const real[::1] z, const real[::1] y, const real[::1] t, Shape shape,
     double[::1] losses, Py_ssize_t first,
 ) noexcept nogil
-# The softmax y, its cross entropy and dloss/dz, from labels[first] on: all three by the same exponentials.
-cdef void cross_entropy_of_labels(
-    const real[::1] z, const Py_ssize_t[::1] labels, real samples, Shape shape, Py_ssize_t first,
-    real[::1] y, double[::1] losses, real[::1] out,
+# The softmax y, its cross entropy and dloss/dz, from losses[first] on: all three by the same exponentials.
+# Targets are labels, from labels[first] on, or the rows t.
+cdef void cross_entropy(
+    const real[::1] z, const real[::1] t, const Py_ssize_t[::1] labels, bint by_labels, real samples,
+    Shape shape, Py_ssize_t first, real[::1] y, double[::1] losses, real[::1] out,
 ) noexcept nogil
 # dloss/dz, and True, where loss and last activation go together, so that its slope cancels out; else
 # dloss/dy, and False. For a batch of `samples` samples, or of so much weight; out is no input.

@@ -1,12 +1,14 @@
 """Losses: one number for each sample, in double precision, and the delta that goes back.
 
-A new loss is two formulas for one output here, a name in losses.pxd, and a line in `loss_named`,
-`row_losses` and `output_slope`.
+A new loss is two formulas for one output here, a name in losses.pxd, and a line in `NAMES`,
+`row_losses` and `output_slope`. The cross entropy has loops of its own, for which its softmax is made
+once; targets may be labels there.
 """
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport NAN, fabs, log, log1p
+
+import numpy as np
 
 from .matrix cimport SUMS, Shape, first_largest, runs, sum_rows
 from .scalar cimport at_least, at_most, exp_of_negative, multiply_add, real, sign_of
@@ -33,36 +35,21 @@ NAMES = {
 cdef class LossFunction:
     """A loss, and the memory that its settings take."""
 
-    def __dealloc__(self):
-        PyMem_Free(self.quantiles)
-
-
-cdef LossFunction loss_named(object loss, Py_ssize_t outputs):
-    cdef LossFunction chosen = LossFunction.__new__(LossFunction)
-    kind = type(loss).__name__
-    if kind == "Huber":
-        chosen.value = Loss(HUBER, loss.delta, NULL)
-    elif kind == "Pinball":
-        keep_quantiles(chosen, loss, outputs)
-        chosen.value = Loss(PINBALL, 0, chosen.quantiles)
-    elif isinstance(loss, str) and loss in NAMES:
-        chosen.value = Loss(NAMES[loss], 0, NULL)
-    else:
-        raise ValueError(f"loss: expected {', '.join(NAMES)}, Huber or Pinball, found {loss!r}")
-    return chosen
-
-
-cdef int keep_quantiles(LossFunction chosen, object loss, Py_ssize_t outputs) except -1:
-    cdef Py_ssize_t j
-    quantiles = loss.quantiles(outputs)
-    if len(quantiles) != outputs:
-        raise ValueError(f"loss: expected {outputs} quantiles, found {loss.quantile!r}")
-    chosen.quantiles = <double *>PyMem_Malloc(max(outputs, 1) * sizeof(double))
-    if chosen.quantiles == NULL:
-        raise MemoryError
-    for j in range(outputs):
-        chosen.quantiles[j] = quantiles[j]
-    return 0
+    def __cinit__(self, loss, Py_ssize_t outputs):
+        kind = type(loss).__name__
+        if kind == "Huber":
+            self.value = Loss(HUBER, loss.delta, NULL)
+        elif kind == "Pinball":
+            quantiles = loss.quantiles(outputs)
+            if len(quantiles) != outputs:
+                raise ValueError(f"loss: expected {outputs} quantiles, found {loss.quantile!r}")
+            # And one more, since an array of no values has no address.
+            self.quantiles = np.array([*quantiles, 0], np.float64)
+            self.value = Loss(PINBALL, 0, &self.quantiles[0])
+        elif isinstance(loss, str) and loss in NAMES:
+            self.value = Loss(NAMES[loss], 0, NULL)
+        else:
+            raise ValueError(f"loss: expected {', '.join(NAMES)}, Huber or Pinball, found {loss!r}")
 
 
 # The compiler puts a formula into these loops and leaves neither a call nor a pointer.
@@ -111,8 +98,6 @@ cdef void row_losses(
         add_up(poisson, loss, z, y, t, shape, 1, losses, first)
     elif loss.name == BINARY_CROSS_ENTROPY:
         add_up(binary_cross_entropy, loss, z, y, t, shape, 1, losses, first)
-    else:
-        cross_entropy(z, t, shape, losses, first)
 
 
 cdef bint output_slope(
@@ -201,134 +186,86 @@ cdef inline double binary_cross_entropy(
     return total + log1p(exp_of_negative(z if z < 0 else -z))
 
 
-cdef enum:
-    # Columns whose exponentials are taken at a time.
-    CHUNK = 32
-
-
 cdef void cross_entropy(
-    const real[::1] z, const real[::1] t, Shape shape, double[::1] losses, Py_ssize_t first
+    const real[::1] z, const real[::1] t, const Py_ssize_t[::1] labels, bint by_labels, real samples,
+    Shape shape, Py_ssize_t first, real[::1] y, double[::1] losses, real[::1] out,
 ) noexcept nogil:
-    """From z, not y; the largest z apart, so that a loss near 0 keeps its digits."""
-    cdef Py_ssize_t i = 0
-    while i + SUMS <= shape.rows:
-        cross_entropy_of(SUMS, z, t, shape, i, losses, first + i)
-        i += SUMS
-    while i < shape.rows:
-        cross_entropy_of(1, z, t, shape, i, losses, first + i)
-        i += 1
-
-
-cdef inline void cross_entropy_of(
-    const int rows, const real[::1] z, const real[::1] t, Shape shape, Py_ssize_t top,
-    double[::1] losses, Py_ssize_t first,
-) noexcept nogil:
-    """The losses of `rows` rows from `top` on, each sum in rising order of the columns."""
+    """By labels: as by rows of targets that are 1 in their columns and 0 elsewhere, bit by bit."""
+    cdef double largest[SUMS]
     cdef double others[SUMS]
-    cdef double weights[SUMS]
-    cdef double totals[SUMS]
-    cdef real largest[SUMS]
-    cdef Py_ssize_t i, j, at
-    sum_others(rows, z, shape, top, largest, others)
-    for i in range(rows):
-        weights[i] = totals[i] = 0
-    for j in range(shape.columns):
-        for i in range(rows):
-            at = shape.start + (top + i) * shape.row + j
-            weights[i] = weights[i] + t[at]
-            totals[i] = multiply_add(t[at], <double>largest[i] - <double>z[at], totals[i])
-    for i in range(rows):
-        losses[first + i] = totals[i] + weights[i] * log1p(others[i])
-
-
-cdef inline void sum_others(
-    const int rows, const real[::1] z, Shape shape, Py_ssize_t top, real *largest, double *others
-) noexcept nogil:
-    """The largest value of each row, and the sum of exp(z - largest) over the other columns."""
-    cdef Py_ssize_t starts[SUMS]
-    cdef Py_ssize_t most[SUMS]
-    cdef real terms[SUMS][CHUNK]
-    cdef Py_ssize_t i, j, at, done = 0, columns
-    for i in range(rows):
-        starts[i] = shape.start + (top + i) * shape.row
-        most[i] = first_largest(z, starts[i], shape.columns)
-        largest[i] = z[most[i]]
-        others[i] = 0
-    while done < shape.columns:
-        columns = min(shape.columns - done, <Py_ssize_t>CHUNK)
-        for i in range(rows):
-            at = starts[i] + done
-            for j in range(columns):
-                terms[i][j] = exp_of_negative(z[at + j] - largest[i])
-            if at <= most[i] < at + columns:
-                terms[i][most[i] - at] = 0
-        for j in range(columns):
-            for i in range(rows):
-                others[i] = others[i] + terms[i][j]
-        done += columns
-
-
-cdef void cross_entropy_of_labels(
-    const real[::1] z, const Py_ssize_t[::1] labels, real samples, Shape shape, Py_ssize_t first,
-    real[::1] y, double[::1] losses, real[::1] out,
-) noexcept nogil:
-    """As by rows of targets that are 1 in the column of a label and 0 elsewhere, bit by bit."""
-    cdef Py_ssize_t top = 0
+    cdef real totals[SUMS]
+    cdef real total
+    cdef int nonfinite[SUMS]
+    cdef Py_ssize_t top = 0, i, j, at
     cdef Shape part = shape
     while top < shape.rows:
         part.rows = min(shape.rows - top, <Py_ssize_t>SUMS)
         part.start = shape.start + top * shape.row
-        label_losses(z, labels, part, first + top, y, losses)
-        label_delta(labels, samples, part, first + top, y, out)
-        top += part.rows
+        exponentials(z, part, y, largest, others, nonfinite)
+        sum_rows(y, part, totals)
+        for i in range(part.rows):
+            at = part.start + i * part.row
+            total = totals[i]
+            for j in range(at, at + part.columns):
+                y[j] = y[j] / total
+                out[j] = y[j] / samples
+            if by_labels:
+                at += labels[first + top + i]
+                out[at] = (y[at] - <real>1) / samples
+                # By a row of targets an infinite z would be multiplied by 0.
+                losses[first + top + i] = (
+                    NAN if nonfinite[i] else largest[i] - <double>z[at] + log1p(others[i])
+                )
+        if not by_labels:
+            losses_of_targets(z, t, part, largest, others, first + top, losses)
+            cross_entropy_delta(y, t, samples, part, out)
+        top += SUMS
 
 
-cdef inline void label_losses(
-    const real[::1] z, const Py_ssize_t[::1] labels, Shape shape, Py_ssize_t first, real[::1] y,
-    double[::1] losses,
+cdef inline void exponentials(
+    const real[::1] z, Shape shape, real[::1] y, double *largest, double *others, int *nonfinite
 ) noexcept nogil:
-    """The losses of up to SUMS rows, and in y their exponentials."""
-    cdef double others[SUMS]
+    """Of up to SUMS rows y = exp(z - largest), and the sum of y over the other columns.
+
+    The largest z stands apart, so that a loss near 0 keeps its digits.
+    """
     cdef Py_ssize_t most[SUMS]
     cdef real terms[SUMS]
+    cdef real value
     cdef Py_ssize_t i, j, at
-    cdef real largest
-    cdef int nonfinite
+    cdef int found
     for i in range(shape.rows):
         at = shape.start + i * shape.row
         most[i] = first_largest(z, at, shape.columns)
-        largest = z[most[i]]
-        nonfinite = 0
+        largest[i] = value = z[most[i]]
+        found = 0
         for j in range(at, at + shape.columns):
-            nonfinite |= is_nonfinite(z[j])
-            y[j] = exp_of_negative(z[j] - largest)
-        # By a row of targets an infinite z would be multiplied by 0.
-        losses[first + i] = NAN if nonfinite else <double>largest - <double>z[at + labels[first + i]]
-        # The largest z stands apart from the sum, as by rows of targets.
+            found |= is_nonfinite(z[j])
+            y[j] = exp_of_negative(z[j] - value)
+        nonfinite[i] = found
         terms[i], y[most[i]] = y[most[i]], 0
     sum_rows(y, shape, others)
     for i in range(shape.rows):
-        losses[first + i] += log1p(others[i])
         y[most[i]] = terms[i]
 
 
-cdef inline void label_delta(
-    const Py_ssize_t[::1] labels, real samples, Shape shape, Py_ssize_t first, real[::1] y,
-    real[::1] out,
+cdef inline void losses_of_targets(
+    const real[::1] z, const real[::1] t, Shape shape, const double *largest, const double *others,
+    Py_ssize_t first, double[::1] losses,
 ) noexcept nogil:
-    """The softmax of up to SUMS rows by their exponentials, and its delta."""
-    cdef real totals[SUMS]
-    cdef real total
+    """From z, not y. The sums of several rows at a time, since each addition waits for the one before."""
+    cdef double weights[SUMS]
+    cdef double totals[SUMS]
     cdef Py_ssize_t i, j, at
-    sum_rows(y, shape, totals)
     for i in range(shape.rows):
-        total = totals[i]
-        at = shape.start + i * shape.row
-        for j in range(at, at + shape.columns):
-            y[j] = y[j] / total
-            out[j] = y[j] / samples
-        at += labels[first + i]
-        out[at] = (y[at] - <real>1) / samples
+        weights[i] = totals[i] = 0
+    for j in range(shape.columns):
+        for i in range(shape.rows):
+            at = shape.start + i * shape.row + j
+            weights[i] = weights[i] + t[at]
+            totals[i] = multiply_add(t[at], largest[i] - <double>z[at], totals[i])
+    for i in range(shape.rows):
+        losses[first + i] = totals[i] + weights[i] * log1p(others[i])
 
 
 cdef void cross_entropy_delta(

@@ -4,7 +4,6 @@ The loops read the arrays without the GIL. Samples are copied into the workspace
 """
 
 cimport cython
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -53,202 +52,182 @@ cdef class Data:
         """Bind samples of either dtype, or sparse ones."""
         memset(&self.samples, 0, sizeof(Samples))
         if isinstance(x, SparseRows):
-            self.bind_sparse(x, net)
+            bind_sparse(self, x, net)
         else:
-            self.bind_dense(x, net)
+            bind_dense(self, x, net)
         if net.article and self.rows != net.article_samples:
             raise ValueError(
                 f"x: expected the {net.article_samples} samples of the biases, found {self.rows}"
             )
-        if net.sample_check is not None and not self.is_read_by(<Layer>net.layers[0]):
+        if net.sample_check is not None and not is_read_by(self, <Layer>net.layers[0]):
             net.sample_check.check_samples(x)
         self.samples.count = self.rows
         return 0
 
-    cdef bint is_read_by(self, Layer layer):
-        """Whether a layer that reads codes is sure of the samples."""
-        cdef bint found = False
-        if self.reals is not None:
-            with nogil:
-                found = layer.can_read(self.reals)
-        return found
-
-    cdef int bind_sparse(self, x, Net net) except -1:
-        # The caller's values and columns, and a copy of where the rows begin.
-        cdef const Py_ssize_t[::1] given = x.indptr
-        cdef Py_ssize_t i, k
-        self.values, self.columns = x.data, x.indices
-        if given is None or self.values is None or self.columns is None:
-            raise TypeError("x: expected arrays of values, columns and row positions, found None")
-        self.row_starts = np.array(given)
-        self.rows = self.row_starts.shape[0] - 1
-        if x.n_features != net.inputs:
-            raise ValueError(f"x: expected {net.inputs} features, found {x.n_features}")
-        if (
-            self.rows < 0 or self.row_starts[0] < 0
-            or self.row_starts[self.rows] > self.values.shape[0]
-            or self.columns.shape[0] != self.values.shape[0]
-        ):
-            raise ValueError(
-                f"x: expected the positions of {self.values.shape[0]} values and as many columns"
-            )
-        for i in range(self.rows):
-            if self.row_starts[i] > self.row_starts[i + 1]:
-                raise ValueError(f"x: expected row positions that rise, found a fall at row {i}")
-        for i in range(self.rows):
-            for k in range(self.row_starts[i], self.row_starts[i + 1]):
-                if not 0 <= self.columns[k] < net.inputs or (
-                    k > self.row_starts[i] and self.columns[k] <= self.columns[k - 1]
-                ):
-                    raise ValueError(
-                        f"x: expected columns from 0 to {net.inputs - 1} that rise within a row, "
-                        f"found {self.columns[k]} in row {i}"
-                    )
-        self.samples.row_starts = &self.row_starts[0]
-        if self.values.shape[0] > 0:
-            self.samples.values = &self.values[0]
-            self.samples.columns = &self.columns[0]
-        self.samples.are_sparse = True
-        self.samples.are_read_sparse = (
-            type(net.layers[0]) is DenseLayer and not net.changes.any
-        )
+    cdef int bind_order(self, const Py_ssize_t[::1] order) except -1:
+        self.order = checked("order: expected indices", order, self.rows)
+        self.rows = self.samples.count = self.order.shape[0]
+        if self.rows > 0:
+            self.samples.order = &self.order[0]
         return 0
 
     cdef int reserve_entries(self, Net net) except -1:
         """Have room for the values of a slice of sparse rows, as many as any has in this order."""
         cdef size_t pieces = ((net.inputs + PIECE_ROWS - 1) // PIECE_ROWS) * sizeof(Py_ssize_t)
-        cdef size_t size
         if not self.samples.are_read_sparse:
             return 0
-        size = pieces + self.most_values(SLICE_ROWS) * sizeof(SparseEntry)
-        self.entry_memory = PyMem_RawMalloc(size)
-        if self.entry_memory == NULL:
-            raise MemoryError(f"no memory for the values of a batch: {size} bytes")
-        self.samples.entry_ends = <Py_ssize_t *>self.entry_memory
-        self.samples.entries = <SparseEntry *>(<char *>self.entry_memory + pieces)
-        return 0
-
-    cdef Py_ssize_t most_values(self, Py_ssize_t rows):
-        """The most values that `rows` samples in a row of the order have."""
-        cdef Py_ssize_t i, sample, values = 0, most = 0
-        for i in range(self.rows):
-            sample = number_of(&self.samples, i)
-            values += self.row_starts[sample + 1] - self.row_starts[sample]
-            if i >= rows:
-                sample = number_of(&self.samples, i - rows)
-                values -= self.row_starts[sample + 1] - self.row_starts[sample]
-            most = max(most, values)
-        return most
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.entry_memory)
-
-    cdef int bind_dense(self, x, Net net) except -1:
-        cdef Py_ssize_t columns
-        cdef object dtype = getattr(x, "dtype", None)
-        cdef bint are_bytes = dtype is BYTES or dtype == BYTES
-        if dtype is None:
-            raise TypeError(f"x: expected a NumPy array, found {type(x).__name__}")
-        if not are_bytes and dtype is not REALS and dtype != REALS:
-            raise ValueError(f"x: expected the dtype {REALS} or uint8, found {dtype}")
-        if are_bytes:
-            self.bytes = x
-            self.rows, columns = self.bytes.shape[0], self.bytes.shape[1]
-        else:
-            self.reals = x
-            self.rows, columns = self.reals.shape[0], self.reals.shape[1]
-        if columns != net.inputs:
-            raise ValueError(f"x: expected (n, {net.inputs}), found {(self.rows, columns)}")
-        if self.rows == 0:
-            return 0
-        if are_bytes:
-            self.samples.bytes = &self.bytes[0, 0]
-        else:
-            self.samples.reals = &self.reals[0, 0]
-        self.samples.count = self.rows
-        self.samples.are_sparse = are_sparse(&self.samples, net.inputs)
-        return 0
-
-    cdef int bind_targets(self, targets, Net net) except -1:
-        """Bind rows of targets, or labels."""
-        if isinstance(targets, ClassTargets):
-            return self.bind_labels(targets, net)
-        self.targets = targets
-        require_rows("targets", self.targets, self.rows, net.outputs)
-        if self.rows > 0:
-            self.samples.targets = &self.targets[0, 0]
-        return 0
-
-    cdef int bind_labels(self, targets, Net net) except -1:
-        # A copy, which nobody can change between this check and its use.
-        cdef const Py_ssize_t[::1] given = targets.labels
-        cdef const Py_ssize_t[::1] own
-        # Not at once as reals: Cython takes these for single precision.
-        cdef double own_target, other_target
-        cdef Py_ssize_t i
-        if given is None:
-            raise TypeError("labels: expected an array, found None")
-        own = np.array(given)
-        if targets.shape != (self.rows, net.outputs):
-            raise ValueError(
-                f"targets: expected the shape {(self.rows, net.outputs)}, found {targets.shape}"
-            )
-        for i in range(own.shape[0]):
-            if own[i] < 0 or own[i] >= net.outputs:
-                raise ValueError(f"labels: expected labels from 0 to {net.outputs - 1}")
-        self.labels = own
-        if self.rows > 0:
-            self.samples.labels = &own[0]
-        own_target, other_target = targets.values(REALS)
-        self.samples.own_target, self.samples.other_target = <real>own_target, <real>other_target
-        self.samples.are_labels_read = (
-            net.loss.name == CROSS_ENTROPY and own_target == 1 and other_target == 0
+        # And one byte, since an array of no values has no address.
+        self.entries = np.empty(
+            pieces + most_values(self, SLICE_ROWS) * sizeof(SparseEntry) + 1, np.uint8
         )
-        return 0
-
-    cdef int bind_weights(self, const real[::1] weights, Net net) except -1:
-        if weights is None:
-            return 0
-        if net.article:
-            raise ValueError("weights: the article's rule knows none")
-        if weights.shape[0] != self.rows:
-            raise ValueError(f"weights: expected {self.rows} values, found {weights.shape[0]}")
-        self.weights = weights
-        if self.rows > 0:
-            self.samples.weights = &weights[0]
-        return 0
-
-    cdef int bind_order(self, const Py_ssize_t[::1] order) except -1:
-        # A copy, which nobody can change between this check and its use.
-        cdef const Py_ssize_t[::1] own = np.array(order)
-        cdef Py_ssize_t i
-        for i in range(own.shape[0]):
-            if own[i] < 0 or own[i] >= self.rows:
-                raise ValueError(f"order: expected indices from 0 to {self.rows - 1}")
-        self.order = own
-        self.rows = self.samples.count = own.shape[0]
-        if self.rows > 0:
-            self.samples.order = &own[0]
+        self.samples.entry_ends = <Py_ssize_t *>&self.entries[0]
+        self.samples.entries = <SparseEntry *>(&self.entries[0] + pieces)
         return 0
 
 
-@cython.final
-cdef class LearningRates:
-    """One for all steps of an epoch, or one for each."""
+cdef Data training_data(x, targets, const real[::1] weights, Net net):
+    """Samples with their targets, rows or labels, and what each counts, None if all count 1."""
+    cdef Data data = Data.__new__(Data)
+    data.bind(x, net)
+    if isinstance(targets, ClassTargets):
+        bind_labels(data, targets, net)
+    else:
+        data.targets = targets
+        require_rows("targets", data.targets, data.rows, net.outputs)
+        if data.rows > 0:
+            data.samples.targets = &data.targets[0, 0]
+    if weights is None:
+        return data
+    if net.article:
+        raise ValueError("weights: the article's rule knows none")
+    if weights.shape[0] != data.rows:
+        raise ValueError(f"weights: expected {data.rows} values, found {weights.shape[0]}")
+    data.weights = weights
+    if data.rows > 0:
+        data.samples.weights = &weights[0]
+    return data
 
-    def __cinit__(self, rates, Py_ssize_t steps):
-        if not isinstance(rates, np.ndarray):
-            self.same = rates
-            return
-        self.vary = True
-        self.each = rates
-        if self.each.shape[0] != steps:
-            raise ValueError(
-                f"learning_rate: expected {steps}, one for each step, found {self.each.shape[0]}"
-            )
 
-    cdef double of(self, Py_ssize_t step) noexcept nogil:
-        return self.each[step] if self.vary else self.same
+cdef bint is_read_by(Data data, Layer layer):
+    """Whether a layer that reads codes is sure of the samples."""
+    cdef bint found = False
+    if data.reals is not None:
+        with nogil:
+            found = layer.can_read(data.reals)
+    return found
+
+
+cdef int bind_sparse(Data data, x, Net net) except -1:
+    # The caller's values and columns, and a copy of where the rows begin.
+    cdef const Py_ssize_t[::1] given = x.indptr
+    cdef Py_ssize_t i, k
+    data.values, data.columns = x.data, x.indices
+    if given is None or data.values is None or data.columns is None:
+        raise TypeError("x: expected arrays of values, columns and row positions, found None")
+    data.row_starts = np.array(given)
+    data.rows = data.row_starts.shape[0] - 1
+    if x.n_features != net.inputs:
+        raise ValueError(f"x: expected {net.inputs} features, found {x.n_features}")
+    if (
+        data.rows < 0 or data.row_starts[0] < 0
+        or data.row_starts[data.rows] > data.values.shape[0]
+        or data.columns.shape[0] != data.values.shape[0]
+    ):
+        raise ValueError(
+            f"x: expected the positions of {data.values.shape[0]} values and as many columns"
+        )
+    for i in range(data.rows):
+        if data.row_starts[i] > data.row_starts[i + 1]:
+            raise ValueError(f"x: expected row positions that rise, found a fall at row {i}")
+    for i in range(data.rows):
+        for k in range(data.row_starts[i], data.row_starts[i + 1]):
+            if not 0 <= data.columns[k] < net.inputs or (
+                k > data.row_starts[i] and data.columns[k] <= data.columns[k - 1]
+            ):
+                raise ValueError(
+                    f"x: expected columns from 0 to {net.inputs - 1} that rise within a row, "
+                    f"found {data.columns[k]} in row {i}"
+                )
+    data.samples.row_starts = &data.row_starts[0]
+    if data.values.shape[0] > 0:
+        data.samples.values = &data.values[0]
+        data.samples.columns = &data.columns[0]
+    data.samples.are_sparse = True
+    data.samples.are_read_sparse = type(net.layers[0]) is DenseLayer and not net.changes.any
+    return 0
+
+
+cdef Py_ssize_t most_values(Data data, Py_ssize_t rows):
+    """The most values that `rows` samples in a row of the order have."""
+    cdef Py_ssize_t i, sample, values = 0, most = 0
+    for i in range(data.rows):
+        sample = number_of(&data.samples, i)
+        values += data.row_starts[sample + 1] - data.row_starts[sample]
+        if i >= rows:
+            sample = number_of(&data.samples, i - rows)
+            values -= data.row_starts[sample + 1] - data.row_starts[sample]
+        most = max(most, values)
+    return most
+
+
+cdef int bind_dense(Data data, x, Net net) except -1:
+    cdef Py_ssize_t columns
+    cdef object dtype = getattr(x, "dtype", None)
+    cdef bint are_bytes = dtype is BYTES or dtype == BYTES
+    if dtype is None:
+        raise TypeError(f"x: expected a NumPy array, found {type(x).__name__}")
+    if not are_bytes and dtype is not REALS and dtype != REALS:
+        raise ValueError(f"x: expected the dtype {REALS} or uint8, found {dtype}")
+    if are_bytes:
+        data.bytes = x
+        data.rows, columns = data.bytes.shape[0], data.bytes.shape[1]
+    else:
+        data.reals = x
+        data.rows, columns = data.reals.shape[0], data.reals.shape[1]
+    if columns != net.inputs:
+        raise ValueError(f"x: expected (n, {net.inputs}), found {(data.rows, columns)}")
+    if data.rows == 0:
+        return 0
+    if are_bytes:
+        data.samples.bytes = &data.bytes[0, 0]
+    else:
+        data.samples.reals = &data.reals[0, 0]
+    data.samples.count = data.rows
+    data.samples.are_sparse = are_sparse(&data.samples, net.inputs)
+    return 0
+
+
+cdef int bind_labels(Data data, targets, Net net) except -1:
+    # Not at once as reals: Cython takes these for single precision.
+    cdef double own_target, other_target
+    if targets.shape != (data.rows, net.outputs):
+        raise ValueError(
+            f"targets: expected the shape {(data.rows, net.outputs)}, found {targets.shape}"
+        )
+    data.labels = checked("labels: expected labels", targets.labels, net.outputs)
+    if data.labels.shape[0] != data.rows:
+        raise ValueError(f"labels: expected {data.rows}, found {data.labels.shape[0]}")
+    if data.rows > 0:
+        data.samples.labels = &data.labels[0]
+    own_target, other_target = targets.values(REALS)
+    data.samples.own_target, data.samples.other_target = <real>own_target, <real>other_target
+    data.samples.are_labels_read = (
+        net.loss.name == CROSS_ENTROPY and own_target == 1 and other_target == 0
+    )
+    return 0
+
+
+cdef const Py_ssize_t[::1] checked(str what, const Py_ssize_t[::1] given, Py_ssize_t end):
+    """A copy of numbers from 0 to below the end, which nobody can change after this check."""
+    cdef const Py_ssize_t[::1] own
+    cdef Py_ssize_t i
+    if given is None:
+        raise TypeError(f"{what}, found None")
+    own = np.array(given)
+    for i in range(own.shape[0]):
+        if own[i] < 0 or own[i] >= end:
+            raise ValueError(f"{what} from 0 to {end - 1}, found {own[i]}")
+    return own
 
 
 cdef bint are_sparse(const Samples *samples, Py_ssize_t inputs) noexcept nogil:

@@ -15,18 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_core.backends.backend import EngineSpec
-from cnn_core.backends.interface import Predictor
-from cnn_core.backends.numpy import kernels
-from cnn_core.backends.numpy.augmentation import augmented
-from cnn_core.backends.numpy.checks import (
+from cnn_core.backends.checks import (
     require,
-    require_rows,
     require_samples,
     require_vector,
     require_whole,
 )
+from cnn_core.backends.interface import Predictor
+from cnn_core.backends.numpy import kernels
+from cnn_core.backends.numpy.augmentation import augmented
 from cnn_core.backends.numpy.layers import layers_of
 from cnn_core.backends.numpy.optimizers import require_optimizer, take_step
+from cnn_core.backends.state import bound_state
 from cnn_core.class_targets import ClassTargets, Targets, rows_of
 from cnn_core.exclusive import Exclusive
 from cnn_core.interrupts import all_or_nothing
@@ -46,24 +46,9 @@ class NumpyEngine:
 
     def __init__(self, spec: EngineSpec) -> None:
         network, parameters = spec.network, spec.parameters
-        moments, statistics, average = spec.moments, spec.statistics, spec.average
-        require("parameters", parameters, (np.size(parameters),), parameters, written=True)
         require_optimizer(network.optimizer)
-        shape = (network.optimizer.n_moments, parameters.size)
-        if moments is None:
-            moments = np.zeros_like(parameters, shape=shape)
-        require_rows("moments", moments, shape, parameters)
-        if statistics is None:
-            statistics = network.first_statistics(parameters.dtype)
-        require("statistics", statistics, (network.n_statistics,), parameters, written=True)
-        if network.averaging:
-            average = parameters.copy() if average is None else average
-            require("average", average, parameters.shape, parameters, written=True)
-        elif average is not None:
-            raise ValueError("average: expected none, since the network's averaging is 0")
-        self.moments = moments
-        self.statistics = statistics
-        self.average = average
+        moments, statistics, average = bound_state(spec)
+        self.moments, self.statistics, self.average = moments, statistics, average
         self.steps = 0
         self._seed = require_whole("seed", spec.seed, 0, 2**64)
         self._network = network

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.backends.checks import require, require_known, require_vector, require_whole
 from cnn_core.backends.numpy.activations import ACTIVATE, BACKWARD
-from cnn_core.backends.numpy.checks import require, require_known, require_vector, require_whole
 from cnn_core.backends.numpy.images import (
     convolved,
     input_gradient,
