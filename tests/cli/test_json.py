@@ -144,7 +144,7 @@ def test_tune_and_article(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "weight_decay": 0.1,
     }
     tried = [{**settings, "accuracy": 0.5}, {**settings, "accuracy": 0.75}]
-    monkeypatch.setattr(tune, "_study", lambda *_: tried)
+    monkeypatch.setattr(tune, "_study", lambda *_: (tried, False))
     found = document("tune", "--data", "digits", "--out", tmp_path / "tuned")
     assert found["best"]["accuracy"] == 0.75
     assert len(found["tried"]) == 2

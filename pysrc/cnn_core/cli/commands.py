@@ -55,7 +55,9 @@ def add_train(commands: Subcommands) -> None:
     arguments.add_data(
         parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP, with_columns=True
     )
-    options.add_tables(parser.add_argument_group("model"))
+    model = parser.add_argument_group("model")
+    options.add_tables(model)
+    options.add_intervals(model)
     options.add_network(parser.add_argument_group("network"))
     training = parser.add_argument_group("training")
     options.add_training(training)
@@ -129,16 +131,20 @@ def add_find_lr(commands: Subcommands) -> None:
 
 
 _TUNE = """\
-Tries settings of the network, side by side, each trained on one thread, and names the best by its
-accuracy on a part of the training samples that is held out. The test part is not looked at. The
-result does not depend on the number of workers.
+Tries settings, side by side, each trained on one thread, and names the best, with the command that
+trains with them. A table is learned by what cnn-core train takes for it: settings of the tables'
+learner are told by their score on rows that its networks have held out, those of one network by its
+accuracy on a part of the training samples. What is typed is not tried otherwise. The test part is
+not looked at. The result does not depend on the number of workers. Ctrl-C names the best so far.
 """
 
 
 def add_tune(commands: Subcommands) -> None:
     """Add ``tune`` to the parser."""
     parser = add_command(commands, "tune", description=_TUNE, late_epilog=options.presets)
-    arguments.add_data(parser, default="fashion-mnist", help=arguments.TRAINING_DATA_HELP)
+    help = arguments.TRAINING_DATA_HELP
+    arguments.add_data(parser, default="fashion-mnist", help=help, with_columns=True)
+    options.add_tables(parser.add_argument_group("model"))
     options.add_network(parser.add_argument_group("network"))
     search = parser.add_argument_group("search")
     search.add_argument(
@@ -163,10 +169,8 @@ def add_tune(commands: Subcommands) -> None:
     output = parser.add_argument_group("output")
     arguments.add_out(output, "DATA-tuned")
     arguments.add_quiet(output, "one line with the best settings")
-    nothing = ("learning_rate", "schedule", "time_budget", "patience")
-    parser.set_defaults(
-        **dict.fromkeys((*nothing, *workers.OPTIONS)), validation_share=0.1, model="mlp"
-    )
+    nothing = ("learning_rate", "schedule", "time_budget", "patience", "intervals")
+    parser.set_defaults(**dict.fromkeys((*nothing, "validation_share", *workers.OPTIONS)))
 
 
 _ARTICLE = """\

@@ -24,6 +24,7 @@ __all__ = [
     "NN_PRESET",
     "OF_TABLES",
     "OPTIMIZER_RATES",
+    "add_intervals",
     "add_network",
     "add_tables",
     "add_training",
@@ -57,7 +58,16 @@ _NOT_OF_NN = (
 )
 MODELS = ("tables", "mlp")
 # Arguments that one of the models alone has.
-OF_TABLES = ("task", "quality", "intervals", "members", "max_steps", "missing", "date_order")
+OF_TABLES = (
+    "task",
+    "quality",
+    "intervals",
+    "members",
+    "max_steps",
+    "bins",
+    "missing",
+    "date_order",
+)
 _OF_NETWORKS = (
     "preset",
     "hidden",
@@ -93,7 +103,8 @@ def add_network(group: argparse._ActionsContainer) -> None:
         "--hidden",
         metavar="N,N,...",
         type=arguments.widths,
-        help="units of each hidden layer, such as 512,256",
+        help="units of each hidden layer, such as 512,256; beside --model tables of each of its "
+        "networks",
     )
     group.add_argument(
         "--activation",
@@ -202,13 +213,6 @@ def add_tables(group: argparse._ActionsContainer) -> None:
         help="how much time the tables' learner takes (default: balanced)",
     )
     group.add_argument(
-        "--intervals",
-        metavar="X",
-        type=arguments.inside_1,
-        help="give each predicted number an interval that holds the true one with this "
-        "probability, such as 0.9",
-    )
-    group.add_argument(
         "--members",
         metavar="N",
         type=arguments.Whole(1),
@@ -219,6 +223,24 @@ def add_tables(group: argparse._ActionsContainer) -> None:
         metavar="N",
         type=arguments.Whole(1),
         help="steps of each of them (default: by the quality and the rows)",
+    )
+    group.add_argument(
+        "--bins",
+        metavar="N",
+        type=arguments.Whole(0),
+        help="pieces that the tables' learner cuts a column of numbers into (default: by the "
+        "quality and the rows)",
+    )
+
+
+def add_intervals(group: argparse._ActionsContainer) -> None:
+    """Add the intervals of predicted numbers."""
+    group.add_argument(
+        "--intervals",
+        metavar="X",
+        type=arguments.inside_1,
+        help="give each predicted number an interval that holds the true one with this "
+        "probability, such as 0.9",
     )
 
 
@@ -241,6 +263,9 @@ def choose_model(args: argparse.Namespace, source: Source) -> str:
     source.require_readable()
     of_tables = [name for name in OF_TABLES if getattr(args, name, None) not in (None, [])]
     of_networks = [name for name in _OF_NETWORKS if getattr(args, name, None) is not None]
+    if getattr(args, "model", None) == "tables" and "hidden" in of_networks:
+        # Of all that a network has, the learner's have this as well.
+        of_networks.remove("hidden")
     is_table = source.is_table
     if getattr(args, "model", None) is None:
         args.model = "tables" if is_table and not of_networks else "mlp"

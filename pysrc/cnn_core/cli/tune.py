@@ -1,10 +1,12 @@
-"""``cnn-core tune``: try settings side by side on a validation part, and name the best."""
+"""``cnn-core tune``: try settings side by side, and name the best and how to train with them."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import logging
 import os
+import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,25 +14,30 @@ from cnn_core.cli import options, run_folder
 from cnn_core.cli.console import CommandError, note, require, short_path, show_progress
 from cnn_core.cli.image_options import is_for_images
 from cnn_core.cli.output import print_result, run_values
+from cnn_core.cli.parser import Parser
+from cnn_core.cli.search import Search, Settings, search_of
 from cnn_core.cli.source import Source
-from cnn_core.cli.sources import read_samples
-from cnn_core.cli.training import plan_and_parts
 from cnn_core.files import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["AT_ONCE", "TRIALS", "run"]
+__all__ = ["AT_ONCE", "run"]
 
-TRIALS = 32
 # Trials that are chosen before the results of any of them are known: the same ones, and with them
 # the same result, for any number of workers.
 AT_ONCE = 8
-_SETTINGS = ("learning_rate_init", "units", "layers", "dropout", "weight_decay")
+_WORDS = {"accuracy": "accuracy", "r2": "R2"}
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
+    """Carry the command out.
+
+    Returns
+    -------
+    int
+        0, or 130 if it was interrupted after its first trial; the best so far is named then.
+    """
     require("tune", "sklearn")
     for package in ("optuna", "distributed"):
         if importlib.util.find_spec(package) is None:
@@ -40,80 +47,121 @@ def run(args: argparse.Namespace) -> int:
             )
     source = Source.from_arguments(args)
     options.choose_model(args, source)
-    if args.preset == options.NN_PRESET or is_for_images(args):
+    if args.model == "mlp" and (args.preset == options.NN_PRESET or is_for_images(args)):
         raise CommandError(
             f"--preset {args.preset} has no settings to tune; take fast, balanced or best"
         )
-    samples = read_samples(source, None if args.quiet else note)
-    plan, parts = plan_and_parts(args, samples)
-    with run_folder.new_folder(args.out, f"{samples.name}-tuned") as folder:
-        tried = _study(args, plan.face, parts)
-        tried.sort(key=lambda one: -one["accuracy"])
-        names = ["accuracy", *_SETTINGS]
-        write_table(
-            folder.path / "trials.csv", [names, *([one[name] for name in names] for one in tried)]
-        )
-    best = tried[0]
-    arguments = (
-        f"--learning-rate {best['learning_rate_init']:.2g} --hidden "
-        f"{','.join([str(best['units'])] * best['layers'])} --dropout {best['dropout']:.2g} "
-        f"--weight-decay {best['weight_decay']:.2g}"
-    )
-    text = (
-        f"tried       {len(tried)} settings on {samples.name}; validation accuracy "
-        f"{tried[-1]['accuracy']:.4f} to {best['accuracy']:.4f}\n"
-        f"best        {arguments}\n"
-        f"folder      {short_path(folder.final)}\n            trials.csv"
-    )
-    values = {**run_values(folder.final, ["trials.csv"]), "best": best, "tried": tried}
-    print_result(args, arguments if args.quiet else text, values, folder.final)
-    return 0
+    search = search_of(args, source)
+    with run_folder.new_folder(args.out, f"{search.name}-tuned") as folder:
+        tried, interrupted = _study(args, search)
+        if interrupted:
+            note(f"interrupted after {len(tried)} of {args.trials} settings; the best is named")
+        ranked = sorted(tried, key=lambda one: -one[search.measure])
+        names = [search.measure, *search.names]
+        rows = [[str(one.get(name, "")) for name in names] for one in ranked]
+        write_table(folder.path / "trials.csv", [names, *rows])
+    best = ranked[0]
+    words = search.options(best)
+    command = shlex.join(["cnn-core", "train", *_words_of_data(args.argv), *words])
+    values = {
+        **run_values(folder.final, ["trials.csv"]),
+        "measure": search.measure,
+        "best": best,
+        "command": command,
+        "interrupted": interrupted,
+        "tried": ranked,
+    }
+    text = _text(search, tried, ranked, command)
+    text += f"\nfolder      {short_path(folder.final)}\n            trials.csv"
+    print_result(args, shlex.join(words) if args.quiet else text, values, folder.final)
+    return 130 if interrupted else 0
 
 
-def _study(args: argparse.Namespace, face: Any, parts: Any) -> list[dict[str, Any]]:
-    """Return what was tried, each with its accuracy on the validation part."""
+def _text(search: Search, tried: list[Settings], ranked: list[Settings], command: str) -> str:
+    """Return the result for people; the settings that are tried first are the usual ones."""
+    measure, best = search.measure, ranked[0]
+    range_ = f"{ranked[-1][measure]:.4f} to {best[measure]:.4f}"
+    is_usual = len(best) == 1
+    words = shlex.join(search.options(best)) + (", the usual ones" if is_usual else "")
+    return (
+        f"tried       {len(tried)} settings on {search.name}; {search.measured_on} "
+        f"{_WORDS[measure]} {range_}\n"
+        + (f"usual       {tried[0][measure]:.4f} ({search.usual})\n" if len(tried[0]) == 1 else "")
+        + f"best        {words}\n"
+        f"train by    {command}"
+    )
+
+
+def _words_of_data(argv: list[str]) -> list[str]:
+    """Return what was typed, but for what belongs to the search alone."""
+    parser = Parser(prog="cnn-core tune", allow_abbrev=False, add_help=False)
+    parser.add_argument("command")
+    for name in ("--trials", "--workers", "--out"):
+        parser.add_argument(name)
+    for name in ("--quiet", "--json"):
+        parser.add_argument(name, action="store_true")
+    return parser.parse_known_args(argv)[1]
+
+
+def _study(args: argparse.Namespace, search: Search) -> tuple[list[Settings], bool]:
+    """Return what was tried, each with its score, in their order, and whether Ctrl-C ended it."""
     import optuna
 
-    from cnn_core.dask import train_each
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    sampler = optuna.samplers.TPESampler(seed=args.seed)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    tried: list[dict[str, Any]] = []
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.TPESampler(seed=args.seed)
+    )
+    tried: list[Settings] = []
     with _client(args.trainings_at_a_time) as client:
         while len(tried) < args.trials:
-            trials = [study.ask() for _ in range(min(AT_ONCE, args.trials - len(tried)))]
-            settings = [_suggested(trial, face) for trial in trials]
-            estimators = [_with(face, one) for one in settings]
-            fitted = train_each(estimators, *parts.train, client=client)
-            for trial, one, estimator in zip(trials, settings, fitted, strict=True):
-                accuracy = float(estimator.score(*parts.watched))
-                study.tell(trial, accuracy)
-                tried.append({**one, "accuracy": accuracy})
-            if not args.quiet:
-                best = max(one["accuracy"] for one in tried)
-                show_progress(f"{len(tried)}/{args.trials} tried, best {best:.4f}")
-    return tried
+            # The usual settings stand outside of what is searched, and are tried before.
+            usual: list[Any] = [] if tried else [None]
+            number = min(AT_ONCE, args.trials - len(tried)) - len(usual)
+            trials = usual + [study.ask() for _ in range(number)]
+            settings = [{} if one is None else search.suggested(one) for one in trials]
+            scores, interrupted = _scores(args, search, settings, tried, client)
+            tried += [
+                {search.measure: scores[place], **one}
+                for place, one in enumerate(settings)
+                if place in scores
+            ]
+            if interrupted:
+                if not tried:
+                    raise KeyboardInterrupt
+                return tried, True
+            for place, trial in enumerate(trials):
+                if trial is not None:
+                    study.tell(trial, max(scores[place], -1e300))
+    return tried, False
 
 
-def _suggested(trial: Any, face: Any) -> dict[str, Any]:
-    """Return settings to try, around those of the preset."""
-    rate = face.learning_rate_init
-    return {
-        "learning_rate_init": trial.suggest_float("rate", rate / 8, rate * 4, log=True),
-        "units": trial.suggest_categorical("units", [64, 128, 256]),
-        "layers": trial.suggest_int("layers", 1, 2),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.4),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-3, 0.1, log=True),
-    }
+def _scores(
+    args: argparse.Namespace,
+    search: Search,
+    settings: list[Settings],
+    tried: list[Settings],
+    client: Any,
+) -> tuple[dict[int, float], bool]:
+    """Train with several settings; return the score of each place, and whether Ctrl-C came."""
+    from cnn_core.dask import train_each
 
+    scores: dict[int, float] = {}
+    so_far = [one[search.measure] for one in tried]
 
-def _with(face: Any, settings: dict[str, Any]) -> Any:
-    from sklearn.base import clone
+    def keep(place: int, fitted: Any) -> None:
+        scores[place] = search.score(fitted)
+        if not args.quiet:
+            best = max(*so_far, *scores.values(), scores[place])
+            done = len(tried) + len(scores)
+            found = f"{_WORDS[search.measure]} {scores[place]:.4f}, best {best:.4f}"
+            show_progress(f"{done}/{args.trials} tried: {found}")
 
-    own = {name: settings[name] for name in ("learning_rate_init", "dropout", "weight_decay")}
-    sizes = (settings["units"],) * settings["layers"]
-    return clone(face).set_params(**own, hidden_layer_sizes=sizes)
+    estimators = [search.estimator(one) for one in settings]
+    try:
+        train_each(estimators, *search.rows(), client=client, on_trained=keep)
+    except KeyboardInterrupt:
+        return scores, True
+    return scores, False
 
 
 @contextmanager
@@ -124,5 +172,7 @@ def _client(workers: int | None) -> Iterator[Any]:
     from cnn_core.dask.client import local_cluster
 
     count = workers or len(os.sched_getaffinity(0))
+    # What is still being sent when Ctrl-C closes the cluster needs no word.
+    logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)
     with local_cluster(count) as cluster, Client(cluster) as client:
         yield client

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from distributed import Client
 
 from cnn_core.dask.client import client_for
-from cnn_core.dask.recovery import cluster_errors, results_of
+from cnn_core.dask.recovery import cluster_errors, results_of, wait_for
 from cnn_core.dask.runner import as_given, quiet_about_sizes
 from cnn_core.validation import whole
 
@@ -23,6 +23,7 @@ def train_each(
     sample_weight: Any = None,
     *,
     client: Client | None = None,
+    on_trained: Callable[[int, Any], None] | None = None,
     **fit: Any,
 ) -> list[Any]:
     """Fit each estimator on the same data, as tasks of a cluster; return them in their order.
@@ -38,6 +39,8 @@ def train_each(
         As their `fit` takes them.
     client : distributed.Client, optional
         By default the current one; if there is none, a cluster of threads in this process.
+    on_trained : callable, optional
+        Called with the place of an estimator and its fitted copy as soon as it is trained.
     **fit
         Further arguments of `fit`, such as `eval_set`.
 
@@ -73,7 +76,16 @@ def train_each(
     ):
         data = used.submit(as_given, (X, y, sample_weight, fit), pure=False)
         trained = [used.submit(_fitted, one, data, pure=False) for one in estimators]
-        return results_of(used, trained)
+        try:
+            waiting = {} if on_trained is None else dict(enumerate(trained))
+            while waiting and on_trained is not None:
+                wait_for(used, list(waiting.values()), first=True)
+                for place in [place for place, one in waiting.items() if one.done()]:
+                    on_trained(place, waiting.pop(place).result())
+            return results_of(used, trained)
+        except KeyboardInterrupt:
+            used.cancel(trained)
+            raise
 
 
 class Ensemble:

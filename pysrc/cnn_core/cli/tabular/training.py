@@ -69,6 +69,8 @@ class TableTraining:
             args.quality or "balanced",
             n_members=args.members,
             max_steps=args.max_steps,
+            n_bins=args.bins,
+            hidden_layer_sizes=args.hidden,
             time_budget=args.time_budget,
             categorical=samples.categorical,
             random_state=args.seed,
@@ -85,6 +87,14 @@ class TableTraining:
         plan = plan_of(self.learner, len(self.samples.train), n_numbers, classes=is_classes)
         return plan.n_members * len(plan.views)
 
+    def rows(self) -> tuple[Any, Any]:
+        """Return features and target of the rows to train on."""
+        samples = self.samples
+        y = samples.y[samples.train]
+        if samples.task == "classification":
+            y = np.array(y.tolist())
+        return samples.features[samples.train], y
+
     def fit(self, checkpoint: Checkpoint | None = None) -> None:
         """Train, without evaluating what was learned.
 
@@ -93,19 +103,11 @@ class TableTraining:
         KeyboardInterrupt
             If it was interrupted.
         """
-        samples = self.samples
         start = time.perf_counter()
-        y = samples.y[samples.train]
-        if samples.task == "classification":
-            y = np.array(y.tolist())
         losses = [] if workers.are_asked_for(self.args) else [self._losses]
         self.learner.set_params(callbacks=[*self.callbacks, *losses] or None)
         with workers.members_on_cluster(self.args, self.learner):
-            self.learner.fit(
-                samples.features[samples.train],
-                y,
-                checkpoint=checkpoint,  # type: ignore[arg-type]
-            )
+            self.learner.fit(*self.rows(), checkpoint=checkpoint)  # type: ignore[arg-type]
         self.learner.set_params(callbacks=None)
         self.seconds = time.perf_counter() - start
 
@@ -122,6 +124,8 @@ class TableTraining:
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as the record keeps them."""
+        # Only where they are said: records without them can still be gone on with.
+        own = {"bins": self.args.bins, "hidden": self.args.hidden}
         return {
             "model": "tables",
             "task": self.samples.task,
@@ -133,6 +137,7 @@ class TableTraining:
             "seed": self.args.seed,
             "backend": self.args.backend,
             "threads": self.args.threads,
+            **{name: value for name, value in own.items() if value is not None},
         }
 
     def curves(self) -> Members | None:
