@@ -232,9 +232,12 @@ def test_how_long_rounds_are_and_what_they_cost_is_said(client: Client, capsys: 
     fitted = DaskMLPClassifier(**ON_DASK, n_shards=2, verbose=True).fit(X, y)
     said = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(
-        r"2 shards, 2 rounds an epoch of 8 steps; \d+\.\d% of the workers' time went to passing "
-        r"states on and waiting\.",
+        r"2 shards, 2 rounds an epoch of 8 steps; measured: a step of a shard took [\d.]+ ms, a "
+        r"round [\d.]+ ms, and \d+\.\d% of the workers' time went to passing states on and "
+        r"waiting(: fewer workers or longer rounds \(round_steps\) would waste less of it)?\.",
         said,
     )
     assert said == fitted.rounds_ + "."
     assert not hasattr(fitted.to_local(), "rounds_")
+    chosen = DaskMLPClassifier(**{**ON_DASK, "round_steps": None}, n_shards=2).fit(X, y)
+    assert re.match(r"2 shards, \d+ rounds? an epoch of \d+ steps \(by the size", chosen.rounds_)

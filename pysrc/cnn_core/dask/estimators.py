@@ -158,9 +158,9 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
     Attributes
     ----------
     rounds_ : str
-        How long the rounds of the last fit were, and the share of the workers' time that was not
-        spent on computing; also printed with `verbose`. The others are those of
-        `cnn_core.MLPClassifier`.
+        How long the rounds of the last fit were, in steps and measured, and the share of the
+        workers' time that was not spent on computing; also printed with `verbose`. The others are
+        those of `cnn_core.MLPClassifier`.
 
     See Also
     --------

@@ -149,7 +149,7 @@ class ShardedSet:
             **how,
         )
         if self.tell is not None:
-            self.tell(source.described())
+            self.tell(source.described(is_chosen=self.round_steps is None))
         return state
 
     def _elsewhere(self, round_steps: int) -> Elsewhere:

@@ -23,6 +23,8 @@ from cnn_core.types import FloatArray
 _NOMINAL_SPEED = 40e9
 # Seconds of a round that make what passing the states on costs small.
 _ROUND_SECONDS = 0.5
+# Of the workers' time: more is told with what to do about it.
+_LARGE_SHARE = 0.05
 # Steps whose states may be averaged late without harm, however few there are.
 _LEAST_STEPS = 4
 # Rounds of an epoch that accuracy needs, and beyond which it gains nothing.
@@ -80,14 +82,33 @@ class ShardedSteps:
         self._momentum: FloatArray | None = None
         self.steps = plan.steps
         self.seconds = self.busy_seconds = 0.0
+        self._done = 0
 
-    def described(self) -> str:
-        """Return how long rounds are, and the share of the workers' time that is not computing."""
-        count = -(-self.steps // self._round_steps)
-        text = f"{self._plan.n_shards} shards, {count} rounds an epoch of {self._round_steps} steps"
+    def described(self, *, is_chosen: bool) -> str:
+        """Return how long rounds are and were, and what passing states on has cost.
+
+        Parameters
+        ----------
+        is_chosen : bool
+            Whether `default_round_steps` says how long they are.
+        """
+        shards, steps = self._plan.n_shards, self._round_steps
+        count = -(-self.steps // steps)
+        text = f"{_counted(shards, 'shard')}, {_counted(count, 'round')} an epoch of "
+        text += _counted(steps, "step") + (" (by the size of network and data)" * is_chosen)
+        if not self._done:
+            return text
         spent = self.seconds * max(self._runner.n_workers(), 1)
-        share = max(1.0 - self.busy_seconds / spent, 0.0) if spent else 0.0
-        return f"{text}; {share:.1%} of the workers' time went to passing states on and waiting"
+        share = max(1.0 - self.busy_seconds / spent, 0.0)
+        step = self.busy_seconds / (self._done * shards)
+        text += (
+            f"; measured: a step of a shard took {1e3 * step:.3g} ms, a round "
+            f"{1e3 * self.seconds * steps / self._done:.3g} ms, and {share:.1%} of the workers' "
+            "time went to passing states on and waiting"
+        )
+        if shards > 1 and share > _LARGE_SHARE:
+            text += ": fewer workers or longer rounds (round_steps) would waste less of it"
+        return text
 
     @property
     def least_batch(self) -> int:
@@ -118,6 +139,7 @@ class ShardedSteps:
             if self._on_round is not None:
                 self._on_round(result)
         self.seconds += time.perf_counter() - began
+        self._done += count
         return parts
 
     def _rounds(self, first: int, rates: npt.NDArray[np.float64]) -> Iterator[Round]:
@@ -132,3 +154,7 @@ class ShardedSteps:
         """Return the loss of the epoch's first batch on the first shard."""
         start = self._model.snapshot()
         return float(self._runner.each(first_loss, self._plan, start, self._epoch)[0])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
