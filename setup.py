@@ -280,10 +280,13 @@ def staged_copy(package: str) -> Path:
 
     The cimports between them are relative, so that each copy uses its own neighbours. A file that
     did not change keeps its time, so that it is not compiled again, unless the directives here may
-    have changed.
+    have changed. One that the sources no longer have goes: Cython would still read it.
     """
     folder = STAGED / package.replace(".", "/")
     folder.mkdir(parents=True, exist_ok=True)
+    for copy in folder.iterdir():
+        if copy.is_file() and not (SOURCES / copy.name).exists():
+            copy.unlink()
     for source in SOURCES.iterdir():
         copy = folder / source.name
         if (
