@@ -68,21 +68,17 @@ static int x86_64_level(void) { return 0; }
 #ifndef __has_feature
 #define __has_feature(name) 0
 #endif
-static int has_sanitizers(void) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) \
     || __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    return 1;
+#define HAS_SANITIZERS 1
 #else
-    return 0;
+#define HAS_SANITIZERS 0
 #endif
-}
 
-static int is_aarch64(void) {
 #if defined(__aarch64__)
-    return 1;
+#define IS_AARCH64 1
 #else
-    return 0;
+#define IS_AARCH64 0
 #endif
-}
 
 #endif

@@ -2,8 +2,8 @@
 
 cdef extern from "cpu.h":
     int x86_64_level() nogil
-    int is_aarch64() nogil
-    int has_sanitizers() nogil
+    bint IS_AARCH64
+    bint HAS_SANITIZERS
     const char *CNN_CORE_BUILT_LEVELS
     const char *CNN_CORE_BUILT_MODULES
     const char *CNN_CORE_COMPILER
@@ -15,7 +15,7 @@ def detected_levels():
     cdef int level = x86_64_level()
     if level:
         return tuple([f"x86-64-v{number}" for number in range(2, level + 1)])
-    return ("neon",) if is_aarch64() else ("generic",)
+    return ("neon",) if IS_AARCH64 else ("generic",)
 
 
 def built_levels():
@@ -30,7 +30,7 @@ def built_modules():
 
 def is_sanitized():
     """Return whether this is a build whose accesses to memory are checked at run time."""
-    return has_sanitizers() != 0
+    return HAS_SANITIZERS
 
 
 def compiler():
