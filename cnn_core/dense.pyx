@@ -36,10 +36,8 @@ cdef extern from "vector.h" nogil:
     void prefetch_near(const void *address)
 
 cdef enum:
-    # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add, and
-    # the fewest that do.
+    # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add.
     TALL_ROWS = 12
-    LESS_TALL_ROWS = 8
     CACHE_LINE = 64
 
 
@@ -157,10 +155,8 @@ cdef inline void tile_of_terms(
 
 cdef inline int rows_of_next(Py_ssize_t rows, const int vectors) noexcept nogil:
     """How many of the rows that are left the next tile takes."""
-    if vectors == 1 and rows >= TALL_ROWS and rows != 2 * LESS_TALL_ROWS:
+    if vectors == 1 and rows >= TALL_ROWS:
         return TALL_ROWS
-    if vectors == 1 and rows >= LESS_TALL_ROWS:
-        return LESS_TALL_ROWS
     return rows_of_tile(rows)
 
 
@@ -174,13 +170,9 @@ cdef inline void column_of_tiles(
     while at.rows > 0:
         rows = rows_of_next(at.rows, vectors)
         if vectors == 1 and rows == TALL_ROWS:
-            tile(TALL_ROWS, vectors, whole, left, right, base, out, at, NULL, at.depth, ahead)
-        elif vectors == 1 and rows == LESS_TALL_ROWS:
-            tile(LESS_TALL_ROWS, vectors, whole, left, right, base, out, at, NULL, at.depth, ahead)
+            tile_of_terms(TALL_ROWS, vectors, whole, left, right, base, out, at, terms, number, ahead)
         elif rows == TILE_ROWS:
-            tile_of_terms(
-                TILE_ROWS, vectors, whole, left, right, base, out, at, terms, number, ahead
-            )
+            tile_of_terms(TILE_ROWS, vectors, whole, left, right, base, out, at, terms, number, ahead)
         elif rows == 4:
             tile_of_terms(4, vectors, whole, left, right, base, out, at, terms, number, ahead)
         elif rows == 2:
@@ -280,11 +272,15 @@ cdef inline void ask_for_panel(
         ask_ahead(ahead, right, start, row, at.depth, columns)
 
 
-cdef inline void panels(
+cdef void product(
     const real[::1] left, const real[::1] right, const real[::1] base, real[::1] out,
     const Product *extent, bint lists, Ahead *ahead, ProductBuffers buffers,
 ) noexcept nogil:
-    """The product, panel by panel."""
+    """See `Product`; panel by panel.
+
+    `lists`: the terms that are not 0 in `left` are looked for, unless `buffers` has them already.
+    `ahead`: memory that is asked for meanwhile; NULL for the panels of this product.
+    """
     cdef Product at = extent[0]
     cdef Py_ssize_t blocks = (extent.depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
     cdef Py_ssize_t deep = (extent.depth + blocks - 1) // blocks
@@ -328,28 +324,6 @@ cdef inline void panels(
                 multiply_panel(left, right, start, out, &at, terms, asked)
             j += at.columns
         done += at.depth
-
-
-cdef void product(
-    const real[::1] left, const real[::1] right, const real[::1] base, real[::1] out,
-    const Product *extent, bint lists, Ahead *ahead, ProductBuffers buffers,
-) noexcept nogil:
-    """See `Product`.
-
-    `lists`: the terms that are not 0 in `left` are looked for, unless `buffers` has them already.
-    `ahead`: memory that is asked for meanwhile; NULL for the panels of this product.
-    """
-    cdef Product turned
-    if extent.rows == 1 and extent.right.column * <Py_ssize_t>sizeof(real) >= FAR:
-        # The transpose: a row alone is not worth bringing all of the right-hand side together for.
-        turned = extent[0]
-        turned.rows, turned.columns = extent.columns, 1
-        turned.left = Matrix(extent.right.start, extent.right.column, extent.right.row)
-        turned.right = Matrix(extent.left.start, extent.left.column, 1)
-        turned.out_row = turned.base_row = 1
-        panels(right, left, base, out, &turned, False, ahead, buffers)
-    else:
-        panels(left, right, base, out, extent, lists, ahead, buffers)
 
 
 def dense_reference(
