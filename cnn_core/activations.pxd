@@ -13,7 +13,6 @@ cdef class ActivationLayer(Layer):
 
 
 cdef int activation_named(str name) except -1
-cdef ActivationLayer activation_layer(str name, Py_ssize_t units, bint is_last, bint passes_back)
 # All arrays of a call have one shape, the distance between rows included; out may be an input.
 cdef void activate(int activation, const real[::1] z, real[::1] out, Shape shape) noexcept nogil
 cdef void activation_backward(

@@ -1,8 +1,8 @@
 """Activations: the formulas for one value, and loops over all of them.
 
 Rows without gaps between them are one run of values, which the compiler turns into vectors. A new
-activation is its two formulas without branches, a name, and a line in `activate` and in
-`activation_backward`. What its formulas are made of stands in scalar.pxd.
+activation is its two formulas without branches, a name, and a line in `by_formula`. What its formulas
+are made of stands in scalar.pxd.
 """
 
 cimport cython
@@ -58,6 +58,13 @@ cdef int activation_named(str name) except -1:
 cdef class ActivationLayer(Layer):
     """The layer of an activation: in place, unless its input is read later."""
 
+    def __cinit__(self, str name, Py_ssize_t units, bint is_last, bint passes_back):
+        self.activation = activation_named(name)
+        self.fan_in = self.fan_out = units
+        # The loss is computed from z. The article takes what is in place of it for z once more.
+        self.keeps_z = (is_last or name in NEED_Z) and not passes_back
+        self.passes_back = passes_back
+
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         Layer.lay_out(self, workspace, buffers, training)
         if training and self.keeps_z:
@@ -76,16 +83,6 @@ cdef class ActivationLayer(Layer):
                 self.activation, buffers.inputs, buffers.outputs, buffers.delta,
                 buffers.input_delta, block_shape(block, self.fan_out, buffers.row),
             )
-
-
-cdef ActivationLayer activation_layer(str name, Py_ssize_t units, bint is_last, bint passes_back):
-    cdef ActivationLayer layer = ActivationLayer.__new__(ActivationLayer)
-    layer.activation = activation_named(name)
-    layer.fan_in = layer.fan_out = units
-    # The loss is computed from z. The article takes what is in place of it for z once more.
-    layer.keeps_z = (is_last or name in NEED_Z) and not passes_back
-    layer.passes_back = passes_back
-    return layer
 
 
 # The compiler puts a formula into these loops and leaves neither a call nor a pointer. One called
@@ -114,35 +111,23 @@ cdef inline void each_times(
             out[j] = grad_a[j] * slope(point[j])
 
 
+cdef inline void either(
+    Formula formula, Formula slope, bint is_back, const real[::1] z, const real[::1] point,
+    const real[::1] grad_a, real[::1] out, Shape shape,
+) noexcept nogil:
+    """out = formula(z), or on the way back out = grad_a * slope(point)."""
+    if is_back:
+        each_times(slope, point, grad_a, out, shape)
+    else:
+        each(formula, z, out, shape)
+
+
 cdef void activate(int activation, const real[::1] z, real[::1] out, Shape shape) noexcept nogil:
     """out = activation(z)."""
     if activation == SOFTMAX:
         softmax(z, out, shape)
-        return
-    shape = runs(shape)
-    if activation == IDENTITY:
-        if &out[0] != &z[0]:
-            each(identity_of, z, out, shape)
-    elif activation == SIGMOID:
-        each(sigmoid_of, z, out, shape)
-    elif activation == TANH:
-        each(tanh_of, z, out, shape)
-    elif activation == RELU:
-        each(relu_of, z, out, shape)
-    elif activation == LEAKY_RELU:
-        each(leaky_relu_of, z, out, shape)
-    elif activation == ELU:
-        each(elu_of, z, out, shape)
-    elif activation == SELU:
-        each(selu_of, z, out, shape)
-    elif activation == GELU:
-        each(gelu_of, z, out, shape)
-    elif activation == SILU:
-        each(silu_of, z, out, shape)
-    elif activation == SOFTPLUS:
-        each(softplus_of, z, out, shape)
-    elif activation == EXP:
-        each(exp_of, z, out, shape)
+    else:
+        by_formula(activation, False, z, z, z, out, runs(shape))
 
 
 cdef void activation_backward(
@@ -152,31 +137,41 @@ cdef void activation_backward(
     """out = dloss/dz from dloss/da."""
     if activation == SOFTMAX:
         softmax_backward(a, grad_a, out, shape)
-        return
-    shape = runs(shape)
+    elif activation == RELU:
+        relu_backward(a, grad_a, out, runs(shape))
+    else:
+        by_formula(activation, True, z, a, grad_a, out, runs(shape))
+
+
+cdef void by_formula(
+    int activation, bint is_back, const real[::1] z, const real[::1] a, const real[::1] grad_a,
+    real[::1] out, Shape shape,
+) noexcept nogil:
+    """One value after the other, in either direction."""
     if activation == IDENTITY:
+        # Where it is in place there is nothing to do.
         if &out[0] != &grad_a[0]:
             each(identity_of, grad_a, out, shape)
     elif activation == SIGMOID:
-        each_times(sigmoid_slope, a, grad_a, out, shape)
+        either(sigmoid_of, sigmoid_slope, is_back, z, a, grad_a, out, shape)
     elif activation == TANH:
-        each_times(tanh_slope, a, grad_a, out, shape)
+        either(tanh_of, tanh_slope, is_back, z, a, grad_a, out, shape)
     elif activation == RELU:
-        relu_backward(a, grad_a, out, shape)
+        each(relu_of, z, out, shape)
     elif activation == LEAKY_RELU:
-        each_times(leaky_relu_slope, a, grad_a, out, shape)
+        either(leaky_relu_of, leaky_relu_slope, is_back, z, a, grad_a, out, shape)
     elif activation == ELU:
-        each_times(elu_slope, a, grad_a, out, shape)
+        either(elu_of, elu_slope, is_back, z, a, grad_a, out, shape)
     elif activation == SELU:
-        each_times(selu_slope, a, grad_a, out, shape)
+        either(selu_of, selu_slope, is_back, z, a, grad_a, out, shape)
     elif activation == GELU:
-        each_times(gelu_slope, z, grad_a, out, shape)
+        either(gelu_of, gelu_slope, is_back, z, z, grad_a, out, shape)
     elif activation == SILU:
-        each_times(silu_slope, z, grad_a, out, shape)
+        either(silu_of, silu_slope, is_back, z, z, grad_a, out, shape)
     elif activation == SOFTPLUS:
-        each_times(softplus_slope, a, grad_a, out, shape)
+        either(softplus_of, softplus_slope, is_back, z, a, grad_a, out, shape)
     elif activation == EXP:
-        each_times(exp_slope, a, grad_a, out, shape)
+        either(exp_of, exp_slope, is_back, z, a, grad_a, out, shape)
 
 
 cdef void relu_backward(

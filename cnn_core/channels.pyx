@@ -53,8 +53,28 @@ cdef class ChannelNormalization(NormalizationLayer):
     holds four: mean and variance, and the totals of the latter two.
     """
 
+    # The image goes through in bands of so many pixels: rows of windows if it is pooled, else whole.
+    cdef Py_ssize_t band
     cdef bint pools
     cdef Windows windows
+
+    def __cinit__(
+        self, Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean, pool
+    ):
+        """The gain stands behind the bias, the variances behind the means.
+
+        `pool` is the description of a pool that becomes part of the layer, or None.
+        """
+        self.over_batch = True
+        self.fan_in = self.fan_out = channels * pixels
+        self.channels, self.pixels = channels, pixels
+        self.pieces = self.barrier_tasks = 1
+        self.units = Units(bias + channels, bias, mean, mean + channels)
+        self.band, self.windows.rows = pixels, 1
+        if pool is not None:
+            self.pools, self.windows = True, windows_of(pool)
+            self.fan_out, self.scratch = pool.fan_out, self.windows.height * self.windows.line
+            self.band = self.scratch // channels
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         Layer.lay_out(self, workspace, buffers, training)
@@ -124,58 +144,53 @@ cdef class ChannelNormalization(NormalizationLayer):
     cdef void forward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """z = gain * (u - mean) * spread + bias."""
         cdef Windows w = self.windows
-        cdef Pixels p = self.pixels_of(buffers, self.pixels)
+        cdef Pixels p = self.pixels_of(buffers, self.band)
         cdef Py_ssize_t i, row
         cdef real *out
         cdef real *winners = NULL
-        if self.pools:
-            p.count = w.height * (w.line // w.channels)
         for i in range(block.top, block.top + block.rows):
-            p.u, p.out = &buffers.inputs[i * buffers.input_row], &buffers.outputs[i * buffers.row]
-            if not self.pools:
-                each_vector(normalize_channels, 1, self.channels, &p)
-                continue
-            out, p.out = p.out, &(<ThreadBuffers>block.thread).near[0]
+            p.u, out = &buffers.inputs[i * buffers.input_row], &buffers.outputs[i * buffers.row]
             if buffers.winners.shape[0] > 0:
                 winners = &buffers.winners[i * w.rows * w.winners]
             for row in range(w.rows):
+                p.out = &(<ThreadBuffers>block.thread).near[0] if self.pools else out
                 each_vector(normalize_channels, 1, self.channels, &p)
-                pool_row(&w, p.out, out, winners)
-                p.u += w.height * w.line
+                if self.pools:
+                    pool_row(&w, p.out, out, winners)
+                p.u += self.band * self.channels
                 out += w.columns * w.channels
                 if winners != NULL:
                     winners += w.winners
 
     cdef void backward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        cdef Windows w = self.windows
-        cdef Pixels p = self.pixels_of(buffers, self.pixels)
+        cdef Pixels p = self.pixels_of(buffers, self.band)
         cdef Py_ssize_t i, c, row
-        if self.pools:
-            p.count = w.height * (w.line // w.channels)
         for i in range(block.top, block.top + block.rows):
             p.u, p.sums = &buffers.inputs[i * buffers.input_row], &buffers.sums[2 * i * self.channels]
             memset(p.sums, 0, <size_t>(2 * self.channels) * sizeof(real))
             # What is in no window has no delta.
-            for row in range(w.rows if self.pools else 1):
-                p.delta = &buffers.delta[i * buffers.row]
-                if self.pools:
-                    p.delta = self.delta_of(buffers, block, i, row)
+            for row in range(self.windows.rows):
+                p.delta = self.delta_of(buffers, block, i, row)
                 each_vector(products_of_channels, 1, self.channels, &p)
-                p.u += w.height * w.line
+                p.u += self.band * self.channels
             for c in range(self.channels):
                 p.sums[self.channels + c] = p.sums[self.channels + c] * buffers.spread[c]
 
     cdef const real *delta_of(
         self, LayerBuffers buffers, const Block *block, Py_ssize_t i, Py_ssize_t row
     ) noexcept nogil:
-        """The delta of a row of windows, written out."""
+        """The delta of a sample, or of one that is pooled the delta of a row of windows, written out."""
         cdef Windows w = self.windows
-        cdef real *near = &(<ThreadBuffers>block.thread).near[0]
+        cdef const real *delta = &buffers.delta[i * buffers.row]
+        cdef real *near
+        if not self.pools:
+            return delta
+        near = &(<ThreadBuffers>block.thread).near[0]
         if w.columns * w.width * w.channels != w.line or row == w.rows:
             memset(near, 0, <size_t>(w.height * w.line) * sizeof(real))
         if row < w.rows:
             unpool_row(
-                &w, &buffers.delta[i * buffers.row + row * w.columns * w.channels],
+                &w, delta + row * w.columns * w.channels,
                 &buffers.winners[(i * w.rows + row) * w.winners], near, w.line,
             )
         return near
@@ -192,24 +207,19 @@ cdef class ChannelNormalization(NormalizationLayer):
 
     cdef void backward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """out = gain * spread * (delta - its mean - normal * the mean of the products)."""
-        cdef Windows w = self.windows
-        cdef Pixels p = self.pixels_of(buffers, self.pixels)
-        cdef Py_ssize_t i, row, rows, line
+        cdef Pixels p = self.pixels_of(buffers, self.band)
+        cdef Py_ssize_t i, first
         p.share = <real>1 / <real>(self.pixels * block.batch_rows)
         for i in range(block.top, block.top + block.rows):
-            p.u = &buffers.inputs[i * buffers.input_row]
-            p.delta, p.out = &buffers.delta[i * buffers.row], &buffers.input_delta[i * buffers.input_row]
-            if not self.pools:
+            p.u, p.out = &buffers.inputs[i * buffers.input_row], &buffers.input_delta[i * buffers.input_row]
+            first = 0
+            while first < self.pixels:
+                p.delta = self.delta_of(buffers, block, i, first // self.band)
+                p.count = min(self.band, self.pixels - first)
                 each_vector(denormalize_channels, 1, self.channels, &p)
-                continue
-            line = w.line // w.channels
-            rows = self.pixels // line
-            for row in range((rows + w.height - 1) // w.height):
-                p.delta = self.delta_of(buffers, block, i, row)
-                p.count = min(w.height, rows - row * w.height) * line
-                each_vector(denormalize_channels, 1, self.channels, &p)
-                p.u += w.height * w.line
-                p.out += w.height * w.line
+                p.u += self.band * self.channels
+                p.out += self.band * self.channels
+                first += self.band
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         """The gradients of bias and gain are the totals of all samples, whichever of them the slice has."""
@@ -321,22 +331,3 @@ cdef inline void denormalize_channels(Lanes lanes, const void *of) noexcept nogi
             lanes,
         )
         i += channels
-
-
-cdef NormalizationLayer channel_normalization(
-    Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean, pool
-):
-    """Over images of so many pixels; the gain stands behind the bias, the variances behind the means.
-
-    `pool` is the description of a pool that becomes part of the layer, or None.
-    """
-    cdef ChannelNormalization layer = ChannelNormalization.__new__(ChannelNormalization)
-    layer.over_batch = True
-    layer.fan_in = layer.fan_out = channels * pixels
-    layer.channels, layer.pixels = channels, pixels
-    layer.pieces = layer.barrier_tasks = 1
-    layer.units = Units(bias + channels, bias, mean, mean + channels)
-    if pool is not None:
-        layer.pools, layer.windows = True, windows_of(pool)
-        layer.fan_out, layer.scratch = pool.fan_out, layer.windows.height * layer.windows.line
-    return layer

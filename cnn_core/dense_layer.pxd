@@ -1,4 +1,4 @@
-"""The dense layer, and that of the article. How: dense_layer.pyx."""
+"""The dense layer. How: dense_layer.pyx."""
 
 from .layer cimport Block, Layer, LayerBuffers
 from .dense cimport Product
@@ -11,11 +11,12 @@ cdef class DenseLayer(Layer):
     cdef Py_ssize_t weights
     cdef Py_ssize_t bias
     cdef bint has_bias
+    # By the article's rule: samples, each of which has biases of its own.
+    cdef Py_ssize_t samples
 
     cdef void affine(
         self, LayerBuffers buffers, const Block *block, Py_ssize_t bias, Py_ssize_t bias_row
     ) noexcept nogil
-    cdef void input_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil
     cdef void update_weights(
         self, LayerBuffers buffers, const Block *block, Py_ssize_t top, const real[::1] delta,
         Matrix derivatives,
@@ -30,16 +31,4 @@ cdef class DenseLayer(Layer):
     cdef void update_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil
 
 
-cdef class ArticleLayer(DenseLayer):
-    # Samples, each of which has biases of its own.
-    cdef Py_ssize_t samples
-
-    cdef void bias_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil
-
-
-cdef DenseLayer dense_layer(
-    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, bint has_bias
-)
-cdef DenseLayer article_layer(
-    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, Py_ssize_t samples
-)
+cdef DenseLayer dense_layer(description, Py_ssize_t start, bint is_article, Py_ssize_t samples)

@@ -9,12 +9,12 @@ from libc.string cimport memcpy
 
 from .dense cimport FAR, Ahead, Product, ask_ahead, product
 from .layer cimport (
-    PIECE_COLUMNS, PIECE_ROWS, Block, LayerBuffers, Net, ThreadBuffers, Workspace,
+    PIECE_COLUMNS, PIECE_ROWS, Arrays, Block, LayerBuffers, ThreadBuffers, Workspace,
 )
 from .matrix cimport Matrix, Range, Shape, in_one_run
 from .normalization cimport add_rows
 from .scalar cimport real, sigmoid_of, sigmoid_slope
-from .sparse_rows cimport SparseWeights, sparse_affine, sparse_products
+from .sparse_rows cimport sparse_affine, sparse_products
 from .update cimport apply_step, take_gradient
 from .zero_skipping cimport list_terms
 
@@ -38,50 +38,41 @@ cdef class DenseLayer(Layer):
         self, LayerBuffers buffers, const Block *block, Py_ssize_t bias, Py_ssize_t bias_row
     ) noexcept nogil:
         """The product, and a bias for all samples or one for each, from number `bias` on."""
-        cdef bint lists = self.is_first and block.samples.are_sparse
-        cdef SparseWeights weights
+        cdef const real[::1] inputs = buffers.inputs
+        cdef Py_ssize_t start = block.top * buffers.input_row, row = buffers.input_row
         cdef Product extent
         if self.is_first and block.samples.are_read_sparse:
-            weights = SparseWeights(
-                &self.arrays.parameters[self.weights], self.fan_in, self.fan_out
-            )
             sparse_affine(
-                &weights, buffers, block, &self.arrays.parameters[bias] if self.has_bias else NULL
+                &self.arrays.parameters[self.weights], self.fan_in, self.fan_out, buffers, block,
+                &self.arrays.parameters[bias] if self.has_bias else NULL,
             )
             return
+        if buffers.own_inputs.shape[0] > 0:
+            inputs, row = buffers.own_inputs, self.fan_in
+            start = (block.first + block.top) * row
         (<ThreadBuffers>block.thread).product.terms.listed = False
         extent = Product(
-            block.rows, self.fan_out, self.fan_in,
-            Matrix(block.top * buffers.input_row, buffers.input_row, 1),
+            block.rows, self.fan_out, self.fan_in, Matrix(start, row, 1),
             Matrix(self.weights, self.fan_out, 1), block.top * buffers.row, buffers.row, 1,
             self.has_bias, bias, bias_row,
         )
-        if buffers.own_inputs.shape[0] == 0:
-            product(
-                buffers.inputs, self.arrays.parameters, self.arrays.parameters, buffers.outputs,
-                &extent, lists, NULL, (<ThreadBuffers>block.thread).product,
-            )
-        else:
-            extent.left = Matrix((block.first + block.top) * self.fan_in, self.fan_in, 1)
-            product(
-                buffers.own_inputs, self.arrays.parameters, self.arrays.parameters,
-                buffers.outputs, &extent, lists, NULL, (<ThreadBuffers>block.thread).product,
-            )
+        product(
+            inputs, self.arrays.parameters, self.arrays.parameters, buffers.outputs, &extent,
+            self.is_first and block.samples.are_sparse, NULL,
+            (<ThreadBuffers>block.thread).product,
+        )
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        if not self.is_first:
-            self.input_gradient(buffers, block)
-
-    cdef void input_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Product extent = Product(
             block.rows, self.fan_in, self.fan_out, Matrix(block.top * buffers.row, buffers.row, 1),
             Matrix(self.weights, 1, self.fan_out), block.top * buffers.input_row, buffers.input_row,
             1, False, 0, 0,
         )
-        product(
-            buffers.delta, self.arrays.parameters, self.arrays.parameters, buffers.input_delta,
-            &extent, False, NULL, (<ThreadBuffers>block.thread).product,
-        )
+        if not self.is_first:
+            product(
+                buffers.delta, self.arrays.parameters, self.arrays.parameters, buffers.input_delta,
+                &extent, False, NULL, (<ThreadBuffers>block.thread).product,
+            )
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
         cdef Py_ssize_t top = piece * PIECE_ROWS, start = self.weights + top * self.fan_out
@@ -222,14 +213,14 @@ cdef void ask_for_step(
     ahead.left = 0
     if is_far and block.steps:
         ask_ahead(
-            ahead, (<Net>block.net).arrays.parameters, where.start, where.row, where.columns, where.rows
+            ahead, (<Arrays>block.arrays).parameters, where.start, where.row, where.columns, where.rows
         )
         ask_ahead(
-            ahead, (<Net>block.net).arrays.first_moment, where.start, where.row, where.columns,
+            ahead, (<Arrays>block.arrays).first_moment, where.start, where.row, where.columns,
             where.rows,
         )
         ask_ahead(
-            ahead, (<Net>block.net).arrays.second_moment, where.start, where.row, where.columns,
+            ahead, (<Arrays>block.arrays).second_moment, where.start, where.row, where.columns,
             where.rows,
         )
     # At the end, since there may be fewer terms than lines: a tile can wait for several lines at once.
@@ -268,11 +259,6 @@ cdef class ArticleLayer(DenseLayer):
         )
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        self.bias_gradient(buffers, block)
-        if not self.is_first:
-            self.input_gradient(buffers, block)
-
-    cdef void bias_gradient(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t i, j, at, to
         for i in range(block.top, block.top + block.rows):
             at, to = i * buffers.row, self.bias + (block.first + i) * self.fan_out
@@ -280,6 +266,7 @@ cdef class ArticleLayer(DenseLayer):
                 self.arrays.gradient[to + j] = buffers.delta[at + j] * sigmoid_slope(
                     sigmoid_of(buffers.outputs[at + j])
                 )
+        DenseLayer.backward(self, buffers, block)
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
         cdef Py_ssize_t size = self.samples * self.fan_out
@@ -302,32 +289,18 @@ cdef class ArticleLayer(DenseLayer):
             apply_step(block, self.arrays.gradient, &where)
 
 
-cdef DenseLayer dense_layer(
-    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, bint has_bias
-):
-    """A layer whose weights stand from number `start` of the parameters on, its bias behind them."""
-    cdef DenseLayer layer = DenseLayer.__new__(DenseLayer)
-    lay_out_parameters(layer, fan_in, fan_out, start, has_bias)
-    return layer
+cdef DenseLayer dense_layer(description, Py_ssize_t start, bint is_article, Py_ssize_t samples):
+    """A layer whose weights stand from number `start` of the parameters on, its biases behind them.
 
-
-cdef DenseLayer article_layer(
-    Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, Py_ssize_t samples
-):
-    """The article's layer, with a bias for each of `samples` samples."""
-    cdef ArticleLayer layer = ArticleLayer.__new__(ArticleLayer)
-    lay_out_parameters(layer, fan_in, fan_out, start, True)
+    By the article's rule it has biases for each of `samples` samples.
+    """
+    cdef DenseLayer layer = (
+        ArticleLayer.__new__(ArticleLayer) if is_article else DenseLayer.__new__(DenseLayer)
+    )
+    layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
+    layer.weights_size = layer.fan_in * layer.fan_out
+    layer.weights, layer.bias = start, start + layer.weights_size
+    layer.has_bias = description.normalization is None
+    layer.pieces = (layer.fan_in + PIECE_ROWS - 1) // PIECE_ROWS + layer.has_bias
     layer.samples = samples
     return layer
-
-
-cdef int lay_out_parameters(
-    DenseLayer layer, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t start, bint has_bias
-) except -1:
-    """Where a layer's weights and biases stand in the flat array, and in how many pieces."""
-    layer.fan_in, layer.fan_out = fan_in, fan_out
-    layer.weights, layer.bias = start, start + fan_in * fan_out
-    layer.has_bias = has_bias
-    layer.weights_size = fan_in * fan_out
-    layer.pieces = (fan_in + PIECE_ROWS - 1) // PIECE_ROWS + has_bias
-    return 0

@@ -8,20 +8,21 @@ import math
 from cnn_core.backends.pools import is_overwritten, own_pool, pool_within, shape_read
 from cnn_core.layers import Augmentation, Conv2D, ImageLayer
 
-from .activations cimport activation_layer
+from .channels import ChannelNormalization
+from .dropout import DropoutLayer
+from .embedding import EmbeddingLayer
+from .encoded_layer import EncodedLayer
+
+from .activations cimport ActivationLayer
 from .augmentation cimport changes_of
-from .channels cimport channel_normalization
 from .convolution cimport convolution_layer
-from .dense_layer cimport article_layer, dense_layer
-from .dropout cimport dropout_layer
-from .embedding cimport embedding_layer
-from .encoded_layer cimport encoded_layer
+from .dense_layer cimport dense_layer
 from .layer cimport Layer, Net
 from .normalization cimport normalization_layer
 from .pooling cimport pool_layer
 
 
-cdef Net net_of(network, Py_ssize_t n_parameters):
+def net_of(network, Py_ssize_t n_parameters):
     """The layers of a network whose flat array has so many parameters."""
     cdef Net net = Net.__new__(Net)
     cdef Layer layer
@@ -74,15 +75,15 @@ cdef list layers_of(
     pixels = height * width
     units = pixels * channels if pool is None else pool.fan_out
     if is_image and description.normalization == "batch":
-        layers.append(channel_normalization(channels, pixels, bias, statistics, pool))
+        layers.append(ChannelNormalization(channels, pixels, bias, statistics, pool))
     elif description.normalization is not None:
         layers.append(
             normalization_layer(description.normalization, channels, pixels, bias, statistics)
         )
     if is_last or description.activation != "identity":
-        layers.append(activation_layer(description.activation, units, is_last, net.article))
+        layers.append(ActivationLayer(description.activation, units, is_last, net.article))
     if description.dropout > 0:
-        layers.append(dropout_layer(
+        layers.append(DropoutLayer(
             description.dropout, units,
             channels if is_image and description.spatial_dropout else units,
         ))
@@ -95,13 +96,11 @@ cdef Layer first_layer(network, Net net, Py_ssize_t number, Py_ssize_t start):
     cdef bint has_bias = description.normalization is None
     cdef str kind = type(description).__name__
     if kind == "Embedding":
-        return embedding_layer(description, start)
+        return EmbeddingLayer(description, start)
     if kind == "EncodedDense":
-        return encoded_layer(description, start)
-    if kind == "Dense" and net.article:
-        return article_layer(description.fan_in, description.fan_out, start, net.article_samples)
+        return EncodedLayer(description, start)
     if kind == "Dense":
-        return dense_layer(description.fan_in, description.fan_out, start, has_bias)
+        return dense_layer(description, start, net.article, net.article_samples)
     if kind == "Conv2D":
         height, width, _ = shape_read(network, number)
         return convolution_layer(

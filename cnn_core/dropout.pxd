@@ -2,8 +2,6 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from .layer cimport Layer
-
 
 cdef struct Counter:
     # The three words of a Philox counter that follow the one that counts the blocks.
@@ -15,4 +13,3 @@ cdef struct Counter:
 cdef void random_bits(
     uint64_t key, uint32_t first, Counter counter, uint32_t *out, Py_ssize_t size
 ) noexcept nogil
-cdef Layer dropout_layer(double rate, Py_ssize_t units, Py_ssize_t channels)

@@ -28,6 +28,10 @@ cdef class DropoutLayer(Layer):
     # Of images that lose whole channels; else all units.
     cdef Py_ssize_t channels
 
+    def __cinit__(self, double rate, Py_ssize_t units, Py_ssize_t channels):
+        self.rate, self.channels = rate, channels
+        self.fan_in = self.fan_out = units
+
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         Layer.lay_out(self, workspace, buffers, training)
         if training:
@@ -45,15 +49,6 @@ cdef class DropoutLayer(Layer):
             self.rate, block, self.number, buffers.delta, buffers.input_delta,
             block_shape(block, self.fan_out, buffers.row), self.channels,
         )
-
-
-cdef Layer dropout_layer(double rate, Py_ssize_t units, Py_ssize_t channels):
-    """Of single units if there are as many channels; else of whole channels of images."""
-    cdef DropoutLayer layer = DropoutLayer.__new__(DropoutLayer)
-    layer.rate = rate
-    layer.fan_in = layer.fan_out = units
-    layer.channels = channels
-    return layer
 
 
 cdef void drop(

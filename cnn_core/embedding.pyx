@@ -48,6 +48,21 @@ cdef class EmbeddingLayer(Layer):
     # Columns that are no codes, in their order.
     cdef Py_ssize_t[::1] numbers
 
+    def __cinit__(self, description, Py_ssize_t start):
+        """The layer of a description, its tables from number `start` of the parameters on."""
+        cdef Py_ssize_t n, output = 0
+        self.fan_in, self.fan_out = description.fan_in, description.fan_out
+        self.n_tables = len(description.columns)
+        self.memory = np.zeros(self.n_tables * sizeof(Table), np.uint8)
+        self.table_at = <Table *>&self.memory[0]
+        for n in range(self.n_tables):
+            codes, dimension = description.codes[n], description.dimensions[n]
+            self.table_at[n] = Table(description.columns[n], codes, dimension, start, output)
+            start += codes * dimension
+            output += dimension
+            self.pieces += pieces_of(&self.table_at[n])
+        self.numbers = np.array(description.numbers, np.intp)
+
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         return workspace.carve_outputs(buffers, self.fan_out, training)
 
@@ -107,21 +122,3 @@ cdef class EmbeddingLayer(Layer):
 
 cdef inline Py_ssize_t pieces_of(const Table *table) noexcept nogil:
     return (table.codes + codes_of_piece(table) - 1) // codes_of_piece(table)
-
-
-cdef Layer embedding_layer(description, Py_ssize_t start):
-    """The layer of a description, its tables from number `start` of the parameters on."""
-    cdef EmbeddingLayer layer = EmbeddingLayer.__new__(EmbeddingLayer)
-    cdef Py_ssize_t n, output = 0
-    layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
-    layer.n_tables = len(description.columns)
-    layer.memory = np.zeros(layer.n_tables * sizeof(Table), np.uint8)
-    layer.table_at = <Table *>&layer.memory[0]
-    for n in range(layer.n_tables):
-        codes, dimension = description.codes[n], description.dimensions[n]
-        layer.table_at[n] = Table(description.columns[n], codes, dimension, start, output)
-        start += codes * dimension
-        output += dimension
-        layer.pieces += pieces_of(&layer.table_at[n])
-    layer.numbers = np.array(description.numbers, np.intp)
-    return layer

@@ -73,10 +73,17 @@ cdef class EncodedLayer(DenseLayer):
     # Values of all sums.
     cdef Py_ssize_t sums_size
 
-    cdef int take_columns(self, description, Py_ssize_t start) except -1:
-        """Note what stands where, numbers side by side together, and number the pieces."""
+    def __cinit__(self, description, Py_ssize_t start):
+        """The layer of a description, its weights from number `start` of the parameters on.
+
+        Numbers that stand side by side are taken together.
+        """
         cdef Py_ssize_t number
         cdef Columns *last = NULL
+        self.fan_in, self.fan_out = description.fan_in, description.fan_out
+        self.has_bias = description.normalization is None
+        # Two rows of each column at most.
+        self.weights_size = 2 * self.fan_in * self.fan_out
         self.memory = np.zeros(self.fan_in * sizeof(Columns), np.uint8)
         self.columns_at = <Columns *>&self.memory[0]
         for number, (name, features) in enumerate(
@@ -102,7 +109,6 @@ cdef class EncodedLayer(DenseLayer):
             self.pieces += last.pieces
         self.bias = start
         self.pieces += self.has_bias
-        return 0
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         buffers.sums = workspace.carve_reals(self.sums_size + self.fan_out)
@@ -126,7 +132,8 @@ cdef class EncodedLayer(DenseLayer):
     cdef void prepare(self, LayerBuffers buffers) noexcept nogil:
         cdef Py_ssize_t n
         for n in range(self.n_columns):
-            self.sum_up_all(buffers.sums, &self.columns_at[n])
+            if self.columns_at[n].encoding == PIECES:
+                self.sum_up(buffers.sums, &self.columns_at[n], 0, self.fan_out)
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t n, i, first = 0
@@ -335,14 +342,8 @@ cdef class EncodedLayer(DenseLayer):
 
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
         cdef const Columns *columns = self.columns_of(&piece)
-        if columns != NULL:
-            self.sum_up_all(buffers.sums, columns)
-
-    cdef void sum_up_all(self, real[::1] sums, const Columns *columns) noexcept nogil:
-        cdef Py_ssize_t unit = 0
-        while columns.encoding == PIECES and unit < self.fan_out:
-            self.sum_up(sums, columns, unit, min(<Py_ssize_t>PIECE_COLUMNS, self.fan_out - unit))
-            unit += PIECE_COLUMNS
+        if columns != NULL and columns.encoding == PIECES:
+            self.sum_up(buffers.sums, columns, 0, self.fan_out)
 
     cdef void sum_up(
         self, real[::1] sums, const Columns *columns, Py_ssize_t unit, Py_ssize_t units
@@ -353,14 +354,3 @@ cdef class EncodedLayer(DenseLayer):
             &sums[columns.sums + unit], 0, NULL, NULL, NULL,
         )
         each_vector(sum_up_rows, ROW_VECTORS, units, &rows)
-
-
-cdef Layer encoded_layer(description, Py_ssize_t start):
-    """The layer of a description, its weights from number `start` of the parameters on."""
-    cdef EncodedLayer layer = EncodedLayer.__new__(EncodedLayer)
-    layer.fan_in, layer.fan_out = description.fan_in, description.fan_out
-    layer.has_bias = description.normalization is None
-    # Two rows of each column at most.
-    layer.weights_size = 2 * layer.fan_in * layer.fan_out
-    layer.take_columns(description, start)
-    return layer

@@ -7,7 +7,6 @@ shapes and errors, in `cnn_core.backends.interface.Engine`.
 cimport cython
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memset
 
 import os
 from operator import index
@@ -17,10 +16,13 @@ import numpy as np
 from cnn_core.backends.alignment import aligned
 from cnn_core.backends.state import bound_state
 
+from .describe import net_of
+
 from ..threads cimport ThreadCountTuner, check_signals, prepare, run
-from .describe cimport net_of
 from .forward_backward cimport end_forward, forward_backward, predict_block
-from .layer cimport SLICE_ROWS, Arrays, Block, LayerBuffers, Net, Prediction, Samples, Workspace
+from .layer cimport (
+    SLICE_ROWS, Arrays, Block, LayerBuffers, Net, Prediction, Samples, Workspace, block_in,
+)
 from .losses cimport ARTICLE, LossFunction
 from .optimizers cimport Optimizer, Step
 from .samples cimport Data, require_rows, total_of, training_data
@@ -249,10 +251,7 @@ cdef class Engine:
         )
         cdef double work
         cdef int threads
-        memset(block, 0, sizeof(Block))
-        block.net = <void *>self.net
-        block.workspace = <void *>workspace
-        block.samples = &data.samples
+        asked.block = block_in(self.net, workspace, &data.samples)
         asked.out = out
         asked.nonfinite = 0
         if self.threads_for(self.forward_work(data.rows)) > 1:
@@ -310,11 +309,7 @@ cdef class Engine:
         self, Workspace workspace, const Samples *samples, Py_ssize_t first, const Step *step
     ) noexcept nogil:
         """The slice that begins with a sample; its sizes are still open."""
-        cdef Block block
-        memset(&block, 0, sizeof(Block))
-        block.net = <void *>self.net
-        block.workspace = <void *>workspace
-        block.samples = samples
+        cdef Block block = block_in(self.net, workspace, samples)
         block.first = first
         block.number = self.steps_taken
         block.key = self.key

@@ -42,15 +42,14 @@ cdef void forward_backward(Block *block, int threads) noexcept nogil:
 
 cdef Py_ssize_t next_barrier(const Block *block, int direction) noexcept nogil:
     """The next layer, above (1) or below (-1), where all samples wait; one past the ends if none."""
-    cdef void **layers = (<Net>block.net).layer_at
     cdef Py_ssize_t l = block.layer + direction
-    while 0 <= l < (<Net>block.net).size and (<Layer>layers[l]).barrier_tasks == 0:
+    while 0 <= l < (<Net>block.net).size and (<Layer>block.layers[l]).barrier_tasks == 0:
         l += direction
     return l
 
 
 cdef Py_ssize_t barrier_tasks(const Block *block) noexcept nogil:
-    return (<Layer>(<Net>block.net).layer_at[block.layer]).barrier_tasks
+    return (<Layer>block.layers[block.layer]).barrier_tasks
 
 
 cdef void forward_backward_block(void *context, Py_ssize_t number, int thread) noexcept nogil:
@@ -59,7 +58,9 @@ cdef void forward_backward_block(void *context, Py_ssize_t number, int thread) n
     if block.layer < 0:
         gather_block(&block)
     else:
-        forward_after(&block)
+        (<Layer>block.layers[block.layer]).forward_after(
+            <LayerBuffers>block.buffers[block.layer], &block
+        )
     if forward_layers(&block, block.layer + 1) == (<Net>block.net).size - 1:
         loss_and_output_delta(&block)
         # The loss has gone through the last activation.
@@ -68,27 +69,18 @@ cdef void forward_backward_block(void *context, Py_ssize_t number, int thread) n
 
 cdef Py_ssize_t forward_layers(const Block *block, Py_ssize_t l) noexcept nogil:
     """From layer `l` on up to one where all samples wait, or to the last, which is returned."""
-    cdef void **layers = (<Net>block.net).layer_at
-    cdef void **buffers = (<Workspace>block.workspace).layer_at
-    while l < (<Net>block.net).size - 1 and (<Layer>layers[l]).barrier_tasks == 0:
-        (<Layer>layers[l]).forward(<LayerBuffers>buffers[l], block)
+    while l < (<Net>block.net).size - 1 and (<Layer>block.layers[l]).barrier_tasks == 0:
+        (<Layer>block.layers[l]).forward(<LayerBuffers>block.buffers[l], block)
         l += 1
-    (<Layer>layers[l]).forward_before(<LayerBuffers>buffers[l], block)
+    (<Layer>block.layers[l]).forward_before(<LayerBuffers>block.buffers[l], block)
     return l
 
 
 cdef void forward_all_task(void *context, Py_ssize_t task, int thread) noexcept nogil:
     """A task of the layer where all samples have come together."""
     cdef const Block *block = <const Block *>context
-    (<Layer>(<Net>block.net).layer_at[block.layer]).forward_all(
-        <LayerBuffers>(<Workspace>block.workspace).layer_at[block.layer], block, <int>task
-    )
-
-
-cdef void forward_after(const Block *block) noexcept nogil:
-    """What the layer that all samples have come to leaves for a block."""
-    (<Layer>(<Net>block.net).layer_at[block.layer]).forward_after(
-        <LayerBuffers>(<Workspace>block.workspace).layer_at[block.layer], block
+    (<Layer>block.layers[block.layer]).forward_all(
+        <LayerBuffers>block.buffers[block.layer], block, <int>task
     )
 
 
@@ -96,44 +88,40 @@ cdef void end_forward(const Block *block) noexcept nogil:
     """All samples of a step have gone forward."""
     cdef Py_ssize_t l
     for l in range((<Net>block.net).size):
-        (<Layer>(<Net>block.net).layer_at[l]).end_forward(
-            <LayerBuffers>(<Workspace>block.workspace).layer_at[l], block
-        )
+        (<Layer>block.layers[l]).end_forward(<LayerBuffers>block.buffers[l], block)
 
 
 cdef void backward_block(void *context, Py_ssize_t number, int thread) noexcept nogil:
     """Down from the layer that all have come to, to the next where all wait, or to the end."""
     cdef Block block = block_of(<const Block *>context, number, thread)
-    (<Layer>(<Net>block.net).layer_at[block.layer]).backward_after(
-        <LayerBuffers>(<Workspace>block.workspace).layer_at[block.layer], &block
+    (<Layer>block.layers[block.layer]).backward_after(
+        <LayerBuffers>block.buffers[block.layer], &block
     )
     backward_layers(&block, block.layer - 1)
 
 
 cdef void backward_layers(const Block *block, Py_ssize_t l) noexcept nogil:
     """From layer `l` down to one where all samples wait, or to the first."""
-    cdef void **layers = (<Net>block.net).layer_at
-    cdef void **buffers = (<Workspace>block.workspace).layer_at
-    while l >= 0 and (<Layer>layers[l]).barrier_tasks == 0:
-        (<Layer>layers[l]).backward(<LayerBuffers>buffers[l], block)
+    while l >= 0 and (<Layer>block.layers[l]).barrier_tasks == 0:
+        (<Layer>block.layers[l]).backward(<LayerBuffers>block.buffers[l], block)
         l -= 1
     if l >= 0:
-        (<Layer>layers[l]).backward_before(<LayerBuffers>buffers[l], block)
+        (<Layer>block.layers[l]).backward_before(<LayerBuffers>block.buffers[l], block)
 
 
 cdef void backward_all_task(void *context, Py_ssize_t task, int thread) noexcept nogil:
     """A task of the layer where all samples have come together."""
     cdef const Block *block = <const Block *>context
-    (<Layer>(<Net>block.net).layer_at[block.layer]).backward_all(
-        <LayerBuffers>(<Workspace>block.workspace).layer_at[block.layer], block, <int>task
+    (<Layer>block.layers[block.layer]).backward_all(
+        <LayerBuffers>block.buffers[block.layer], block, <int>task
     )
 
 
 cdef void loss_and_output_delta(const Block *block) noexcept nogil:
     """The last activation of some samples, their losses and hits, and the delta of its inputs."""
     cdef Py_ssize_t last = (<Net>block.net).size - 1
-    cdef void *layer = (<Net>block.net).layer_at[last]
-    cdef void *own = (<Workspace>block.workspace).layer_at[last]
+    cdef void *layer = block.layers[last]
+    cdef void *own = block.buffers[last]
     cdef Shape shape = block_shape(
         block, (<Net>block.net).outputs, (<Workspace>block.workspace).target_row
     )
@@ -205,11 +193,9 @@ cdef void predict_block(void *context, Py_ssize_t number, int thread) noexcept n
     """The outputs for a block of samples, straight from the caller's array if nothing is to do."""
     cdef Prediction *asked = <Prediction *>context
     cdef Block block = block_of(&asked.block, number, thread)
-    cdef void **layers = (<Net>block.net).layer_at
-    cdef void **buffers = (<Workspace>block.workspace).layer_at
     cdef Py_ssize_t outputs = (<Net>block.net).outputs
     cdef Py_ssize_t i, l, last = (<Net>block.net).size - 1
-    if (<LayerBuffers>buffers[0]).own_inputs.shape[0] == 0 and not block.samples.are_read_sparse:
+    if (<LayerBuffers>block.buffers[0]).own_inputs.shape[0] == 0 and not block.samples.are_read_sparse:
         gather(&block)
     # Looked at here, where they are about to be fetched anyhow.
     if block.samples.are_read_sparse:
@@ -218,11 +204,11 @@ cdef void predict_block(void *context, Py_ssize_t number, int thread) noexcept n
     elif block.samples.bytes == NULL and any_nonfinite(&block):
         shared_store(&asked.nonfinite, 1)
     for l in range(last + 1):
-        (<Layer>layers[l]).predict(<LayerBuffers>buffers[l], &block)
+        (<Layer>block.layers[l]).predict(<LayerBuffers>block.buffers[l], &block)
     for i in range(block.top, block.top + block.rows):
         memcpy(
             asked.out + (block.first + i) * outputs,
-            &(<LayerBuffers>buffers[last]).outputs[i * (<LayerBuffers>buffers[last]).row],
+            &(<LayerBuffers>block.buffers[last]).outputs[i * (<LayerBuffers>block.buffers[last]).row],
             <size_t>outputs * sizeof(real),
         )
 
@@ -232,8 +218,8 @@ cdef bint any_nonfinite(const Block *block) noexcept nogil:
     cdef Py_ssize_t inputs = (<Net>block.net).inputs, row = inputs, i, j
     cdef const real *x
     cdef int found = 0
-    if (<LayerBuffers>(<Workspace>block.workspace).layer_at[0]).own_inputs.shape[0] > 0:
-        x = &(<LayerBuffers>(<Workspace>block.workspace).layer_at[0]).own_inputs[block.first * inputs]
+    if (<LayerBuffers>block.buffers[0]).own_inputs.shape[0] > 0:
+        x = &(<LayerBuffers>block.buffers[0]).own_inputs[block.first * inputs]
     else:
         row = (<Workspace>block.workspace).input_row
         x = &(<Workspace>block.workspace).x[0]

@@ -7,20 +7,21 @@ dtype, rank, byte order or layout is refused by the typed memoryviews themselves
 cimport cython
 from cpython.number cimport PyNumber_Index
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memset
 
 import numpy as np
 
 from cnn_core.layers import AvgPool2D, Conv2D, GlobalAveragePool, MaxPool2D
 
+from .dropout import DropoutLayer
+
 from . cimport losses
 from .activations cimport activation_backward as slope_backward
-from .activations cimport activation_layer, activation_named
+from .activations cimport ActivationLayer, activation_named
 from .convolution cimport convolution_layer
 from .dense cimport Product, ProductBuffers, product
-from .dropout cimport Counter, dropout_layer
+from .dropout cimport Counter
 from .dropout cimport random_bits as random_words
-from .layer cimport Block, Layer, LayerBuffers, Net, Workspace
+from .layer cimport Block, Layer, LayerBuffers, Net, Workspace, block_in
 from .losses cimport CROSS_ENTROPY, LossFunction
 from .matrix cimport Matrix, Range, Shape
 from .normalization cimport add_rows, normalization_layer
@@ -137,8 +138,7 @@ cdef class _Alone:
         self.workspace = self.net.workspace(1, 1, True)
         self.buffers = self.workspace.layers[0]
         self.buffers.input_row, self.buffers.row = layer.fan_in, layer.fan_out
-        memset(&self.block, 0, sizeof(Block))
-        self.block.net, self.block.workspace = <void *>self.net, <void *>self.workspace
+        self.block = block_in(self.net, self.workspace, NULL)
         self.block.thread = self.workspace.thread_at[0]
         # Without values there is nothing to do.
         self.block.rows = rows if layer.fan_in > 0 else 0
@@ -241,7 +241,7 @@ def pool_backward(
 def activate(str activation not None, const real[:, ::1] z not None, real[:, ::1] out not None):
     """``out = activation(z)``."""
     require_rows("out", out, z.shape[0], z.shape[1])
-    _Alone(activation_layer(activation, z.shape[1], False, False), z.shape[0]).forward(z, out)
+    _Alone(ActivationLayer(activation, z.shape[1], False, False), z.shape[0]).forward(z, out)
 
 
 def activation_backward(
@@ -253,7 +253,7 @@ def activation_backward(
     require_rows("a", a, z.shape[0], z.shape[1])
     require_rows("grad_a", grad_a, z.shape[0], z.shape[1])
     require_rows("out", out, z.shape[0], z.shape[1])
-    alone = _Alone(activation_layer(activation, z.shape[1], False, False), z.shape[0])
+    alone = _Alone(ActivationLayer(activation, z.shape[1], False, False), z.shape[0])
     alone.buffers.inputs, alone.buffers.outputs = flat(z), flat(a)
     alone.backward(grad_a, out)
 
@@ -437,7 +437,7 @@ def dropout(
     double rate, key, step, layer, const real[:, ::1] a not None, real[:, ::1] out not None
 ):
     """``out = a / (1 - rate)`` where a sample keeps a unit, else 0."""
-    cdef _Alone alone = _Alone(dropout_layer(rate, a.shape[1], a.shape[1]), a.shape[0])
+    cdef _Alone alone = _Alone(DropoutLayer(rate, a.shape[1], a.shape[1]), a.shape[0])
     alone.block.key = whole("key", key, 2**64)
     alone.block.number, alone.layer.number = step % 2**32, layer % 2**32
     require_rows("out", out, a.shape[0], a.shape[1])

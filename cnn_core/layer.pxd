@@ -5,6 +5,7 @@ no kinds; what each has to do stands in layer.pyx.
 """
 
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memset
 
 from .augmentation cimport Changes
 from .dense cimport ProductBuffers
@@ -145,11 +146,14 @@ cdef class Workspace:
 
 cdef struct Block:
     # Some consecutive samples of a batch: as many as there is room for, or those of them that a thread
-    # takes in a task: copied for each of these, so small. Borrowed: a `Net`, a `Workspace`, and the
-    # `ThreadBuffers` of this thread.
+    # takes in a task: copied for each of these, so small. Borrowed: a `Net`, its `Arrays`, a `Workspace`,
+    # the `ThreadBuffers` of this thread, and a `Layer` and its `LayerBuffers` for each layer.
     void *net
+    void *arrays
     void *workspace
     void *thread
+    void **layers
+    void **buffers
     const Samples *samples
     # They lie in the workspace from row `top` on. Number in the caller's order of the sample in row 0;
     # number of the first one in its batch; how many there are; and in the whole batch.
@@ -297,3 +301,13 @@ cdef class Net:
     cdef Py_ssize_t blocks_of(self, Py_ssize_t rows, int threads) noexcept nogil
     cdef void prepare(self, Workspace workspace) noexcept nogil
     cdef Workspace workspace(self, Py_ssize_t rows, Py_ssize_t threads, bint training)
+
+
+cdef inline Block block_in(Net net, Workspace workspace, const Samples *samples) noexcept nogil:
+    """A block of no samples yet."""
+    cdef Block block
+    memset(&block, 0, sizeof(Block))
+    block.net, block.arrays, block.workspace = <void *>net, <void *>net.arrays, <void *>workspace
+    block.layers, block.buffers = net.layer_at, workspace.layer_at
+    block.samples = samples
+    return block

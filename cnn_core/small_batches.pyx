@@ -78,13 +78,13 @@ cdef Py_ssize_t take_steps(Block *block, Py_ssize_t batch_size, double *total) n
     is taken from one on whose loss is not finite; how many samples were judged is returned, and what
     they count in `total`.
     """
-    cdef void *first = (<Workspace>block.workspace).layer_at[0]
+    cdef void *first = block.buffers[0]
     cdef Py_ssize_t size = (<Net>block.net).size, units = (<Net>block.net).first_units
     cdef Py_ssize_t rows = block.rows, start = 0, judged = 0, i, l
     cdef double loss = 0
     block.thread = (<Workspace>block.workspace).thread_at[0]
     gather_block(block)
-    (<Layer>(<Net>block.net).layer_at[0]).forward(<LayerBuffers>first, block)
+    (<Layer>block.layers[0]).forward(<LayerBuffers>first, block)
     products_between(<LayerBuffers>first, block, (<Net>block.net).inputs)
     total[0] = 0
     while start < rows:

@@ -4,15 +4,9 @@ from .layer cimport Block, LayerBuffers
 from .scalar cimport real
 
 
-cdef struct SparseWeights:
-    # The weights of a layer, (fan_in, fan_out), without gaps.
-    const real *start
-    Py_ssize_t fan_in
-    Py_ssize_t fan_out
-
-
 cdef void sparse_affine(
-    const SparseWeights *weights, LayerBuffers buffers, const Block *block, const real *bias
+    const real *weights, Py_ssize_t fan_in, Py_ssize_t fan_out, LayerBuffers buffers,
+    const Block *block, const real *bias,
 ) noexcept nogil
 cdef bint any_value_nonfinite(const Block *block) noexcept nogil
 cdef void sort_by_pieces(const Block *block) noexcept nogil

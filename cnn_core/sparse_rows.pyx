@@ -26,35 +26,36 @@ cdef enum:
 
 
 cdef void sparse_affine(
-    const SparseWeights *weights, LayerBuffers buffers, const Block *block, const real *bias
+    const real *weights, Py_ssize_t fan_in, Py_ssize_t fan_out, LayerBuffers buffers,
+    const Block *block, const real *bias,
 ) noexcept nogil:
     """inputs @ weights + bias for the samples of a block; the bias may be NULL."""
     cdef const Samples *samples = block.samples
-    cdef Py_ssize_t i, j, sample, columns
+    cdef real *sums = &(<ThreadBuffers>block.thread).gradient[0]
+    cdef real scale = <real>(<Net>block.net).input_scale
+    cdef Py_ssize_t i, j, sample
     for i in range(block.top, block.top + block.rows):
         sample = number_of(samples, block.first + i)
         j = 0
-        while j < weights.fan_out:
-            columns = min(<Py_ssize_t>SUMMED_COLUMNS, weights.fan_out - j)
+        while j < fan_out:
             row_product(
-                weights, samples, samples.row_starts[sample], samples.row_starts[sample + 1],
-                <real>(<Net>block.net).input_scale, j, columns,
-                bias + j if bias != NULL else NULL, &(<ThreadBuffers>block.thread).gradient[0],
+                weights + j, fan_in, fan_out, samples, samples.row_starts[sample],
+                samples.row_starts[sample + 1], scale,
+                min(<Py_ssize_t>SUMMED_COLUMNS, fan_out - j), bias + j if bias != NULL else NULL, sums,
                 &buffers.outputs[i * buffers.row + j],
             )
-            j += columns
+            j += SUMMED_COLUMNS
 
 
 cdef inline void row_product(
-    const SparseWeights *layer, const Samples *samples, Py_ssize_t k, Py_ssize_t end, real scale,
-    Py_ssize_t first_column, Py_ssize_t columns, const real *bias, real *sums, real *out,
+    const real *weights, Py_ssize_t fan_in, Py_ssize_t fan_out, const Samples *samples, Py_ssize_t k,
+    Py_ssize_t end, real scale, Py_ssize_t columns, const real *bias, real *sums, real *out,
 ) noexcept nogil:
     """Some columns of one sample's product: values `k` up to below `end`, in blocks of the depth."""
-    cdef const real *weights = layer.start + first_column
     cdef const real *row
     cdef real value
-    cdef Py_ssize_t blocks = (layer.fan_in + DEPTH_BLOCK - 1) // DEPTH_BLOCK
-    cdef Py_ssize_t deep = (layer.fan_in + blocks - 1) // blocks
+    cdef Py_ssize_t blocks = (fan_in + DEPTH_BLOCK - 1) // DEPTH_BLOCK
+    cdef Py_ssize_t deep = (fan_in + blocks - 1) // blocks
     cdef Py_ssize_t block_end, j
     cdef bint is_first
     for j in range(columns):
@@ -65,8 +66,8 @@ cdef inline void row_product(
         is_first = True
         while True:
             if k + VALUES_AHEAD < end:
-                prefetch_row(weights_of(weights, samples, k + VALUES_AHEAD, layer), columns)
-            row = weights_of(weights, samples, k, layer)
+                prefetch_row(weights + column_of(samples, k + VALUES_AHEAD, fan_in) * fan_out, columns)
+            row = weights + column_of(samples, k, fan_in) * fan_out
             value = scale * samples.values[k]
             k += 1
             if k >= end or samples.columns[k] >= block_end:
@@ -87,12 +88,10 @@ cdef inline void row_product(
                 out[j] = real_multiply_add(value, row[j], sums[j]) + out[j]
 
 
-cdef inline const real *weights_of(
-    const real *weights, const Samples *samples, Py_ssize_t k, const SparseWeights *layer
-) noexcept nogil:
-    """The weights that a value is multiplied by, in the limits whatever the caller's array has become."""
+cdef inline Py_ssize_t column_of(const Samples *samples, Py_ssize_t k, Py_ssize_t fan_in) noexcept nogil:
+    """The column of a value, in the limits whatever the caller's array has become."""
     cdef Py_ssize_t column = samples.columns[k]
-    return weights + max(<Py_ssize_t>0, min(column, layer.fan_in - 1)) * layer.fan_out
+    return max(<Py_ssize_t>0, min(column, fan_in - 1))
 
 
 cdef inline void prefetch_row(const real *row, Py_ssize_t columns) noexcept nogil:

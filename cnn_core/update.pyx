@@ -8,7 +8,7 @@ any step: update_piece without steps, then finish_gradient (the norm), then appl
 from libc.math cimport sqrt
 
 from ..threads cimport run
-from .layer cimport SLICE_ROWS, Block, Layer, LayerBuffers, Net, Workspace
+from .layer cimport SLICE_ROWS, Arrays, Block, Layer, LayerBuffers, Net, Workspace
 from .matrix cimport Range
 from .optimizers cimport take_step
 from .scalar cimport multiply_add, real, real_multiply_add
@@ -18,24 +18,17 @@ from .sparse_rows cimport sort_by_pieces
 cdef void update_parameters(const Block *samples, int threads) noexcept nogil:
     """The gradient over the samples of a slice, and the step if this is the last one."""
     cdef Block block = samples[0]
-    cdef Py_ssize_t end = samples.rows
+    cdef Py_ssize_t end = samples.rows, l
     while block.top < end:
         block.rows = min(end - block.top, <Py_ssize_t>SLICE_ROWS)
         block.adds = samples.adds or block.top > 0
         block.steps = samples.steps and block.top + block.rows == end
         if block.samples.are_read_sparse:
             sort_by_pieces(&block)
-        begin_update(&block)
+        for l in range((<Net>block.net).size):
+            (<Layer>block.layers[l]).begin_update(<LayerBuffers>block.buffers[l], &block)
         run(update_piece, &block, (<Net>block.net).pieces, threads)
         block.top += block.rows
-
-
-cdef void begin_update(const Block *block) noexcept nogil:
-    cdef Py_ssize_t l
-    for l in range((<Net>block.net).size):
-        (<Layer>(<Net>block.net).layer_at[l]).begin_update(
-            <LayerBuffers>(<Workspace>block.workspace).layer_at[l], block
-        )
 
 
 cdef void finish_step(Block *block, bint steps, int threads) noexcept nogil:
@@ -55,11 +48,10 @@ cdef void finish_step(Block *block, bint steps, int threads) noexcept nogil:
 
 cdef inline Py_ssize_t layer_of(const Block *block, Py_ssize_t *piece) noexcept nogil:
     """The layer that a piece belongs to; the piece becomes its number there."""
-    cdef void **layers = (<Net>block.net).layer_at
     cdef Py_ssize_t l = 0
-    while piece[0] >= (<Layer>layers[l]).first_piece + (<Layer>layers[l]).pieces:
+    while piece[0] >= (<Layer>block.layers[l]).first_piece + (<Layer>block.layers[l]).pieces:
         l += 1
-    piece[0] -= (<Layer>layers[l]).first_piece
+    piece[0] -= (<Layer>block.layers[l]).first_piece
     return l
 
 
@@ -68,51 +60,39 @@ cdef void update_piece(void *context, Py_ssize_t piece, int thread) noexcept nog
     cdef Block block = (<const Block *>context)[0]
     cdef Py_ssize_t l = layer_of(&block, &piece)
     block.thread = (<Workspace>block.workspace).thread_at[thread]
-    (<Layer>(<Net>block.net).layer_at[l]).update(
-        <LayerBuffers>(<Workspace>block.workspace).layer_at[l], &block, piece
-    )
+    (<Layer>block.layers[l]).update(<LayerBuffers>block.buffers[l], &block, piece)
 
 
 cdef void update_layer(const Block *block, Py_ssize_t l) noexcept nogil:
     """All pieces of a layer, on the thread that asks."""
-    cdef void *layer = (<Net>block.net).layer_at[l]
     cdef Py_ssize_t piece
-    for piece in range((<Layer>layer).pieces):
-        (<Layer>layer).update(
-            <LayerBuffers>(<Workspace>block.workspace).layer_at[l], block, piece
-        )
-
-
-cdef Range range_of(const Block *block, Py_ssize_t piece) noexcept nogil:
-    cdef Py_ssize_t l = layer_of(block, &piece)
-    return (<Layer>(<Net>block.net).layer_at[l]).range_of(piece)
+    for piece in range((<Layer>block.layers[l]).pieces):
+        (<Layer>block.layers[l]).update(<LayerBuffers>block.buffers[l], block, piece)
 
 
 cdef void finish_gradient(void *context, Py_ssize_t piece, int thread) noexcept nogil:
     """The share of the l2 term in a gradient that is there, and the sum of its squares."""
     cdef const Block *block = <const Block *>context
-    cdef Range where = range_of(block, piece)
-    add_decay(block, (<Net>block.net).arrays.gradient, &where)
+    cdef Py_ssize_t own = piece, l = layer_of(block, &own)
+    cdef Range where = (<Layer>block.layers[l]).range_of(own)
+    add_decay(block, (<Arrays>block.arrays).gradient, &where)
     (<Workspace>block.workspace).squares[piece] = sum_of_squares(
-        (<Net>block.net).arrays.gradient, &where, 0
+        (<Arrays>block.arrays).gradient, &where, 0
     )
 
 
 cdef void apply_clipped_step(void *context, Py_ssize_t piece, int thread) noexcept nogil:
     """The step of a piece, by a gradient that is there and scaled first."""
     cdef const Block *block = <const Block *>context
-    cdef Range where = range_of(block, piece)
+    cdef Py_ssize_t l = layer_of(block, &piece)
+    cdef Range where = (<Layer>block.layers[l]).range_of(piece)
     # The l2 term is in it already.
     where.decays = False
     each(
-        scaled, block.scale, (<Net>block.net).arrays.parameters, (<Net>block.net).arrays.gradient,
-        &where,
+        scaled, block.scale, (<Arrays>block.arrays).parameters, (<Arrays>block.arrays).gradient, &where
     )
-    apply_step(block, (<Net>block.net).arrays.gradient, &where)
-    cdef Py_ssize_t l = layer_of(block, &piece)
-    (<Layer>(<Net>block.net).layer_at[l]).after_step(
-        <LayerBuffers>(<Workspace>block.workspace).layer_at[l], piece
-    )
+    apply_step(block, (<Arrays>block.arrays).gradient, &where)
+    (<Layer>block.layers[l]).after_step(<LayerBuffers>block.buffers[l], piece)
 
 
 cdef double sum_of_squares(
@@ -155,11 +135,11 @@ cdef void take_gradient(const Block *block, real[::1] found, Range *where) noexc
         at, source = where.start + i * where.row, where.gradient + i * where.gradient_row
         for j in range(where.columns):
             if block.adds:
-                found[source + j] = found[source + j] + (<Net>block.net).arrays.gradient[at + j]
-            (<Net>block.net).arrays.gradient[at + j] = found[source + j]
+                found[source + j] = found[source + j] + (<Arrays>block.arrays).gradient[at + j]
+            (<Arrays>block.arrays).gradient[at + j] = found[source + j]
     where.gradient, where.gradient_row = where.start, where.row
     if block.steps:
-        apply_step(block, (<Net>block.net).arrays.gradient, where)
+        apply_step(block, (<Arrays>block.arrays).gradient, where)
 
 
 cdef void apply_step(const Block *block, real[::1] gradient, const Range *where) noexcept nogil:
@@ -168,18 +148,17 @@ cdef void apply_step(const Block *block, real[::1] gradient, const Range *where)
     add_decay(block, gradient, where)
     if (<Net>block.net).clip_value > 0:
         each(
-            limited, <real>(<Net>block.net).clip_value, (<Net>block.net).arrays.parameters, gradient,
-            where,
+            limited, <real>(<Net>block.net).clip_value, (<Arrays>block.arrays).parameters, gradient, where
         )
     take_step(
-        block.step, where, (<Net>block.net).arrays.parameters, gradient,
-        (<Net>block.net).arrays.first_moment, (<Net>block.net).arrays.second_moment,
+        block.step, where, (<Arrays>block.arrays).parameters, gradient,
+        (<Arrays>block.arrays).first_moment, (<Arrays>block.arrays).second_moment,
     )
     if (<Net>block.net).averages:
         average.gradient, average.gradient_row = where.start, where.row
         each(
-            moved, block.averaging_rate, (<Net>block.net).arrays.parameters,
-            (<Net>block.net).arrays.average, &average,
+            moved, block.averaging_rate, (<Arrays>block.arrays).parameters,
+            (<Arrays>block.arrays).average, &average,
         )
 
 
@@ -188,7 +167,7 @@ cdef void add_decay(const Block *block, real[::1] gradient, const Range *where) 
     if where.decays and (<Net>block.net).l2 > 0 and block.total > 0:
         each(
             with_share, <real>((<Net>block.net).l2 / block.total),
-            (<Net>block.net).arrays.parameters, gradient, where,
+            (<Arrays>block.arrays).parameters, gradient, where,
         )
 
 
