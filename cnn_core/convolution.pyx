@@ -5,21 +5,21 @@ patches that lie in a margin, or between pixels, are left out of the product. A 
 of the kernel, or all of them where they are short; the last piece is the bias. Groups of channels have
 images of their own.
 
+A 3 x 3 kernel with a stride of 1 takes fewer multiplications by Winograd's algorithm, where there are
+enough channels to pay for its additions. There a piece is some channels of the output.
+
 A pool whose windows tile is part of the convolution below: a row of windows at a time is convolved into a
 thread's own memory and pooled there; going back, the delta is written out there again.
 """
 
 cimport cython
-from libc.string cimport memcpy, memset
-
-import numpy as np
-
 from .layer cimport Block, Layer, LayerBuffers, ThreadBuffers, Workspace
 from .matrix cimport Range
-from .patches cimport Gathered, GatheredProduct, gathered_product
+from .patches cimport Gathered, GatheredProduct, Geometry, Patches, gathered_product, patches_of
 from .pooling cimport Windows, pool_row, unpool_row, windows_of
 from .scalar cimport real
 from .update cimport apply_step
+from .winograd cimport Plane, Winograd, winograd_of
 
 cdef enum:
     # Channels that are summed at a time, in registers.
@@ -28,85 +28,17 @@ cdef enum:
     NEAR_PIXELS = 192
     # A row of the kernel of fewer values is not worth a piece.
     SHORT_ROW = 16
+    # Channels from which on Winograd's algorithm pays, and most of a piece of its weights.
+    WINOGRAD_CHANNELS = 8
+    PIECE_CHANNELS = 32
 
 
-cdef struct Geometry:
-    # An image with margins, row by row, and the patches in it: height and width of the image, channels
-    # of a group; pixels of margin above and to the left; height and width with the margins.
-    Py_ssize_t height
-    Py_ssize_t width
+cdef struct Part:
+    # Some rows of the kernel, and some channels of the output, of all groups.
+    Py_ssize_t row
+    Py_ssize_t rows
+    Py_ssize_t channel
     Py_ssize_t channels
-    Py_ssize_t margin
-    Py_ssize_t full_height
-    Py_ssize_t full_width
-    # Pixels from one pixel of the image to the next: above 1 with zeros between them.
-    Py_ssize_t spacing
-
-
-@cython.final
-cdef class Patches:
-    """Rows of patches of an image with margins, `columns` in each."""
-
-    # Where the patch of each pixel starts, where the values of a patch stand from there on, and how
-    # many of them are in a row of it.
-    cdef Geometry image
-    cdef Py_ssize_t columns
-    cdef Py_ssize_t depth
-    cdef Py_ssize_t[::1] starts
-    cdef Py_ssize_t[::1] places
-    # For each row of patches: from which of its own rows on, up to which, there are not only zeros.
-    cdef Py_ssize_t[::1] first
-    cdef Py_ssize_t[::1] end
-
-    cdef Py_ssize_t size(self) noexcept nogil:
-        """Values of an image with its margins."""
-        return self.image.full_height * self.image.full_width * self.image.channels
-
-    cdef real *cleared(self, const Block *block, Py_ssize_t groups) noexcept nogil:
-        """A thread's own images with margins, all zeros: no sample changes what is between its pixels."""
-        cdef real *image = &(<ThreadBuffers>block.thread).image[0]
-        memset(image, 0, <size_t>(groups * self.size()) * sizeof(real))
-        return image
-
-    cdef void place(self, const real *pixels, Py_ssize_t channels, real *image) noexcept nogil:
-        """Copy an image to one with margins; of the channels of a pixel those of a group."""
-        cdef Geometry to = self.image
-        cdef Py_ssize_t y, x, size = to.channels
-        cdef Py_ssize_t line = to.full_width * size
-        image += to.margin * (line + size)
-        for y in range(to.height):
-            if to.spacing == 1 and size == channels:
-                memcpy(image, pixels, <size_t>(to.width * size) * sizeof(real))
-            else:
-                for x in range(to.width):
-                    memcpy(
-                        image + x * to.spacing * size, pixels + x * channels,
-                        <size_t>size * sizeof(real),
-                    )
-            pixels += to.width * channels
-            image += to.spacing * line
-
-    cdef void multiply(
-        self, const real *image, Py_ssize_t row, Py_ssize_t end, const real *weights,
-        Py_ssize_t weights_row, Py_ssize_t channels, const real *bias, real *out, Py_ssize_t out_row,
-    ) noexcept nogil:
-        """out = patches @ weights + bias, for some rows of patches."""
-        cdef Py_ssize_t stop, skipped
-        while row < end:
-            stop = row + 1
-            while (
-                stop < end and self.first[stop] == self.first[row]
-                and self.end[stop] == self.end[row]
-            ):
-                stop += 1
-            skipped = self.first[row] * self.depth
-            gathered_product(GatheredProduct(
-                Gathered(image, &self.starts[row * self.columns], &self.places[skipped]),
-                (stop - row) * self.columns, channels, (self.end[row] - self.first[row]) * self.depth,
-                weights + skipped * weights_row, weights_row, bias, 0, out, out_row,
-            ))
-            out += (stop - row) * self.columns * out_row
-            row = stop
 
 
 @cython.final
@@ -119,8 +51,9 @@ cdef class ConvolutionLayer(Layer):
     cdef bint has_bias
     cdef Py_ssize_t window
     cdef Py_ssize_t groups
-    # Rows of the kernel that are a piece.
+    # Rows of the kernel and channels of the output that are a piece.
     cdef Py_ssize_t piece_rows
+    cdef Py_ssize_t piece_channels
     # Channels of all groups together; rows and columns of the convolution.
     cdef Py_ssize_t input_channels
     cdef Py_ssize_t channels
@@ -129,6 +62,10 @@ cdef class ConvolutionLayer(Layer):
     # Of the input, and of the delta as the input gradient takes it.
     cdef Patches patches
     cdef Patches delta_patches
+    # The same for Winograd's algorithm.
+    cdef bint uses_winograd
+    cdef Winograd winograd
+    cdef Winograd delta_winograd
     # Whether the outputs are the largest values of windows; else the outputs are the convolution.
     cdef bint pools
     cdef Windows windows
@@ -155,15 +92,16 @@ cdef class ConvolutionLayer(Layer):
                 self.after_step(buffers, piece)
 
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
-        cdef Py_ssize_t column, row = piece * self.piece_rows
         if not self.is_first:
-            for column in range(row * self.window, min(row + self.piece_rows, self.window) * self.window):
-                self.turn(column, &buffers.turned[0])
+            self.turn(self.part_of(piece), &buffers.turned[0])
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t i
         cdef real *image = self.patches.cleared(block, self.groups)
         cdef real *winners = NULL
+        cdef real *tiles = &(<ThreadBuffers>block.thread).tiles[0]
+        if self.uses_winograd:
+            self.winograd.take_weights(&self.arrays.parameters[self.weights], tiles)
         for i in range(block.top, block.top + block.rows):
             self.place(buffers, i, image)
             if buffers.winners.shape[0] > 0:
@@ -171,10 +109,10 @@ cdef class ConvolutionLayer(Layer):
             if self.pools:
                 self.convolve_and_pool(
                     image, &(<ThreadBuffers>block.thread).near[0], &buffers.outputs[i * buffers.row],
-                    winners,
+                    winners, tiles,
                 )
             else:
-                self.convolve(image, 0, self.rows, &buffers.outputs[i * buffers.row])
+                self.convolve(image, 0, self.rows, &buffers.outputs[i * buffers.row], tiles)
 
     cdef void place(self, LayerBuffers buffers, Py_ssize_t i, real *image) noexcept nogil:
         """Copy sample `i`, group by group."""
@@ -186,11 +124,19 @@ cdef class ConvolutionLayer(Layer):
             )
 
     cdef void convolve(
-        self, const real *image, Py_ssize_t row, Py_ssize_t end, real *out
+        self, real *image, Py_ssize_t row, Py_ssize_t end, real *out, real *tiles
     ) noexcept nogil:
         """Rows of the output for one sample."""
         cdef Py_ssize_t g, columns = self.channels // self.groups
         cdef const real *bias = NULL
+        if self.uses_winograd:
+            if self.has_bias:
+                bias = &self.arrays.parameters[self.bias]
+            self.winograd.convolve(
+                self.patches.plane(image, row), end - row, bias,
+                Plane(out, self.channels, self.columns * self.channels), tiles,
+            )
+            return
         for g in range(self.groups):
             if self.has_bias:
                 bias = &self.arrays.parameters[self.bias + g * columns]
@@ -201,27 +147,37 @@ cdef class ConvolutionLayer(Layer):
             )
 
     cdef void convolve_and_pool(
-        self, const real *image, real *near, real *out, real *winners
+        self, real *image, real *near, real *out, real *winners, real *tiles
     ) noexcept nogil:
-        """One sample, a row of windows at a time."""
-        cdef Py_ssize_t row, size = self.windows.columns * self.channels
-        for row in range(self.windows.rows):
-            self.convolve(
-                image, row * self.windows.height, (row + 1) * self.windows.height, near
-            )
-            pool_row(&self.windows, near, out, winners)
-            out += size
-            if winners != NULL:
-                winners += self.windows.winners
+        """One sample, some rows of windows at a time."""
+        cdef Windows w = self.windows
+        cdef Py_ssize_t row, first = 0, end
+        while first < w.rows:
+            end = min(first + self.near_rows(), w.rows)
+            self.convolve(image, first * w.height, end * w.height, near, tiles)
+            for row in range(end - first):
+                pool_row(&w, near + row * w.height * w.line, out, winners)
+                out += w.columns * w.channels
+                if winners != NULL:
+                    winners += w.winners
+            first = end
+
+    cdef Py_ssize_t near_rows(self) noexcept nogil:
+        """Rows of windows that are taken at a time."""
+        cdef Py_ssize_t pixels = self.columns * self.windows.height
+        return (NEAR_PIXELS + pixels - 1) // pixels
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         """A convolution of the delta, as an image with margins, by the turned weights."""
-        cdef Py_ssize_t i, g, columns = self.patches.image.channels
-        cdef Py_ssize_t channels = self.delta_patches.image.channels
+        cdef Py_ssize_t i, g, line, inputs = self.patches.image.channels
         cdef Py_ssize_t depth = self.delta_patches.places.shape[0]
         cdef real *image
+        cdef real *tiles = &(<ThreadBuffers>block.thread).tiles[0]
+        cdef real *out
         if self.is_first:
             return
+        if self.uses_winograd:
+            self.delta_winograd.take_weights(&buffers.turned[0], tiles)
         image = self.delta_patches.cleared(block, 1)
         for i in range(block.top, block.top + block.rows):
             if self.pools:
@@ -229,16 +185,24 @@ cdef class ConvolutionLayer(Layer):
                     &buffers.delta[i * buffers.row],
                     &buffers.winners[i * self.windows.rows * self.windows.winners], image,
                 )
+            out = &buffers.input_delta[i * buffers.input_row]
             for g in range(self.groups):
                 if not self.pools:
                     self.delta_patches.place(
-                        &buffers.delta[i * buffers.row + g * channels], self.channels, image
+                        &buffers.delta[i * buffers.row + g * self.delta_patches.image.channels],
+                        self.channels, image,
                     )
-                self.delta_patches.multiply(
-                    image, 0, self.patches.image.height,
-                    &buffers.turned[g * depth * columns], columns, columns, NULL,
-                    &buffers.input_delta[i * buffers.input_row + g * columns], self.input_channels,
-                )
+                if self.uses_winograd:
+                    self.delta_winograd.convolve(
+                        self.delta_patches.plane(image, 0), self.patches.image.height, NULL,
+                        Plane(out, inputs, self.patches.image.width * inputs), tiles,
+                    )
+                else:
+                    self.delta_patches.multiply(
+                        image, 0, self.patches.image.height,
+                        &buffers.turned[g * depth * inputs], inputs, inputs, NULL,
+                        out + g * inputs, self.input_channels,
+                    )
 
     cdef void place_delta(
         self, const real *delta, const real *winners, real *image
@@ -254,51 +218,80 @@ cdef class ConvolutionLayer(Layer):
             )
             image += self.windows.height * line
 
+    cdef Part part_of(self, Py_ssize_t piece) noexcept nogil:
+        """What a piece has of the kernel: nothing, if it is the bias."""
+        cdef Py_ssize_t row = 0, channel = 0
+        if self.uses_winograd:
+            channel = piece * self.piece_channels
+        else:
+            row = piece * self.piece_rows
+        return Part(
+            row, max(min(self.piece_rows, self.window - row), <Py_ssize_t>0),
+            channel, max(min(self.piece_channels, self.channels - channel), <Py_ssize_t>0),
+        )
+
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
-        cdef Py_ssize_t row = self.weights_size // self.window
-        cdef Py_ssize_t size = self.piece_rows * row
-        cdef Py_ssize_t start = self.weights + piece * size
-        if piece * self.piece_rows < self.window:
-            return Range(start, 1, size, size, start, size, True)
-        return Range(self.bias, 1, self.channels, self.channels, self.bias, self.channels, False)
+        cdef Part part = self.part_of(piece)
+        cdef Py_ssize_t rows = self.window * self.patches.image.channels
+        cdef Py_ssize_t start = self.weights + part.row * rows * self.channels + part.channel
+        if part.rows * part.channels == 0:
+            return Range(self.bias, 1, self.channels, self.channels, self.bias, self.channels, False)
+        return Range(
+            start, part.rows * rows, part.channels, self.channels, start, self.channels, True
+        )
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         cdef Range where = self.range_of(piece)
-        cdef Py_ssize_t i
-        cdef real *image = self.patches.cleared(block, self.groups)
+        cdef Part part = self.part_of(piece)
+        cdef Py_ssize_t i, start
         cdef real *gradient = &self.arrays.gradient[where.start]
         if not block.adds:
-            self.arrays.gradient[where.start : where.start + where.columns] = 0
-        for i in range(block.top, block.top + block.rows):
-            if piece * self.piece_rows >= self.window:
+            for i in range(where.rows):
+                start = where.start + i * where.row
+                self.arrays.gradient[start : start + where.columns] = 0
+        if part.rows * part.channels > 0:
+            self.add_weight_gradients(buffers, block, part, gradient)
+        else:
+            for i in range(block.top, block.top + block.rows):
                 add_sum_of_pixels(
                     &buffers.delta[i * buffers.row], self.fan_out // self.channels, self.channels,
                     gradient,
-                )
-                continue
-            self.place(buffers, i, image)
-            if self.pools:
-                self.add_pooled_gradient(
-                    buffers, i, image, &(<ThreadBuffers>block.thread).near[0], piece, gradient
-                )
-            else:
-                self.add_weight_gradient(
-                    image, &buffers.delta[i * buffers.row], 0, self.rows, piece, gradient
                 )
         if block.steps:
             apply_step(block, self.arrays.gradient, &where)
             self.after_step(buffers, piece)
 
+    cdef void add_weight_gradients(
+        self, LayerBuffers buffers, const Block *block, Part part, real *gradient
+    ) noexcept nogil:
+        """Add the gradient of a part of the kernel by all samples of a block."""
+        cdef Py_ssize_t i
+        cdef real *image = self.patches.cleared(block, self.groups)
+        cdef real *tiles = &(<ThreadBuffers>block.thread).tiles[0]
+        if self.uses_winograd:
+            self.winograd.clear_gradient(tiles)
+        for i in range(block.top, block.top + block.rows):
+            self.place(buffers, i, image)
+            if self.pools:
+                self.add_pooled_gradient(
+                    buffers, i, image, &(<ThreadBuffers>block.thread).near[0], part, gradient, tiles
+                )
+            else:
+                self.add_weight_gradient(
+                    image, &buffers.delta[i * buffers.row], 0, self.rows, part, gradient, tiles
+                )
+        if self.uses_winograd:
+            self.winograd.add_gradient(gradient, part.channels, tiles)
+
     cdef void add_pooled_gradient(
-        self, LayerBuffers buffers, Py_ssize_t i, const real *image, real *near, Py_ssize_t piece,
-        real *gradient,
+        self, LayerBuffers buffers, Py_ssize_t i, real *image, real *near, Part part,
+        real *gradient, real *tiles,
     ) noexcept nogil:
         """Of sample `i`: some rows of windows at a time."""
         cdef Windows w = self.windows
         cdef Py_ssize_t row, first = 0, end, line = self.columns * self.channels
-        cdef Py_ssize_t some = (NEAR_PIXELS + self.columns * w.height - 1) // (self.columns * w.height)
         while first < w.rows:
-            end = min(first + some, w.rows)
+            end = min(first + self.near_rows(), w.rows)
             for row in range(first, end):
                 unpool_row(
                     &w, &buffers.delta[i * buffers.row + row * w.columns * self.channels],
@@ -306,16 +299,23 @@ cdef class ConvolutionLayer(Layer):
                     near + (row - first) * w.height * line, line,
                 )
             self.add_weight_gradient(
-                image, near, first * w.height, end * w.height, piece, gradient
+                image, near, first * w.height, end * w.height, part, gradient, tiles
             )
             first = end
 
     cdef void add_weight_gradient(
-        self, const real *image, const real *delta, Py_ssize_t row, Py_ssize_t end, Py_ssize_t piece,
-        real *gradient,
+        self, real *image, real *delta, Py_ssize_t row, Py_ssize_t end, Part part,
+        real *gradient, real *tiles,
     ) noexcept nogil:
-        """Add the gradient of a piece by the delta of some rows of the output of one sample."""
-        cdef Py_ssize_t g, columns = self.channels // self.groups, first = piece * self.piece_rows
+        """Add the gradient of a part of the kernel by the delta of some rows of one sample."""
+        cdef Py_ssize_t g, columns = self.channels // self.groups, first = part.row
+        if self.uses_winograd:
+            self.winograd.correlate(
+                self.patches.plane(image, row),
+                Plane(delta + part.channel, self.channels, self.columns * self.channels), end - row,
+                part.channels, tiles,
+            )
+            return
         if self.piece_rows == 1:
             # Where this row of the kernel lies in the margin it adds nothing.
             while row < end and not self.patches.first[row] <= first < self.patches.end[row]:
@@ -331,24 +331,25 @@ cdef class ConvolutionLayer(Layer):
                     image + g * self.patches.size(), &self.patches.places[first * self.patches.depth],
                     &self.patches.starts[row * self.columns],
                 ),
-                self.piece_rows * self.patches.depth, columns, (end - row) * self.columns,
+                part.rows * self.patches.depth, columns, (end - row) * self.columns,
                 delta + g * columns, self.channels, gradient + g * columns, self.channels,
-                gradient + g * columns, self.channels,
+                gradient + g * columns, self.channels, 1, 0, 0, 0,
             ))
 
-    cdef void turn(self, Py_ssize_t column, real *turned) noexcept nogil:
-        """Exchange inputs and outputs of a pixel of the kernel, turned by half a circle."""
-        cdef Py_ssize_t g, o, c, at, size = self.window * self.window
+    cdef void turn(self, Part part, real *turned) noexcept nogil:
+        """Exchange inputs and outputs of a part of the kernel, turned by half a circle."""
+        cdef Py_ssize_t pixel, o, c, at, size = self.window * self.window
         cdef Py_ssize_t inputs = self.patches.image.channels
         cdef Py_ssize_t outputs = self.delta_patches.image.channels
         cdef real *out
-        for g in range(self.groups):
-            out = turned + (g * size + size - 1 - column) * outputs * inputs
-            for o in range(outputs):
-                at = self.weights + column * inputs * self.channels + g * outputs + o
+        for pixel in range(part.row * self.window, (part.row + part.rows) * self.window):
+            for o in range(part.channel, part.channel + part.channels):
+                at = self.weights + pixel * inputs * self.channels + o
+                out = turned + (
+                    (o // outputs * size + size - 1 - pixel) * outputs + o % outputs
+                ) * inputs
                 for c in range(inputs):
                     out[c] = self.arrays.parameters[at + c * self.channels]
-                out += inputs
 
 
 cdef void add_sum_of_pixels(
@@ -390,6 +391,7 @@ cdef Layer convolution_layer(
     cdef Py_ssize_t height, width, channels
     cdef Py_ssize_t window = description.kernel, step = description.stride
     cdef Py_ssize_t margin = description.margin, groups = description.groups
+    cdef Py_ssize_t below = 0
     height, width, channels = description.input_shape
     layer.channels = description.channels
     layer.fan_in, layer.fan_out = description.fan_in, rows * columns * layer.channels
@@ -397,19 +399,33 @@ cdef Layer convolution_layer(
     layer.rows, layer.columns = rows, columns
     layer.weights, layer.weights_size = start, window * window * (channels // groups) * layer.channels
     layer.bias, layer.has_bias = start + layer.weights_size, has_bias
+    layer.uses_winograd = window == 3 and step == groups == 1 and (
+        min(channels, layer.channels) >= WINOGRAD_CHANNELS
+    )
     layer.piece_rows = window if window * channels // groups < SHORT_ROW else 1
+    layer.piece_channels = layer.channels
     layer.pieces = window // layer.piece_rows + has_bias
+    if layer.uses_winograd:
+        layer.piece_rows = window
+        layer.piece_channels = min((layer.channels + 31) // 32 * 16, PIECE_CHANNELS)
+        layer.pieces = (layer.channels + layer.piece_channels - 1) // layer.piece_channels + has_bias
+        layer.winograd = winograd_of(channels, layer.channels, rows, columns)
+        layer.delta_winograd = winograd_of(layer.channels, channels, height, width)
+        layer.tiles = max(layer.winograd.memory(), layer.delta_winograd.memory())
+        # The last tiles read beyond the image.
+        below = 2
     layer.patches = patches_of(
         Geometry(
-            height, width, channels // groups, margin, height + 2 * margin, width + 2 * margin, 1
+            height, width, channels // groups, margin, height + 2 * margin + below,
+            width + 2 * margin, 1,
         ),
         rows, columns, step, window,
     )
     # A patch of the delta for each pixel of the input, and zeros between the pixels of a larger step.
     layer.delta_patches = patches_of(
         Geometry(
-            rows, columns, layer.channels // groups, window - 1 - margin, height + window - 1,
-            width + window - 1, step,
+            rows, columns, layer.channels // groups, window - 1 - margin,
+            height + window - 1 + below, width + window - 1, step,
         ),
         height, width, 1, window,
     )
@@ -422,27 +438,3 @@ cdef Layer convolution_layer(
         layer.pools, layer.windows = True, windows_of(pool)
         layer.fan_out = pool.fan_out
     return layer
-
-
-cdef Patches patches_of(
-    Geometry image, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t step, Py_ssize_t window
-):
-    """Rows x columns patches, `step` pixels from one to the next."""
-    cdef Patches patches = Patches.__new__(Patches)
-    cdef Py_ssize_t line = image.full_width * image.channels
-    patches.image, patches.columns, patches.depth = image, columns, window * image.channels
-    patches.starts = added(np.arange(rows) * (step * line), np.arange(columns) * (step * image.channels))
-    patches.places = added(np.arange(window) * line, np.arange(patches.depth))
-    # Rows of pixels that each row of each patch would be, were there no end to them.
-    met = np.add.outer(np.arange(rows) * step - image.margin, np.arange(window))
-    is_met = (met >= 0) & (met < image.height * image.spacing) & (met % image.spacing == 0)
-    # A product has a depth of 1 at least.
-    is_met[~is_met.any(axis=1), 0] = True
-    patches.first = is_met.argmax(axis=1).astype(np.intp)
-    patches.end = (window - is_met[:, ::-1].argmax(axis=1)).astype(np.intp)
-    return patches
-
-
-cdef added(rows, columns):
-    """The sum of each row and each column, row by row."""
-    return np.add.outer(rows, columns).ravel().astype(np.intp)

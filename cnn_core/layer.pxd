@@ -88,6 +88,8 @@ cdef class ThreadBuffers:
     cdef real[::1] gram
     cdef real[::1] image
     cdef real[::1] near
+    # Tiles: see winograd.pyx.
+    cdef real[::1] tiles
 
 
 cdef class LayerBuffers:
@@ -230,6 +232,7 @@ cdef class Layer:
     cdef Py_ssize_t weights_size
     cdef Py_ssize_t work
     cdef Py_ssize_t scratch
+    cdef Py_ssize_t tiles
 
     cdef bint can_read(self, const real[:, ::1] x) noexcept nogil
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1
@@ -277,6 +280,7 @@ cdef class Net:
     # without images.
     cdef Py_ssize_t work
     cdef Py_ssize_t scratch
+    cdef Py_ssize_t tiles
     # Most samples of a block, and of a slice, which goes through the layers before any parameter changes.
     cdef Py_ssize_t block_size
     cdef Py_ssize_t slice_rows

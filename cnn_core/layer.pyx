@@ -182,6 +182,7 @@ cdef class Net:
             self.waits = self.waits or layer.barrier_tasks > 0
             self.work += layer.work
             self.scratch = max(self.scratch, layer.scratch)
+            self.tiles = max(self.tiles, layer.tiles)
             if layer.scratch > 0:
                 largest_image = max(largest_image, layer.fan_in + layer.fan_out)
             largest = max(largest, layer.weights_size)
@@ -239,6 +240,7 @@ cdef class Net:
             if self.scratch > 0:
                 thread.image = workspace.carve_reals(self.scratch)
                 thread.near = workspace.carve_reals(self.scratch)
+                thread.tiles = workspace.carve_reals(self.tiles)
             workspace.threads.append(thread)
         if training:
             workspace.targets, workspace.target_row = workspace.carve_rows(below.row), below.row

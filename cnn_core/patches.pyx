@@ -12,6 +12,13 @@ As in dense.pyx a tile of the output stays in registers, and each sum runs over 
 order, in blocks that the depth alone decides.
 """
 
+cimport cython
+from libc.string cimport memcpy, memset
+
+import numpy as np
+
+from .layer cimport Block, ThreadBuffers
+from .scalar cimport real
 from .vector cimport VECTOR_LENGTH, load, store_some, store_vector, vector, zero_vector
 
 cdef extern from "vector.h" nogil:
@@ -101,6 +108,17 @@ cdef inline void column_of_tiles(
 
 
 cdef void gathered_product(GatheredProduct at) noexcept nogil:
+    cdef Py_ssize_t product
+    for product in range(at.products):
+        one_product(at)
+        at.left.start += at.next_left
+        at.right += at.next_right
+        at.out += at.next_out
+        if at.base != NULL:
+            at.base += at.next_out
+
+
+cdef inline void one_product(GatheredProduct at) noexcept nogil:
     """A block of the depth at a time, and in it a panel as wide as a tile."""
     cdef Py_ssize_t blocks = (at.depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
     cdef Py_ssize_t deep = (at.depth + blocks - 1) // blocks, left = at.depth
@@ -133,3 +151,87 @@ cdef inline void move_right(GatheredProduct *panel, Py_ssize_t columns) noexcept
     panel.out += columns
     if panel.base != NULL:
         panel.base += columns
+
+
+@cython.final
+cdef class Patches:
+    """Rows of patches of an image with margins, `columns` in each."""
+
+    cdef Py_ssize_t size(self) noexcept nogil:
+        """Values of an image with its margins."""
+        return self.image.full_height * self.image.full_width * self.image.channels
+
+    cdef real *cleared(self, const Block *block, Py_ssize_t groups) noexcept nogil:
+        """A thread's own images with margins, all zeros: no sample changes what is between its pixels."""
+        cdef real *image = &(<ThreadBuffers>block.thread).image[0]
+        memset(image, 0, <size_t>(groups * self.size()) * sizeof(real))
+        return image
+
+    cdef Plane plane(self, real *image, Py_ssize_t row) noexcept nogil:
+        """An image with margins, from one of its rows on."""
+        cdef Py_ssize_t line = self.image.full_width * self.image.channels
+        return Plane(image + row * line, self.image.channels, line)
+
+    cdef void place(self, const real *pixels, Py_ssize_t channels, real *image) noexcept nogil:
+        """Copy an image to one with margins; of the channels of a pixel those of a group."""
+        cdef Geometry to = self.image
+        cdef Py_ssize_t y, x, size = to.channels
+        cdef Py_ssize_t line = to.full_width * size
+        image += to.margin * (line + size)
+        for y in range(to.height):
+            if to.spacing == 1 and size == channels:
+                memcpy(image, pixels, <size_t>(to.width * size) * sizeof(real))
+            else:
+                for x in range(to.width):
+                    memcpy(
+                        image + x * to.spacing * size, pixels + x * channels,
+                        <size_t>size * sizeof(real),
+                    )
+            pixels += to.width * channels
+            image += to.spacing * line
+
+    cdef void multiply(
+        self, const real *image, Py_ssize_t row, Py_ssize_t end, const real *weights,
+        Py_ssize_t weights_row, Py_ssize_t channels, const real *bias, real *out, Py_ssize_t out_row,
+    ) noexcept nogil:
+        """out = patches @ weights + bias, for some rows of patches."""
+        cdef Py_ssize_t stop, skipped
+        while row < end:
+            stop = row + 1
+            while (
+                stop < end and self.first[stop] == self.first[row]
+                and self.end[stop] == self.end[row]
+            ):
+                stop += 1
+            skipped = self.first[row] * self.depth
+            gathered_product(GatheredProduct(
+                Gathered(image, &self.starts[row * self.columns], &self.places[skipped]),
+                (stop - row) * self.columns, channels, (self.end[row] - self.first[row]) * self.depth,
+                weights + skipped * weights_row, weights_row, bias, 0, out, out_row, 1, 0, 0, 0,
+            ))
+            out += (stop - row) * self.columns * out_row
+            row = stop
+
+
+cdef Patches patches_of(
+    Geometry image, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t step, Py_ssize_t window
+):
+    """Rows x columns patches, `step` pixels from one to the next."""
+    cdef Patches patches = Patches.__new__(Patches)
+    cdef Py_ssize_t line = image.full_width * image.channels
+    patches.image, patches.columns, patches.depth = image, columns, window * image.channels
+    patches.starts = added(np.arange(rows) * (step * line), np.arange(columns) * (step * image.channels))
+    patches.places = added(np.arange(window) * line, np.arange(patches.depth))
+    # Rows of pixels that each row of each patch would be, were there no end to them.
+    met = np.add.outer(np.arange(rows) * step - image.margin, np.arange(window))
+    is_met = (met >= 0) & (met < image.height * image.spacing) & (met % image.spacing == 0)
+    # A product has a depth of 1 at least.
+    is_met[~is_met.any(axis=1), 0] = True
+    patches.first = is_met.argmax(axis=1).astype(np.intp)
+    patches.end = (window - is_met[:, ::-1].argmax(axis=1)).astype(np.intp)
+    return patches
+
+
+cdef added(rows, columns):
+    """The sum of each row and each column, row by row."""
+    return np.add.outer(rows, columns).ravel().astype(np.intp)

@@ -25,8 +25,10 @@ network = Network((
 images = rng.normal(size=(203, 9 * 7 * 2))
 seeing = Network(
     Stack((9, 7, 2))
-    .add(Conv2D, 5, normalization="batch")
+    .add(Conv2D, 8, normalization="batch")
     .add(MaxPool2D)
+    .add(Conv2D, 20, activation="tanh")
+    .add(Conv2D, 8, activation="tanh")
     .add(Conv2D, 6, stride=2, activation="tanh")
     .add(Dense, 11, "identity")
     .layers

@@ -58,6 +58,13 @@ CASES = {
             ["AvgPool2D", {"activation": "silu"}],
         ],
     ),
+    "many channels": (
+        (5, 6, 1),
+        [
+            ["Conv2D", {"channels": 8, "activation": "tanh"}],
+            ["Conv2D", {"channels": 8, "padding": "valid", "activation": "silu"}],
+        ],
+    ),
     "batch normalization": (
         (6, 6, 1),
         [

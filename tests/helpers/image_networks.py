@@ -44,6 +44,16 @@ STACKS = {
     # Two activations in place: this one stands by itself.
     .add(Conv2D, 5, activation="elu")
     .add(MaxPool2D, 2, activation="tanh"),
+    # 3 x 3 kernels with channels enough for Winograd's algorithm; tiles lack a row, a column, and both.
+    "many channels": Stack((9, 7, 8))
+    .add(Conv2D, 19, activation="identity")
+    .add(MaxPool2D, normalization="batch", activation="tanh")
+    .add(Conv2D, 40, activation="tanh", normalization="batch")
+    .add(Conv2D, 8, padding="valid", activation="silu"),
+    "many channels, pools of 3": Stack((9, 16, 9))
+    .add(Conv2D, 17, activation="sigmoid")
+    .add(MaxPool2D, 3)
+    .add(Conv2D, 33, activation="tanh", dropout=0.2),
     "batch": Stack((7, 6, 2))
     .add(Conv2D, 18, activation="tanh", normalization="batch")
     .add(MaxPool2D, normalization="batch", activation="silu", dropout=0.2)

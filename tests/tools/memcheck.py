@@ -121,6 +121,7 @@ class Calls:
         shape = (7, 6, 4)
         for layer in (
             Conv2D(shape, 5),
+            Conv2D((7, 6, 9), 17),
             Conv2D(shape, 6, kernel=5, stride=2, padding="valid", groups=2),
             MaxPool2D(shape),
             MaxPool2D(shape, 3, 2),
