@@ -26,6 +26,11 @@ cdef enum:
     # Sums of a channel that are made side by side, since each addition waits for the one before it.
     ABREAST = 4
 
+cdef enum Sum:
+    VALUES
+    SQUARES
+    PRODUCTS
+
 
 cdef struct Pixels:
     # Some pixels of a sample, its delta and what becomes of it; of each channel what is added up, and
@@ -234,7 +239,33 @@ cdef class ChannelNormalization(NormalizationLayer):
 # Loops for `each_vector`, over the channels of some pixels.
 
 
-cdef inline vector added(vector *sums) noexcept nogil:
+cdef inline vector term(
+    const Sum what, const real *a, const real *delta, vector mean, Lanes lanes
+) noexcept nogil:
+    cdef vector value = load_lanes(a, lanes)
+    if what == VALUES:
+        return value
+    value = value - mean
+    return value * (value if what == SQUARES else load_lanes(delta, lanes))
+
+
+cdef inline vector sum_of(
+    const Sum what, const real *a, const real *delta, vector mean, const Pixels *pixels, Lanes lanes
+) noexcept nogil:
+    """Over some pixels the sum of a, of the squares of a - mean, or of delta * (a - mean)."""
+    cdef Py_ssize_t channels = pixels.channels, p = 0, k
+    cdef vector sums[ABREAST]
+    for k in range(ABREAST):
+        sums[k] = zero_vector()
+    while p + ABREAST <= pixels.count:
+        for k in range(ABREAST):
+            sums[k] = sums[k] + term(
+                what, a + (p + k) * channels, delta + (p + k) * channels, mean, lanes
+            )
+        p += ABREAST
+    while p < pixels.count:
+        sums[0] = sums[0] + term(what, a + p * channels, delta + p * channels, mean, lanes)
+        p += 1
     return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
@@ -242,33 +273,12 @@ cdef inline void sums_of_channels(Lanes lanes, const void *of) noexcept nogil:
     """The sum of each channel of a sample, and that of the squares of what is left beside the mean."""
     cdef const Pixels *pixels = <const Pixels *>of
     cdef const real *u = pixels.u
-    cdef Py_ssize_t channels = pixels.channels, p = 0, k
-    cdef vector totals[ABREAST]
-    cdef vector squares[ABREAST]
-    cdef vector mean, rest
-    for k in range(ABREAST):
-        totals[k] = squares[k] = zero_vector()
-    while p + ABREAST <= pixels.count:
-        for k in range(ABREAST):
-            totals[k] = totals[k] + load_lanes(u + (p + k) * channels, lanes)
-        p += ABREAST
-    while p < pixels.count:
-        totals[0] = totals[0] + load_lanes(u + p * channels, lanes)
-        p += 1
-    mean = added(totals)
-    store_lanes(pixels.sums, mean, lanes)
-    mean = pixels.share * mean
-    p = 0
-    while p + ABREAST <= pixels.count:
-        for k in range(ABREAST):
-            rest = load_lanes(u + (p + k) * channels, lanes) - mean
-            squares[k] = squares[k] + rest * rest
-        p += ABREAST
-    while p < pixels.count:
-        rest = load_lanes(u + p * channels, lanes) - mean
-        squares[0] = squares[0] + rest * rest
-        p += 1
-    store_lanes(pixels.sums + channels, added(squares), lanes)
+    cdef vector total = sum_of(VALUES, u, u, zero_vector(), pixels, lanes)
+    store_lanes(pixels.sums, total, lanes)
+    store_lanes(
+        pixels.sums + pixels.channels,
+        sum_of(SQUARES, u, u, pixels.share * total, pixels, lanes), lanes,
+    )
 
 
 cdef inline void normalize_channels(Lanes lanes, const void *of) noexcept nogil:
@@ -286,29 +296,13 @@ cdef inline void normalize_channels(Lanes lanes, const void *of) noexcept nogil:
 cdef inline void products_of_channels(Lanes lanes, const void *of) noexcept nogil:
     """Add the sums of the delta, and behind them those of its products with what u has beside its mean."""
     cdef const Pixels *pixels = <const Pixels *>of
-    cdef const real *u = pixels.u
-    cdef const real *delta = pixels.delta
     cdef real *sums = pixels.sums
-    cdef Py_ssize_t channels = pixels.channels, p = 0, k
-    cdef vector totals[ABREAST]
-    cdef vector products[ABREAST]
-    cdef vector mean = load_lanes(pixels.statistics, lanes), value
-    for k in range(ABREAST):
-        totals[k] = products[k] = zero_vector()
-    while p + ABREAST <= pixels.count:
-        for k in range(ABREAST):
-            value = load_lanes(delta + (p + k) * channels, lanes)
-            totals[k] = totals[k] + value
-            products[k] = products[k] + value * (load_lanes(u + (p + k) * channels, lanes) - mean)
-        p += ABREAST
-    while p < pixels.count:
-        value = load_lanes(delta + p * channels, lanes)
-        totals[0] = totals[0] + value
-        products[0] = products[0] + value * (load_lanes(u + p * channels, lanes) - mean)
-        p += 1
-    store_lanes(sums, load_lanes(sums, lanes) + added(totals), lanes)
-    sums += channels
-    store_lanes(sums, load_lanes(sums, lanes) + added(products), lanes)
+    cdef vector mean = load_lanes(pixels.statistics, lanes)
+    cdef vector total = sum_of(VALUES, pixels.delta, pixels.delta, mean, pixels, lanes)
+    store_lanes(sums, load_lanes(sums, lanes) + total, lanes)
+    sums += pixels.channels
+    total = sum_of(PRODUCTS, pixels.u, pixels.delta, mean, pixels, lanes)
+    store_lanes(sums, load_lanes(sums, lanes) + total, lanes)
 
 
 cdef inline void denormalize_channels(Lanes lanes, const void *of) noexcept nogil:
