@@ -49,7 +49,6 @@ def net_of(network, Py_ssize_t n_parameters):
     if net.changes.any:
         # The image as it was.
         net.scratch = max(net.scratch, net.inputs)
-    net.first_units = (<Layer>layers[0]).fan_out
     return net
 
 

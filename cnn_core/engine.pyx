@@ -9,11 +9,11 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 
 import os
-from operator import index
 
 import numpy as np
 
 from cnn_core.backends.alignment import aligned
+from cnn_core.backends.checks import require_whole
 from cnn_core.backends.state import bound_state
 
 from .describe import net_of
@@ -81,7 +81,7 @@ cdef class Engine:
     def __cinit__(self, spec):
         cdef real[::1] parameters = spec.parameters
         cdef int threads = 1 if spec.threads is None else spec.threads
-        network, seed = spec.network, spec.seed
+        network = spec.network
         self.optimizer = Optimizer(network.optimizer)
         self.loss = LossFunction(network.loss, network.n_outputs)
         self.net = net_of(network, parameters.shape[0])
@@ -91,9 +91,7 @@ cdef class Engine:
             raise ValueError(f"threads: expected at least 1, found {threads}")
         self.threads = threads
         self.tuner = ThreadCountTuner(threads)
-        if not 0 <= index(seed) < 2**64:
-            raise ValueError(f"seed: expected 0 up to below 2**64, found {seed}")
-        self.key = seed
+        self.key = require_whole("seed", spec.seed, 0, 2**64)
         self.bind_step(network)
 
     cdef int bind_arrays(self, real[::1] parameters) except -1:
@@ -137,9 +135,7 @@ cdef class Engine:
 
     @steps.setter
     def steps(self, value):
-        if not 0 <= index(value) < 2**63:
-            raise ValueError(f"steps: expected 0 up to below 2**63, found {value}")
-        self.steps_taken = value
+        self.steps_taken = require_whole("steps", value, 0, 2**63)
 
     def train_epoch(
         self, x, t, const Py_ssize_t[::1] order, Py_ssize_t batch_size, learning_rate,
@@ -153,11 +149,9 @@ cdef class Engine:
         cdef Tally tally = Tally(0, 0, 0, 0)
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-        data = training_data(x, t, weights, self.net)
+        data = training_data(x, t, order, weights, self.net)
         if self.net.article and (order is not None or batch_size < data.rows):
             raise ValueError("the article's rule takes all samples in one step, as they stand")
-        if order is not None:
-            data.bind_order(order)
         if isinstance(learning_rate, np.ndarray):
             rates, steps = learning_rate, data.rows // batch_size + (data.rows % batch_size > 0)
             if rates.shape[0] != steps:
@@ -166,7 +160,6 @@ cdef class Engine:
                 )
         else:
             rate, group = learning_rate, group_of(self.net, batch_size)
-        data.reserve_entries(self.net)
         cdef Workspace workspace = self.begin(min(max(batch_size, group), data.rows))
         try:
             with nogil:
@@ -189,11 +182,10 @@ cdef class Engine:
 
     def gradient(self, x, t, real[::1] out not None, const real[::1] weights=None):
         """Write the next step's direction for all of `x` into `out`; return the loss."""
-        cdef Data data = training_data(x, t, weights, self.net)
+        cdef Data data = training_data(x, t, None, weights, self.net)
         cdef Tally tally = Tally(0, 0, 0, 0)
         if out.shape[0] != self.net.arrays.parameters.shape[0]:
             raise ValueError(f"out: expected {self.net.arrays.parameters.shape[0]} values, found {out.shape[0]}")
-        data.reserve_entries(self.net)
         cdef Workspace workspace = self.begin(data.rows)
         try:
             with nogil:

@@ -13,7 +13,7 @@ from .activations cimport ActivationLayer, activation_backward
 from .layer cimport (
     Block, Layer, LayerBuffers, Net, Prediction, Workspace, block_of, block_shape, number_of,
 )
-from .losses cimport CROSS_ENTROPY, cross_entropy, output_slope, row_losses
+from .losses cimport CROSS_ENTROPY, Loss, cross_entropy, output_slope, row_losses
 from .matrix cimport Shape, first_largest
 from .samples cimport gather, gather_block, gather_targets
 from .scalar cimport is_nonfinite, real
@@ -120,59 +120,51 @@ cdef void backward_all_task(void *context, Py_ssize_t task, int thread) noexcept
 cdef void loss_and_output_delta(const Block *block) noexcept nogil:
     """The last activation of some samples, their losses and hits, and the delta of its inputs."""
     cdef Py_ssize_t last = (<Net>block.net).size - 1
-    cdef void *layer = block.layers[last]
-    cdef void *own = block.buffers[last]
-    cdef Shape shape = block_shape(
-        block, (<Net>block.net).outputs, (<Workspace>block.workspace).target_row
+    loss_of_block(
+        <LayerBuffers>block.buffers[last], <Workspace>block.workspace,
+        <ActivationLayer>block.layers[last], block,
     )
+
+
+cdef void loss_of_block(
+    LayerBuffers own, Workspace workspace, ActivationLayer layer, const Block *block
+) noexcept nogil:
+    cdef const Loss *loss = &(<Net>block.net).loss
+    cdef Shape shape = block_shape(block, (<Net>block.net).outputs, workspace.target_row)
     # If all weights are 0 so is the delta, whatever it is divided by.
     cdef real total = <real>(block.total if block.total > 0 else 1)
-    gather_targets(block, (<Workspace>block.workspace).targets)
-    if (<Net>block.net).loss.name == CROSS_ENTROPY:
+    gather_targets(block, workspace.targets)
+    if loss.name == CROSS_ENTROPY:
         cross_entropy(
-            (<LayerBuffers>own).inputs, (<Workspace>block.workspace).targets,
-            (<Workspace>block.workspace).labels, block.samples.are_labels_read, total, shape,
-            block.top, (<LayerBuffers>own).outputs, (<Workspace>block.workspace).losses,
-            (<LayerBuffers>own).input_delta,
+            own.inputs, workspace.targets, workspace.labels, block.samples.are_labels_read, total,
+            shape, block.top, own.outputs, workspace.losses, own.input_delta,
         )
     else:
-        (<Layer>layer).forward(<LayerBuffers>own, block)
-        loss_of_rows(<LayerBuffers>own, <ActivationLayer>layer, block, shape, total)
-    count_hits(<LayerBuffers>own, block, shape)
+        layer.forward(own, block)
+        row_losses(
+            loss, own.inputs, own.outputs, workspace.targets, shape, workspace.losses, block.top
+        )
+        if not output_slope(loss, own.outputs, workspace.targets, total, shape, own.input_delta):
+            activation_backward(
+                layer.activation, own.inputs, own.outputs, own.input_delta, own.input_delta, shape
+            )
+    count_hits(own, workspace, block, shape)
     if block.samples.weights != NULL:
-        weight_samples(
-            block, (<LayerBuffers>own).input_delta, shape, (<Workspace>block.workspace).losses
-        )
+        weight_samples(block, own.input_delta, shape, workspace.losses)
 
 
-cdef void loss_of_rows(
-    LayerBuffers own, ActivationLayer layer, const Block *block, Shape shape, real total
+cdef void count_hits(
+    LayerBuffers own, Workspace workspace, const Block *block, Shape shape
 ) noexcept nogil:
-    """The losses of some samples, and the delta, by rows of targets."""
-    row_losses(
-        &(<Net>block.net).loss, own.inputs, own.outputs, (<Workspace>block.workspace).targets, shape,
-        (<Workspace>block.workspace).losses, block.top,
-    )
-    if not output_slope(
-        &(<Net>block.net).loss, own.outputs, (<Workspace>block.workspace).targets, total, shape,
-        own.input_delta,
-    ):
-        activation_backward(
-            layer.activation, own.inputs, own.outputs, own.input_delta, own.input_delta, shape
-        )
-
-
-cdef void count_hits(LayerBuffers buffers, const Block *block, Shape shape) noexcept nogil:
     """Whether the largest output of each sample is the largest target."""
-    cdef void *own = block.workspace
     cdef Py_ssize_t i, at, label
     for i in range(block.top, block.top + block.rows):
         at = i * shape.row
         if block.samples.are_labels_read:
-            label = at + (<Workspace>own).labels[i]
+            label = at + workspace.labels[i]
         else:
-            label = first_largest((<Workspace>own).targets, at, shape.columns)
-        (<Workspace>own).hits[i] = first_largest(buffers.outputs, at, shape.columns) == label
+            label = first_largest(workspace.targets, at, shape.columns)
+        workspace.hits[i] = first_largest(own.outputs, at, shape.columns) == label
 
 
 cdef void weight_samples(
@@ -198,10 +190,7 @@ cdef void predict_block(void *context, Py_ssize_t number, int thread) noexcept n
     if (<LayerBuffers>block.buffers[0]).own_inputs.shape[0] == 0 and not block.samples.are_read_sparse:
         gather(&block)
     # Looked at here, where they are about to be fetched anyhow.
-    if block.samples.are_read_sparse:
-        if any_value_nonfinite(&block):
-            shared_store(&asked.nonfinite, 1)
-    elif block.samples.bytes == NULL and any_nonfinite(&block):
+    if block.samples.bytes == NULL and any_nonfinite(&block):
         shared_store(&asked.nonfinite, 1)
     for l in range(last + 1):
         (<Layer>block.layers[l]).predict(<LayerBuffers>block.buffers[l], &block)
@@ -218,6 +207,8 @@ cdef bint any_nonfinite(const Block *block) noexcept nogil:
     cdef Py_ssize_t inputs = (<Net>block.net).inputs, row = inputs, i, j
     cdef const real *x
     cdef int found = 0
+    if block.samples.are_read_sparse:
+        return any_value_nonfinite(block)
     if (<LayerBuffers>block.buffers[0]).own_inputs.shape[0] > 0:
         x = &(<LayerBuffers>block.buffers[0]).own_inputs[block.first * inputs]
     else:

@@ -269,8 +269,6 @@ cdef class Net:
     # the way back.
     cdef bint takes_any_rows
     cdef Py_ssize_t lowest_backward
-    # Units of the first layer.
-    cdef Py_ssize_t first_units
     # Whether some layer takes all samples of a batch together; whether there is normalization.
     cdef bint waits
     cdef bint normalizes

@@ -20,11 +20,11 @@ cdef class Data:
     cdef unsigned char[::1] entries
 
     cdef int bind(self, x, Net net) except -1
-    cdef int bind_order(self, const Py_ssize_t[::1] order) except -1
-    cdef int reserve_entries(self, Net net) except -1
 
 
-cdef Data training_data(x, targets, const real[::1] weights, Net net)
+cdef Data training_data(
+    x, targets, const Py_ssize_t[::1] order, const real[::1] weights, Net net
+)
 cdef int require_rows(
     str argument, const real[:, ::1] array, Py_ssize_t rows, Py_ssize_t columns
 ) except -1

@@ -64,31 +64,38 @@ cdef class Data:
         self.samples.count = self.rows
         return 0
 
-    cdef int bind_order(self, const Py_ssize_t[::1] order) except -1:
-        self.order = checked("order: expected indices", order, self.rows)
-        self.rows = self.samples.count = self.order.shape[0]
-        if self.rows > 0:
-            self.samples.order = &self.order[0]
-        return 0
 
-    cdef int reserve_entries(self, Net net) except -1:
-        """Have room for the values of a slice of sparse rows, as many as any has in this order."""
-        cdef size_t pieces = ((net.inputs + PIECE_ROWS - 1) // PIECE_ROWS) * sizeof(Py_ssize_t)
-        if not self.samples.are_read_sparse:
-            return 0
-        # And one byte, since an array of no values has no address.
-        self.entries = np.empty(
-            pieces + most_values(self, SLICE_ROWS) * sizeof(SparseEntry) + 1, np.uint8
-        )
-        self.samples.entry_ends = <Py_ssize_t *>&self.entries[0]
-        self.samples.entries = <SparseEntry *>(&self.entries[0] + pieces)
-        return 0
-
-
-cdef Data training_data(x, targets, const real[::1] weights, Net net):
+cdef Data training_data(
+    x, targets, const Py_ssize_t[::1] order, const real[::1] weights, Net net
+):
     """Samples with their targets, rows or labels, and what each counts, None if all count 1."""
     cdef Data data = Data.__new__(Data)
     data.bind(x, net)
+    bind_targets(data, targets, net)
+    bind_weights(data, weights, net)
+    if order is not None:
+        data.order = checked("order: expected indices", order, data.rows)
+        data.rows = data.samples.count = data.order.shape[0]
+        if data.rows > 0:
+            data.samples.order = &data.order[0]
+    if data.samples.are_read_sparse:
+        reserve_entries(data, net)
+    return data
+
+
+cdef int reserve_entries(Data data, Net net) except -1:
+    """Have room for the values of a slice of sparse rows, as many as any has in this order."""
+    cdef size_t pieces = ((net.inputs + PIECE_ROWS - 1) // PIECE_ROWS) * sizeof(Py_ssize_t)
+    # And one byte, since an array of no values has no address.
+    data.entries = np.empty(
+        pieces + most_values(data, SLICE_ROWS) * sizeof(SparseEntry) + 1, np.uint8
+    )
+    data.samples.entry_ends = <Py_ssize_t *>&data.entries[0]
+    data.samples.entries = <SparseEntry *>(&data.entries[0] + pieces)
+    return 0
+
+
+cdef int bind_targets(Data data, targets, Net net) except -1:
     if isinstance(targets, ClassTargets):
         bind_labels(data, targets, net)
     else:
@@ -96,8 +103,12 @@ cdef Data training_data(x, targets, const real[::1] weights, Net net):
         require_rows("targets", data.targets, data.rows, net.outputs)
         if data.rows > 0:
             data.samples.targets = &data.targets[0, 0]
+    return 0
+
+
+cdef int bind_weights(Data data, const real[::1] weights, Net net) except -1:
     if weights is None:
-        return data
+        return 0
     if net.article:
         raise ValueError("weights: the article's rule knows none")
     if weights.shape[0] != data.rows:
@@ -105,7 +116,7 @@ cdef Data training_data(x, targets, const real[::1] weights, Net net):
     data.weights = weights
     if data.rows > 0:
         data.samples.weights = &weights[0]
-    return data
+    return 0
 
 
 cdef bint is_read_by(Data data, Layer layer):

@@ -79,7 +79,7 @@ cdef Py_ssize_t take_steps(Block *block, Py_ssize_t batch_size, double *total) n
     they count in `total`.
     """
     cdef void *first = block.buffers[0]
-    cdef Py_ssize_t size = (<Net>block.net).size, units = (<Net>block.net).first_units
+    cdef Py_ssize_t size = (<Net>block.net).size, units = (<Layer>block.layers[0]).fan_out
     cdef Py_ssize_t rows = block.rows, start = 0, judged = 0, i, l
     cdef double loss = 0
     block.thread = (<Workspace>block.workspace).thread_at[0]
