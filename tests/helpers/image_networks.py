@@ -44,7 +44,7 @@ STACKS = {
     # Two activations in place: this one stands by itself.
     .add(Conv2D, 5, activation="elu")
     .add(MaxPool2D, 2, activation="tanh"),
-    # 3 x 3 kernels with channels enough for Winograd's algorithm; tiles lack a row, a column, and both.
+    # 3 x 3 kernels with channels enough for Winograd's algorithm; tiles lack rows and columns.
     "many channels": Stack((9, 7, 8))
     .add(Conv2D, 19, activation="identity")
     .add(MaxPool2D, normalization="batch", activation="tanh")
