@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,12 @@ def block_memory(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[An
     private = (
         {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     )
-    return np.frombuffer(mmap.mmap(-1, size, **private), kind).reshape(shape)
+    pages = mmap.mmap(-1, size, **private)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        # As NumPy does: a few large pages are had in a fraction of the time of many small ones.
+        with suppress(OSError):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, kind).reshape(shape)
 
 
 def all_finite(values: npt.NDArray[Any]) -> bool:
