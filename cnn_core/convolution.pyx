@@ -33,7 +33,7 @@ cdef enum:
     PIECE_CHANNELS = 32
 
 
-cdef struct Part:
+cdef struct KernelRange:
     # Some rows of the kernel, and some channels of the output, of all groups.
     Py_ssize_t row
     Py_ssize_t rows
@@ -218,20 +218,20 @@ cdef class ConvolutionLayer(Layer):
             )
             image += self.windows.height * line
 
-    cdef Part part_of(self, Py_ssize_t piece) noexcept nogil:
+    cdef KernelRange part_of(self, Py_ssize_t piece) noexcept nogil:
         """What a piece has of the kernel: nothing, if it is the bias."""
         cdef Py_ssize_t row = 0, channel = 0
         if self.uses_winograd:
             channel = piece * self.piece_channels
         else:
             row = piece * self.piece_rows
-        return Part(
+        return KernelRange(
             row, max(min(self.piece_rows, self.window - row), <Py_ssize_t>0),
             channel, max(min(self.piece_channels, self.channels - channel), <Py_ssize_t>0),
         )
 
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
-        cdef Part part = self.part_of(piece)
+        cdef KernelRange part = self.part_of(piece)
         cdef Py_ssize_t rows = self.window * self.patches.image.channels
         cdef Py_ssize_t start = self.weights + part.row * rows * self.channels + part.channel
         if part.rows * part.channels == 0:
@@ -242,7 +242,7 @@ cdef class ConvolutionLayer(Layer):
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
         cdef Range where = self.range_of(piece)
-        cdef Part part = self.part_of(piece)
+        cdef KernelRange part = self.part_of(piece)
         cdef Py_ssize_t i, start
         cdef real *gradient = &self.arrays.gradient[where.start]
         if not block.adds:
@@ -262,7 +262,7 @@ cdef class ConvolutionLayer(Layer):
             self.after_step(buffers, piece)
 
     cdef void add_weight_gradients(
-        self, LayerBuffers buffers, const Block *block, Part part, real *gradient
+        self, LayerBuffers buffers, const Block *block, KernelRange part, real *gradient
     ) noexcept nogil:
         """Add the gradient of a part of the kernel by all samples of a block."""
         cdef Py_ssize_t i
@@ -284,7 +284,7 @@ cdef class ConvolutionLayer(Layer):
             self.winograd.add_gradient(gradient, part.channels, tiles)
 
     cdef void add_pooled_gradient(
-        self, LayerBuffers buffers, Py_ssize_t i, real *image, real *near, Part part,
+        self, LayerBuffers buffers, Py_ssize_t i, real *image, real *near, KernelRange part,
         real *gradient, real *tiles,
     ) noexcept nogil:
         """Of sample `i`: some rows of windows at a time."""
@@ -304,7 +304,7 @@ cdef class ConvolutionLayer(Layer):
             first = end
 
     cdef void add_weight_gradient(
-        self, real *image, real *delta, Py_ssize_t row, Py_ssize_t end, Part part,
+        self, real *image, real *delta, Py_ssize_t row, Py_ssize_t end, KernelRange part,
         real *gradient, real *tiles,
     ) noexcept nogil:
         """Add the gradient of a part of the kernel by the delta of some rows of one sample."""
@@ -336,7 +336,7 @@ cdef class ConvolutionLayer(Layer):
                 gradient + g * columns, self.channels, 1, 0, 0, 0,
             ))
 
-    cdef void turn(self, Part part, real *turned) noexcept nogil:
+    cdef void turn(self, KernelRange part, real *turned) noexcept nogil:
         """Exchange inputs and outputs of a part of the kernel, turned by half a circle."""
         cdef Py_ssize_t pixel, o, c, at, size = self.window * self.window
         cdef Py_ssize_t inputs = self.patches.image.channels

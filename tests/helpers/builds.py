@@ -36,6 +36,7 @@ MODULES = (
     "embedding",
     "encoded_layer",
     "patches",
+    "winograd",
     "convolution",
     "pooling",
     "channels",

@@ -29,7 +29,10 @@ def block_memory(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[An
     private = (
         {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     )
-    pages = mmap.mmap(-1, size, **private)
+    try:
+        pages = mmap.mmap(-1, size, **private)
+    except OSError as error:
+        raise MemoryError(f"no memory for a block of {size} bytes") from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
         # As NumPy does: a few large pages are had in a fraction of the time of many small ones.
         with suppress(OSError):
