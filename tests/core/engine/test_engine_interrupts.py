@@ -37,7 +37,7 @@ class TestInterruption:
         units = [200, 100, 10]
         net = network(units)
         x, t = data(rng, units, 320, np.float32)
-        order = np.resize(np.arange(320, dtype=np.intp), 5_000_000)
+        order = np.resize(np.arange(320, dtype=np.intp), 1_000_000)
         return net, parameters_for(rng, net, np.float32), x, t, order
 
     def test_an_interrupt_leaves_a_whole_number_of_steps_and_a_usable_engine(
