@@ -8,18 +8,21 @@ images of their own.
 A 3 x 3 kernel with a stride of 1 takes fewer multiplications by Winograd's algorithm, where there are
 enough channels to pay for its additions. There a piece is some channels of the output.
 
-A pool whose windows tile is part of the convolution below: a row of windows at a time is convolved into a
+A pool whose windows tile is part of the convolution below: some rows of windows at a time are convolved into a
 thread's own memory and pooled there; going back, the delta is written out there again.
 """
 
 cimport cython
+
 from .layer cimport Block, Layer, LayerBuffers, ThreadBuffers, Workspace
 from .matrix cimport Range
-from .patches cimport Gathered, GatheredProduct, Geometry, Patches, gathered_product, patches_of
+from .patches cimport (
+    Gathered, GatheredProduct, Geometry, Patches, Plane, gathered_product, patches_of,
+)
 from .pooling cimport Windows, pool_row, unpool_row, windows_of
 from .scalar cimport real
 from .update cimport apply_step
-from .winograd cimport Plane, Winograd, winograd_of
+from .winograd cimport Winograd, winograd_of
 
 cdef enum:
     # Channels that are summed at a time, in registers.
@@ -269,7 +272,7 @@ cdef class ConvolutionLayer(Layer):
         cdef real *image = self.patches.cleared(block, self.groups)
         cdef real *tiles = &(<ThreadBuffers>block.thread).tiles[0]
         if self.uses_winograd:
-            self.winograd.clear_gradient(tiles)
+            self.winograd.clear_gradient(part.channels, tiles)
         for i in range(block.top, block.top + block.rows):
             self.place(buffers, i, image)
             if self.pools:

@@ -42,7 +42,7 @@ cdef class Winograd:
     cdef void convolve(
         self, Plane image, Py_ssize_t rows, const real *bias, Plane out, real *memory
     ) noexcept nogil
-    cdef void clear_gradient(self, real *memory) noexcept nogil
+    cdef void clear_gradient(self, Py_ssize_t channels, real *memory) noexcept nogil
     cdef void correlate(
         self, Plane image, Plane delta, Py_ssize_t rows, Py_ssize_t channels, real *memory
     ) noexcept nogil

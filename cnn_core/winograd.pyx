@@ -20,9 +20,9 @@ from libc.string cimport memset
 
 import numpy as np
 
+from .matrix cimport LINE
 from .patches cimport Gathered, GatheredProduct, gathered_product
 from .scalar cimport real
-from .matrix cimport LINE
 from .vector cimport Lanes, each_vector, load_lanes, store_lanes, vector, zero_vector
 
 cdef enum:
@@ -92,8 +92,9 @@ cdef class Winograd:
             image.pixels += 2 * read.rows * image.line
             out.pixels += 2 * read.rows * out.line
 
-    cdef void clear_gradient(self, real *memory) noexcept nogil:
-        memset(memory, 0, <size_t>(PLACES * apart(self.inputs * self.outputs)) * sizeof(real))
+    cdef void clear_gradient(self, Py_ssize_t channels, real *memory) noexcept nogil:
+        """Begin the sums of `correlate` for so many channels of the output."""
+        memset(memory, 0, <size_t>(PLACES * apart(self.inputs * channels)) * sizeof(real))
 
     cdef void correlate(
         self, Plane image, Plane delta, Py_ssize_t rows, Py_ssize_t channels, real *memory
