@@ -103,6 +103,14 @@ def test_a_table_means_the_same_in_every_container(container: str) -> None:
         ([b"a", b"b"] * 20, "category"),
         (["2024-01-31", "2024-02-29 12:30"] * 20, "date"),
         (["2024-02-30", "2024-02-29"] * 20, "category"),
+        (["2024-01-31 09:00:00+01:00", "2024-07-31T09:00:00.123456789-0330"] * 20, "date"),
+        (["2024-01-31+01:00", "2024-01-31-1234"] * 20, "category"),
+        (["now", "today"] * 20, "category"),
+        ([1, "2.5", "n/a", 3.5] * 10, "number"),
+        ([1, "02"] * 20, "category"),
+        ([True, "false"] * 20, "boolean"),
+        ([datetime.date(2024, 1, 1), "2024-01-31"] * 20, "date"),
+        ([datetime.date(2024, 1, 1), 5, "2024-01-31"] * 20, "category"),
         (np.arange(N).astype("datetime64[D]"), "date"),
         ([datetime.date(2024, 1, 1), None] * 20, "date"),
         (pd.Series(pd.period_range("2024-01", periods=N, freq="M")), "date"),
@@ -192,6 +200,17 @@ def test_dates_are_split_into_the_parts_that_vary() -> None:
     assert parts["d.time"] == list(range(19721, 19730))
 
 
+def test_dates_in_text_are_those_of_the_clocks_there() -> None:
+    local = pd.date_range("2024-03-30 23:30", periods=N, freq="7h", tz="Europe/Berlin")
+    _, wanted = first({"d": local})
+    texts = [local.astype(str), [date.isoformat() for date in local], local.strftime("%F %T%z")]
+    for text in texts:
+        reader, features = first({"d": np.asarray(text)})
+        assert reader.plans[0].kind == "date"
+        for one, other in zip(features, wanted, strict=True):
+            np.testing.assert_array_equal(one.values, other.values)
+
+
 @pytest.mark.parametrize("extreme", [10**400, -(10**400), 1e308, np.inf])
 def test_numbers_of_any_size_are_numbers(extreme: Any) -> None:
     _, features = first({"x": [extreme, 0] * 20})
@@ -200,12 +219,20 @@ def test_numbers_of_any_size_are_numbers(extreme: Any) -> None:
     )
 
 
+def test_integers_wider_than_those_of_numpy_are_numbers() -> None:
+    column = pl.Series([1, None, 2**100] * 10, dtype=pl.Int128)
+    reader, features = first(pl.DataFrame({"x": column}))
+    assert (reader.plans[0].kind, reader.plans[0].missing) == ("number", 10)
+    assert features[0].values[2] == 2.0**100
+
+
 @pytest.mark.parametrize(
     ("column", "later", "kind"),
     [
         ([1, 2], "many", ValueError),
         ([1, 2], ["1"], TypeError),
         (DATES[:2], "soon", ValueError),
+        (DATES[:2], "today", ValueError),
         (DATES[:2], 5, TypeError),
         (["a", "b"], ["a"], TypeError),
     ],

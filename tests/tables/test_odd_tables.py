@@ -149,10 +149,10 @@ def test_parameters_that_cannot_be_are_refused(parameters: Any, message: str) ->
     ("learner", "y", "message"),
     [
         (classifier, None, "the target y is None"),
-        (classifier, [1.5, 2.5] * 10, "Unknown label type: continuous"),
+        (classifier, [1.5, 2.5] * 10, "continuous, .*; fit a TabularRegressor to numbers"),
         (classifier, [[0, 1], [1, 0]] * 10, "one label for each row, found 2; fit one Tabular"),
         (regressor, [[0, 1], [1, 0]] * 10, "one number for each row, found 2; fit one Tabular"),
-        (regressor, ["a", "b"] * 10, "expected real numbers"),
+        (regressor, ["a", "b"] * 10, "expected real numbers, .*; fit a TabularClassifier to"),
         (regressor, [1, np.nan] * 10, "expected a value for every sample, found a missing one"),
         (regressor, [1, np.inf] * 10, "expected finite numbers, found inf"),
         (regressor, [1, 2], "expected one for each of the 20 samples, found 2"),

@@ -320,9 +320,10 @@ def as_labels(values: Any, n_samples: int, estimator: str, name: str = "y") -> L
         return np.ascontiguousarray(array, bool)
     if array.dtype.kind == "f" and (array != np.trunc(array)).any():
         first = int(np.flatnonzero(array != np.trunc(array))[0])
+        other = "a TabularRegressor" if estimator.startswith("Tabular") else "an MLPRegressor"
         raise ValueError(
             f"{name}: Unknown label type: continuous, found {array[first]} at index {first}: "
-            "expected classes; fit an MLPRegressor to numbers"
+            f"expected classes; fit {other} to numbers"
         )
     if array.dtype.kind == "O":
         return _of_one_kind(array, name)

@@ -184,7 +184,7 @@ def as_numbers(values: Any, n_samples: int, estimator: str, name: str = "y") -> 
     """
     array = as_target_array(values, n_samples, estimator, name)
     if array.dtype.kind not in "fiub":
-        array = _text_as_numbers(array, values, name)
+        array = _text_as_numbers(array, values, estimator, name)
     return as_finite(array, array.dtype if array.dtype == np.float32 else np.float64, name)
 
 
@@ -192,7 +192,7 @@ def _numbers(n_targets: int | None) -> str:
     return "one number" if n_targets in (None, 1) else f"{n_targets} numbers"
 
 
-def _text_as_numbers(array: npt.NDArray[Any], values: Any, name: str) -> FloatArray:
+def _text_as_numbers(array: npt.NDArray[Any], values: Any, estimator: str, name: str) -> FloatArray:
     """Convert text that stands for numbers."""
     if array.dtype.kind in "OSU":
         try:
@@ -201,7 +201,8 @@ def _text_as_numbers(array: npt.NDArray[Any], values: Any, name: str) -> FloatAr
         except (TypeError, ValueError, OverflowError):
             pass
     error = no_numbers(array, values, name, text_counts=True)
-    raise type(error)(f"{error}; fit an MLPClassifier to classes")
+    other = "a TabularClassifier" if estimator.startswith("Tabular") else "an MLPClassifier"
+    raise type(error)(f"{error}; fit {other} to classes")
 
 
 def _require_counts(y: FloatArray, name: str) -> None:

@@ -163,6 +163,9 @@ def _of_polars(series: Any) -> tuple[Column, bool]:
     kind = type(series.dtype).__name__
     if kind in ("Categorical", "Enum"):
         return np.array(series.to_list(), object), True
+    if kind in ("Int128", "UInt128"):
+        # NumPy has no integers of this size.
+        return _objects(series.to_list()), False
     if getattr(series.dtype, "time_zone", None) is not None:
         series = series.dt.replace_time_zone(None)
     return np.asarray(series.to_numpy()), False

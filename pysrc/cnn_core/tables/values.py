@@ -33,7 +33,12 @@ _MISSING_TEXTS = frozenset({"", "nan", "NaN", "<NA>", "NaT"})
 # What stands for a missing number in files of text.
 _NO_NUMBER = _MISSING_TEXTS | {"na", "n/a", "null", "none", "?", "-", "."}
 _ZERO_BEFORE_DIGITS = re.compile(r"[+-]?0\d")
-_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?Z?")
+# The first group is what a clock there shows. Behind a time may stand digits below the microsecond,
+# and how far it is from UTC.
+_ISO_DATE = re.compile(
+    r"(\d{4}-\d\d-\d\d([T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?)"
+    r"(?(2)(?:(?<=\.\d{6})\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?|Z?)"
+)
 _TRUTHS = {"true": 1.0, "false": 0.0}
 
 
@@ -57,8 +62,8 @@ class Coded(NamedTuple):
 def kind_of(column: Column, place: str) -> Kind:
     """Return of what kind the values of a column are.
 
-    Text that stands for numbers, or for dates as ISO 8601 writes them, is taken for these; digits
-    with a zero before them, such as postal codes, are categories.
+    Text that stands for numbers, or for dates as ISO 8601 writes them, is taken for these, also
+    among numbers or dates; digits with a zero before them, such as postal codes, are categories.
 
     Raises
     ------
@@ -83,13 +88,9 @@ def kind_of(column: Column, place: str) -> Kind:
         known = [text for text in levels if text.lower() not in _NO_NUMBER]
         if known and all(_number_in(text) is not None for text in known):
             return "number"
-    if levels and all(map(_is_date, levels)):
+    if levels and all(_date_in(text) is not None for text in levels):
         return "date"
     return "category"
-
-
-def _is_date(text: str) -> bool:
-    return _ISO_DATE.fullmatch(text) is not None and _date_in(text) is not None
 
 
 _TEXT_TYPES = (str, bytes)
@@ -99,15 +100,20 @@ _NUMBER_TYPES = (numbers.Real, decimal.Decimal)
 
 
 def _family_of(column: Column) -> Literal["number", "boolean", "date", "category", "text"]:
-    """Return of what kind objects are by their types; ``"text"`` if they are text alone."""
+    """Return of what kind objects are by their types; ``"text"`` if their text has to tell."""
     if column.dtype.kind in "UST":
         return "text"
     kinds = {kind for kind in set(map(type, column)) if kind.__name__ not in _MISSING_TYPES}
     if len(kinds) > 1:
         # What is missing may be of a type of its own, such as NaN among text.
         kinds = {type(value) for value in column if not is_missing(value)}
-    if kinds and all(issubclass(kind, _TEXT_TYPES) for kind in kinds):
-        return "text"
+    if any(issubclass(kind, _TEXT_TYPES) for kind in kinds):
+        others = (*_NUMBER_TYPES, np.bool_, *_DATE_TYPES)
+        return (
+            "text"
+            if all(issubclass(kind, (*_TEXT_TYPES, *others)) for kind in kinds)
+            else "category"
+        )
     if kinds and all(issubclass(kind, bool | np.bool_) for kind in kinds):
         return "boolean"
     if all(issubclass(kind, (*_NUMBER_TYPES, np.bool_, *_SPAN_TYPES)) for kind in kinds):
@@ -284,9 +290,13 @@ def _as_date(value: Any) -> np.datetime64 | None:
 
 
 def _date_in(text: str) -> np.datetime64 | None:
+    found = _ISO_DATE.fullmatch(text.strip())
+    if found is None:
+        return None
     try:
-        return np.datetime64(text.strip().removesuffix("Z"), "us")
+        return np.datetime64(found[1], "us")
     except ValueError:
+        # Such as the 30th of February.
         return None
 
 
