@@ -246,3 +246,18 @@ def test_a_missing_one_of_several_labels_is_named_by_its_column() -> None:
         classifier().fit(X, several)
     with pytest.raises(ValueError, match=r"at row 2, column 1 \('ash'\)"):
         regressor().fit(X, several)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [["oak", "ash"] * 3, pd.date_range("2020", periods=6), [1.0, np.nan] * 3, [1, None] * 3],
+)
+@pytest.mark.parametrize(
+    ("learner", "other"), [(classifier, "Classifier"), (regressor, "Regressor")]
+)
+def test_whoever_has_a_table_is_told_of_the_learner_of_tables(
+    learner: Any, other: str, column: Any
+) -> None:
+    table = pd.DataFrame({"height": range(6), "more": pd.Series(column, dtype=object)})
+    with pytest.raises((TypeError, ValueError), match=f"; or use Tabular{other}, which takes text"):
+        learner().fit(table, np.arange(6) % 2)

@@ -27,6 +27,8 @@ from cnn_core.validation import parameters_dtype
 _BYTES = np.dtype(np.uint8)
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _NAMES_IN_AN_ERROR = 5
+# The learners that take text, dates and gaps.
+_LEARNERS_OF_TABLES = {"MLPClassifier": "TabularClassifier", "MLPRegressor": "TabularRegressor"}
 
 Table: TypeAlias = npt.NDArray[Any] | SparseRows
 
@@ -55,15 +57,29 @@ def as_table(values: Any, estimator: str, name: str = "X") -> Table:
         rows = as_sparse_rows(values, name)
         require_some(rows.shape, estimator, name)
         return rows
-    array = as_real_numbers(values, name)
+    array = as_real_numbers(values, name, _or_a_learner_of_tables(estimator))
     if array.ndim != 2:
         raise ValueError(about_dimensions(array, name))
     require_some(array.shape, estimator, name)
     return array
 
 
-def as_real_numbers(values: Any, name: str) -> npt.NDArray[Any]:
+def _or_a_learner_of_tables(estimator: str) -> str:
+    """Return what an error about text, dates or gaps has to add; nothing for other classes."""
+    other = _LEARNERS_OF_TABLES.get(estimator)
+    return f"; or use {other}, which takes text, dates and missing values" if other else ""
+
+
+def as_real_numbers(values: Any, name: str, advice: str = "") -> npt.NDArray[Any]:
     """Return samples as an array of real numbers, of any dimensions.
+
+    Parameters
+    ----------
+    values : array-like
+    name : str
+        What the user calls the argument.
+    advice : str
+        What an error about other values than numbers ends with.
 
     Raises
     ------
@@ -76,7 +92,7 @@ def as_real_numbers(values: Any, name: str) -> npt.NDArray[Any]:
             f"{name}: Complex data not supported: expected real numbers, found {array.dtype}; "
             f"pass {name}.real and {name}.imag as features of their own"
         )
-    return array if array.dtype.kind in "fiub" else _as_float64(array, values, name)
+    return array if array.dtype.kind in "fiub" else _as_float64(array, values, name, advice)
 
 
 def require_some(shape: tuple[int, ...], estimator: str, name: str) -> None:
@@ -129,9 +145,10 @@ def as_samples(
             return as_finite_rows(table, dtype, name)
         return as_finite(table, dtype, name, columns)
     except ValueError as error:
+        advice = "" if isinstance(table, SparseRows) else _or_a_learner_of_tables(estimator)
         raise ValueError(
             f"{error}; {estimator} takes no NaN and no infinity (inf): leave such samples out or "
-            "fill the gaps first"
+            f"fill the gaps first{advice}"
         ) from None
 
 
@@ -152,14 +169,15 @@ def dtype_for(table: Table, wanted: npt.DTypeLike | None) -> np.dtype[Any]:
     return parameters_dtype(wanted, "exact")
 
 
-def _as_float64(array: npt.NDArray[Any], values: Any, name: str) -> npt.NDArray[Any]:
+def _as_float64(array: npt.NDArray[Any], values: Any, name: str, advice: str) -> npt.NDArray[Any]:
     """Convert objects and text that stand for numbers."""
     if array.dtype.kind in "OSU":
         try:
             return array.astype(np.float64)
         except (TypeError, ValueError, OverflowError):
             pass
-    raise no_numbers(array, values, name, text_counts=True)
+    error = no_numbers(array, values, name, text_counts=True)
+    raise type(error)(f"{error}{advice}")
 
 
 def about_dimensions(array: npt.NDArray[Any], name: str) -> str:
