@@ -112,6 +112,16 @@ def test_tables_with_their_preparation(tmp_path: Path, quality: str) -> None:
         assert found == expected if y is tables.DEAR else found == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("zone", ["", "Z", "+05:30"])
+def test_a_date_may_be_text_with_its_offset(tmp_path: Path, zone: str) -> None:
+    days = [f"2024-0{1 + row % 9}-0{1 + row % 7}T0{row % 10}:30:00{zone}" for row in range(60)]
+    model = tables.regressor().fit({"day": days}, np.arange(60.0) % 9)
+    assert model.to_python(tmp_path / "days.py").difference <= 1e-6
+    for day in days[:3]:
+        found = imported(tmp_path / "days.py").predict({"day": day})
+        assert found == pytest.approx(model.predict({"day": [day]})[0])
+
+
 def test_what_does_not_agree_is_not_written(tmp_path: Path) -> None:
     model = classifier(dtype="float32").fit(X, NAMES)
     with pytest.raises(ExportError, match="no file was written"):

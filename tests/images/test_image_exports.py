@@ -25,7 +25,7 @@ def test_onnx_and_python_average_and_others_refuse(tmp_path: Path, n_classes: in
     assert model.to_onnx(tmp_path / "m.onnx", pixels).difference <= 1e-5
     assert model.to_python(tmp_path / "m.py", pixels).difference <= 1e-5
     session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
-    _, probabilities = session.run(None, onnx_feed(model, pixels, "uint8"))
+    _, probabilities = session.run(None, onnx_feed(model, pixels))
     np.testing.assert_allclose(probabilities, model.predict_proba(pixels), atol=1e-5)
     for refused in (
         lambda: model.to_c(tmp_path / "m.h", pixels),

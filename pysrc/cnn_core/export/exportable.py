@@ -6,7 +6,6 @@ import os
 from abc import ABC, abstractmethod
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from cnn_core.bound_network import BoundNetwork
@@ -81,19 +80,17 @@ class Exportable(ABC):
         OSError
             If the file cannot be written.
         """
-        from cnn_core.export.onnx_file import write_onnx
+        from cnn_core.export.onnx_file import dtype_as_given, write_onnx
 
         if input_dtype is not None:
             require_known("input_dtype", input_dtype, ("float32", "float64", "uint8"))
         program, reference = self._compared_on(X)
-        if input_dtype is None and getattr(X, "dtype", None) == np.uint8 and not program.columns:
-            input_dtype = "uint8"
         return write_onnx(
             program,
             path,
             reference,
             tolerance=tolerance_of(tolerance),
-            input_dtype=input_dtype,
+            input_dtype=input_dtype or dtype_as_given(program, X),
         )
 
     def to_c(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from cnn_core.export.exportable import Exportable
-from cnn_core.export.onnx_file import onnx_inputs
+from cnn_core.export.onnx_file import dtype_as_given, onnx_inputs
 
 
 def onnx_feed(
@@ -21,7 +21,7 @@ def onnx_feed(
     X : array-like or table
         As for its `predict`.
     input_dtype : str, optional
-        As it was passed to `to_onnx`.
+        As it was passed to `to_onnx`; by default what `to_onnx` takes for such rows.
 
     Returns
     -------
@@ -33,4 +33,6 @@ def onnx_feed(
     TypeError, ValueError
         For rows that `predict` refuses as well.
     """
-    return onnx_inputs(model.as_program(), model._rows_to_export(X), input_dtype)
+    program = model.as_program()
+    asked = input_dtype or dtype_as_given(program, X)
+    return onnx_inputs(program, model._rows_to_export(X), asked)

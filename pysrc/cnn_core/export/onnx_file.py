@@ -147,6 +147,12 @@ def input_dtype_of(program: Program) -> str:
     return "float64" if isinstance(program.network[0], Standardize) else dtype_of(program).name
 
 
+def dtype_as_given(program: Program, X: Any) -> str | None:
+    """Return uint8 for an array of bytes; None for other rows, and for tables."""
+    are_bytes = getattr(X, "dtype", None) == np.uint8 and not program.columns
+    return "uint8" if are_bytes else None
+
+
 def output_names(program: Program) -> list[str]:
     """Return what the outputs are called, as skl2onnx names them."""
     if program.answer.is_for_classes:

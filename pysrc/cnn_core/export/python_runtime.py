@@ -191,7 +191,8 @@ def parts_of(value):
     if value is None or value == "" or value != value:
         return dict.fromkeys(("time", "year", "month", "day", "weekday", "hour"), math.nan)
     if isinstance(value, str):
-        value = datetime.datetime.fromisoformat(value.strip().removesuffix("Z"))
+        text = value.strip()
+        value = datetime.datetime.fromisoformat(text[:-1] if text.endswith("Z") else text)
     if not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
     midnight = value.replace(hour=0, minute=0, second=0, microsecond=0)
