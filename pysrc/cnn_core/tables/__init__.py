@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TabularClassifier", "TabularRegressor", "read"]
 
-# Imported when they are asked for, as in `cnn_core.estimators`.
+# Imported on first use, as in `cnn_core.estimators`.
 _NAMES = {"TabularClassifier": "classifier", "TabularRegressor": "regressor", "read": "reading"}
 
 

@@ -64,26 +64,26 @@ class BaseTable(BaseEstimator, Exportable, ABC):
     # The rows that each network of a view has held out.
     _held_out: list[IndexArray]
 
-    # Where the question mark of scikit-learn's HTML leads to.
+    # Target of the question mark in scikit-learn's HTML.
     _doc_link_module = "cnn_core"
     _doc_link_template = f"{DOCUMENTATION}/tables.md"
 
     # The name of the class in files.
     _kind: ClassVar[str]
-    # Where the networks are trained.
+    # Trains the networks, in this process or elsewhere.
     _train_members: Callable[..., list[TrainedMember]] = staticmethod(train_members)
 
     @abstractmethod
     def _task_of(self, y: Any, n_rows: int) -> tuple[TableTask, npt.NDArray[Any]]:
-        """Return what is to be learned, and `y` as the task reads it."""
+        """Return the task, and `y` as the task reads it."""
 
     @abstractmethod
     def _class_weights(self, task: TableTask, y: npt.NDArray[Any]) -> FloatArray | None:
-        """Return what each row counts by its class; None for 1 throughout."""
+        """Return the class weight of each row; None if all are 1."""
 
     @abstractmethod
     def _learned(self) -> dict[str, FloatArray]:
-        """Return what `_learned_from` has kept, for a file."""
+        """Return the arrays of `_learned_from`, for a file."""
 
     @abstractmethod
     def _learn_from_file(self, arrays: dict[str, Any]) -> None:
@@ -97,11 +97,11 @@ class BaseTable(BaseEstimator, Exportable, ABC):
     @staticmethod
     @abstractmethod
     def _oof_in(array: Any, task: TableTask) -> npt.NDArray[np.float64]:
-        """Return the predictions for rows held out from a file."""
+        """Return the out-of-fold predictions from a file."""
 
     @abstractmethod
     def _learned_from(self, held_out: Predictions, y: npt.NDArray[Any]) -> None:
-        """Keep what the predictions for rows held out, (m, k), say of predictions to come."""
+        """Keep error statistics of the out-of-fold predictions, (m, k), for later predictions."""
 
     # Fitting
 
@@ -134,7 +134,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         frame = as_frame(X, self._kind)
         task, y = self._task_of(y, frame.n_rows)
         own_weights = as_weights(sample_weight, frame.n_rows, np.dtype(np.float32))
-        # A row without weight is as if it were not there.
+        # A row of weight 0 is ignored.
         kept = np.arange(frame.n_rows) if own_weights is None else np.flatnonzero(own_weights)
         reader, features = read_first(
             frame if len(kept) == frame.n_rows else frame.taken(kept),
@@ -176,7 +176,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         random: np.random.RandomState,
         y: Any,
     ) -> list[Fold]:
-        """Return the folds of the rows that count."""
+        """Return the folds of the rows with positive weight."""
         numbers = None if groups is None else as_groups(groups, n_rows)
         if plan.cv is None:
             everything = np.arange(len(kept))
@@ -186,7 +186,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
             return kept_of(folds, kept, n_rows)
         cv = plan.cv
         if self.cv is None and numbers is not None:
-            # One group alone is refused.
+            # A single group is refused.
             cv = max(2, min(cv, len(np.unique(numbers[kept]))))
         return folds_for(
             cv,
@@ -205,7 +205,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         kept: IndexArray,
         n_rows: int,
     ) -> None:
-        """Keep the predictions for rows held out, and how good they are."""
+        """Keep the out-of-fold predictions and their scores."""
         known = held_out.known
         predictions, task = held_out.predictions[known], self._ensemble.task
         weights = None if weights is None else weights[known].astype(np.float64)
@@ -220,7 +220,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
 
     @abstractmethod
     def _as_seen(self, predictions: Predictions) -> npt.NDArray[np.float64]:
-        """Return predictions in the shape that a user sees."""
+        """Return predictions in the shape for users."""
 
     def _become(
         self,
@@ -229,7 +229,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         held_out: list[IndexArray],
         names: npt.NDArray[np.object_] | None,
     ) -> None:
-        """Have an ensemble, and what is known with it."""
+        """Set the ensemble, and the attributes that follow from it."""
         self._reader, self._ensemble, self._held_out = reader, ensemble, held_out
         self.n_features_in_ = len(reader.plans)
         vars(self).pop("feature_names_in_", None)
@@ -239,11 +239,11 @@ class BaseTable(BaseEstimator, Exportable, ABC):
     # Fitted
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is anything to predict with."""
+        """Tell whether the estimator is fitted."""
         return "_ensemble" in vars(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: no type of ours, for tools that name each type in a file."""
+        """Return the state to pickle, without types of ours, since some tools list them."""
         state = dict(vars(self))
         if self.__sklearn_is_fitted__():
             del state[self._kept]
@@ -251,7 +251,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become what `__getstate__` gave; also what an older pickle holds."""
+        """Restore the result of `__getstate__`, also from older pickles."""
         vars(self).update(state)
         plain = vars(self).pop(FITTED, None)
         if plain is not None:
@@ -262,7 +262,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
 
     @property
     def dropped_columns_(self) -> list[int]:
-        """The numbers of the columns that nothing is learned from."""
+        """Numbers of the unused columns."""
         self._require_fitted()
         return [number for number, plan in enumerate(self._reader.plans) if plan.dropped]
 
@@ -274,12 +274,12 @@ class BaseTable(BaseEstimator, Exportable, ABC):
             )
 
     def _features(self, X: Any) -> list[Feature]:
-        """Return the features of a table with the columns of the first one."""
+        """Return the features of a table with the columns of `fit`."""
         frame = self._frame(X)
         return self._reader.read(frame)
 
     def _frame(self, X: Any) -> Frame:
-        """Return a table with the columns of the first one."""
+        """Check that a table has the columns of `fit`, and return it."""
         self._require_fitted()
         frame = as_frame(X, self._kind)
         names = getattr(self, "feature_names_in_", None)
@@ -291,13 +291,13 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         return self._ensemble.predictions(features)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return how good the predictions for rows are: accuracy, or R2 of a regressor.
+        """Return the score of the predictions for rows: accuracy, or R2 for a regressor.
 
         Parameters
         ----------
         X : table, (n, n_features)
         y : array-like, (n,)
-            What should be predicted.
+            The true values.
         sample_weight : array-like, (n,), optional
 
         Returns
@@ -308,7 +308,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `predict` does, and for `y` of another kind than in `fit`.
+            As for `predict`, and for `y` of another kind than in `fit`.
         """
         predictions = self._predictions(X)
         n_rows = len(predictions)
@@ -318,13 +318,13 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         return task.score(predictions, wanted, weights)
 
     def describe_columns(self) -> str:
-        """Return a table of what was decided about each column.
+        """Return a table that says how each column is used.
 
         Returns
         -------
         str
-            For each column its kind, how many different values it has, how many are missing, and
-            what it is used as, or why it was dropped.
+            For each column its kind, the numbers of distinct and missing values, and its use, or
+            why it was dropped.
 
         Raises
         ------
@@ -335,7 +335,7 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         return self._reader.describe()
 
     def summary(self) -> str:
-        """Return a small table of the networks, and how good they are on rows held out.
+        """Return a small table of the networks and their out-of-fold scores.
 
         Raises
         ------
@@ -354,29 +354,29 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         n_repeats: int = 5,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
     ) -> importance.Importances:
-        """Return how much worse the predictions become if a column's values are shuffled.
+        """Return how much worse the predictions become if the values of a column are shuffled.
 
-        Each network predicts the rows that it has not learned from (Breiman, "Random forests",
-        2001, section 10).
+        Each network predicts the rows that it has held out (Breiman, "Random forests", 2001,
+        section 10).
 
         Parameters
         ----------
         X, y, sample_weight
-            The table of the last `fit`, row by row as it was.
+            The same data as in the last `fit`, in the same order.
         n_repeats : int
-            How often each column is shuffled.
+            Number of shuffles of each column.
         random_state : int, RandomState, Generator or None
-            Draws the shuffles.
+            Seed of the shuffles.
 
         Returns
         -------
         cnn_core.tables.importance.Importances
-            The rise of the log-loss, or of the root of the mean squared error.
+            Increase of the log-loss or the RMSE.
 
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `score` does; for another number of rows, and if no row was held out.
+            As for `score`; for another number of rows, and if no row was held out.
         """
         features = self._features(X)
         return importance.of_columns(
@@ -386,8 +386,8 @@ class BaseTable(BaseEstimator, Exportable, ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file that `cnn_core.load` reads.
 
-        It holds numbers and text, nothing that could run. Parameters that are objects, such as
-        `callbacks`, a splitter or a generator, are None again when it is loaded.
+        It holds numbers and text, nothing that could run. Parameters that are objects are not
+        saved: `callbacks`, a splitter or a generator are None after loading.
 
         Parameters
         ----------
@@ -398,20 +398,20 @@ class BaseTable(BaseEstimator, Exportable, ABC):
         NotFittedError
             Before the first `fit`.
         OSError
-            If the file cannot be written; one that was there before stays then.
+            If the file cannot be written; an existing file is then unchanged.
         """
         self._require_fitted()
         saving.write(path, self)
 
     def as_program(self) -> Program:
-        """Return the learner as the exports read it, `cnn_core.export.program.Program`.
+        """Return the learner as a `cnn_core.export.program.Program` for the exports.
 
         Raises
         ------
         NotFittedError
             Before the first `fit`.
         ValueError
-            If no column takes part.
+            If no column is used.
         """
         self._require_fitted()
         return exporting.program_of(self._kind, self._reader, self._ensemble)

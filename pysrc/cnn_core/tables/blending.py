@@ -1,4 +1,4 @@
-"""The shares of several bags of networks in one prediction."""
+"""Weights of several groups of networks in one prediction."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 Predictions = npt.NDArray[np.float64]
-# Steps of the greedy search: shares are multiples of a twentieth.
+# Steps of the greedy search: weights are multiples of 1 / 20.
 _ROUNDS = 20
 
 
 def greedy_shares(
     candidates: list[Predictions], loss: Callable[[Predictions], float]
 ) -> npt.NDArray[np.float64]:
-    """Return the share of each candidate, with the sum 1.
+    """Return the weight of each candidate; their sum is 1.
 
-    In each round the candidate is added, once more if need be, that makes the mean best (Caruana
-    et al., "Ensemble selection from libraries of models", 2004).
+    Each round adds the candidate, possibly again, that improves the mean most (Caruana et al.,
+    "Ensemble selection from libraries of models", 2004).
 
     Parameters
     ----------
     candidates : list of (n, k) arrays
-        Predictions for rows that the networks did not learn from.
+        Out-of-fold predictions.
     loss : callable
-        Gives the loss of predictions (n, k).
+        Returns the loss of predictions (n, k).
     """
     counts = np.zeros(len(candidates))
     if len(candidates) == 1 or not len(candidates[0]):

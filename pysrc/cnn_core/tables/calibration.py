@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: one temperature for all of them."""
+"""Calibration of probabilities by temperature scaling."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from cnn_core.types import FloatArray, IndexArray
 Probabilities = npt.NDArray[np.float64]
 Logarithms = npt.NDArray[np.float64]
 
-# No probability is taken for smaller: a log-loss is finite.
+# Smaller probabilities are raised to this, so that the log-loss is finite.
 LEAST_PROBABILITY = 1e-7
 _LOWEST, _HIGHEST = 0.1, 10.0
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 def logarithms_of(probabilities: FloatArray) -> Logarithms:
-    """Return the logarithms of probabilities, which are finite also for 0."""
+    """Return the logarithms of probabilities; finite also for 0."""
     found: Logarithms = np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY))
     return found
 
 
 def probabilities_of(logarithms: Logarithms, temperature: float = 1.0) -> Probabilities:
-    """Return probabilities with such logarithms up to a factor, each row with the sum 1.
+    """Return normalized probabilities from unnormalized log-probabilities.
 
     The logarithms are divided by a temperature first (Guo et al., "On calibration of modern neural
-    networks", 2017): above 1 the probabilities come nearer to each other.
+    networks", 2017): above 1 the probabilities become more equal.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ def probabilities_of(logarithms: Logarithms, temperature: float = 1.0) -> Probab
 def log_loss(
     probabilities: Probabilities, positions: IndexArray, weights: FloatArray | None = None
 ) -> float:
-    """Return the mean negative logarithm of the probabilities of what was the case.
+    """Return the mean negative logarithm of the probability of the true class.
 
     Parameters
     ----------
     probabilities : (n, n_classes) array
     positions : (n,) array of int
-        The number of each row's class.
+        The class index of each row.
     weights : (n,) array, optional
     """
     chosen = probabilities[np.arange(len(positions)), positions]
@@ -62,7 +62,7 @@ def log_loss(
 def best_temperature(
     logarithms: Logarithms, positions: IndexArray, weights: FloatArray | None = None
 ) -> float:
-    """Return the temperature with the least log-loss, from 0.1 to 10, by golden section."""
+    """Return the temperature from 0.1 to 10 with the least log-loss, by golden section."""
     if logarithms.shape[1] < 2 or not len(positions):
         return 1.0
     low, high = math.log(_LOWEST), math.log(_HIGHEST)

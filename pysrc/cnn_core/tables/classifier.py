@@ -24,30 +24,29 @@ from cnn_core.types import FloatArray
 class TabularClassifier(ClassifierMixin, BaseTable):
     """A classifier of tables: calibrated probabilities from columns of any kind.
 
-    It reads data frames of any library, arrays and lists, with numbers, text, categories, dates and
-    missing values, and needs no preparation of them. It trains several small networks, each on a
-    part of the rows, and measures each on the others.
+    It takes data frames of any library, arrays and lists, with numbers, text, categories, dates and
+    missing values, without preprocessing. It trains several small networks, each on a part of the
+    rows, and evaluates each on the others.
 
     Parameters
     ----------
     {parameters}
     calibrate : bool, default=True
-        Whether one temperature, found on rows held out, is applied to the probabilities (Guo et
+        Whether to calibrate the probabilities with a temperature fitted on held-out rows (Guo et
         al., 2017).
     class_weight : dict, "balanced" or None, default=None
-        What the rows of each class count, in addition to `sample_weight`. The probabilities are
-        those of classes so weighted.
+        Weight of the rows of each class, in addition to `sample_weight`. The probabilities then
+        describe the weighted data.
     {more_parameters}
 
     Attributes
     ----------
     classes_ : (n_classes,) array
-        The classes, in rising order.
+        The classes, sorted.
     oof_score_ : float
         The accuracy of `oof_prediction_`; NaN if no row was held out.
     oof_prediction_ : (n, n_classes) array
-        For each row of `fit` the probabilities by the networks that did not learn from it; NaN for
-        rows that none has held out.
+        Out-of-fold probabilities of the rows of `fit`; NaN for rows that were never held out.
     {attributes}
 
     See Also
@@ -73,13 +72,13 @@ class TabularClassifier(ClassifierMixin, BaseTable):
     size    number         178       22  number, and whether it is missing
     """
 
-    # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
+    # scikit-learn requires its mixin as the first base, but its `score` is not wanted.
     score = BaseTable.score
 
     calibrate: bool
     class_weight: Mapping[Any, float] | Literal["balanced"] | None
     classes_: Labels
-    # One minus the probability of the true class, of the rows held out, in rising order.
+    # One minus the out-of-fold probability of the true class, sorted.
     _scores: Predictions
 
     _kind = "TabularClassifier"
@@ -121,18 +120,17 @@ class TabularClassifier(ClassifierMixin, BaseTable):
         Parameters
         ----------
         X : table, (n, n_features)
-            A data frame of pandas, polars or the like, a table of pyarrow, a dict of columns, a
-            list of rows or of dicts, or an array: plain, structured or masked.
+            A data frame of pandas, polars or similar, a pyarrow table, a dict of columns, a list of
+            rows or of dicts, or an array: plain, structured or masked.
         y : array-like, (n,)
             Classes, numbers or text.
         sample_weight : array-like, (n,), optional
-            What each row counts, at least 0.
+            Weight of each row, at least 0.
         groups : array-like, (n,), optional
-            Rows of one group are all learned from, or all held out.
+            The group of each row; groups are not split between folds.
         checkpoint : path-like, optional
-            A folder from which the same call goes on after being killed: the estimator is in the
-            end what it would have become without a pause, bit for bit. It needs a `random_state`
-            that is a number.
+            A folder from which the same call resumes after being killed. The result has the same
+            bits as without the interruption. `random_state` must be an int.
 
         Returns
         -------
@@ -142,8 +140,8 @@ class TabularClassifier(ClassifierMixin, BaseTable):
         Raises
         ------
         TypeError, ValueError
-            For parameters and data of another kind, shape or range. The estimator is then as it was
-            before.
+            For parameters and data of the wrong type, shape or range. The estimator is then
+            unchanged.
         DivergenceError
             If the loss of a network explodes or is not finite. It is a ``ValueError``.
         RuntimeError
@@ -152,7 +150,7 @@ class TabularClassifier(ClassifierMixin, BaseTable):
         return self._fit(X, y, sample_weight, groups, checkpoint)
 
     def predict(self, X: Any) -> Labels:
-        """Return the likeliest class of each row.
+        """Return the most probable class of each row.
 
         Parameters
         ----------
@@ -167,7 +165,7 @@ class TabularClassifier(ClassifierMixin, BaseTable):
         NotFittedError
             Before the first `fit`.
         TypeError, ValueError
-            For other columns than those of `fit`, and values that they do not have.
+            For other columns than in `fit`, and for values that do not fit a column's kind.
         """
         likeliest = self.predict_proba(X).argmax(axis=1)
         found: Labels = self.classes_[likeliest]
@@ -183,7 +181,7 @@ class TabularClassifier(ClassifierMixin, BaseTable):
         Returns
         -------
         (n, n_classes) array
-            In the order of `classes_`, each row with the sum 1.
+            In the order of `classes_`; rows sum to 1.
 
         Raises
         ------
@@ -193,7 +191,7 @@ class TabularClassifier(ClassifierMixin, BaseTable):
         return self._predictions(X)
 
     def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """Return the natural logarithm of each class's probability; minus infinity for 0.
+        """Return the logarithm of the probability of each class; minus infinity for 0.
 
         Parameters
         ----------
@@ -213,10 +211,10 @@ class TabularClassifier(ClassifierMixin, BaseTable):
             return np.log(probabilities, out=probabilities)
 
     def predict_set(self, X: Any, coverage: float = 0.9) -> npt.NDArray[np.bool_]:
-        """Return for each row a set of classes that holds the true one with a stated probability.
+        """Return a set of classes for each row that contains the true one with this coverage.
 
-        The sets are conformal: see `cnn_core.tables.conformal`. They cover a share of at least
-        `coverage` of new rows in the mean, if these come from where those of `fit` came from.
+        The sets are conformal: see `cnn_core.tables.conformal`. On average they contain the true
+        class for at least a share `coverage` of new rows from the same distribution.
 
         Parameters
         ----------
@@ -227,13 +225,13 @@ class TabularClassifier(ClassifierMixin, BaseTable):
         Returns
         -------
         (n, n_classes) array of bool
-            Which classes belong to the set, in the order of `classes_`: never none of them. All of
-            them if too few rows were held out for this coverage.
+            Which classes are in the set, in the order of `classes_`; never empty. All classes if
+            too few rows were held out for this coverage.
 
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `predict` does, and for another `coverage`.
+            As for `predict`, and for a `coverage` outside its range.
         """
         probabilities = self.predict_proba(X)
         return probable_sets(probabilities, set_threshold(self._scores, coverage))

@@ -1,7 +1,7 @@
-"""What becomes of the columns of a table: found when an estimator is fitted, and kept.
+"""The plan for each column of a table: detected in `fit`, and kept for predictions.
 
 A column is a number, a boolean, a category or a date, or it is dropped. A date becomes several
-numbers. The result are features: numbers with NaN for missing ones, and codes of categories.
+numbers. The results are features: numbers, with NaN for missing values, and codes of categories.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from cnn_core.tables.frames import Column, Frame
 from cnn_core.tables.values import KINDS, Coded, Kind, Numbers, as_dates, as_numbers, coded, kind_of
 from cnn_core.validation import require_known, shown
 
-# A level of a single row has weights of its own only if no more than this share of the rows have
-# such levels: else a network could learn the rows by heart, by their names.
+# A level that occurs once has weights only if at most this share of the rows have such levels.
+# Otherwise the network could memorize rows by name.
 MOST_ALONE = 0.1
 MOST_LEVELS = 10_000
-# The weights of a missing value among categories come behind those of the levels.
+# The weights of missing categories come after those of the levels.
 _NONE = -1
 
 
 class Feature(NamedTuple):
-    """One input of the network, before it is scaled.
+    """A feature of the table, before scaling.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Feature(NamedTuple):
     n_levels : int
         0 for numbers.
     marks_missing : bool
-        Whether it matters that a number is missing.
+        Whether missing numbers get an indicator column.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Feature(NamedTuple):
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """What was found out about a column.
+    """Kind and use of a column.
 
     Attributes
     ----------
@@ -58,17 +58,17 @@ class ColumnPlan:
     kind : str
         One of `KINDS`.
     dropped : str or None
-        Why it takes no part.
+        Why the column is not used.
     missing : int
         Rows without a value.
     distinct : int
         Different values.
     levels : tuple of str
-        Those of a category that have weights of their own, the most frequent first.
+        Levels of a category with weights of their own, the most frequent first.
     missing_level : bool
         Whether missing values have weights of their own.
     parts : tuple of str
-        The parts of a date that are not the same throughout.
+        The parts of a date that vary.
     """
 
     name: str
@@ -82,7 +82,7 @@ class ColumnPlan:
 
     @property
     def n_levels(self) -> int:
-        """Rows of weights that a category has."""
+        """Number of rows of weights of a category."""
         return len(self.levels) + self.missing_level
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class ColumnPlan:
 
     @classmethod
     def from_json(cls, values: Any, place: str) -> ColumnPlan:
-        """Return the plan that `to_json` gave.
+        """Return the plan from the result of `to_json`.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class ColumnPlan:
 
 @dataclass(frozen=True)
 class TableReader:
-    """Reads tables as it has learned to from the first one.
+    """Converts tables to features, as detected in `fit`.
 
     Attributes
     ----------
@@ -133,17 +133,17 @@ class TableReader:
         Raises
         ------
         TypeError, ValueError
-            For a value that the column's kind does not have.
+            For a value that does not fit a column's kind.
         """
         features: list[Feature] = []
         for number, plan in enumerate(self.plans):
             if plan.dropped is None:
                 features += _features(plan, frame.columns[number], frame.place(number))
-        # Without any, the network learns from its biases alone.
+        # Without features the network has only biases.
         return features or [Feature("nothing", np.zeros(frame.n_rows), 0, False)]
 
     def features_of_columns(self) -> list[list[int]]:
-        """Return the numbers of the features that come from each column."""
+        """Return the indices of the features that come from each column."""
         found: list[list[int]] = []
         start = 0
         for plan in self.plans:
@@ -153,7 +153,7 @@ class TableReader:
         return found
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Return what was decided about each column: the cells of a table, its head first."""
+        """Return how each column is used, as the cells of a table with a header."""
         return [
             ("column", "kind", "distinct", "missing", "used as"),
             *(
@@ -163,7 +163,7 @@ class TableReader:
         ]
 
     def describe(self) -> str:
-        """Return a table of what was decided about the columns."""
+        """Return a text table that says how each column is used."""
         rows = self.rows()
         widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
         lines = []
@@ -194,24 +194,24 @@ def _use(plan: ColumnPlan) -> str:
 def read_first(
     frame: Frame, categorical: Any = None, numerical: Any = None
 ) -> tuple[TableReader, list[Feature]]:
-    """Find out what the columns of a table are.
+    """Detect the kinds of the columns of a table.
 
     Parameters
     ----------
     frame : Frame
     categorical, numerical : sequence of names or indices, optional
-        Columns whose kind the user says.
+        Columns whose kind the user sets.
 
     Returns
     -------
     reader : TableReader
     features : list of Feature
-        Those of `frame`.
+        Features of `frame`.
 
     Raises
     ------
     TypeError, ValueError
-        For columns that are not there, and for values that cannot be read.
+        For columns that do not exist, and for values that cannot be read.
     """
     wanted = _wanted(frame, categorical, numerical)
     plans = []
@@ -234,7 +234,7 @@ def read_first(
 
 
 def _wanted(frame: Frame, categorical: Any, numerical: Any) -> dict[int, Kind]:
-    """Return the kinds that the user says, by the numbers of their columns."""
+    """Return the kinds that the user sets, by column number."""
     places = {
         "categorical": _places("categorical", categorical, frame),
         "numerical": _places("numerical", numerical, frame),
@@ -274,7 +274,7 @@ def _places(parameter: str, wish: Any, frame: Frame) -> set[int]:
 
 
 def _digest(kind: str, *parts: Any) -> bytes:
-    """Return what equal columns have in common, and no others."""
+    """Return a digest to recognize equal columns."""
     digest = hashlib.sha256(kind.encode())
     for part in parts:
         digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
@@ -372,9 +372,9 @@ def _features(plan: ColumnPlan, column: Column, place: str) -> list[Feature]:
 
 
 def _known_codes(plan: ColumnPlan, found: Coded) -> npt.NDArray[np.intp]:
-    """Return the codes of the levels that were there at first; -1 for all others."""
+    """Return the codes of the levels in `fit`; -1 for all others."""
     known = {level: code for code, level in enumerate(plan.levels)}
-    # The last entry is that of the code -1, a missing value.
+    # The last entry is for the code -1, a missing value.
     translated = [known.get(level, _NONE) for level in found.levels]
     translated.append(len(plan.levels) if plan.missing_level else _NONE)
     codes: npt.NDArray[np.intp] = np.array(translated, np.intp)[found.codes]

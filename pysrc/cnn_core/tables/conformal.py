@@ -1,10 +1,10 @@
-"""Intervals and sets of a stated coverage, from the errors on rows that were held out.
+"""Conformal prediction: intervals and sets with a given coverage, from out-of-fold errors.
 
-A new row's error is one of the errors of the rows before it in rank (Vovk, Gammerman, Shafer,
-"Algorithmic learning in a random world", 2005): of n errors, the ``ceil((n + 1) * coverage)``-th
-covers a share of at least `coverage` of new rows, whatever the network, if these come from where
-the others came from. The errors are those of networks that had not seen the row (Barber et al.,
-"Predictive inference with the jackknife+", 2021).
+For rows from one distribution, the rank of a new error among n earlier ones is uniform (Vovk,
+Gammerman, Shafer, "Algorithmic learning in a random world", 2005). So the ``ceil((n + 1) *
+coverage)``-th smallest error covers a share of at least `coverage` of new rows, whatever the
+network. The errors come from networks that did not learn from the row (Barber et al., "Predictive
+inference with the jackknife+", 2021).
 """
 
 from __future__ import annotations
@@ -21,42 +21,42 @@ from cnn_core.validation import between
 
 Numbers = npt.NDArray[np.float64]
 
-# The scale of the errors is looked at in so many parts of the range of predictions.
+# The scale of errors is measured in this many parts of the range of predictions.
 _PARTS = 10
 _LEAST_ROWS_OF_A_PART = 30
-# Errors beyond this count as this, so that sums of them stay finite.
+# Larger errors are cut to this, so that sums stay finite.
 _LARGEST = 1e290
-# What the local scale has to gain to be used: intervals shorter by this share.
+# The local scale is used if it makes intervals shorter by this share.
 _LEAST_GAIN = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorScale:
-    """How large errors are, by the prediction: straight lines between points.
+    """Size of errors as a piecewise-linear function of the prediction.
 
     Attributes
     ----------
     predictions, sizes : (m,) arrays
-        In rising order of the predictions; sizes above 0. One point: the same size everywhere.
+        Sorted by prediction; sizes above 0. A single point means a constant size.
     """
 
     predictions: Numbers
     sizes: Numbers
 
     def at(self, predictions: Numbers) -> Numbers:
-        """Return the size of the errors of such predictions."""
+        """Return the size of errors at these predictions."""
         return np.interp(predictions, self.predictions, self.sizes)
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorQuantiles:
-    """The errors of a regressor, and what they say of new ones.
+    """The out-of-fold errors of a regressor, to compute quantiles and intervals.
 
     Attributes
     ----------
     scale : ErrorScale
     errors : (n,) array
-        Of the rows held out, ``(target - prediction) / size``, in rising order.
+        ``(target - prediction) / size`` of the held-out rows, sorted.
     """
 
     scale: ErrorScale
@@ -64,9 +64,9 @@ class ErrorQuantiles:
 
     @classmethod
     def of(cls, targets: Numbers, predictions: Numbers) -> ErrorQuantiles:
-        """Return them for rows that were held out.
+        """Return the quantiles for held-out rows.
 
-        The errors are scaled locally if that makes intervals of 90 % shorter in the mean.
+        The errors are scaled locally if that makes 90 % intervals shorter on average.
         """
         with np.errstate(over="ignore"):
             errors = np.clip(targets - predictions, -_LARGEST, _LARGEST)
@@ -111,7 +111,7 @@ class ErrorQuantiles:
             If there are no errors.
         """
         self._require_errors()
-        # Half a rank at each end: the k-th of n is the quantile k / (n + 1).
+        # The k-th of n sorted errors is the quantile k / (n + 1).
         ranks = np.arange(1, len(self.errors) + 1) / (len(self.errors) + 1)
         ends = np.interp(quantiles, ranks, self.errors)
         found: Numbers = predictions[:, None] + self.scale.at(predictions)[:, None] * ends
@@ -134,7 +134,7 @@ class ErrorQuantiles:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Any]) -> ErrorQuantiles:
-        """Return what `to_tensors` gave.
+        """Return the object from the result of `to_tensors`.
 
         Raises
         ------
@@ -163,7 +163,7 @@ def _width(errors: Numbers) -> float:
 
 
 def _local_scale(predictions: Numbers, sizes: Numbers) -> ErrorScale | None:
-    """Return the mean size of errors in parts of the range of predictions, None for few rows."""
+    """Return the mean size of errors in parts of the range of predictions; None for few rows."""
     parts = min(_PARTS, len(predictions) // _LEAST_ROWS_OF_A_PART)
     if parts < 3 or not sizes.any():
         return None
@@ -171,7 +171,7 @@ def _local_scale(predictions: Numbers, sizes: Numbers) -> ErrorScale | None:
     # Halves and a median, so that nothing overflows.
     places = np.array([np.median(predictions[rows] / 2) for rows in order]) * 2
     means = np.array([sizes[rows].mean() for rows in order])
-    # Never so small that an error of usual size would be taken for a huge one.
+    # Not too small, so that a usual error does not become a huge one.
     return ErrorScale(places, np.maximum(means, 0.1 * sizes.mean()))
 
 
@@ -179,18 +179,18 @@ def _local_scale(predictions: Numbers, sizes: Numbers) -> ErrorScale | None:
 
 
 def set_threshold(scores: Numbers, coverage: float) -> float:
-    """Return how improbable a class may be to belong to a set of this coverage.
+    """Return the threshold of one minus the probability, for sets with this coverage.
 
     Parameters
     ----------
     scores : (n,) array
-        One minus the probability of the true class, of the rows held out, in rising order.
+        One minus the out-of-fold probability of the true class, sorted.
     coverage : float
 
     Returns
     -------
     float
-        Infinite if there are too few rows: all classes belong to every set then.
+        Infinite if there are too few rows; every set then contains all classes.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def set_threshold(scores: Numbers, coverage: float) -> float:
 
 
 def probable_sets(probabilities: Numbers, threshold: float) -> npt.NDArray[np.bool_]:
-    """Return which classes belong to the set of each row, the likeliest one always.
+    """Return which classes belong to the set of each row, always with the most probable one.
 
     (Sadinle, Lei, Wasserman, "Least ambiguous set-valued classifiers with bounded error levels",
     2019.)

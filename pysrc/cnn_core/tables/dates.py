@@ -1,4 +1,4 @@
-"""Dates as numbers: the day, and the parts of the calendar that people and nature go by."""
+"""Convert dates to numbers: the day, and the parts of the calendar."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from cnn_core.tables.values import Dates, Numbers
 
-# The first is time itself, in days since 1970; the others come round again, all but the year.
+# The first is the time in days since 1970; all others except the year are periodic.
 PARTS = ("time", "year", "month", "day", "weekday", "hour")
 
 
@@ -20,7 +20,7 @@ def parts_of(dates: Dates) -> dict[str, Numbers]:
     Returns
     -------
     dict of str to (n,) array
-        By the names in `PARTS`: days since 1970 with their fraction, year, month from 1, day of the
+        Keys as in `PARTS`: days since 1970 with their fraction, year, month from 1, day of the
         month from 1, weekday from 0 (Monday), and hour with its fraction.
     """
     missing = np.isnat(dates)

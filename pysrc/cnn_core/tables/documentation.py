@@ -11,39 +11,39 @@ from cnn_core.tables.recipe import FEWEST_FOLDS, LEAST_ROWS_FOR_FOLDS, MOST_FOLD
 _TEXTS = {
     "parameters": """
 quality : {qualities}, default="balanced"
-    How much time there is: "fast" trains few networks, "best" blends several views of the table.
+    Trade-off between time and accuracy: "fast" trains few networks, "best" blends two kinds of
+    networks.
 n_members : int, optional
     Networks of each view; by default what `quality` says.
 max_steps : int, optional
     Steps of each network; by default what `quality` says.
 n_bins : int, optional
-    Most bins of the piecewise-linear encoding of a number, 0 for none.
+    Largest number of bins of the piecewise-linear encoding of a number, 0 for none.
 hidden_layer_sizes : int or sequence of int, optional
     Units of each hidden layer.
 time_budget : float, optional
-    Seconds that the training of all networks is to take. What is learned depends on the speed of
-    the machine then.
+    Seconds for the training of all networks. The result then depends on the speed of the machine.
 """,
     "more_parameters": """
 cv : int, "time", splitter or iterable of (train, test), optional
-    Which rows each network is measured on, and does not learn from. By default as many folds as
-    networks in a view, but {fewest} to {most}, those of a classifier stratified; below {least} rows
-    none. "time": in the order of the rows, each network learns from what comes before those that it
-    is measured on. With fewer networks than folds some rows are never held out.
+    The rows that each network holds out. By default as many folds as networks in a view, but
+    {fewest} to {most}, stratified for a classifier; none below {least} rows. "time": each network
+    learns only from rows before those that it holds out. With fewer networks than folds some rows
+    are never held out.
 categorical, numerical : sequence of names or numbers of columns, optional
-    Columns whose kind is not to be found out.
+    Columns whose kind you set, instead of automatic detection.
 random_state : int, RandomState, Generator or None, default=None
-    Draws folds, first weights, the order of the rows and dropout. The same int gives the same
-    results, with the compiled backend bit for bit and with any number of threads.
+    Seed of the folds, the first weights, the order of the rows and dropout. The same int gives the
+    same results; with the compiled backend the same bits, for any number of threads.
 callbacks : sequence of Callback, optional
-    See `cnn_core.callbacks`. They are told of the training of each network, one at a time.
+    See `cnn_core.callbacks`. They are called for the training of each network, one at a time.
 verbose : bool or int, default=False
-    Whether to show on the error output how far the training is.
+    Whether to show the progress on the error output.
 backend : str, default="auto"
     See `cnn_core.backends.get`.
 n_threads : int, optional
-    At most so many networks are trained at a time, by default as many as the process may use
-    cores.
+    Largest number of networks in training at a time; by default the number of cores that the
+    process may use.
 """,
     "attributes": """
 n_features_in_ : int
@@ -51,9 +51,9 @@ n_features_in_ : int
 feature_names_in_ : (n_features,) array of str
     Their names, if they have any.
 dropped_columns_ : list of int
-    Numbers of the columns that nothing is learned from; `describe_columns` says why.
+    Numbers of the unused columns; `describe_columns` says why.
 oof_loss_ : float
-    The log-loss, of a regressor the root of the mean squared error, of `oof_prediction_`.
+    The log-loss of `oof_prediction_`; for a regressor the RMSE.
 """,
     # Inside the texts above.
     "qualities": "{" + ", ".join(f'"{name}"' for name in QUALITIES) + "}",

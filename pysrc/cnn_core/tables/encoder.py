@@ -1,4 +1,4 @@
-"""Features of a table as the matrix that a network's first layer reads."""
+"""Encode the features of a table as the matrix that a network's first layer reads."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from cnn_core.tables.views import View
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """Writes the features of a table into a matrix, as a view wants to see them.
+    """Encodes the features of a table as a matrix, for a view.
 
     Attributes
     ----------
     scales : tuple of NumberScale or int
-        For each feature how its numbers are scaled, or how many levels it has.
+        For each feature the scale of its numbers, or its number of levels.
     """
 
     scales: tuple[NumberScale | int, ...]
 
     @classmethod
     def of(cls, features: list[Feature], view: View) -> Encoder:
-        """Return the encoder of a view for such features."""
+        """Return the encoder of a view for these features."""
         return cls(
             tuple(
                 one.n_levels or scale_of(one.values, view.bins, marks_missing=one.marks_missing)
@@ -39,7 +39,7 @@ class Encoder:
 
     @property
     def encodings(self) -> tuple[Encoding, ...]:
-        """How each column of the matrix is to be read."""
+        """Encoding of each column of the matrix, for `EncodedDense`."""
         return tuple(encoding for encoding, _ in self._columns())
 
     @property
@@ -51,7 +51,7 @@ class Encoder:
         return [column for scale in self.scales for column in _columns_of(scale)]
 
     def columns_of_features(self) -> list[slice]:
-        """Return the columns of the matrix that each feature is written into."""
+        """Return the columns of the matrix for each feature."""
         widths = [len(_columns_of(scale)) for scale in self.scales]
         ends = np.cumsum(widths).tolist()
         return [slice(end - width, end) for width, end in zip(widths, ends, strict=True)]
@@ -59,8 +59,8 @@ class Encoder:
     def encode(self, features: list[Feature]) -> npt.NDArray[np.float32]:
         """Return the matrix, (n, columns) of float32 in C order.
 
-        A number is one column with its scaled value, where it matters one with 1 for missing, and
-        one with its place among the bins; a category is one column with its code.
+        A number has a column with its scaled value, a missing indicator if needed, and a column
+        with its position among the bins. A category has one column with its code.
         """
         matrix = np.empty((len(features[0].values), len(self.sizes)), np.float32)
         column = 0
@@ -85,7 +85,7 @@ class Encoder:
 
     @classmethod
     def from_json(cls, values: Any, place: str) -> Encoder:
-        """Return the encoder that `to_json` gave.
+        """Return the encoder from the result of `to_json`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Bags of networks: one for each view of a table, a network for each fold."""
+"""Ensembles of networks: a bag for each view of a table, with a network for each fold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cnn_core.tables.encoder import Encoder
 from cnn_core.tables.tasks import Predictions, TableTask
 from cnn_core.tables.views import View
 
-# Rows that are encoded and predicted together: the matrix of more would take much memory.
+# Rows that are encoded and predicted at a time, to limit the memory of the matrix.
 _ROWS_AT_ONCE = 2**14
 
 
@@ -56,7 +56,7 @@ class Bag:
     view : View
     encoder : Encoder
     models : tuple of Model
-        Without an optimizer's state.
+        Without optimizer state.
     """
 
     view: View
@@ -77,8 +77,8 @@ class Bag:
         Parameters
         ----------
         weights : list of dict of str to array
-            ``"parameters"``, and ``"statistics"`` where there is batch normalization. Where there
-            is an ``"average"`` of the parameters it takes their place.
+            ``"parameters"``, and ``"statistics"`` for batch normalization. An ``"average"`` of the
+            parameters replaces them.
         **machine
             `backend` and `n_threads` of the models.
         """
@@ -103,7 +103,7 @@ class Bag:
 
 
 def encoded(bags: Sequence[Bag], features: list[Feature]) -> list[npt.NDArray[np.float32]]:
-    """Return what the networks of each bag read: one matrix where bags share an encoder."""
+    """Return the encoded table for each bag; bags with the same encoder share one matrix."""
     encoders = {bag.encoder for bag in bags}
     matrices = {encoder: encoder.encode(features) for encoder in encoders}
     return [matrices[bag.encoder] for bag in bags]
@@ -126,7 +126,7 @@ class Ensemble:
     shares: npt.NDArray[np.float64]
 
     def predictions(self, features: list[Feature]) -> Predictions:
-        """Return the predictions for rows, as a user gets them."""
+        """Return the final predictions for rows."""
         n_rows = len(features[0].values)
         blocks = [
             self._of_block([one._replace(values=one.values[begin:end]) for one in features])

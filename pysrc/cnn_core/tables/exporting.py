@@ -1,4 +1,4 @@
-"""Learners of tables as programs, and the columns of a table as a program takes them."""
+"""Convert learners of tables, and columns of a table, for the exports."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def program_of(title: str, reader: TableReader, ensemble: Ensemble) -> Program:
     Raises
     ------
     ValueError
-        If no column takes part: there would be no input.
+        If no column is used: there would be no input.
     """
     columns = tuple(_column(plan) for plan in reader.plans if plan.dropped is None)
     if not columns:
@@ -84,7 +84,8 @@ def _number(scale: NumberScale) -> NumberInput:
 def _answer(ensemble: Ensemble) -> Answer:
     task = ensemble.task
     if isinstance(task, Classes):
-        # There is a probability for each class, also if there are two, and the largest one counts.
+        # There is a probability for each class, also for two classes; the largest one is the
+        # prediction.
         return Answer("multiclass", task.network.classes)
     return Answer("number")
 
@@ -104,12 +105,12 @@ def _blend(ensemble: Ensemble) -> Blend:
 
 
 def columns_of(reader: TableReader, frame: Frame) -> Columns:
-    """Return the columns of a table that take part, as a program takes them.
+    """Return the used columns of a table, in the form of a program.
 
     Raises
     ------
     TypeError, ValueError
-        For a value that the column's kind does not have.
+        For a value that does not fit a column's kind.
     """
     found: Columns = []
     for number, plan in enumerate(reader.plans):
@@ -127,7 +128,7 @@ def columns_of(reader: TableReader, frame: Frame) -> Columns:
 
 
 def features_of(reader: TableReader, columns: Columns) -> list[Feature]:
-    """Return the features of columns that `columns_of` has given, or of others of their kinds."""
+    """Return the features of columns in the form of `columns_of`."""
     n_rows = len(columns[0])
     given = iter(columns)
     everything: list[npt.NDArray[np.generic]] = [

@@ -1,4 +1,4 @@
-"""The fitted state of a learner of tables as text and arrays, for its files and its pickles."""
+"""Convert the fitted state of a learner of tables to text and arrays, for files and pickles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-# What the attributes of a pickled learner have in place of its reader and networks.
+# Attribute of a pickled learner that replaces its reader and networks.
 FITTED = "_fitted"
 
 
@@ -45,7 +45,7 @@ def plain_of(
 def objects_in(
     plain: dict[str, Any], task_in: Callable[[Any], TableTask], **machine: Any
 ) -> tuple[TableReader, Ensemble]:
-    """Return the reader and the networks that `plain_of` was given.
+    """Return reader and networks from the result of `plain_of`.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def objects_in(
 
 
 def description_of(reader: TableReader, ensemble: Ensemble) -> dict[str, Any]:
-    """Return all but the weights in terms of JSON."""
+    """Return everything except the weights as JSON."""
     return {
         "columns": [plan.to_json() for plan in reader.plans],
         "task": ensemble.task.to_json(),
@@ -89,7 +89,7 @@ def weights_of(ensemble: Ensemble) -> dict[str, FloatArray]:
 
 
 def reader_in(fields: Fields) -> TableReader:
-    """Return the reader of the columns that `description_of` gave.
+    """Return the reader of the columns from the result of `description_of`.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def ensemble_in(
     tensors: dict[str, FloatArray],
     **machine: Any,
 ) -> Ensemble:
-    """Return the networks that `description_of` and `weights_of` gave, without their tensors.
+    """Return the networks from the results of `description_of` and `weights_of`.
 
     Parameters
     ----------
@@ -128,14 +128,14 @@ def ensemble_in(
     reader : TableReader
     task : TableTask
     tensors : dict of str to array
-        Those that are read are taken out of it.
+        The tensors that are read are removed from it.
     **machine
         `backend` and `n_threads` of the models.
 
     Raises
     ------
     TypeError, ValueError
-        If they do not go together.
+        If they are inconsistent.
     """
     bags, shares = [], []
     encoders: list[tuple[Any, Encoder]] = []
@@ -144,7 +144,7 @@ def ensemble_in(
         inside = Fields(values, place)
         view = View.from_json(inside.value("view"), f"{place}.view")
         value = inside.value("encoder")
-        # Views that see the table alike share an encoder again.
+        # Equal encoders are shared again.
         alike = [one for earlier, one in encoders if earlier == value]
         encoder = alike[0] if alike else Encoder.from_json(value, f"{place}.encoder")
         encoders.append((value, encoder))
@@ -176,7 +176,7 @@ def ensemble_in(
 
 
 def _require_features(encoder: Encoder, reader: TableReader, place: str) -> None:
-    """Refuse scales that are not those of the columns' features."""
+    """Refuse scales that do not match the columns' features."""
     levels: list[int] = []
     for plan in reader.plans:
         if plan.dropped is None:

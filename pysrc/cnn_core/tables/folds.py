@@ -1,4 +1,4 @@
-"""Which rows each network learns from, and which it is measured on."""
+"""Folds: the rows that each network learns from, and those that it holds out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Fold(NamedTuple):
     Attributes
     ----------
     train, held_out : arrays of int
-        In rising order, without a common row.
+        Sorted and disjoint.
     """
 
     train: IndexArray
@@ -42,23 +42,23 @@ def folds_for(
     Parameters
     ----------
     cv : int, "time", a splitter or iterable of (train, test)
-        The number of folds; folds in the order of the rows, each network learning from what
-        comes before those that it is measured on; or the folds themselves.
+        The number of folds; "time": held-out rows come after the training rows; or the folds.
     n_members : int
-        With more of them than folds, further ones are drawn, or the same ones used again.
+        If there are more networks than folds, further folds are drawn, or the same ones are
+        repeated.
     n_rows : int
     random : RandomState
     classes : (n_rows,) array of int, optional
-        Each class gives its share to each fold.
+        The folds are stratified by these classes.
     groups : (n_rows,) array of int, optional
-        Rows of one group are in one fold.
+        Groups are not split between folds.
     data : tuple of y, groups
-        What a splitter is given, beside an X of zeros.
+        Further arguments of a splitter; its X is zeros.
 
     Raises
     ------
     TypeError, ValueError
-        For another `cv`, more folds than rows or groups, and folds that do not fit the rows.
+        For an invalid `cv`, more folds than rows or groups, and folds that do not fit the rows.
     """
     if isinstance(cv, str):
         if cv != "time":
@@ -82,12 +82,12 @@ def folds_for(
 
 
 def kept_of(folds: list[Fold], kept: IndexArray, n_rows: int) -> list[Fold]:
-    """Return folds of all rows as folds of those that are kept, by their new numbers.
+    """Restrict folds of all rows to the kept rows, with their new numbers.
 
     Raises
     ------
     ValueError
-        If a network would have no row to learn from.
+        If a network would have no training rows.
     """
     number = np.full(n_rows, -1, np.intp)
     number[kept] = np.arange(len(kept))
@@ -98,7 +98,7 @@ def kept_of(folds: list[Fold], kept: IndexArray, n_rows: int) -> list[Fold]:
 
 
 def as_groups(values: Any, n_rows: int) -> IndexArray:
-    """Return the number of each row's group.
+    """Return the group index of each row.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def as_groups(values: Any, n_rows: int) -> IndexArray:
 def _at_random(
     n_rows: int, n_folds: int, random: np.random.RandomState, classes: IndexArray | None
 ) -> IndexArray:
-    """Return the fold of each row; dealt out class by class, so that each has its share."""
+    """Return a random fold for each row, stratified by class."""
     if n_folds > n_rows:
         raise ValueError(f"cv: expected at most as many folds as rows, {n_rows}, found {n_folds}")
     order = random.permutation(n_rows)
@@ -134,7 +134,7 @@ def _at_random(
 
 
 def _by_group(groups: IndexArray, n_folds: int, random: np.random.RandomState) -> IndexArray:
-    """Return the fold of each row: the largest group first, each into the smallest fold so far."""
+    """Return a fold for each row: groups by decreasing size, each into the smallest fold so far."""
     sizes = np.bincount(groups)
     if n_folds > len(sizes):
         raise ValueError(
@@ -153,7 +153,7 @@ def _by_group(groups: IndexArray, n_folds: int, random: np.random.RandomState) -
 
 
 def _in_order_of_time(n_rows: int, n_members: int) -> list[Fold]:
-    """Return folds of the second half of the rows, each behind all that its network learns from."""
+    """Return folds of the second half of the rows; each network learns only from earlier rows."""
     if n_rows < 2 * n_members:
         raise ValueError(
             f"cv: expected at least 2 rows for each of the {n_members} networks with 'time', found "
@@ -165,7 +165,7 @@ def _in_order_of_time(n_rows: int, n_members: int) -> list[Fold]:
 
 
 def _given(cv: Any, n_rows: int, n_members: int, data: tuple[Any, Any]) -> list[Fold]:
-    """Return the folds of a splitter, or those that were passed."""
+    """Return the folds of a splitter, or the given folds."""
     pairs = cv.split(np.zeros((n_rows, 1)), *data) if hasattr(cv, "split") else cv
     if not isinstance(pairs, Iterable):
         raise TypeError(

@@ -1,6 +1,6 @@
-"""Tables in whatever container they come in: each becomes a list of columns.
+"""Convert tables in any container to a list of columns.
 
-Nothing here imports a library of data frames: a container is known by what it can do.
+No data frame library is imported: a container is recognized by its methods.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Frame:
     Attributes
     ----------
     columns : list of (n,) arrays
-        Of any dtype. Missing are NaN, NaT, None, and the missing values of pandas.
+        Of any dtype. Missing values are NaN, NaT, None, and those of pandas.
     categorical : tuple of bool
-        Whether the container itself says of a column that it holds categories.
+        Whether the container declares a column as categorical.
     names : (n_columns,) array of str, or None
     n_rows : int
     """
@@ -44,33 +44,33 @@ class Frame:
         return self.n_rows, len(self.columns)
 
     def place(self, number: int) -> str:
-        """Return what an error calls a column."""
+        """Return the name of a column, for errors."""
         named = "" if self.names is None else f" ({self.names[number]!r})"
         return f"X, column {number}{named}"
 
     def taken(self, rows: npt.NDArray[np.intp]) -> Frame:
-        """Return the frame of some rows."""
+        """Return some rows."""
         columns = [column[rows] for column in self.columns]
         return Frame(columns, self.categorical, self.names, len(rows))
 
 
 def as_frame(values: Any, estimator: str, name: str = "X") -> Frame:
-    """Return a table as its columns.
+    """Convert a table to columns.
 
     Parameters
     ----------
     values : data frame, dict of columns, array, or list of rows
-        A frame of pandas, polars or the like, a table of pyarrow, a dict of names to columns, a
-        structured, masked or plain array of two dimensions, a list of rows or of dicts.
+        A data frame of pandas, polars or similar, a pyarrow table, a dict of names to columns, a
+        structured, masked or plain two-dimensional array, or a list of rows or of dicts.
     estimator : str
-        Name of the class, for the errors.
+        Name of the class, for errors.
     name : str
-        What the user calls the argument.
+        Name of the argument, for errors.
 
     Raises
     ------
     TypeError
-        For what is no table, and for sparse matrices.
+        For objects that are not tables, and for sparse matrices.
     ValueError
         For another number of dimensions, columns of unequal length, and if there are no rows or no
         columns.
@@ -146,7 +146,7 @@ def _of_pandas(series: Any) -> tuple[Column, bool]:
     dtype = series.dtype
     if hasattr(dtype, "categories"):
         levels = _objects([*dtype.categories, None])
-        # The code of a missing value is -1: the last one.
+        # The code of a missing value is -1, which selects the last item.
         return levels[np.asarray(series.cat.codes)], True
     if isinstance(dtype, np.dtype):
         return np.asarray(series), False
@@ -176,7 +176,7 @@ def _of_arrow(column: Any) -> tuple[Column, bool]:
     if said:
         return _objects(column.to_pylist()), True
     kind = str(column.type)
-    # Python's dates keep the hour of their time zone.
+    # Python's dates keep the local hour of their time zone.
     zoned = getattr(column.type, "tz", None) is not None
     if zoned or kind == "null" or kind.startswith(("decimal", "time32", "time64")):
         return _objects(column.to_pylist()), False
@@ -185,7 +185,7 @@ def _of_arrow(column: Any) -> tuple[Column, bool]:
     return np.asarray(column.to_numpy(zero_copy_only=False)), False
 
 
-# By the method that gives the columns of a frame.
+# By the method that returns the columns of a frame.
 _FRAMES: dict[str, Callable[[Any], tuple[Column, bool]]] = {
     "iloc": _of_pandas,
     "iter_columns": _of_polars,
@@ -194,7 +194,7 @@ _FRAMES: dict[str, Callable[[Any], tuple[Column, bool]]] = {
 
 
 def _says_categories(column: Any) -> bool:
-    """Tell whether a single column, of pandas for instance, is of categories."""
+    """Tell whether a single column, such as a pandas Series, is categorical."""
     return hasattr(getattr(column, "dtype", None), "categories")
 
 
@@ -235,7 +235,7 @@ def _of_array(array: npt.NDArray[Any], name: str) -> _Parts:
 
 
 def _of_records(rows: Any) -> _Parts:
-    """Return the columns of a list of dicts, each a row; what one of them lacks is missing."""
+    """Return the columns of a list of dicts, each a row; absent keys are missing values."""
     names = list(dict.fromkeys(key for row in rows for key in row))
     columns = [_objects([row.get(name) for row in rows]) for name in names]
     return columns, [False] * len(columns), _texts(names)
@@ -244,7 +244,7 @@ def _of_records(rows: Any) -> _Parts:
 def _of_rows(rows: Any, name: str) -> npt.NDArray[Any]:
     """Return a list of rows as an array, of objects if they are not all numbers.
 
-    NumPy alone would turn the numbers of mixed rows into text.
+    NumPy would convert the numbers of mixed rows to text.
     """
     array = as_array(rows, name)
     if array.dtype.kind not in "USO" or array.ndim != 2:
@@ -263,7 +263,7 @@ def _objects(values: list[Any]) -> npt.NDArray[np.object_]:
 
 
 def _narrowed(column: Column) -> Column:
-    """Return a column of objects as numbers if they all are, which is many times faster to read."""
+    """Convert a column of objects to numbers if all are numbers, which is much faster to read."""
     if column.dtype.kind != "O":
         return column
     kinds = set(map(type, column))
@@ -278,7 +278,7 @@ def _narrowed(column: Column) -> Column:
 
 
 def _unmasked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array with missing values in place of masked ones."""
+    """Replace masked values of an array by missing values."""
     if not isinstance(array, np.ma.MaskedArray):
         return array
     values = array.data

@@ -1,4 +1,4 @@
-"""Which columns the predictions depend on, by shuffling each of them."""
+"""Permutation importance of columns."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from cnn_core.validation import whole
 
 @dataclass(frozen=True, eq=False)
 class Importances:
-    """How much worse the predictions become without each column.
+    """Importance of each column.
 
     Attributes
     ----------
     names : list of str
-        The names of the columns, or their numbers.
+        Names of the columns, or their numbers.
     importances : (n_columns, n_repeats) array
-        The rise of the loss; 0 for columns that were dropped.
+        Increase of the loss; 0 for dropped columns.
     importances_mean, importances_std : (n_columns,) arrays
     """
 
@@ -35,7 +35,7 @@ class Importances:
 
     @property
     def importances_mean(self) -> npt.NDArray[np.float64]:
-        """The mean rise of the loss."""
+        """Mean increase of the loss."""
         mean: npt.NDArray[np.float64] = self.importances.mean(axis=1)
         return mean
 
@@ -83,7 +83,7 @@ def of_columns(
     weights = as_weights(sample_weight, n_rows, np.dtype(np.float64))
     weights = None if weights is None else weights[rows]
 
-    # Encoded once: to shuffle a feature is to shuffle its columns of the matrices.
+    # Encode only once: shuffling a feature means shuffling its columns of the matrices.
     matrices = encoded(ensemble.bags, features)
     places = [bag.encoder.columns_of_features() for bag in ensemble.bags]
 
@@ -107,7 +107,7 @@ def of_columns(
 def _held_out_predictions(
     ensemble: Ensemble, matrices: list[npt.NDArray[np.float32]], held_out: list[IndexArray]
 ) -> Predictions:
-    """Return the predictions of the networks for the rows that each has held out."""
+    """Return the predictions of each network for its held-out rows."""
     task = ensemble.task
     counts = np.zeros((len(matrices[0]), 1))
     for rows in held_out:

@@ -1,4 +1,4 @@
-"""What the parameters of `TabularClassifier` and `TabularRegressor` say."""
+"""Check and interpret the parameters of `TabularClassifier` and `TabularRegressor`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cnn_core.validation import flag, positive, require_known, shown, whole
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is going to be trained.
+    """The networks to train.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Plan:
     n_members : int
         Networks of each view.
     cv : object
-        As `cnn_core.tables.folds.folds_for` takes it; None if no row is held out.
+        Argument of `cnn_core.tables.folds.folds_for`; None if no row is held out.
     """
 
     views: tuple[View, ...]
@@ -41,19 +41,19 @@ class Plan:
     cv: Any
 
     def on(self, folds: list[Fold]) -> Plan:
-        """Return the plan for these folds: a single row is no batch to normalize."""
+        """Return the plan for these folds, without batch normalization for a single row."""
         if min(len(fold.train) for fold in folds) > 1:
             return self
         return replace(self, views=tuple(v for v in self.views if v.normalization != "batch"))
 
 
 def plan_of(estimator: Any, n_rows: int, n_numbers: int, *, classes: bool) -> Plan:
-    """Return what an estimator is going to train on so many rows and features that are numbers.
+    """Return the networks that an estimator trains on this many rows and numeric features.
 
     Raises
     ------
     TypeError, ValueError
-        For a parameter of another kind or outside its range.
+        For a parameter of the wrong type or outside its range.
     """
     require_known("quality", estimator.quality, QUALITIES)
     preset = preset_of(estimator.quality, n_rows, n_numbers, classes=classes)
@@ -88,7 +88,7 @@ def check_parameters(estimator: Any) -> list[Callback]:
     Raises
     ------
     TypeError, ValueError
-        For a parameter of another kind or outside its range.
+        For a parameter of the wrong type or outside its range.
     """
     plan_of(estimator, LEAST_ROWS_FOR_FOLDS, 1, classes=True)
     if estimator.time_budget is not None:

@@ -1,4 +1,4 @@
-"""How far the training of many networks is, in one line."""
+"""Progress of the training of many networks, in one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnn_core.training.state import TrainingState
 
 
 class MembersProgress(Callback):
-    """Shows networks and steps that are done, and the last loss on rows held out.
+    """Shows finished networks and steps, and the last loss on held-out rows.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ class MembersProgress(Callback):
             self._line = ProgressLine(out, clock=self._clock)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Show where all of them are."""
+        """Show the progress of all networks."""
         self._steps[id(state)] = state.model.steps
         self._show(state)
 
     def on_train_end(self, state: TrainingState) -> None:
         """Count the network, and end the line with the last one."""
-        # One that stops early has no more to take.
+        # A network that stopped early takes no more steps.
         self._steps.pop(id(state), None)
         self._done += 1
         self._steps_done = self._n_steps * self._done // self._n_members

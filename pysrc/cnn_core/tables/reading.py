@@ -1,4 +1,4 @@
-"""Learners of tables out of model files: what a file says is believed field by field."""
+"""Read learners of tables from model files, with a check of every field."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read(file: ModelFile) -> BaseTable:
     Raises
     ------
     cnn_core.ModelFileError
-        If what the file says does not go together.
+        If the contents of the file are inconsistent.
     """
     kind = file.metadata["kind"]
     with as_file_error(file.path, f"a {kind}"):

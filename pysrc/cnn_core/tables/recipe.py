@@ -1,4 +1,4 @@
-"""The recipes behind `quality`: the only place that says how good and how slow each of them is."""
+"""The recipes of `quality`: networks, steps and bins of each."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from cnn_core.tables.views import View
 
 Quality: TypeAlias = Literal["fast", "balanced", "best"]
 
-# Below so many rows none is held out: every network learns from all of them.
+# Below this many rows none is held out: every network learns from all rows.
 LEAST_ROWS_FOR_FOLDS = 10
-# There are as many folds as networks in a bag, but no fewer and no more than these.
+# The number of folds is the number of networks in a bag, but within these limits.
 FEWEST_FOLDS, MOST_FOLDS = 5, 10
-# Epochs that a network may go without improving, however few it is to take.
+# Least patience of early stopping, in epochs.
 LEAST_PATIENCE = 3
-# Rows of a step: a power of two near one of so many parts of a table, between these two.
+# Batch size: a power of two near ``n_rows / _PARTS``, between these limits.
 _LEAST_BATCH, _MOST_BATCH, _PARTS = 32, 128, 320
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What a quality stands for.
+    """Settings of a quality.
 
     Attributes
     ----------
     views : tuple of View
-        One bag of networks for each.
+        A bag of networks is trained for each.
     members : int
         Networks of a bag.
     """
@@ -36,16 +36,17 @@ class Preset:
     members: int = 5
 
 
-# Above so many rows steps and bins grow, in the proportion of the root of the rows, up to these.
+# Above this many rows steps and bins grow with the root of the rows, up to these limits.
 _ROWS_OF_USUAL_STEPS = 5000
 _MOST_STEPS, _MOST_BINS = 12_000, 32
-# And above so many rows a bag has the fewest networks: each has learned from enough of them.
+# Above this many rows a bag has `FEWEST_FOLDS` networks: each learns from enough rows.
 _ROWS_OF_FEWEST_MEMBERS = 10_000
-# A step takes time for every bin of every number, so many numbers share these; below 2 are none.
+# Limit of the bins of all numbers together, since each bin costs time; below 2 bins for a number
+# there are none.
 _MOST_BINS_OF_ALL = 8192
-# Where numbers are learned, a bin has at least so many rows, or it is learned by heart.
+# For regression a bin has at least this many rows, to avoid memorizing targets.
 _ROWS_OF_A_BIN = 10
-# Of a network that learns from all rows, where nothing says when to stop.
+# Steps of a network without held-out rows, and so without early stopping.
 _STEPS_WITHOUT_FOLDS = 200
 
 _BALANCED = View(
@@ -82,9 +83,9 @@ def preset_of(quality: Quality, n_rows: int, n_numbers: int, *, classes: bool) -
     ----------
     quality : str
     n_rows, n_numbers : int
-        Of the table: its rows, and its features that are numbers.
+        Rows and numeric features of the table.
     classes : bool
-        Whether classes are to be learned, rather than numbers.
+        Whether the task is classification.
     """
     preset = _PRESETS[quality]
     times = max(math.sqrt(n_rows / _ROWS_OF_USUAL_STEPS), 1.0)
@@ -110,6 +111,6 @@ def preset_of(quality: Quality, n_rows: int, n_numbers: int, *, classes: bool) -
 
 
 def batch_size_for(n_rows: int) -> int:
-    """Return the rows of a step: few for a small table, more for a large one."""
+    """Return the batch size, which grows with the table."""
     size = 2.0 ** round(math.log2(n_rows / _PARTS))
     return int(min(max(size, _LEAST_BATCH), _MOST_BATCH))

@@ -25,12 +25,12 @@ Numbers = npt.NDArray[np.float64]
 
 @documented_table
 class TabularRegressor(RegressorMixin, BaseTable):
-    """A regressor of tables: a number, and how far off it may be, from columns of any kind.
+    """A regressor of tables: predictions and intervals from columns of any kind.
 
-    It reads data frames of any library, arrays and lists, with numbers, text, categories, dates and
-    missing values, and needs no preparation of them. It trains several small networks on
-    standardized targets, each on a part of the rows, and measures each on the others. No prediction
-    lies outside the range of the targets.
+    It takes data frames of any library, arrays and lists, with numbers, text, categories, dates and
+    missing values, without preprocessing. It trains several small networks on standardized targets,
+    each on a part of the rows, and evaluates each on the others. No prediction is outside the range
+    of the targets.
 
     Parameters
     ----------
@@ -42,8 +42,7 @@ class TabularRegressor(RegressorMixin, BaseTable):
     oof_score_ : float
         R2 of `oof_prediction_`; NaN if no row was held out.
     oof_prediction_ : (n,) array
-        For each row of `fit` the prediction by the networks that did not learn from it; NaN for
-        rows that none has held out.
+        Out-of-fold predictions of the rows of `fit`; NaN for rows that were never held out.
     {attributes}
 
     See Also
@@ -68,7 +67,7 @@ class TabularRegressor(RegressorMixin, BaseTable):
     True
     """
 
-    # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
+    # scikit-learn requires its mixin as the first base, but its `score` is not wanted.
     score = BaseTable.score
 
     _errors: ErrorQuantiles
@@ -110,18 +109,17 @@ class TabularRegressor(RegressorMixin, BaseTable):
         Parameters
         ----------
         X : table, (n, n_features)
-            A data frame of pandas, polars or the like, a table of pyarrow, a dict of columns, a
-            list of rows or of dicts, or an array: plain, structured or masked.
+            A data frame of pandas, polars or similar, a pyarrow table, a dict of columns, a list of
+            rows or of dicts, or an array: plain, structured or masked.
         y : array-like, (n,)
             Numbers.
         sample_weight : array-like, (n,), optional
-            What each row counts, at least 0.
+            Weight of each row, at least 0.
         groups : array-like, (n,), optional
-            Rows of one group are all learned from, or all held out.
+            The group of each row; groups are not split between folds.
         checkpoint : path-like, optional
-            A folder from which the same call goes on after being killed: the estimator is in the
-            end what it would have become without a pause, bit for bit. It needs a `random_state`
-            that is a number.
+            A folder from which the same call resumes after being killed. The result has the same
+            bits as without the interruption. `random_state` must be an int.
 
         Returns
         -------
@@ -131,8 +129,8 @@ class TabularRegressor(RegressorMixin, BaseTable):
         Raises
         ------
         TypeError, ValueError
-            For parameters and data of another kind, shape or range. The estimator is then as it was
-            before.
+            For parameters and data of the wrong type, shape or range. The estimator is then
+            unchanged.
         DivergenceError
             If the loss of a network explodes or is not finite. It is a ``ValueError``.
         RuntimeError
@@ -147,7 +145,7 @@ class TabularRegressor(RegressorMixin, BaseTable):
         ----------
         X : table, (n, n_features)
         quantiles : float or sequence of float, optional
-            Above 0 and below 1: of what the number may be, by the errors on rows held out.
+            Above 0 and below 1: quantiles of the target, from the errors on held-out rows.
 
         Returns
         -------
@@ -159,8 +157,8 @@ class TabularRegressor(RegressorMixin, BaseTable):
         NotFittedError
             Before the first `fit`.
         TypeError, ValueError
-            For other columns than those of `fit`, and values that they do not have; for quantiles
-            outside their range, or if no row was held out.
+            For other columns than in `fit`, and for values that do not fit a column's kind; for
+            quantiles outside their range, or if no row was held out.
         """
         if quantiles is None:
             return self._predictions(X)[:, 0]
@@ -171,10 +169,10 @@ class TabularRegressor(RegressorMixin, BaseTable):
         return found[:, 0] if is_one else found
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Numbers:
-        """Return for each row an interval that holds the true number with a stated probability.
+        """Return, for each row, an interval that contains the target with a given probability.
 
-        The intervals are conformal: see `cnn_core.tables.conformal`. They cover a share of at least
-        `coverage` of new rows in the mean, if these come from where those of `fit` came from.
+        The intervals are conformal: see `cnn_core.tables.conformal`. On average they contain the
+        target for at least a share `coverage` of new rows from the same distribution.
 
         Parameters
         ----------
@@ -190,8 +188,8 @@ class TabularRegressor(RegressorMixin, BaseTable):
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `predict` does; for another `coverage`, and for one that takes more rows than were
-            held out.
+            As for `predict`; for a `coverage` outside its range, or one that needs more held-out
+            rows.
         """
         return self._errors_known().interval(self._predictions(X)[:, 0], coverage)
 

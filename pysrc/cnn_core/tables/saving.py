@@ -1,7 +1,7 @@
-"""Learners of tables in model files: numbers and text, no pickle.
+"""Write learners of tables to model files: numbers and text, no pickle.
 
-Beside the tensors of the networks a file has one of text, ``description``: the bytes of JSON, each
-as a number. Names of thousands of levels would not fit into the header.
+Besides the tensors of the networks a file has a tensor ``description``: JSON text, each byte as a
+number. The names of thousands of levels would not fit into the header.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from cnn_core.types import FloatArray
 DESCRIPTION = "description"
 OOF = "oof_prediction"
 HELD_OUT = "held_out"
-# Before the name of what a kind of learner adds.
+# Prefix of the arrays that a class of learners adds.
 LEARNED = "learned."
-# Parameters that belong to the machine.
+# Parameters that depend on the machine.
 _OF_MACHINE = ("backend", "n_threads")
 
 
 def write(path: str | os.PathLike[str], estimator: Any) -> None:
-    """Write a fitted estimator to a file, as a whole or not at all.
+    """Write a fitted estimator to a file.
 
     Raises
     ------
     TypeError
         If a parameter is an object that a file cannot hold.
     ValueError
-        If the name of a column is no text in Unicode.
+        If the name of a column is not valid Unicode.
     OSError
         If the file cannot be written.
     """
@@ -54,7 +54,7 @@ def write(path: str | os.PathLike[str], estimator: Any) -> None:
 
 
 def learned(estimator: Any) -> dict[str, FloatArray]:
-    """Return all arrays that a fitted estimator has learned, by their names in a file."""
+    """Return all arrays of a fitted estimator, by their names in a file."""
     tensors: dict[str, FloatArray] = {
         OOF: estimator.oof_prediction_,
         "oof": np.array([estimator.oof_score_, estimator.oof_loss_]),
@@ -72,12 +72,12 @@ def _text_as_numbers(text: str) -> FloatArray:
 
 
 def text_in(numbers: FloatArray) -> str:
-    """Return the text that `write` has written as numbers.
+    """Return the text that `write` stored as numbers.
 
     Raises
     ------
     ValueError
-        If they are no bytes, or these no text.
+        If the numbers are not bytes, or not valid text.
     """
     good = numbers.ndim == 1 and bool(((numbers >= 0) & (numbers <= 255)).all())
     if not good or (numbers != np.floor(numbers)).any():

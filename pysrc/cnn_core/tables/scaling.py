@@ -1,7 +1,7 @@
-"""Numbers as a network sees them: scaled, and as places among bins.
+"""Scale numbers for a network, and find their positions among bins.
 
-All of it is learned from the values of a feature without those that are missing, and computed in
-float64 however large they are.
+Everything is computed from the values of a feature that are not missing, in float64 and without
+overflow.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import numpy as np
 from cnn_core.io.fields import Fields
 from cnn_core.tables.values import Numbers
 
-# A scaled number lies between minus this and this.
+# Scaled numbers lie between ``-LIMIT`` and ``LIMIT``.
 LIMIT = 3.0
-# Numbers nearer to 0 count as 0: nothing can be divided by them.
+# Numbers nearer to 0 count as 0, so that a division cannot overflow.
 SMALLEST = 1e-290
 
 
 @dataclass(frozen=True, eq=False)
 class NumberScale:
-    """How a feature of numbers is scaled and put into bins.
+    """Scale and bins of a numeric feature.
 
     Attributes
     ----------
     centre : float
-        Its median, which stands for missing values.
+        The median, which also replaces missing values.
     spread : float
-        Half the interquartile range, where that is 0 a quarter of the range; above 0.
+        Half the interquartile range, or if that is 0 a quarter of the range; above 0.
     edges : array of float64
-        The borders of its bins, in rising order, all different; empty without bins.
+        The edges of the bins, strictly increasing; empty without bins.
     marked : bool
-        Whether a further input tells that a value is missing.
+        Whether there is an indicator column for missing values.
     """
 
     centre: float
@@ -43,16 +43,16 @@ class NumberScale:
 
     @property
     def n_bins(self) -> int:
-        """Bins, 0 for none."""
+        """Number of bins."""
         return max(len(self.edges) - 1, 0)
 
     def scaled(self, values: Numbers) -> Numbers:
-        """Return the scaled values, 0 or nearly so for missing ones; infinite ones become finite.
+        """Return the scaled values; about 0 for missing ones, finite for infinite ones.
 
         ``z = (x - median) / (interquartile range)``, then ``z / sqrt(1 + (z / 3)**2)``.
         """
         filled = self.filled(values)
-        # Halves, so that nothing overflows but what is infinite in any case.
+        # Halves, so that only infinite values overflow.
         with np.errstate(over="ignore"):
             z = (filled / 2 - self.centre / 2) / self.spread
             length = np.hypot(1 / np.maximum(np.abs(z), SMALLEST), 1 / LIMIT)
@@ -60,16 +60,16 @@ class NumberScale:
         return clipped
 
     def filled(self, values: Numbers) -> Numbers:
-        """Return the values with the median in place of missing ones."""
+        """Replace missing values by the median."""
         return np.where(np.isnan(values), self.centre, _without_the_smallest(values))
 
     def places(self, values: Numbers) -> Numbers:
-        """Return the place of each value among the bins: its bin plus its share of it.
+        """Return the position of each value: its bin plus its relative position in the bin.
 
         Returns
         -------
         (n,) array
-            From 0 to `n_bins`. Values beyond the first and last edge are at these.
+            From 0 to `n_bins`; values outside the edges are clipped.
         """
         edges = self.edges
         filled = np.clip(self.filled(values), edges[0], edges[-1])
@@ -89,7 +89,7 @@ class NumberScale:
 
     @classmethod
     def from_json(cls, values: Any, place: str) -> NumberScale:
-        """Return the scale that `to_json` gave.
+        """Return the scale from the result of `to_json`.
 
         Raises
         ------
@@ -116,16 +116,16 @@ def _edges_in(fields: Fields) -> Numbers:
 
 
 def scale_of(values: Numbers, bins: int, *, marks_missing: bool) -> NumberScale:
-    """Return the scale of a feature by its values.
+    """Compute the scale of a feature from its values.
 
     Parameters
     ----------
     values : (n,) array
         NaN for missing ones; infinite ones count as the largest finite ones.
     bins : int
-        Most bins; equal quantiles are one edge, and fewer different values have fewer bins.
+        Largest number of bins; equal quantiles are merged, so there may be fewer.
     marks_missing : bool
-        Whether a missing value is to be told from the median, if there are missing ones.
+        Whether to add an indicator column, if there are missing values.
     """
     missing = np.isnan(values)
     finite = np.sort(_without_the_smallest(values[np.isfinite(values)]))
@@ -141,8 +141,8 @@ def scale_of(values: Numbers, bins: int, *, marks_missing: bool) -> NumberScale:
 def _edges(finite: Numbers, bins: int) -> Numbers:
     """Return the edges of bins with equal numbers of values; none if a straight line does.
 
-    A value that fills a bin by itself is an edge, as are those next to it, so that the function
-    may jump there; the others share the bins that are left.
+    A value that fills a whole bin is an edge, and so are its neighbours, so that the function can
+    jump there. The other values share the remaining bins.
     """
     distinct, counts = np.unique(finite, return_counts=True)
     if len(distinct) > bins + 1:

@@ -1,4 +1,4 @@
-"""A fitted learner of tables in a few lines."""
+"""Summary of a fitted learner of tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnn_core.tables.views import View
 
 
 def of_table(estimator: Any, reader: TableReader, ensemble: Ensemble) -> str:
-    """Return a table of the views and their networks, and the scores on rows held out."""
+    """Return a table of the views and their networks, and the out-of-fold scores."""
     dropped = sum(plan.dropped is not None for plan in reader.plans)
     n_networks = sum(len(bag.models) for bag in ensemble.bags)
     without = f", {dropped:,} of them dropped" if dropped else ""

@@ -1,4 +1,4 @@
-"""What is to be learned from a table: classes or a number, and how its predictions are judged."""
+"""Tasks of a table, classes or a number: targets, predictions and scores."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 class TableTask(ABC):
-    """What is to be learned: `Classes` or `Number`.
+    """The task of a table: `Classes` or `Number`.
 
-    Outputs of networks become addends, of which means are taken: logarithms of probabilities
-    (n, n_classes), or numbers (n, 1). Predictions are the probabilities or numbers of a mean.
+    Outputs of networks are converted to addends, which are averaged: log-probabilities (n,
+    n_classes), or numbers (n, 1). Predictions are computed from these means.
     """
 
     @property
@@ -42,7 +42,7 @@ class TableTask(ABC):
 
     @abstractmethod
     def scaled_to(self, y: npt.NDArray[Any], weights: FloatArray | None) -> TableTask:
-        """Return the task as it is for the targets that are learned from."""
+        """Return the task fitted to the scale of the training targets."""
 
     @abstractmethod
     def targets(self, y: npt.NDArray[Any], smoothing: float = 0.0) -> Targets:
@@ -50,15 +50,15 @@ class TableTask(ABC):
 
     @abstractmethod
     def positions(self, y: npt.NDArray[Any]) -> IndexArray | None:
-        """Return the class of each row, by which folds are made alike; None for numbers."""
+        """Return the class of each row, for stratified folds; None for numbers."""
 
     @abstractmethod
     def addends(self, outputs: FloatArray) -> Predictions:
-        """Return what means are taken of, for the outputs of a network."""
+        """Convert the outputs of a network to the values that are averaged."""
 
     @abstractmethod
     def loss(self, predictions: Predictions, y: npt.NDArray[Any], weights: Any) -> float:
-        """Return the log-loss, or the root of the mean squared error."""
+        """Return the log-loss, or the RMSE."""
 
     @abstractmethod
     def score(self, predictions: Predictions, y: npt.NDArray[Any], weights: Any) -> float:
@@ -66,11 +66,11 @@ class TableTask(ABC):
 
     @abstractmethod
     def calibrated(self, means: Predictions, y: npt.NDArray[Any], weights: Any) -> TableTask:
-        """Return the task as it is once the means for rows held out are known."""
+        """Return the task calibrated on the means for held-out rows."""
 
     @abstractmethod
     def predictions(self, means: Predictions) -> Predictions:
-        """Return the predictions for means over networks."""
+        """Return the predictions from means over networks."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -101,11 +101,11 @@ class Classes(TableTask):
         return self
 
     def targets(self, y: npt.NDArray[Any], smoothing: float = 0.0) -> Targets:
-        """Return a label for each row, or for two classes 0 and 1."""
+        """Return a label for each row; for two classes 0 and 1."""
         return replace(self.network, smoothing=smoothing).targets(y, _FLOAT32)
 
     def positions(self, y: npt.NDArray[Any]) -> IndexArray:
-        """Return the number of each row's class."""
+        """Return the class index of each row."""
         found = self.network.positions(y)
         assert found is not None
         return found
@@ -123,7 +123,7 @@ class Classes(TableTask):
         return accuracy(y, self.network.classes[predictions.argmax(axis=1)], weights)
 
     def calibrated(self, means: Predictions, y: npt.NDArray[Any], weights: Any) -> Classes:
-        """Return the task with the best temperature for such means."""
+        """Return the task with the best temperature for these means."""
         return replace(self, temperature=best_temperature(means, self.positions(y), weights))
 
     def predictions(self, means: Predictions) -> Predictions:
@@ -151,15 +151,15 @@ class Classes(TableTask):
 
 @dataclass(frozen=True, eq=False)
 class Number(TableTask):
-    """A number, which the networks learn standardized.
+    """Regression on a standardized target.
 
     Attributes
     ----------
     unit, centre, spread : float
-        The networks learn ``(y / unit - centre) / spread``; `unit` is a power of two, so that
-        no target is too large to be squared.
+        The networks learn ``(y / unit - centre) / spread``; `unit` is a power of two that keeps
+        squares from overflow.
     least, most : float
-        The range of the targets: no prediction lies outside.
+        The range of the targets; predictions are clipped to it.
     """
 
     unit: float = 1.0
@@ -174,7 +174,7 @@ class Number(TableTask):
         return Regression(None, "squared_error", "identity")
 
     def scaled_to(self, y: npt.NDArray[Any], weights: FloatArray | None) -> Number:
-        """Return the task with the mean, the deviation and the range of such targets."""
+        """Return the task with mean, deviation and range of these targets."""
         largest = float(np.abs(y).max())
         unit = 2.0 ** (int(np.frexp(largest)[1]) - 1) if largest else 1.0
         scaled = y / unit
@@ -209,9 +209,9 @@ class Number(TableTask):
         return self
 
     def predictions(self, means: Predictions) -> Predictions:
-        """Return the predictions in the targets' unit, those beyond their range at its ends."""
+        """Return the predictions in the unit of the targets, clipped to their range."""
         scaled = means * self.spread + self.centre
-        # What is beyond the largest number is beyond the targets' range as well.
+        # Values that overflow are clipped to the range of the targets.
         with np.errstate(over="ignore"):
             return np.clip(scaled * self.unit, self.least, self.most)
 

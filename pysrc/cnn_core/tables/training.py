@@ -1,4 +1,4 @@
-"""Training of the networks of an ensemble, and their predictions for the rows held out."""
+"""Train the networks of an ensemble, and predict the held-out rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from cnn_core.types import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class TrainingTable:
-    """What an ensemble learns from.
+    """Training data of an ensemble.
 
     Attributes
     ----------
@@ -50,12 +50,12 @@ class TrainingTable:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The predictions for rows by the networks that did not learn from them.
+    """Out-of-fold predictions.
 
     Attributes
     ----------
     predictions : (n, k) array
-        NaN in rows that no network has held out.
+        NaN for rows that were never held out.
     known : (n,) array of bool
         Whether a row has a prediction.
     """
@@ -80,7 +80,7 @@ class Settings:
     backend : str
     n_threads : int or None
     train_members : callable
-        `cnn_core.members.train_members`, or what does the same elsewhere.
+        `cnn_core.members.train_members`, or a replacement that trains elsewhere.
     """
 
     seed: int
@@ -102,9 +102,9 @@ def train(
     -------
     ensemble : Ensemble
     held_out : HeldOut
-        Its predictions, as a user gets them, for the rows held out.
+        Its final predictions for the held-out rows.
     """
-    # Views with as many bins see the table alike, and their networks share one matrix.
+    # Views with the same number of bins share an encoder and a matrix.
     unlike = {view.bins: view for view in views}
     encoders = {bins: Encoder.of(table.features, view) for bins, view in unlike.items()}
     matrices = {bins: encoder.encode(table.features) for bins, encoder in encoders.items()}
@@ -143,7 +143,7 @@ def _members(
     settings: Settings,
     number: int,
 ) -> list[Member]:
-    """Return what the networks of a view are and learn from, one for each fold."""
+    """Return the members of a view, one for each fold."""
     targets, smoothed = task.targets(table.y), task.targets(table.y, view.smoothing)
     members = []
     for place, fold in enumerate(table.folds):
@@ -187,7 +187,7 @@ def _recipe(view: View, fold: Fold) -> Recipe:
 def _first_model(
     network: Network, view: View, backend: str, seed: int, seed_of_weights: int
 ) -> Model:
-    """Return a network with its first weights, 0 for pieces if the view wants it."""
+    """Return a network with first weights; 0 for the bins if the view says so."""
     model = Model(network, seed=seed, backend=backend, n_threads=1)
     model.initialize("auto", np.random.RandomState(seed_of_weights))
     first = network.layers[0]
@@ -207,7 +207,7 @@ def _blended(
     *,
     calibrate: bool,
 ) -> tuple[Ensemble, HeldOut]:
-    """Find shares and temperature by the rows that every bag has held out."""
+    """Find blending weights and temperature on the rows that every bag has held out."""
     counts = np.zeros(len(table.y))
     for fold in table.folds:
         counts[fold.held_out] += 1
@@ -230,7 +230,7 @@ def _blended(
 def _held_out(
     table: TrainingTable, task: TableTask, trained: list[TrainedMember], counts: Any
 ) -> Predictions:
-    """Return for each row the mean addend of the networks that have held it out."""
+    """Return, for each row, the mean addend of the networks that held it out."""
     total: Predictions | None = None
     for fold, member in zip(table.folds, trained, strict=True):
         outputs = member.outputs

@@ -1,6 +1,6 @@
-"""The values of a column: of what kind they are, and the same as numbers, categories or dates.
+"""Detect the kind of a column, and convert it to numbers, categories or dates.
 
-Missing values are NaN among numbers, NaT among dates, and -1 among the codes of categories.
+Missing values are NaN in numbers, NaT in dates, and -1 in codes of categories.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Dates: TypeAlias = npt.NDArray[np.datetime64]
 DATE = np.dtype("datetime64[us]")
 _NO_DATE = np.datetime64("NaT", "us")
 _SECOND = np.timedelta64(1, "s")
-# Types of pandas, known by name so that pandas need not be there.
+# Types of pandas, recognized by name so that pandas is not needed.
 _MISSING_TYPES = frozenset({"NoneType", "NAType", "NaTType"})
 _MISSING_TEXTS = frozenset({"", "nan", "NaN", "<NA>", "NaT"})
-# What stands for a missing number in files of text.
+# Texts for a missing number.
 _NO_NUMBER = _MISSING_TEXTS | {"na", "n/a", "null", "none", "?", "-", "."}
 _ZERO_BEFORE_DIGITS = re.compile(r"[+-]?0\d")
 # The first group is what a clock there shows. Behind a time may stand digits below the microsecond,
@@ -48,7 +48,7 @@ class Coded(NamedTuple):
     Attributes
     ----------
     codes : (n,) array of int
-        The number of each row's level; -1 if its value is missing.
+        The level index of each row; -1 if its value is missing.
     levels : list of str
     """
 
@@ -60,10 +60,10 @@ class Coded(NamedTuple):
 
 
 def kind_of(column: Column, place: str) -> Kind:
-    """Return of what kind the values of a column are.
+    """Return the kind of a column.
 
-    Text that stands for numbers, or for dates as ISO 8601 writes them, is taken for these, also
-    among numbers or dates; digits with a zero before them, such as postal codes, are categories.
+    Text that represents numbers, or dates in ISO 8601, is treated as such, also among numbers or
+    dates. Digits with a leading zero, such as postal codes, are categories.
 
     Raises
     ------
@@ -100,12 +100,12 @@ _NUMBER_TYPES = (numbers.Real, decimal.Decimal)
 
 
 def _family_of(column: Column) -> Literal["number", "boolean", "date", "category", "text"]:
-    """Return of what kind objects are by their types; ``"text"`` if their text has to tell."""
+    """Return the kind of objects by their types; ``"text"`` if their text decides."""
     if column.dtype.kind in "UST":
         return "text"
     kinds = {kind for kind in set(map(type, column)) if kind.__name__ not in _MISSING_TYPES}
     if len(kinds) > 1:
-        # What is missing may be of a type of its own, such as NaN among text.
+        # Missing values may have another type, such as NaN among text.
         kinds = {type(value) for value in column if not is_missing(value)}
     if any(issubclass(kind, _TEXT_TYPES) for kind in kinds):
         others = (*_NUMBER_TYPES, np.bool_, *_DATE_TYPES)
@@ -147,7 +147,7 @@ def _require_values(column: Column, place: str) -> None:
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether an object stands for a missing value; empty text does."""
+    """Tell whether an object is a missing value; empty text is one."""
     if isinstance(value, str):
         return value.strip() in _MISSING_TEXTS
     if type(value).__name__ in _MISSING_TYPES:
@@ -160,12 +160,12 @@ def is_missing(value: Any) -> bool:
 
 
 def as_numbers(column: Column, place: str) -> Numbers:
-    """Return the values of a column as numbers; spans of time in seconds.
+    """Return the values of a column as numbers; durations in seconds.
 
     Raises
     ------
     ValueError
-        For text that is no number.
+        For text that is not a number.
     TypeError
         For anything else that is none.
     """
@@ -188,7 +188,7 @@ def as_dates(column: Column, place: str) -> Dates:
     Raises
     ------
     ValueError
-        For text that is no date.
+        For text that is not a date.
     TypeError
         For anything else that is none.
     """
@@ -208,7 +208,7 @@ def _each(
     dtype: Any,
     missing: Any,
 ) -> Any:
-    """Convert the values of a column one by one, equal ones once."""
+    """Convert the values of a column one by one; equal values only once."""
     found = np.full(len(column), missing, dtype)
     known: dict[Any, Any] = {}
     for row, value in enumerate(column.tolist() if column.dtype.kind != "O" else column):
@@ -216,7 +216,7 @@ def _each(
             if value not in known:
                 known[value] = convert(value)
         except (TypeError, ValueError):
-            # Not hashable, as `NaN <= x` of pandas' NA, or without an order.
+            # Not hashable, or not comparable, such as NA of pandas.
             known[value] = None
         result = known[value]
         if result is not None:
@@ -258,12 +258,12 @@ def _as_number(value: Any) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        # Such as 10**400, or a fraction of such numbers.
+        # For example 10**400, or a fraction of such numbers.
         return -math.inf if str(value).startswith("-") else math.inf
 
 
 def _number_in(text: str) -> float | None:
-    """Return the number that a text stands for, if it does."""
+    """Return the number in a text, if it is one."""
     stripped = text.strip()
     if stripped.lower() in _TRUTHS:
         return _TRUTHS[stripped.lower()]
@@ -339,18 +339,18 @@ def _coded_numbers(column: Column) -> Coded:
     values, codes = np.unique(column, return_inverse=True)
     texts = [text_of(value) for value in values.tolist()]
     levels = [text for text in texts if text is not None]
-    # NaN is sorted behind all others.
+    # NaN is sorted last.
     codes = codes.astype(np.intp).reshape(len(column))
     codes[codes >= len(levels)] = -1
     return Coded(codes, levels)
 
 
 def text_of(value: Any) -> str | None:
-    """Return the text that a category goes by; None for a missing value."""
+    """Return the text of a category; None for a missing value."""
     if is_missing(value):
         return None
     if isinstance(value, str):
-        # Half a surrogate pair, which no file can hold, becomes a question mark.
+        # A lone surrogate, which a file cannot hold, becomes a question mark.
         return value.strip() if value.isascii() else value.strip().encode(errors="replace").decode()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
@@ -360,7 +360,7 @@ def text_of(value: Any) -> str | None:
 
 
 def _text_of_number(value: Any) -> str:
-    """Return the digits of a number, which are the same for 1 and 1.0."""
+    """Return the digits of a number; the same for 1 and 1.0."""
     if isinstance(value, numbers.Integral):
         return str(int(value))
     number = float(value)

@@ -1,4 +1,4 @@
-"""How a network is to see the features of a table, and how it is trained on them."""
+"""Settings of a group of networks: encoding of the table, layers and training."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MOST_BINS = 1024
 
 @dataclass(frozen=True)
 class View:
-    """One way to see a table, and the networks that see it so.
+    """Encoding of a table, and settings of the networks trained on it.
 
     Attributes
     ----------
     bins : int
-        Of the piecewise-linear encoding that stands beside a scaled number; 0 for none.
+        Bins of the piecewise-linear encoding of a number; 0 for none.
     hidden : tuple of int
         Units of each hidden layer.
     activation : str
@@ -28,16 +28,16 @@ class View:
     learning_rate, weight_decay : float
         Of AdamW.
     steps : int
-        Of each network, at most.
+        Largest number of steps of each network.
     patience : float
-        Above 0: a network takes no more steps once its loss on the rows held out has not improved
-        for this share of them.
+        Above 0: a network stops when its loss on held-out rows has not improved for this share of
+        the steps.
     smoothing : float
         Share of a class's target that is spread over all classes, from 0 to below 1.
     averaging : float
-        Above 0: predictions go by a running average of the weights with this decay.
+        Above 0: predictions use a running average of the weights with this decay.
     zero_pieces : bool
-        Whether the weights of the piecewise-linear encoding start at 0, the others at random.
+        Whether the weights of the piecewise-linear encoding start at 0.
     """
 
     bins: int = 32
@@ -78,7 +78,7 @@ class View:
 
     @classmethod
     def from_json(cls, values: Any, place: str) -> View:
-        """Return the view that `to_json` gave.
+        """Return the view from the result of `to_json`.
 
         Raises
         ------
@@ -90,5 +90,5 @@ class View:
         for name in inside:
             if name not in known:
                 raise ValueError(f"{inside.name(name)}: unknown; a newer cnn_core may read it")
-        # What an older file does not say is as it is by default.
+        # Settings missing in older files have their defaults.
         return cls(**inside.values)
