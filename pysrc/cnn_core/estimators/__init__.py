@@ -1,7 +1,7 @@
 """`MLPClassifier` and `MLPRegressor`: scikit-learn's interface over the library's engine.
 
-scikit-learn is not needed. Where it is installed, the estimators derive from its base classes, so
-that its pipelines, searches, metadata routing and callbacks work with them.
+scikit-learn is not needed. If it is installed, the estimators derive from its base classes, so that
+its pipelines, searches, metadata routing and callbacks work with them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MLPClassifier", "MLPRegressor", "read"]
 
-# Imported when they are asked for: the presets are read by the command line's help, which should
-# not wait for scikit-learn.
+# Imported on first use: the command line's help reads the presets, and should not wait for
+# scikit-learn.
 _NAMES = {"MLPClassifier": "classifier", "MLPRegressor": "regressor", "read": "reading"}
 
 

@@ -57,18 +57,18 @@ class BaseMLP(FittedMLP):
     def _task_of(
         self, y: Any, n_samples: int, *, first: bool, incremental: bool, classes: Any
     ) -> tuple[Task, npt.NDArray[Any]]:
-        """Return what is to be learned, and `y` as the task reads it.
+        """Return the task, and `y` as the task reads it.
 
         Parameters
         ----------
         y : array-like
         n_samples : int
         first : bool
-            Whether nothing has been learned so far.
+            Whether this is the first fit.
         incremental : bool
             Whether this is a `partial_fit`.
         classes : array-like or None
-            The classes that were named with it.
+            The argument `classes` of `partial_fit`.
         """
 
     @abstractmethod
@@ -84,7 +84,7 @@ class BaseMLP(FittedMLP):
     ) -> Network:
         """Return the network that the parameters describe, for samples of this shape and dtype.
 
-        `before` is the one that is trained further, if any.
+        `before` is the network to train further, if any.
         """
         return network_of(self, sample_shape[0], task)
 
@@ -101,7 +101,7 @@ class BaseMLP(FittedMLP):
         classes: Any = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> Estimator:
-        """Fit, for one epoch if `incremental`; nothing is changed before everything is checked."""
+        """Fit, for one epoch if `incremental`; change nothing before everything is checked."""
         with one_fit(self):
             self._fit_alone(X, y, sample_weight, eval_set, incremental, classes, checkpoint)
         return self
@@ -150,7 +150,7 @@ class BaseMLP(FittedMLP):
         try:
             self._train(monitor, own, incremental, checkpoint)
         except ModelFileError:
-            # The checkpoint is none of this fit: nothing has been learned.
+            # The checkpoint belongs to another fit: nothing has been learned.
             vars(self).clear()
             vars(self).update(before)
             raise
@@ -158,7 +158,7 @@ class BaseMLP(FittedMLP):
             bridge.ends()
 
     def _require_idle(self) -> None:
-        """Refuse a fit while the model itself is being trained.
+        """Refuse a fit while the model is being trained directly.
 
         Raises
         ------
@@ -170,7 +170,7 @@ class BaseMLP(FittedMLP):
                 pass
 
     def _require_samples_to_score(self, sets: list[EvaluationSet]) -> None:
-        """Refuse too few samples for early stopping; warn of a scoring without samples."""
+        """Refuse too few samples for early stopping; warn of `scoring` without samples."""
         if self.scoring is not None and not sets:
             warnings.warn(
                 "scoring: found no samples to score, so that it has no effect; pass eval_set, or "
@@ -243,14 +243,14 @@ class BaseMLP(FittedMLP):
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
     ) -> EvaluationSet:
-        """Return a set of `eval_set` with samples of this shape and these names, checked."""
+        """Check a set of `eval_set`, with samples of this shape and these names."""
         X, name = values[0], type(self).__name__
         table, _ = self._table_of(X, f"{place}[0]", known=shape)
         require_features(table.shape[1], names_of(X), math.prod(shape), names, name, f"{place}[0]")
         return read_evaluation_set(values, place, table, task, known_from, dtype, name)
 
     def _take_over(self, read: FitData, *, sets: int, incremental: bool) -> None:
-        """Become an estimator that knows its task and has a model, and whose curves can begin."""
+        """Set task, model and progress before the training."""
         first = FitProgress(best_loss=None if self._stops_early else math.inf)
         progress = (first if read.first else self._progress).going_on(
             anew=read.first or not incremental,
@@ -261,7 +261,7 @@ class BaseMLP(FittedMLP):
         if not read.first and progress.best is not None and read.model is not self.model_:
             progress.best = best_going_on(read.model, progress.best)
         if self._stops_early and not incremental and progress.best_validation_score is not None:
-            # The best value of an earlier fit is the one to beat.
+            # An earlier fit may have the best value.
             known = math.isfinite(progress.best_validation_score)
             progress.best = read.model.snapshot() if known else None
         self._become(read.model, read.task)
@@ -272,7 +272,7 @@ class BaseMLP(FittedMLP):
                 self.feature_names_in_ = read.names
 
     def _validation(self, one: EvaluationSet) -> Validation:
-        """Return a set in the training loop's terms, with what gives its score."""
+        """Convert a set for the training loop, with its score function."""
         scoring, task = self.scoring, self._task
         if scoring == "loss":
             return Validation(one.x, one.t, one.weights, keep=nothing)
@@ -371,7 +371,7 @@ class BaseMLP(FittedMLP):
         return size
 
     def _ended(self, state: TrainingState, monitor: Monitor, incremental: bool) -> None:
-        """Record how a training has ended; warn if it might have gone on."""
+        """Record the end of a training; warn if it has not converged."""
         self._progress.stopped_because = state.stopped_because
         if self._stops_early and self._progress.has_no_score and self.loss_curve_:
             warnings.warn(
@@ -402,7 +402,7 @@ class BaseMLP(FittedMLP):
             )
 
     def _diverged(self, error: DivergenceError, monitor: Monitor) -> None:
-        """Keep what was good before, with early stopping; else say what to change."""
+        """Keep the best weights with early stopping; else raise an error with advice."""
         message = (
             "Solver produced non-finite parameter weights. The input data may contain large values "
             f"and need to be preprocessed. More precisely: {error}"
@@ -418,7 +418,7 @@ class BaseMLP(FittedMLP):
         )
 
     def as_model_data(self, X: Any, y: Any) -> tuple[Model, Samples, Targets]:
-        """Return the model that a `fit` would begin with, and samples and targets as it takes them.
+        """Return the model that `fit` would start from, and samples and targets in its form.
 
         Parameters
         ----------
@@ -428,7 +428,7 @@ class BaseMLP(FittedMLP):
         Raises
         ------
         TypeError, ValueError
-            As `fit` does.
+            As for `fit`.
 
         See Also
         --------

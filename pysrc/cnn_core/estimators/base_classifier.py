@@ -1,4 +1,4 @@
-"""The common part of all classifiers: classes become targets, outputs become probabilities."""
+"""The common part of all classifiers: from classes to targets, from outputs to probabilities."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
     """The base of `MLPClassifier` and `cnn_core.ImageClassifier`."""
 
     _kind = "classifier"
-    # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
+    # scikit-learn requires its mixin as the first base, but its `score` is not wanted.
     score = BaseMLP.score
 
     class_weight: Mapping[Any, float] | Literal["balanced"] | None
@@ -39,8 +39,8 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         (n, n_classes) array
-            In the order of `classes_`, each row with the sum 1; for several labels per sample the
-            probability of each label.
+            In the order of `classes_`, rows sum to 1. For multilabel targets the probability of
+            each label.
 
         Raises
         ------
@@ -51,7 +51,7 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
         return self._task.probabilities(outputs)
 
     def predict_log_proba(self, X: Any) -> FloatArray:
-        """Return the natural logarithm of each class's probability; minus infinity for 0.
+        """Return the logarithm of the probability of each class; minus infinity for 0.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
         return task, task.read(labels, n_samples, estimator, "y", known_from=known_from)
 
     def _require_classes(self, classes: Any) -> None:
-        """Refuse a first call of partial_fit without classes, and other ones later.
+        """Refuse a first call of partial_fit without classes, and later calls with other classes.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class BaseClassifier(ClassifierMixin, BaseMLP):
 
 
 def _as_classes(classes: Any, estimator: str) -> Labels:
-    """Return the classes that a user names, in any container, as an array of one dimension."""
+    """Return the user's classes as an array of one dimension."""
     array = as_array(classes, "classes").ravel()
     return as_labels(array, len(array), estimator, "classes")
 

@@ -1,4 +1,4 @@
-"""What each class counts: `class_weight` of the classifiers."""
+"""Weights of classes: the parameter `class_weight` of classifiers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KINDS = {"U": "text", "O": "text", "S": "bytes", "M": "dates", "m": "spans of t
 
 
 def kind_of(labels: npt.NDArray[Any]) -> str:
-    """Return of what kind labels are: only those of one kind can be compared."""
+    """Return the kind of labels, text or numbers; kinds cannot be compared with each other."""
     return _KINDS.get(labels.dtype.kind, "numbers")
 
 
@@ -32,25 +32,25 @@ def weight_of_each(
     Parameters
     ----------
     wish : dict or "balanced"
-        ``"balanced"`` weighs each class by ``n / (n_classes * samples of the class)``, so that all
-        count alike (King and Zeng, "Logistic regression in rare events data", 2001). A dict says
-        the weight of each class; those that it leaves out have 1.
+        ``"balanced"``: the weight of a class is ``n / (n_classes * samples of the class)``, so that
+        all classes have the same total weight (King and Zeng, "Logistic regression in rare events
+        data", 2001). A dict gives the weight of each class; the others have the weight 1.
     classes : (n_classes,) array
     counts : (n_classes,) array of int or None
-        Samples of each class; None for several labels per sample, which are refused.
+        Samples of each class; None for multilabel targets, which are refused.
 
     Raises
     ------
     ValueError
-        For another wish, a class of another kind (text for numbers, say), a weight below 0,
-        several labels per sample.
+        For an invalid `wish`, a class of another kind (text instead of numbers), a weight below 0,
+        or multilabel targets.
     TypeError
-        For a weight that is no number.
+        For a weight that is not a number.
 
     Warns
     -----
     UserWarning
-        For a class that the samples do not have, unless all classes that they have are named.
+        For a class without samples, unless all classes with samples are named.
     """
     if counts is None:
         raise ValueError(
@@ -70,7 +70,7 @@ def weight_of_each(
 
 
 def _weights_by_class(wish: Mapping[Any, float], classes: npt.NDArray[Any]) -> FloatArray:
-    """Return the weight of each class that a dict says, 1 for those that it leaves out."""
+    """Return the weight of each class in a dict, 1 for the others."""
     known = classes.tolist()
     weights = np.ones(len(known))
     unknown = []
@@ -90,7 +90,7 @@ def _weights_by_class(wish: Mapping[Any, float], classes: npt.NDArray[Any]) -> F
                 f"found {shown(label)}"
             )
         else:
-            # Nothing wrong in itself: a fold of a cross-validation may lack a class.
+            # Not an error: a fold of a cross-validation may lack a class.
             unknown.append(label)
     if unknown and len(named) < len(known):
         warnings.warn(

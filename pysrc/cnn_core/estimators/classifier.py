@@ -25,33 +25,33 @@ from cnn_core.training.schedules import Schedule
 class MLPClassifier(BaseClassifier):
     """A classifier: a dense network that learns classes from samples.
 
-    Its parameters, attributes and methods are those of ``sklearn.neural_network.MLPClassifier``,
-    with the same meaning, and some more. It minimizes the cross-entropy: of a softmax over all
-    classes; of a sigmoid if there are two, and for each label if there are several per sample.
+    It has the parameters, attributes and methods of ``sklearn.neural_network.MLPClassifier``, with
+    the same meaning, and more. It minimizes the cross-entropy of a softmax over all classes. For
+    two classes, and for multilabel targets, the outputs are sigmoids.
 
     Parameters
     ----------
     {parameters}
     class_weight : dict, "balanced" or None, default=None
-        What the samples of each class count, in addition to `sample_weight`. ``"balanced"``: all
-        classes count alike. Classes that a dict leaves out count 1; it may name classes that the
-        samples of a fold do not have. Not for several labels per sample, "balanced" not for
+        Weight of the samples of each class, in addition to `sample_weight`. ``"balanced"``: all
+        classes have the same total weight. Classes missing in a dict have the weight 1; it may name
+        classes that do not occur in a fold. Not for multilabel targets; "balanced" not for
         `partial_fit`.
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over all classes, from 0 to below 1 (Szegedy et
-        al., 2016). `loss_` is that for the smoothed targets.
+        al., 2016). `loss_` is computed with the smoothed targets.
     {more_parameters}
 
     Attributes
     ----------
     classes_ : (n_classes,) array
-        The classes, in rising order; for several labels per sample the numbers of the columns.
+        The classes, sorted; for multilabel targets the column numbers.
     {attributes}
 
     See Also
     --------
     MLPRegressor : Predicts numbers.
-    cnn_core.NN : A network of one hidden layer, small enough to remember.
+    cnn_core.NN : A network of one hidden layer, with a minimal interface.
 
     {notes}
 
@@ -132,29 +132,28 @@ class MLPClassifier(BaseClassifier):
         eval_set: EvalSet = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> MLPClassifier:
-        """Learn the classes of samples; with `warm_start` go on from the fit before.
+        """Learn the classes of samples; with `warm_start` continue from the last fit.
 
         Parameters
         ----------
         X : array-like, data frame or sparse matrix, (n, n_features)
-            Real numbers. C-contiguous float32, float64 and bytes (uint8) are taken as they are,
-            without a copy; of sparse matrices (SciPy's) the zeros take no memory.
+            Real numbers. C-contiguous float32, float64 and bytes (uint8) are not copied. Sparse
+            matrices (SciPy's) stay sparse.
         y : array-like, (n,) or (n, n_labels)
-            Classes, numbers or text; for several labels per sample 0 and 1.
+            Classes, as numbers or text; for multilabel targets 0 and 1.
         sample_weight : array-like, (n,), optional
-            What each sample counts, at least 0.
+            Weight of each sample, at least 0.
         X_val, y_val, sample_weight_val : array-likes, optional
-            One more set to measure, as scikit-learn's gradient boosting takes it: a pipeline
-            transforms it with ``transform_input=["X_val"]``. It stands behind those of `eval_set`.
+            One more validation set, as in scikit-learn's gradient boosting: a pipeline transforms
+            it with ``transform_input=["X_val"]``. It comes after those of `eval_set`.
         eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
             Samples to measure loss and score on after every epoch: `validation_loss_curve_`,
-            `validation_scores_` and, of each set, `evals_result_`. The last one decides
-            about `early_stopping`, for which no samples are set aside then.
+            `validation_scores_` and, for each set, `evals_result_`. The last one is used for
+            `early_stopping`, and no samples are set aside.
         checkpoint : Checkpoint or path-like, optional
-            A file from which the same call goes on after being killed: the estimator is in the end
-            what it would have become without a pause, bit for bit, times excepted. With
-            ``random_state=None`` the file's seed is taken. See `cnn_core.Checkpoint`. There is none
-            for ``solver="lbfgs"``.
+            A file from which the same call resumes after being killed. The result has the same bits
+            as without the interruption, times excepted. With ``random_state=None`` the file's seed
+            is used. See `cnn_core.Checkpoint`. Not available for ``solver="lbfgs"``.
 
         Returns
         -------
@@ -164,11 +163,11 @@ class MLPClassifier(BaseClassifier):
         Raises
         ------
         TypeError, ValueError
-            For parameters and data of another kind, shape or range. The estimator is then as it was
-            before.
+            For parameters and data of the wrong type, shape or range. The estimator is then
+            unchanged.
         DivergenceError
             If the loss explodes or is not finite; the last good weights are kept. It is a
-            ``ValueError``. With `early_stopping` a warning takes its place.
+            ``ValueError``. With `early_stopping` it is a warning instead.
         RuntimeError
             If it is being fitted already, by another thread or one of its callbacks.
 
@@ -190,19 +189,19 @@ class MLPClassifier(BaseClassifier):
         *,
         eval_set: EvalSet = None,
     ) -> MLPClassifier:
-        """Train for one epoch on samples, going on from where the estimator stands.
+        """Train for one epoch on samples, from the current state of the estimator.
 
-        The optimizer, the running averages and the order of the samples go on as well: n calls with
-        the same samples learn what one `fit` of n epochs does. With `early_stopping` the score is
-        measured on `eval_set`, or on the same part of the samples in each call; once it has not
-        improved for too long, `stopped_because_` says so and the best weights are restored.
+        The state of the optimizer, the running averages and the shuffling continue: n calls with
+        the same samples give the same result as one `fit` of n epochs. With `early_stopping` the
+        score is measured on `eval_set`, or on the same part of the samples in each call; once it
+        has not improved for too long, `stopped_because_` says so and the best weights are restored.
 
         Parameters
         ----------
         X, y, sample_weight, eval_set
             As for `fit`.
         classes : array-like, (n_classes,), optional
-            All classes that will ever come. Needed in the first call alone.
+            All classes, also those of later calls. Needed only in the first call.
 
         Returns
         -------
@@ -212,7 +211,7 @@ class MLPClassifier(BaseClassifier):
         Raises
         ------
         TypeError, ValueError, DivergenceError, RuntimeError
-            As for `fit`; for a first call without `classes`, and classes that were not named.
+            As for `fit`; also for a first call without `classes`, and for unknown classes.
         """
         self._require_classes(classes)
         return self._fit(X, y, sample_weight, eval_set, incremental=True, classes=classes)

@@ -1,6 +1,6 @@
-"""scikit-learn's base classes, warnings and errors; where it is not installed, those of our own.
+"""scikit-learn's base classes, warnings and errors; our own if it is not installed.
 
-An installation that is there and does not work is an error, not a reason to do without it.
+A broken installation of scikit-learn is an error; it is not ignored.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 
 
 class available_if:  # noqa: N801
-    """Decorate a method that an object has only if `condition` lets it.
+    """Decorate a method that an object has only under a condition.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class _Conditional:
         self.__doc__ = method.__doc__
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
-        # By way of its class it is a plain function, whose signature can be read.
+        # Accessed on the class it is a plain function, whose signature can be read.
         if owner is None:
             return self._method
         self._condition(owner)

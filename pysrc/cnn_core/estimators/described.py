@@ -27,7 +27,7 @@ def keep(estimator: BaseEstimator, arguments: dict[str, Any]) -> None:
 
 
 class DescribedMLP(CallbackSupportMixin, BaseEstimator, ABC):
-    """An estimator as it is described by its parameters, which are checked when it is fitted."""
+    """The parameters of an estimator, which are checked when it is fitted."""
 
     hidden_layer_sizes: int | Sequence[int]
     activation: str | Sequence[str]
@@ -68,33 +68,33 @@ class DescribedMLP(CallbackSupportMixin, BaseEstimator, ABC):
     backend: str
     n_threads: int | None
 
-    # Where the question mark of scikit-learn's HTML leads to.
+    # Target of the question mark in scikit-learn's HTML.
     _doc_link_module = "cnn_core"
     _doc_link_template = f"{DOCUMENTATION}/guide"
 
     # "classifier" or "regressor".
     _kind: ClassVar[str]
-    # Its name in a file, also for a subclass.
+    # Name in files, also for subclasses.
     _saved_as: ClassVar[str]
-    # Samples of a step for the batch size "auto".
+    # Batch size for "auto".
     _usual_batch: ClassVar[int] = 200
-    # What the schedule "auto" stands for, where it is one.
+    # The meaning of the schedule "auto", if it is allowed.
     _usual_schedule: ClassVar[str | None] = None
-    # The parameters that describe the layers, for the errors.
+    # The parameters that describe the layers, for errors.
     _described_by: ClassVar[str] = "hidden_layer_sizes, normalization"
 
     @classmethod
     def preset(cls: type[Described], name: str, **overrides: Any) -> Described:
-        """Return an estimator with settings proven on images like those of Fashion-MNIST.
+        """Return an estimator with settings that were tuned on Fashion-MNIST.
 
-        They suit about 60,000 images of 784 bytes (0 to 255). They were chosen for classes; for
-        numbers they are a place to start. `get_params` shows them. `fit` warns if there are too few
-        samples for the epochs of the preset.
+        They suit about 60,000 images of 784 bytes (0 to 255). They were chosen for classification;
+        for regression they are a starting point. `get_params` shows them. `fit` warns if there are
+        too few samples for the epochs of the preset.
 
         Parameters
         ----------
         name : {"fast", "balanced", "best"}
-            ``"fast"`` trains for a second or two, ``"best"`` some ten times as long.
+            ``"fast"`` trains for one or two seconds, ``"best"`` about ten times as long.
         **overrides
             Parameters that replace those of the preset.
 

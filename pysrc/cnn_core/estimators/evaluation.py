@@ -1,4 +1,4 @@
-"""Samples to train on or to measure, in the user's terms and in the network's."""
+"""Samples to train on or to evaluate, in the user's form and in the network's."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class TrainingSet(Protocol):
 
     @property
     def weights(self) -> FloatArray | None:
-        """The weight of each, if they are here."""
+        """The weight of each sample, if they are in this process."""
 
     def split(self, task: Task, fraction: float, seed: int) -> tuple[TrainingSet, EvaluationSet]:
-        """Return what to train on and what to validate on; see `EvaluationSet.split`."""
+        """Return a training and a validation set; see `EvaluationSet.split`."""
 
     def with_class_weights(self, task: Task, dtype: np.dtype[Any]) -> TrainingSet:
         """Return the samples with the weights that their classes give them as well."""
@@ -55,13 +55,13 @@ class TrainingSet(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Samples and their targets, as the user passed them and as the network takes them.
+    """Samples and their targets, in the user's form and in the network's.
 
     Attributes
     ----------
     x : (n, n_features) array
     y : array
-        Labels or numbers, as the estimator has read them.
+        Labels or numbers, after the estimator's checks.
     t : ClassTargets or (n, n_outputs) array
     weights : (n,) array, optional
     """
@@ -92,7 +92,7 @@ class EvaluationSet:
         return len(self.y) if self.weights is None else int(np.count_nonzero(self.weights))
 
     def split(self, task: Task, fraction: float, seed: int) -> tuple[EvaluationSet, EvaluationSet]:
-        """Return what to train on and what to validate on, the same split in every fit.
+        """Return a training and a validation set; the same split in every fit.
 
         Parameters
         ----------
@@ -104,9 +104,9 @@ class EvaluationSet:
         Raises
         ------
         ValueError
-            If there are too few samples, of all or of a class.
+            If there are too few samples, in total or of a class.
         """
-        # Samples without weight are as if they were not there: none of them is set aside.
+        # Samples of weight 0 do not count, so none of them is set aside.
         counted = np.arange(len(self.y))
         if self.weights is not None:
             counted = np.flatnonzero(self.weights)
@@ -149,18 +149,18 @@ class EvaluationSet:
 
 
 class ValidationArguments(tuple[Any, ...]):
-    """A set of `eval_set` that came as the arguments X_val, y_val and sample_weight_val."""
+    """A validation set from the arguments X_val, y_val and sample_weight_val."""
 
     __slots__ = ()
 
 
 def with_validation(eval_set: EvalSet, X_val: Any, y_val: Any, sample_weight_val: Any) -> EvalSet:
-    """Return the sets of `eval_set`, and behind them the one of the other arguments.
+    """Return the sets of `eval_set`, followed by the set of the other arguments.
 
     Raises
     ------
     TypeError
-        For another `eval_set`.
+        For an invalid `eval_set`.
     ValueError
         If one of `X_val` and `y_val` is missing.
     """
@@ -178,12 +178,12 @@ def with_validation(eval_set: EvalSet, X_val: Any, y_val: Any, sample_weight_val
 
 
 def each_set(eval_set: EvalSet) -> list[tuple[tuple[Any, ...], str]]:
-    """Return each pair (X, y), or triple with weights, of `eval_set`, and what it is called.
+    """Return each pair (X, y), or triple with weights, of `eval_set`, and its name.
 
     Raises
     ------
     TypeError
-        For anything else than such a tuple, or a list of them.
+        For anything but such a tuple, or a list of them.
     """
     if eval_set is None:
         return []
@@ -209,7 +209,7 @@ def each_set(eval_set: EvalSet) -> list[tuple[tuple[Any, ...], str]]:
 
 
 def joined(parts: list[EvaluationSet]) -> EvaluationSet:
-    """Return one set of the samples of several."""
+    """Concatenate several sets."""
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
@@ -231,6 +231,6 @@ def joined(parts: list[EvaluationSet]) -> EvaluationSet:
 
 
 def _name_of(values: Any, name: str) -> str:
-    """Return what a set is called in errors, before the number of its part."""
+    """Return the name of a set in errors, without the number of its part."""
     is_own = isinstance(values, ValidationArguments)
     return "(X_val, y_val, sample_weight_val)" if is_own else name

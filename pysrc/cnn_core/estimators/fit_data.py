@@ -1,4 +1,4 @@
-"""What is passed to a fit, checked and in the network's terms."""
+"""The checked arguments of a fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FitData:
     ----------
     task : Task
     model : Model
-        A new model, or the one that is trained further.
+        A new model, or the one to train further.
     data : TrainingSet
         All samples, with the user's weights.
     sets : list of EvaluationSet
@@ -51,21 +51,21 @@ def read_evaluation_set(
     dtype: np.dtype[Any],
     estimator: str,
 ) -> EvaluationSet:
-    """Return a set of `eval_set`, checked.
+    """Check a set of `eval_set`.
 
     Parameters
     ----------
     values : tuple (X, y) or (X, y, sample_weight)
     place : str
-        What it is called.
+        Its name in errors.
     table : (n, n_features) array or SparseRows
-        `X`, with the features of the samples that are trained on.
+        `X`, with the features of the training samples.
     task : Task
     known_from : str
-        Where that is known from, for the errors.
+        Where the task is known from, for errors.
     dtype : dtype of float32 or float64
     estimator : str
-        Name of the class, for the errors.
+        Name of the class, for errors.
 
     Raises
     ------

@@ -35,7 +35,7 @@ Fitted = TypeVar("Fitted", bound="FittedMLP")
 
 
 class FittedMLP(DescribedMLP, Differentiable, Plots):
-    """An estimator with a model, as far as it does not learn."""
+    """A fitted estimator: everything except for fitting."""
 
     model_: Model
     n_features_in_: int
@@ -58,7 +58,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
     stopped_because_ = FittedValue(may_be_none=True)
 
     def _become(self, model: Model, task: Task) -> None:
-        """Have a model, and what is known with it."""
+        """Set model, task and the attributes that follow from them."""
         network = model.network
         if (task.n_outputs, task.activation, task.loss) != (
             network.n_outputs,
@@ -74,7 +74,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         self.out_activation_ = name_of(network.layers[-1].activation)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is anything to predict with."""
+        """Tell whether the estimator is fitted."""
         return "model_" in vars(self)
 
     def _require_fitted(self) -> None:
@@ -93,16 +93,16 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         ----------
         X : array-like, data frame or sparse matrix
         name : str
-            What the user calls the argument.
+            Name of the argument, for errors.
         known : tuple of int, optional
-            The shape that samples have; None before there is any.
+            The shape of a sample, if known.
         """
         table = as_table(X, type(self).__name__, name)
         return table, table.shape[1:]
 
     @property
     def _sample_shape(self) -> tuple[int, ...]:
-        """The shape of a sample of the fit."""
+        """The shape of a sample in `fit`."""
         return (self.n_features_in_,)
 
     def _require_features(self, table: Table, names: npt.NDArray[np.object_] | None) -> None:
@@ -115,7 +115,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         )
 
     def _outputs(self, X: Any, keep: Keep | None = None) -> npt.NDArray[Any]:
-        """Return the outputs of the network for samples of any kind, or what is kept of them."""
+        """Return the outputs for the user's samples, optionally reduced by `keep`."""
         self._require_fitted()
         name = type(self).__name__
         table, _ = self._table_of(X, known=self._sample_shape)
@@ -124,7 +124,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         return self._predicted(samples, keep)
 
     def _predicted(self, samples: Samples, keep: Keep | None) -> npt.NDArray[Any]:
-        """Return the outputs of the network for checked samples, or what is kept of them."""
+        """Return the outputs of the network for checked samples, optionally reduced by `keep`."""
         return self.model_.predict(samples, keep=keep)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -150,13 +150,13 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         return self._outputs(X, self._task.decode)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return how good the predictions for samples are: accuracy, or R2 of a regressor.
+        """Return the score of the predictions for samples: accuracy, or R2 for a regressor.
 
         Parameters
         ----------
         X : array-like, data frame or sparse matrix, (n, n_features)
         y : array-like, (n,) or (n, n_outputs)
-            What should be predicted. For several labels per sample all of them have to be right.
+            The true values. A multilabel prediction must be right in all labels.
         sample_weight : array-like, (n,), optional
 
         Returns
@@ -167,7 +167,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `predict` does, and for `y` of another kind than in `fit`.
+            As for `predict`, and for `y` of another kind than in `fit`.
         """
         self._require_fitted()
         predicted = self._outputs(X, self._task.to_score)
@@ -176,14 +176,14 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         return self._task.score(wanted, predicted, weights)
 
     def predictor(self, rows: int = 1) -> Predictor:
-        """Return a callable that predicts `rows` samples at a time, with buffers allocated.
+        """Return a callable that predicts `rows` samples at a time, with preallocated buffers.
 
         It takes a C-contiguous array of the model's dtype or of bytes, (rows, n_features), or
-        (n_features,) for one row, and returns the outputs of the network, (rows, n_outputs), which
-        its next call overwrites: for a classifier the probabilities of the classes, that of the
-        second one alone if there are two. Nothing is converted, and that the values are finite is
-        not checked. It is for one thread at a time, and for the model as it is now: after another
-        `fit` ask for another one.
+        (n_features,) for one row. It returns the outputs of the network, (rows, n_outputs), which
+        the next call overwrites. For a classifier they are the probabilities of the classes; for
+        two classes only that of the second. Nothing is converted, and values are not checked to be
+        finite. It is for one thread at a time, and for the current model: after another `fit` make
+        a new one.
 
         Parameters
         ----------
@@ -199,7 +199,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         NotFittedError
             Before the first `fit`.
         TypeError, ValueError
-            If `rows` is no whole number of at least 1.
+            If `rows` is not a whole number of at least 1.
         """
         self._require_fitted()
         return self.model_.predictor(whole("rows", rows, 1))
@@ -210,7 +210,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         Raises
         ------
         NotFittedError
-            Before the first `fit`, since the numbers of inputs and outputs are not known.
+            Before the first `fit`, when inputs and outputs are not known.
         """
         self._require_fitted()
         return summary.of_network(self.model_.network)
@@ -218,9 +218,9 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file that `cnn_core.load` reads.
 
-        It holds numbers and text, nothing that could run. Its parameters come back but for those
-        that are objects: a `scoring` function, `callbacks`, and a `random_state` that is a
-        generator are None again.
+        It holds numbers and text, nothing that could run. Parameters that are objects are not
+        saved: a `scoring` function, `callbacks`, and a generator as `random_state` are None after
+        loading.
 
         Parameters
         ----------
@@ -231,7 +231,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         NotFittedError
             Before the first `fit`.
         OSError
-            If the file cannot be written; one that was there before stays then.
+            If the file cannot be written; an existing file is then unchanged.
         """
         self._require_fitted()
         saving.write(path, self)
@@ -240,13 +240,13 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
 
     @classmethod
     def from_sklearn(cls: type[Fitted], model: Any) -> Fitted:
-        """Return a fitted estimator that predicts what a fitted one of scikit-learn's does.
+        """Return a fitted estimator with the predictions of a fitted one of scikit-learn.
 
         Parameters
         ----------
         model : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Fitted, of the same name as this class. Its parameters, weights and curves are taken
-            over; a further fit with `warm_start`, and `partial_fit`, go on from its weights.
+            Fitted, with the same name as this class. Its parameters, weights and curves are copied.
+            A fit with `warm_start`, and `partial_fit`, continue from its weights.
 
         Raises
         ------
@@ -271,10 +271,10 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         return sklearn_models.estimator_of(cls, model)
 
     def to_sklearn(self) -> Any:
-        """Return scikit-learn's MLP of the same name that predicts what this one does.
+        """Return scikit-learn's MLP of the same name with the same predictions.
 
-        Running averages and `input_scale` are folded into its weights. Parameters that it does not
-        have are left out, and another solver becomes "adam".
+        Running averages and `input_scale` are folded into its weights. Parameters that scikit-learn
+        does not have are left out, and other solvers become "adam".
 
         Raises
         ------
@@ -283,13 +283,13 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
         ImportError
             If scikit-learn is not installed.
         ValueError
-            For layers that it does not have, such as other activations.
+            For layers that scikit-learn does not have, such as other activations.
         """
         self._require_fitted()
         return sklearn_models.their_model_of(self)
 
     def as_program(self) -> Program:
-        """Return the fitted model as the exports read it, `cnn_core.export.program.Program`.
+        """Return the fitted model as a `cnn_core.export.program.Program` for the exports.
 
         Raises
         ------
@@ -318,9 +318,9 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
 
     @property
     def coefs_(self) -> list[FloatArray]:
-        """Weights of each layer, (fan_in, fan_out): views, so that writing changes the network.
+        """Weights of each layer, (fan_in, fan_out): views, so writing changes the network.
 
-        With `input_scale` or batch normalization they are copies into which these are folded.
+        With `input_scale` or batch normalization they are copies that include these.
         """
         return self._layer_arrays("coefs_", weights_of)
 
@@ -349,7 +349,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
     def _set_layer_arrays(
         self, name: str, values: Any, set_arrays: Callable[[Model, Any, str], None]
     ) -> None:
-        """Write into the model; before there is one, keep the values for its beginning."""
+        """Write into the model; before the first fit keep the values for it."""
         if self.__sklearn_is_fitted__():
             set_arrays(self.model_, values, name)
         else:
@@ -361,7 +361,7 @@ class FittedMLP(DescribedMLP, Differentiable, Plots):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(with_objects(state))
 
-    # scikit-learn's own ways
+    # Methods for scikit-learn
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can take."""

@@ -1,8 +1,7 @@
-"""``coefs_`` and ``intercepts_`` of networks whose layers do more than multiply and add.
+"""Fold `input_scale` and batch normalization into ``coefs_`` and ``intercepts_``.
 
-Other tools (emlearn, converters to ONNX) read the two and compute ``activation(x @ coefs_[i] +
-intercepts_[i])``, layer by layer. So `input_scale` and batch normalization, which a prediction
-applies as well, are folded into them.
+Other tools (emlearn, converters to ONNX) read both and compute ``activation(x @ coefs_[i] +
+intercepts_[i])``, layer by layer. So they must include `input_scale` and batch normalization.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Fold:
     shift: npt.NDArray[np.float64]
 
     def folded(self, layer: LayerArrays) -> tuple[FloatArray, FloatArray]:
-        """Return weights and biases that do it all; they cannot be written to."""
+        """Return read-only weights and biases that include all of this."""
         dtype = layer.weights.dtype
         weights = (layer.weights * self.scale).astype(dtype)
         bias = (layer.bias + self.shift).astype(dtype)
@@ -42,7 +41,7 @@ class Fold:
         Raises
         ------
         ValueError
-            If a gain of the normalization is 0, so that no weights could give them.
+            If a gain of the normalization is 0, so that the weights are not determined.
         """
         if not self.scale.all():
             raise ValueError(
@@ -80,6 +79,6 @@ def folds_of(model: Model) -> list[Fold] | None:
             scale = layer.gain / np.sqrt(variance + EPSILON)
             shift = -mean * scale
         folds.append(Fold(scale * input_scale, shift))
-        # The inputs of the other layers are what the layers before put out.
+        # Only the first layer's inputs are scaled.
         input_scale = 1.0
     return folds

@@ -1,4 +1,4 @@
-"""The labels of a classifier: classes of any kind become targets, and outputs become classes."""
+"""Labels of a classifier: from classes of any kind to targets, from outputs to classes."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from cnn_core.network import Activation, FloatArray, IndexArray, Loss
 Kind: TypeAlias = Literal["one", "binary", "multiclass", "multilabel"]
 Labels: TypeAlias = npt.NDArray[Any]
 
-# Of all names of classes together, each as long as the longest; four bytes each.
+# Largest number of characters of an array of class names, four bytes each.
 _MOST_CHARACTERS = 2**24
 
 
 @dataclass(frozen=True, eq=False)
 class Classification(Task):
-    """Converts classes to targets of a network, and its outputs to classes.
+    """Convert classes to targets of a network, and its outputs to classes.
 
     Attributes
     ----------
     classes : (n_classes,) array
-        In rising order. For several labels per sample, the numbers of the columns.
+        Sorted. For multilabel targets the column numbers.
     kind : {"one", "binary", "multiclass", "multilabel"}
-        ``"one"`` is the problem of a single class. One and two classes have one output, the
-        probability of the second class; the others have an output for each class.
+        ``"one"``: a single class. One and two classes have one output, the probability of the
+        second class; others have an output for each class.
     smoothing : float
         From 0 to below 1: the share of each target that is spread evenly over all classes, for one
         output over its two values (Szegedy et al., "Rethinking the Inception architecture for
@@ -49,14 +49,14 @@ class Classification(Task):
 
     @classmethod
     def of(cls, labels: Labels) -> Classification:
-        """Return the task of labels as `as_labels` gives them."""
+        """Return the task for labels from `as_labels`."""
         if labels.ndim == 2:
             return cls(np.arange(labels.shape[1]), "multilabel")
         return cls.of_classes(labels)
 
     @classmethod
     def of_classes(cls, classes: Labels) -> Classification:
-        """Return the task of one label per sample from such classes, in any order."""
+        """Return the task for one label per sample, with these classes in any order."""
         try:
             classes = np.unique(classes)
         except TypeError as error:
@@ -83,12 +83,12 @@ class Classification(Task):
 
     @property
     def answer(self) -> Answer:
-        """What becomes of the outputs of the network, as exports say it."""
+        """How exports interpret the outputs of the network."""
         return Answer(self.kind, self.classes)
 
     @property
     def has_class_outputs(self) -> bool:
-        """Whether each class has an output, the largest of which is the answer."""
+        """Whether each class has an output, and the largest one is the prediction."""
         return self.kind == "multiclass"
 
     def read(
@@ -101,13 +101,13 @@ class Classification(Task):
         known_from: str = BEFORE,
         to_score: bool = False,
     ) -> Labels:
-        """Return labels of this task, (n_samples,) or (n_samples, n_labels); see `as_labels`.
+        """Check labels for this task, (n_samples,) or (n_samples, n_labels); see `as_labels`.
 
         Raises
         ------
         ValueError
-            For what `as_labels` refuses, another number of labels per sample, labels of another
-            kind (text for numbers, say), and unknown classes.
+            As for `as_labels`; for another number of labels per sample, labels of another kind
+            (text instead of numbers), and unknown classes.
         """
         labels = as_labels(values, n_samples, estimator, name)
         columns = len(self.classes) if self.kind == "multilabel" else None
@@ -134,17 +134,17 @@ class Classification(Task):
         return labels
 
     def positions(self, labels: Labels) -> IndexArray | None:
-        """Return the number of each label's class, (n,); None for several labels per sample."""
+        """Return the class index of each label, (n,); None for multilabel targets."""
         if self.kind == "multilabel":
             return None
         return np.searchsorted(self.classes, labels).astype(np.intp, copy=False)
 
     def name_of(self, position: int) -> Any:
-        """Return the class of a number."""
+        """Return the class at an index."""
         return self.classes[position]
 
     def targets(self, labels: Labels, dtype: np.dtype[Any]) -> Targets:
-        """Return the targets: labels, if each class has an output, else rows (n, n_outputs)."""
+        """Return the targets: labels if each class has an output, else rows (n, n_outputs)."""
         positions = self.positions(labels)
         if self.kind == "multiclass":
             assert positions is not None
@@ -157,7 +157,7 @@ class Classification(Task):
         return rows
 
     def weights(self, labels: Labels) -> FloatArray | None:
-        """Return the weight of each sample that its class gives it; None for 1 throughout."""
+        """Return the class weight of each sample; None if all are 1."""
         if self.class_weight is None:
             return None
         positions = self.positions(labels)
@@ -168,13 +168,13 @@ class Classification(Task):
     def decode(self, outputs: FloatArray) -> Labels:
         """Return the most probable label of each sample, (n,), or (n, n_labels) of 0 and 1.
 
-        A label of two, or one of several, is chosen if its probability is above 0.5.
+        The second of two classes, and each of several labels, is chosen above a probability of 0.5.
         """
         chosen = self._chosen(outputs)
         return chosen if self.kind == "multilabel" else self.classes[chosen]
 
     def _chosen(self, outputs: FloatArray) -> IndexArray:
-        """Return the number of each sample's most probable class, or 0 and 1 for several labels."""
+        """Return the index of the most probable classes, or 0 and 1 for multilabel targets."""
         if self.kind == "multiclass":
             largest: IndexArray = outputs.argmax(axis=1)
             return largest
@@ -192,7 +192,7 @@ class Classification(Task):
         return outputs
 
     def to_score(self, outputs: FloatArray) -> IndexArray:
-        """Return the numbers of the most probable classes; -1 for outputs that are not finite."""
+        """Return the indices of the most probable classes; -1 for outputs that are not finite."""
         chosen = self._chosen(outputs)
         chosen[~np.isfinite(outputs).all(axis=1)] = -1
         return chosen
@@ -224,7 +224,7 @@ class Classification(Task):
 
     @classmethod
     def from_json(cls, values: Any) -> Classification:
-        """Return the task of classes that `to_json` gave.
+        """Return the task from the result of `to_json`.
 
         Raises
         ------
@@ -245,9 +245,9 @@ class Classification(Task):
 
 
 def _classes_in(fields: Fields) -> Labels:
-    """Return the classes that a file names.
+    """Return the classes in a file.
 
-    An array of texts is made as wide as the longest of them, whatever width the file declares.
+    An array of text is as wide as its longest item, whatever width the file declares.
     """
     dtype = np.dtype(fields.text("dtype"))
     if dtype.kind in "UO":
@@ -270,7 +270,7 @@ def _classes_in(fields: Fields) -> Labels:
 
 
 def _require_room(classes: list[Any]) -> None:
-    """Refuse texts of which an array, as wide as the longest throughout, would take too much.
+    """Refuse texts whose array, as wide as the longest, would take too much memory.
 
     Raises
     ------
@@ -292,13 +292,13 @@ def as_labels(values: Any, n_samples: int, estimator: str, name: str = "y") -> L
     Parameters
     ----------
     values : array-like
-        One label per sample, numbers or text, (n_samples,); a column of them is taken too. For
-        several labels per sample 0 and 1, (n_samples, n_labels), dense or sparse.
+        One label per sample, numbers or text, (n_samples,) or a column. For multilabel targets 0
+        and 1, (n_samples, n_labels), dense or sparse.
     n_samples : int
     estimator : str
-        Name of the class, for the errors.
+        Name of the class, for errors.
     name : str
-        What the user calls the argument.
+        Name of the argument, for errors.
 
     Raises
     ------
@@ -331,7 +331,7 @@ def as_labels(values: Any, n_samples: int, estimator: str, name: str = "y") -> L
 
 
 def _of_one_kind(array: Labels, name: str) -> Labels:
-    """Return an array of objects if they are all text."""
+    """Check that an array of objects is all text, and return it."""
     if all(isinstance(label, str) for label in array):
         return array
     kinds = sorted({type(label).__name__ for label in array})

@@ -1,4 +1,4 @@
-"""The model of an estimator: a new one, or one that goes on from what was learned before."""
+"""The model of an estimator: a new one, or one that continues from the last fit."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from cnn_core.training.snapshot import Snapshot
 def first_model(
     estimator: Any, network: Network, dtype: np.dtype[Any], random: np.random.RandomState
 ) -> Model:
-    """Return a model with first weights: those drawn from `random`, or set by hand before.
+    """Return a model with first weights, drawn from `random` or set by the user.
 
-    The weights are drawn first, so that they are those of scikit-learn's MLP for the same
-    `random_state`; then the key of the order of the samples, of the dropout and of the split for
-    validation.
+    The weights are drawn first, so that they equal those of scikit-learn's MLP for the same
+    `random_state`. Then comes the seed of the order of the samples, of the dropout and of the
+    validation split.
 
     Raises
     ------
     TypeError, ValueError
-        For an unknown initializer, backend or number of threads, and for weights set by hand that
+        For an unknown initializer, backend or number of threads, and for weights of the user that
         do not fit.
     """
     parameters = np.zeros(network.n_parameters(), dtype)
@@ -47,10 +47,10 @@ def first_model(
 
 
 def model_going_on(estimator: Any, network: Network, before: Model, incremental: bool) -> Model:
-    """Return the model for a fit that continues another one.
+    """Return the model for a fit that continues another fit.
 
-    For `partial_fit`, as long as no parameter has been changed that it was made with, it is the
-    model itself; the optimizer goes on as well. A `fit` with `warm_start` has a new optimizer.
+    For `partial_fit` with unchanged parameters it is the same model with its optimizer. A `fit`
+    with `warm_start` has a new optimizer.
 
     Raises
     ------
@@ -85,19 +85,19 @@ def _sizes(network: Network) -> list[tuple[Any, ...]]:
 
 
 def _kinds(network: Network) -> list[tuple[Any, ...]]:
-    """Return what else has to stay as it is, so that the weights mean the same."""
+    """Return the other settings of layers that must not change between fits."""
     return [(type(layer), layer.weights_shape) for layer in network.layers]
 
 
 def best_going_on(model: Model, best: Snapshot) -> Snapshot:
-    """Return the best weights so far for a model that goes on from theirs, with its optimizer."""
+    """Return the best weights so far, in a snapshot with the model's optimizer."""
     now = model.snapshot()
     weights = {name: best.arrays.get(name, best.arrays["parameters"]) for name in model.weights()}
     return now._replace(arrays={**now.arrays, **weights})
 
 
 def take_seed(model: Model, checkpoint: Checkpoint | str | os.PathLike[str]) -> None:
-    """Give a model without a chosen seed that of its checkpoint, if there is one already."""
+    """Give a model without a user's seed the seed of an existing checkpoint."""
     seed = seed_in(checkpoint)
     if seed is not None:
         model.take_seed(seed)

@@ -1,4 +1,4 @@
-"""What is noted after each epoch of a fit, and scikit-learn's rule of when to stop."""
+"""Record the results of each epoch of a fit; scikit-learn's stopping rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cnn_core.training import TrainingState, Validation
 from cnn_core.training.callbacks import Callback
 from cnn_core.validation import number
 
-# scikit-learn's "adaptive": what the rate is divided by, and where that ends.
+# scikit-learn's "adaptive": divisor of the learning rate, and its least value.
 ADAPTIVE_DIVISOR, _ADAPTIVE_LEAST = 5.0, 1e-6
 
 
@@ -23,8 +23,8 @@ ADAPTIVE_DIVISOR, _ADAPTIVE_LEAST = 5.0, 1e-6
 class StoppingRule:
     """When a training ends before its last epoch.
 
-    That is after more than `patience` epochs in a row without an improvement by more than `tol` of
-    the loss, or with early stopping of the validation score.
+    After more than `patience` epochs in a row without an improvement of more than `tol`, of the
+    loss or with early stopping of the validation score.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class StoppingRule:
     by_score : bool
         Whether the validation score decides.
     adaptive : bool
-        Whether the learning rate is divided instead, until it is very small.
+        Whether to divide the learning rate instead, until it is very small.
     in_force : bool
         False for L-BFGS, which has its own rule.
     """
@@ -52,15 +52,15 @@ class Monitor(Callback):
     progress : FitProgress
     rule : StoppingRule
     model : Model
-        What is trained.
+        The model in training.
     train : TrainingSet
-        What is trained on.
+        The training set.
     sets : list of Validation
-        What is measured; the last one decides, if any does.
+        The validation sets; the last one is used for early stopping.
     reported : bool
-        Whether these are the user's sets, of which the progress keeps all values.
+        Whether these are the user's sets, whose results are all kept.
     loss_parts : int
-        What a loss of the network is divided by.
+        Divisor of the network's loss.
     verbose : bool
         Whether to print a line for each epoch.
     """
@@ -87,12 +87,12 @@ class Monitor(Callback):
         self._verbose = verbose
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Look at the weights that the first batch will be measured with."""
+        """Compute the L2 term of the first batch."""
         self._weights = [layer.weights for layer in state.model.layers]
         self._squares = self._sum_of_squares(state)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Note everything, then apply the rule."""
+        """Record everything, then apply the stopping rule."""
         progress = self._progress
         progress.add_epoch(self._loss(state), state.model.samples_done)
         score = self._measure_sets(state) if self.sets else None
@@ -102,28 +102,27 @@ class Monitor(Callback):
             self._apply_rule(state, score)
 
     def get_state(self) -> dict[str, Any]:
-        """Return all that a fit has brought."""
+        """Return the progress for a checkpoint."""
         return {**self._progress.state(), "squares": self._squares}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
+        """Restore the result of `get_state`."""
         squares = number("squares", state["squares"])
         self._progress.set_state(state, self._model.arrays())
         self._squares = squares
 
     def measure(self, state: TrainingState) -> None:
-        """Note the loss of a training without a single epoch: there was nothing to improve."""
+        """Record the loss of a training without any epoch, as when nothing could improve."""
         train = self.train
         loss = train.loss_by(state.model)
         term = state.model.network.l2 / 2 * self._squares / max(train.weight, 1e-300)
         self._progress.loss = loss / self._loss_parts + term
 
     def _loss(self, state: TrainingState) -> float:
-        """Return the loss as scikit-learn has it, with the term of `alpha`.
+        """Return the loss as in scikit-learn, with the term of `alpha`.
 
-        During an epoch that term is taken with each batch, and weighed by its share. The squares of
-        the weights are known before the first batch and after the last one; those in between are
-        taken to lie on a straight line.
+        scikit-learn adds that term in each batch and averages. Here the squared weights are known
+        only before the first and after the last batch, so they are interpolated linearly.
         """
         record = state.record
         assert record is not None
@@ -132,7 +131,7 @@ class Monitor(Callback):
         first, last = self._squares, self._sum_of_squares(state)
         self._squares = last
         if record.learning_rate is None:
-            # L-BFGS, whose loss has it: what is measured is what is minimized.
+            # The loss of L-BFGS includes the term already.
             term = l2 / 2 * last / max(self.train.weight, 1e-300)
             return (record.loss - term) / parts + term
         batches = -(-record.samples // state.recipe.batch_size)
@@ -142,13 +141,13 @@ class Monitor(Callback):
         return record.loss / parts + l2 / 2 * squares / max(weight, 1e-300)
 
     def _sum_of_squares(self, state: TrainingState) -> float:
-        """Return that of all weights; 0 without an L2 term, which needs it."""
+        """Return the sum of squares of all weights; 0 if there is no L2 term."""
         if not state.model.network.l2:
             return 0.0
         return float(sum(np.vdot(weights, weights) for weights in self._weights))
 
     def _measure_sets(self, state: TrainingState) -> float:
-        """Note losses and scores; return the score that decides."""
+        """Record losses and scores; return the score for early stopping."""
         record = state.record
         assert record is not None
         assert record.validation_loss is not None
@@ -173,7 +172,7 @@ class Monitor(Callback):
                 progress.best_validation_score = score
                 progress.best = state.model.snapshot()
             if math.isnan(score) and progress.has_no_score:
-                # No score has been a number yet: nothing can have stopped improving.
+                # All scores were NaN so far, so do not count patience.
                 return
         else:
             assert progress.loss is not None
@@ -207,13 +206,13 @@ class Monitor(Callback):
 
 
 class BestWeights(Callback):
-    """Restores the weights of the best epoch, before any other callback sees the end.
+    """Restore the weights of the best epoch, before other callbacks see the end.
 
     Parameters
     ----------
     progress : FitProgress
     incremental : bool
-        Whether this is a `partial_fit`, which restores them only when its patience is used up.
+        Whether this is a `partial_fit`, which restores them only when patience has run out.
     """
 
     def __init__(self, progress: FitProgress, *, incremental: bool) -> None:

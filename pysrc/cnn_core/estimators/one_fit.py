@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from cnn_core.exclusive import Exclusive
 
-# No attribute, which a copy made in the middle of a fit would have as well.
+# Not an attribute, since a copy made during a fit would share it.
 _FITS: WeakKeyDictionary[Any, Exclusive] = WeakKeyDictionary()
 
 

@@ -1,6 +1,6 @@
-"""What the parameters of an estimator say: a network, its optimizer and its schedule.
+"""From an estimator's parameters to a network, its optimizer and its schedule.
 
-An estimator keeps its parameters as they were passed; they are looked at when it is fitted.
+An estimator stores its parameters unchanged; they are checked in `fit`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cnn_core.validation import at_least_0, number, positive, share, shown, whol
 
 LBFGS = "lbfgs"
 AUTO = "auto"
-# scikit-learn's names of what has another one here.
+# Activations with another name in scikit-learn.
 _ACTIVATIONS: dict[str, Activation] = {
     "logistic": "sigmoid",
     **{name: name for name in HIDDEN_ACTIVATIONS},
@@ -79,12 +79,12 @@ def network_of(estimator: Any, n_inputs: int, task: Task) -> Network:
     estimator : MLPClassifier or MLPRegressor
     n_inputs : int
     task : Task
-        What the last layer is for.
+        Determines the last layer and the loss.
 
     Raises
     ------
     TypeError, ValueError
-        For a parameter of another kind or outside its range, and for those that do not go together.
+        For a parameter of the wrong type or outside its range, and for incompatible parameters.
     """
     sizes = hidden_sizes(estimator.hidden_layer_sizes)
     activations = _each("activation", estimator.activation, len(sizes))
@@ -115,7 +115,7 @@ def network_with(
     Raises
     ------
     TypeError, ValueError
-        As `network_of` does.
+        As for `network_of`.
     """
     return Network(
         tuple(layers),
@@ -130,12 +130,13 @@ def network_with(
 
 
 def optimizer_of(estimator: Any) -> Optimizer:
-    """Return the optimizer that `solver` names; for ``"lbfgs"`` one that takes no part.
+    """Return the optimizer that `solver` names; for ``"lbfgs"`` one that is not used.
 
     Raises
     ------
     TypeError, ValueError
-        For an unknown solver, settings outside its range, and a weight decay that it has not.
+        For an unknown solver, settings outside their range, and a weight decay that it does not
+        support.
     """
     solver = estimator.solver
     decay = _or_none("weight_decay", estimator.weight_decay)
@@ -172,10 +173,10 @@ def optimizer_of(estimator: Any) -> Optimizer:
 
 
 def schedule_of(estimator: Any, *, incremental: bool = False) -> Schedule:
-    """Return the schedule: `schedule` if there is one, for "sgd" else what `learning_rate` names.
+    """Return the schedule: `schedule` if it is set, else for "sgd" that of `learning_rate`.
 
-    The rates of "adaptive" are constant; it is the monitor of the training that divides them. Where
-    "auto" is the usual schedule there is none in a `partial_fit` (`incremental`).
+    "adaptive" is a constant schedule here; `Monitor` divides the rate. "auto" means no schedule in
+    a `partial_fit` (`incremental`).
 
     Raises
     ------
@@ -224,9 +225,9 @@ def patience_of(estimator: Any) -> Any:
 
 
 def batch_size_of(estimator: Any, n_samples: int) -> int:
-    """Return the samples of a step: those asked for, though at most all of them.
+    """Return the samples of a step, at most `n_samples`.
 
-    ``"auto"`` stands for 200, of images 64, and for Rprop, which needs the true gradient, for all.
+    ``"auto"`` means 200, for images 64, and all samples for Rprop, which needs the full gradient.
 
     Raises
     ------
@@ -249,12 +250,12 @@ def _takes_whole_data(solver: Any) -> bool:
 
 
 def check_training(estimator: Any) -> None:
-    """Refuse what a training cannot be told by, whether or not it would come to be used.
+    """Check the parameters of the training, also those that would not be used.
 
     Raises
     ------
     TypeError, ValueError
-        For a parameter of another kind or outside its range.
+        For a parameter of the wrong type or outside its range.
     ImportError
         If the solver is "lbfgs" and SciPy is not installed.
     """
@@ -281,7 +282,7 @@ def check_training(estimator: Any) -> None:
 
 
 def partial_fit_is_there(estimator: Any) -> None:
-    """Refuse `partial_fit` where the solver cannot go on from one batch to the next.
+    """Refuse `partial_fit` for solvers that need all samples at once.
 
     Raises
     ------
@@ -295,12 +296,12 @@ def partial_fit_is_there(estimator: Any) -> None:
 
 
 def random_state(value: Any) -> np.random.RandomState:
-    """Return the generator that `random_state` stands for.
+    """Return the generator for `random_state`.
 
     Parameters
     ----------
     value : None, int, RandomState or Generator
-        None is NumPy's global generator, an int from 0 to below ``2**32`` the seed of a new one; a
+        None means NumPy's global generator, an int from 0 to below ``2**32`` seeds a new one, and a
         Generator draws such a seed.
 
     Raises
@@ -309,7 +310,7 @@ def random_state(value: Any) -> np.random.RandomState:
         For anything else.
     """
     if value is None or value is np.random:
-        # The one object that functions like `numpy.random.rand` draw from.
+        # The global generator that functions like `numpy.random.rand` use.
         found: np.random.RandomState = np.random.mtrand._rand
         return found
     if isinstance(value, np.random.RandomState):
@@ -320,12 +321,12 @@ def random_state(value: Any) -> np.random.RandomState:
 
 
 def _is_scalar(value: Any) -> bool:
-    """Tell an array without axes, over which nothing can iterate."""
+    """Tell whether a value is an array without axes, which cannot be iterated over."""
     return isinstance(value, np.ndarray) and value.ndim == 0
 
 
 def _each(name: str, value: Any, n_layers: int) -> list[Any]:
-    """Return a setting of each hidden layer, from one for all or a sequence."""
+    """Return the setting of each hidden layer, from one value for all or a sequence."""
     is_sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
     if not is_sequence or _is_scalar(value):
         return [value] * n_layers

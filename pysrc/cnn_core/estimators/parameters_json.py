@@ -11,7 +11,7 @@ from cnn_core.layers import LAYERS
 from cnn_core.optimizers import OPTIMIZERS
 from cnn_core.training.schedules import SCHEDULES, Schedule, WarmUp
 
-# Parameters that may be objects of which a file cannot hold anything.
+# Parameters whose objects cannot be stored in a file and become None.
 _MAY_BE_LOST = ("callbacks", "cv", "random_state", "scoring")
 _DESCRIPTIONS: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -20,7 +20,7 @@ _DESCRIPTIONS: dict[str, type[Any]] = {
 
 
 def parameter_to_json(name: str, value: Any) -> Any:
-    """Return a parameter in terms of JSON; None for what may be lost.
+    """Convert a parameter to JSON; None for objects that are not stored.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def parameter_to_json(name: str, value: Any) -> Any:
 
 
 def to_json(name: str, value: Any) -> Any:
-    """Return a value in terms of JSON: an object with one key for what JSON does not know.
+    """Convert a value to JSON: an object with one key for types that JSON does not have.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def to_json(name: str, value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Return the value that `to_json` was given.
+    """Return the value from the result of `to_json`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is known of the partitions of a fit's data after one pass, each by itself and together."""
+"""Metadata of partitioned training data from one pass: of each partition, and combined."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Value = TypeVar("_Value")
 
 
 class PartitionError(ValueError):
-    """A partition of the data cannot be used; says which one, why, and what to do."""
+    """A partition of the data cannot be used; the message says which one, why, and what to do."""
 
 
 def named(name: str, function: Callable[..., _Value], *args: Any) -> _Value:
@@ -29,7 +29,7 @@ def named(name: str, function: Callable[..., _Value], *args: Any) -> _Value:
     Raises
     ------
     PartitionError
-        For whatever the function raises, but for a lack of memory.
+        For any error of the function except a lack of memory.
     """
     try:
         return function(*args)
@@ -46,19 +46,19 @@ def named(name: str, function: Callable[..., _Value], *args: Any) -> _Value:
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """What one pass over a partition has found.
+    """Metadata of a partition.
 
     Attributes
     ----------
     n_samples, n_features : int
     names : (n_features,) array of str or None
     dtype : str
-        Of the network for such samples.
+        Of a network for these samples.
     y : array
-        Classes that there are, or the least and the largest numbers, in the user's terms; none for
-        a partition without rows.
+        The classes, or the smallest and largest number, as the user passed them; empty for a
+        partition without rows.
     weight : float or None
-        Total of the weights, if there are any.
+        Sum of the weights, if there are any.
     """
 
     n_samples: int
@@ -72,16 +72,16 @@ class Description:
 def describe(
     name: str, kind: str, estimator: str, wanted: Any, x: Any, y: Any, weights: Any
 ) -> Description:
-    """Return what is known of a partition; see `Description`.
+    """Return the metadata of a partition.
 
     Parameters
     ----------
     name : str
-        What an error calls the partition.
+        Name of the partition, for errors.
     kind : {"classifier", "regressor"}
     estimator : str
     wanted : dtype or None
-        Of the network, if the user says one.
+        Dtype of the network, if the user set it.
     x, y, weights : object
     """
     return named(name, _describe, kind, estimator, wanted, x, y, weights)
@@ -101,7 +101,7 @@ def _describe(kind: str, estimator: str, wanted: Any, x: Any, y: Any, weights: A
 def describe_targets(
     kind: str, estimator: str, n_samples: int, y: Any, weights: Any
 ) -> tuple[npt.NDArray[Any], float | None]:
-    """Return what is known of targets, and the total of the weights; see `Description`."""
+    """Return the metadata of targets, and the sum of the weights; see `Description`."""
     if kind == "classifier":
         labels = as_labels(y, n_samples, estimator)
         known = np.unique(labels) if labels.ndim == 1 else labels[:1]
@@ -115,7 +115,7 @@ def describe_targets(
 
 
 def weights_of(values: Any, n_samples: int, dtype: np.dtype[Any]) -> FloatArray:
-    """Return the weights of a partition, checked; all of them may be 0.
+    """Check the weights of a partition; all of them may be 0.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def _length(x: Any) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Together:
-    """What is known of all partitions together.
+    """Combined metadata of all partitions.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class Together:
     names : (n_features,) array of str or None
     dtype : numpy.dtype
     y : array
-        Such that a task can be made of it.
+        Values from which a task can be made.
     weight : float
         Total weight of the samples.
     """
@@ -160,7 +160,7 @@ class Together:
 
 
 def together(partitions: Sequence[str], found: Sequence[Description]) -> Together:
-    """Return what is known of all partitions; those without rows are left out.
+    """Combine the metadata of all partitions; ignore those without rows.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def together(partitions: Sequence[str], found: Sequence[Description]) -> Togethe
 
 
 def _differences(first: Description, other: Description) -> Iterator[str]:
-    """Yield in words how a partition differs from the first one."""
+    """Yield descriptions of how a partition differs from the first one."""
     if other.n_features != first.n_features:
         yield f"expected {first.n_features} features, found {other.n_features}"
     names, own = (None if one.names is None else one.names.tolist() for one in (first, other))

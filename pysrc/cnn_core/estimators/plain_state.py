@@ -1,6 +1,6 @@
-"""What is pickled of a fitted estimator: numbers, text, lists, dicts and arrays alone.
+"""The pickled state of a fitted estimator: only numbers, text, lists, dicts and arrays.
 
-So tools that name each type in a file, such as skops, find that of the estimator and no other.
+So tools that list the types in a file, such as skops, find only the estimator's class.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.snapshot import ModelState, Snapshot
 
 FITTED = "_fitted"
-# What a fitted estimator has instead of it.
+# The attributes of a fitted estimator that it replaces.
 _ATTRIBUTES = ("model_", "_task", "_progress")
 
 
 def plain_state(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes of an estimator, of which those that are objects of ours are plain.
+    """Return the attributes of an estimator, with our objects replaced by plain values.
 
-    Without a fit, and for a task of a kind that is not known here, they are as they are.
+    They are unchanged before a fit, and for unknown kinds of tasks.
     """
     found = dict(attributes)
     task: Any = found.get("_task")
@@ -45,7 +45,7 @@ def plain_state(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_objects(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes that `plain_state` was given; also those of older pickles."""
+    """Return the original attributes from the result of `plain_state`, or from older pickles."""
     found = dict(state)
     plain = found.pop(FITTED, None)
     if plain is not None:
@@ -91,7 +91,7 @@ def _snapshot_in(plain: dict[str, Any]) -> Snapshot:
 
 def _of_task(task: Classification | Regression) -> dict[str, Any]:
     if isinstance(task, Regression):
-        # The rest is in the network.
+        # The other settings are in the network.
         return {"n_targets": task.n_targets}
     return {one.name: getattr(task, one.name) for one in fields(task)}
 

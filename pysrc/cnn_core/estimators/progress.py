@@ -1,4 +1,4 @@
-"""Where the fits of an estimator stand: counts, curves, patience and the best weights."""
+"""Results of an estimator's fits: counts, curves, patience and the best weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
 from cnn_core.types import FloatArray
 from cnn_core.validation import measured, whole
 
-# The names that these have on an estimator, in files and in checkpoints.
+# Their names on an estimator, in files and in checkpoints.
 COUNTS = ("n_iter_", "t_", "_cuts")
 VALUES = ("loss_", "best_loss_", "best_validation_score_")
 CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_")
@@ -28,18 +28,18 @@ class FitProgress:
     Attributes
     ----------
     n_iter, t, cuts : int
-        Epochs; samples trained on; how often the learning rate "adaptive" was divided.
+        Epochs, samples trained on, and divisions of the learning rate "adaptive".
     loss : float or None
-        Of the last epoch; None before the first one.
+        Loss of the last epoch; None before the first one.
     best_loss, best_validation_score : float or None
-        None where the other one decides.
+        None if the other one is used for stopping.
     loss_curve : list of float
     validation_loss_curve, validation_scores : list of float or None
         None without samples to validate on.
     evals_result : dict of str to dict of str to list of float
     stopped_because : str or None
     patience : PatienceCounter
-        Where the stopping rule stands.
+        State of the stopping rule.
     best : Snapshot or None
         The best weights, with early stopping.
     """
@@ -59,17 +59,17 @@ class FitProgress:
     best: Snapshot | None = None
 
     def going_on(self, *, anew: bool, stops_early: bool, sets: int, reported: bool) -> FitProgress:
-        """Return the progress that another fit begins with; the curves go on.
+        """Return the initial progress of the next fit; the curves continue.
 
         Parameters
         ----------
         anew : bool
-            Whether epochs and patience are counted from 0: in every `fit`.
+            Whether epochs and patience are counted from 0, as in every `fit`.
         stops_early : bool
         sets : int
-            How many sets there are to validate on.
+            Number of validation sets.
         reported : bool
-            Whether these are the user's own, of which everything is kept.
+            Whether they are the user's sets, whose results are all kept.
         """
         new = copy.copy(self)
         new.evals_result = dict(self.evals_result)
@@ -87,7 +87,7 @@ class FitProgress:
         return new
 
     def add_epoch(self, loss: float, samples_done: int) -> None:
-        """Add what an epoch has brought on the samples that are trained on."""
+        """Add the training loss of an epoch."""
         self.n_iter += 1
         self.t = samples_done
         self.loss = loss
@@ -96,13 +96,13 @@ class FitProgress:
             self.best_loss = min(self.best_loss, loss)
 
     def add_validation(self, results: list[tuple[float, float]], *, reported: bool) -> None:
-        """Add loss and score on each set; the last one decides.
+        """Add loss and score on each set; the last one is used for early stopping.
 
         Parameters
         ----------
         results : list of (loss, score)
         reported : bool
-            Whether they are the user's own.
+            Whether they are the user's sets.
         """
         assert self.validation_loss_curve is not None
         assert self.validation_scores is not None
@@ -116,7 +116,7 @@ class FitProgress:
                 result["score"].append(score_there)
 
     def add_diverged_epoch(self) -> None:
-        """Add an epoch that was no good."""
+        """Add an epoch that diverged."""
         self.n_iter += 1
         for values in (self.loss_curve, self.validation_loss_curve, self.validation_scores):
             if values is not None:
@@ -124,11 +124,11 @@ class FitProgress:
 
     @property
     def has_no_score(self) -> bool:
-        """Whether there should be a best score, and none was a number so far."""
+        """Whether all scores for early stopping were NaN so far."""
         return self.best_validation_score == -math.inf
 
     def state(self) -> dict[str, Any]:
-        """Return all of it for a checkpoint."""
+        """Return the state for a checkpoint."""
         results = {
             place: {name: _as_array(values) for name, values in result.items()}
             for place, result in self.evals_result.items()
@@ -168,7 +168,7 @@ class FitProgress:
             curve = state["curves"][name]
             expected[name] = None if curve is None else curve_in(name, curve)
         for name, value in expected.items():
-            # What this fit measures must be there, and nothing else.
+            # Exactly the values that this fit measures must be present.
             if (value is None) != (self.named(name) is None):
                 raise ValueError(f"{name}: expected what this fit measures, found {value!r:.80}")
         results = {
@@ -182,17 +182,17 @@ class FitProgress:
         self.evals_result, self.patience, self.best = results, patience, best
 
     def named(self, name: str) -> Any:
-        """Return the value that has this name on an estimator."""
+        """Return the value with this attribute name of an estimator."""
         return getattr(self, name.strip("_"))
 
 
 class FittedValue:
-    """An attribute of an estimator that is a value of its progress.
+    """An attribute of an estimator that reads a value of its progress.
 
     Parameters
     ----------
     may_be_none : bool
-        Whether None is a value; else the attribute is not there.
+        Whether None is a valid value; else the attribute does not exist.
     """
 
     def __init__(self, *, may_be_none: bool = False) -> None:
@@ -221,7 +221,7 @@ class FittedValue:
         return value
 
     def __set__(self, estimator: Any, value: Any) -> None:
-        """Set it, as any attribute can be."""
+        """Set the value."""
         progress = vars(estimator).setdefault("_progress", FitProgress())
         setattr(progress, self._name.strip("_"), value)
 

@@ -1,4 +1,4 @@
-"""Estimators out of model files: what a file says is believed field by field."""
+"""Read estimators from model files, with a check of every field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cnn_core.model import Model, read_model
 from cnn_core.training.patience import PatienceCounter
 from cnn_core.training.snapshot import Snapshot, layout_of, snapshot_from
 
-# The learning rate "adaptive" divided by 5 so often is below what any number can be.
+# After this many divisions by 5 the learning rate is below every float.
 _MOST_CUTS = 440
 _KINDS: dict[str, Callable[..., BaseMLP]] = {
     "MLPClassifier": MLPClassifier,
@@ -35,18 +35,18 @@ def read(file: ModelFile) -> BaseMLP:
     Raises
     ------
     cnn_core.ModelFileError
-        If the contents of the file contradict each other.
+        If the contents of the file are inconsistent.
     """
     return read_as(_KINDS[file.metadata["kind"]], file)
 
 
 def read_as(make: Callable[..., Estimator], file: ModelFile) -> Estimator:
-    """Return the estimator in a file, made by a class of its kind.
+    """Return the estimator in a file, created by `make`.
 
     Raises
     ------
     cnn_core.ModelFileError
-        As `read` does.
+        As for `read`.
     """
     kind = file.metadata["kind"]
     model, extra = read_model(file)
@@ -75,7 +75,7 @@ def read_as(make: Callable[..., Estimator], file: ModelFile) -> Estimator:
 
 
 def _attributes_in(fields: Fields) -> dict[str, Any]:
-    """Return the attributes that a file has, each of its kind."""
+    """Return the attributes in a file, after a type check of each."""
     values = {name: from_json(fields.value(name)) for name in ATTRIBUTES if name in fields}
     found = Fields(values, "attributes")
     known: dict[str, Any] = {name: found.whole(name) for name in ("n_iter_", "t_")}
@@ -83,14 +83,14 @@ def _attributes_in(fields: Fields) -> dict[str, Any]:
     known["stopped_because_"] = found.optional(found.text, "stopped_because_")
     for name in ("best_loss_", "best_validation_score_"):
         known[name] = found.optional(found.measured, name)
-    # Not there if a fit was interrupted in its first epoch.
+    # Missing if a fit was interrupted in its first epoch.
     if "loss_" in found:
         known["loss_"] = found.measured("loss_")
     return known
 
 
 def _curves_in(history: dict[str, list[float]]) -> dict[str, list[float] | None]:
-    """Take the curves of the estimator out of the history of its model."""
+    """Move the curves of the estimator out of the history of its model."""
     curves = {name: history.pop(OF_ESTIMATOR + name, None) for name in CURVES}
     if curves["loss_curve_"] is None:
         raise ValueError("loss_curve_: expected a curve, found none")
@@ -101,7 +101,7 @@ def _curves_in(history: dict[str, list[float]]) -> dict[str, list[float] | None]
 
 
 def _results_in(history: dict[str, list[float]]) -> dict[str, dict[str, list[float]]]:
-    """Take what was measured on the evaluation sets out of the history of a model."""
+    """Move the results on evaluation sets out of the history of a model."""
     results: dict[str, dict[str, list[float]]] = {}
     for key in [key for key in history if key.startswith(OF_SETS)]:
         place, _, name = key.removeprefix(OF_SETS).rpartition(".")
@@ -115,7 +115,7 @@ def _results_in(history: dict[str, list[float]]) -> dict[str, dict[str, list[flo
 
 
 def _best_in(file: ModelFile, model: Model) -> Snapshot | None:
-    """Return them from a file, if it has some."""
+    """Return the best weights in a file, if there are any."""
     if TRAINING not in file.metadata:
         return None
     best = decoded(json.loads(file.metadata[TRAINING]), tensors_of_training(file.tensors))

@@ -34,31 +34,31 @@ LOSSES = ("squared_error", "absolute_error", "huber", "pinball", "poisson")
 class MLPRegressor(RegressorMixin, BaseMLP):
     """A regressor: a dense network that learns numbers from samples.
 
-    Its parameters, attributes and methods are those of ``sklearn.neural_network.MLPRegressor``,
-    with the same meaning, and some more.
+    It has the parameters, attributes and methods of ``sklearn.neural_network.MLPRegressor``, with
+    the same meaning, and more.
 
     Parameters
     ----------
     loss : str, default="squared_error"
-        What is minimized, with y the number and p its prediction; of several numbers per sample
-        the mean, for Poisson the sum:
+        The loss to minimize, for a target y and its prediction p. Several targets per sample are
+        averaged, for Poisson summed:
 
         - ``"squared_error"``: half of ``(y - p)**2``; p becomes the mean;
         - ``"absolute_error"``: ``abs(y - p)``; the median;
-        - ``"huber"``: half the square up to an error of `huber_delta`, beyond it a straight line
+        - ``"huber"``: quadratic up to an error of `huber_delta`, then linear
           (Huber, 1964);
         - ``"pinball"``: the loss of a `quantile` (Koenker and Bassett, 1978);
         - ``"poisson"``: half the deviance of Poisson's distribution; y is at least 0, and the
           output is the exponential of the last layer.
     {parameters}
     quantile : float or list of float, default=0.5
-        For the loss "pinball", above 0 and below 1. A list predicts all of these quantiles of one
-        number at once, a column for each: ``[0.05, 0.5, 0.95]`` is a median with an interval of
-        90%. `score` then judges the one nearest to 0.5.
+        For the loss "pinball", above 0 and below 1. A list predicts several quantiles of one
+        target, a column for each: ``[0.05, 0.5, 0.95]`` is a median with an interval of 90%.
+        `score` then uses the quantile nearest to 0.5.
     huber_delta : float, default=1.0
-        For the loss "huber", in units of y.
+        For the loss "huber", in the units of y.
     out_activation : str, optional
-        Activation of the last layer, by default the identity, for "poisson" the exponential.
+        Activation of the last layer; by default the identity, for "poisson" the exponential.
         "logistic" keeps predictions between 0 and 1, "softplus" and "exp" above 0.
     {more_parameters}
 
@@ -86,7 +86,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     _kind = "regressor"
     _of_predictions = PredictionDisplay
     _saved_as = "MLPRegressor"
-    # scikit-learn wants its mixin to stand first among the bases, and that has a score as well.
+    # scikit-learn requires its mixin as the first base, but its `score` is not wanted.
     score = BaseMLP.score
 
     loss: str
@@ -156,29 +156,28 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         eval_set: EvalSet = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> MLPRegressor:
-        """Learn numbers from samples; with `warm_start` go on from the fit before.
+        """Learn numbers from samples; with `warm_start` continue from the last fit.
 
         Parameters
         ----------
         X : array-like, data frame or sparse matrix, (n, n_features)
-            Real numbers. C-contiguous float32, float64 and bytes (uint8) are taken as they are,
-            without a copy; of sparse matrices (SciPy's) the zeros take no memory.
+            Real numbers. C-contiguous float32, float64 and bytes (uint8) are not copied. Sparse
+            matrices (SciPy's) stay sparse.
         y : array-like, (n,) or (n, n_targets)
             Numbers.
         sample_weight : array-like, (n,), optional
-            What each sample counts, at least 0.
+            Weight of each sample, at least 0.
         X_val, y_val, sample_weight_val : array-likes, optional
-            One more set to measure, as scikit-learn's gradient boosting takes it: a pipeline
-            transforms it with ``transform_input=["X_val"]``. It stands behind those of `eval_set`.
+            One more validation set, as in scikit-learn's gradient boosting: a pipeline transforms
+            it with ``transform_input=["X_val"]``. It comes after those of `eval_set`.
         eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
             Samples to measure loss and score on after every epoch: `validation_loss_curve_`,
-            `validation_scores_` and, of each set, `evals_result_`. The last one decides
-            about `early_stopping`, for which no samples are set aside then.
+            `validation_scores_` and, for each set, `evals_result_`. The last one is used for
+            `early_stopping`, and no samples are set aside.
         checkpoint : Checkpoint or path-like, optional
-            A file from which the same call goes on after being killed: the estimator is in the end
-            what it would have become without a pause, bit for bit, times excepted. With
-            ``random_state=None`` the file's seed is taken. See `cnn_core.Checkpoint`. There is none
-            for ``solver="lbfgs"``.
+            A file from which the same call resumes after being killed. The result has the same bits
+            as without the interruption, times excepted. With ``random_state=None`` the file's seed
+            is used. See `cnn_core.Checkpoint`. Not available for ``solver="lbfgs"``.
 
         Returns
         -------
@@ -188,11 +187,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         TypeError, ValueError
-            For parameters and data of another kind, shape or range. The estimator is then as it was
-            before.
+            For parameters and data of the wrong type, shape or range. The estimator is then
+            unchanged.
         DivergenceError
             If the loss explodes or is not finite; the last good weights are kept. It is a
-            ``ValueError``. With `early_stopping` a warning takes its place.
+            ``ValueError``. With `early_stopping` it is a warning instead.
         RuntimeError
             If it is being fitted already, by another thread or one of its callbacks.
 
@@ -208,12 +207,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: EvalSet = None
     ) -> MLPRegressor:
-        """Train for one epoch on samples, going on from where the estimator stands.
+        """Train for one epoch on samples, from the current state of the estimator.
 
-        The optimizer, the running averages and the order of the samples go on as well: n calls with
-        the same samples learn what one `fit` of n epochs does. With `early_stopping` the score is
-        measured on `eval_set`, or on the same part of the samples in each call; once it has not
-        improved for too long, `stopped_because_` says so and the best weights are restored.
+        The state of the optimizer, the running averages and the shuffling continue: n calls with
+        the same samples give the same result as one `fit` of n epochs. With `early_stopping` the
+        score is measured on `eval_set`, or on the same part of the samples in each call; once it
+        has not improved for too long, `stopped_because_` says so and the best weights are restored.
 
         Parameters
         ----------
@@ -251,7 +250,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         TypeError, ValueError
-            For an unknown loss or activation, and settings that do not go together.
+            For an unknown loss or activation, and for incompatible settings.
         """
         loss = self._network_loss()
         name = self.out_activation
@@ -268,7 +267,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         name = self.loss
         if not isinstance(name, str) or name not in LOSSES:
             known = ", ".join(map(repr, LOSSES))
-            # The first parameter, as in scikit-learn's class, is easily taken for the layers.
+            # The first parameter, as in scikit-learn, is easily mistaken for the layers.
             is_size = isinstance(name, int | tuple | list)
             hint = f"; did you mean hidden_layer_sizes={shown(name)}?" if is_size else ""
             raise ValueError(f"loss: expected one of {known}, found {shown(name)}{hint}")

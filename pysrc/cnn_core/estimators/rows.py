@@ -1,4 +1,4 @@
-"""Rows of files as an engine takes them: read, checked and converted a block at a time."""
+"""Rows of files for an engine: read, checked and converted block by block."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from cnn_core.sharding.blocks import BlockShard, block_rows_for
 from cnn_core.sharding.shard import Piece
 from cnn_core.types import FloatArray
 
-# A memory-mapped array of more bytes is read block by block, others like any array.
+# A memory-mapped array of more bytes than this is read block by block.
 LARGE_BYTES = 2**30
-# Of a block across files so much is read at a time.
+# A block across files is read in this many parts.
 _PARTS_OF_BLOCK = 16
 
 
@@ -52,7 +52,7 @@ class Readable(Protocol):
 
 @runtime_checkable
 class Filling(Protocol):
-    """Rows that may be able to be read into memory that is there already."""
+    """Rows that can perhaps be read into existing memory."""
 
     @property
     def n_features(self) -> int:
@@ -60,10 +60,10 @@ class Filling(Protocol):
 
     @property
     def fills(self) -> bool:
-        """Whether these rows can."""
+        """Whether these rows can be read into existing memory."""
 
     def read_into(self, room: FloatArray, start: int) -> bool:
-        """Write the rows from one on into an array; False if they have to be read as they are."""
+        """Write rows from `start` on into an array; return False if `read` must be used instead."""
 
 
 class InMemory:
@@ -84,7 +84,7 @@ class InMemory:
 
 
 class Mapped:
-    """Rows of a memory-mapped array: copies, whose pages do not stay in memory.
+    """Rows of a memory-mapped array, as copies: the mapped pages do not stay in memory.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Mapped:
 
 
 class FilePartition(NamedTuple):
-    """Rows of files that belong together.
+    """Samples, targets and weights from files that belong together.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class FilePartition(NamedTuple):
 
     @property
     def filling(self) -> Filling | None:
-        """The samples, if they can be read into memory that is there already."""
+        """The samples, if they can be read into existing memory."""
         return self.x if isinstance(self.x, Filling) and self.x.fills else None
 
     def read(self, start: int, stop: int) -> tuple[Any, Any, Any]:
@@ -145,7 +145,7 @@ class FilePartition(NamedTuple):
         """Return the targets and weights of some rows."""
         weights: Any = None if self.weights is None else self.weights.read(start, stop)
         y = self.y.read(start, stop)
-        # A column of a file of several is no column of a user's.
+        # One column of a file with several is not a two-dimensional `y`.
         y = y.iloc[:, 0] if hasattr(y, "iloc") else y
         if hasattr(weights, "iloc"):
             weights = weights.iloc[:, 0]
@@ -153,7 +153,7 @@ class FilePartition(NamedTuple):
 
 
 def are_files(X: Any) -> bool:
-    """Tell whether samples are to be read block by block: files, or a large memory-mapped array."""
+    """Tell whether samples are read block by block: files, or a large memory-mapped array."""
     if isinstance(X, np.memmap):
         return X.nbytes > LARGE_BYTES and X.flags.c_contiguous
     one = X[0] if isinstance(X, list | tuple) and X else X
@@ -179,7 +179,7 @@ def file_partitions(X: Any, y: Any, weights: Any) -> list[FilePartition]:
     PartitionError
         For files of different lengths.
     TypeError, ValueError
-        For other targets and weights.
+        For invalid targets and weights.
     """
     if isinstance(X, list) and X and isinstance(X[0], FilePartition):
         return X
@@ -228,14 +228,14 @@ def _beside(xs: Sequence[Any], values: Any, name: str) -> list[Any]:
 
 
 def describe_files(partition: FilePartition, kind: str, estimator: str, wanted: Any) -> Description:
-    """Return what is known of a partition; see `cnn_core.estimators.partitions.describe`."""
+    """Return the metadata of a partition; see `cnn_core.estimators.partitions.describe`."""
     name, n_rows = partition.name, partition.x.n_rows
     found: list[Description] = []
     start, step = 0, 1024
     while start < n_rows:
         stop = min(start + step, n_rows)
         if found and partition.filling:
-            # Their samples are numbers like those of the first rows.
+            # All samples have the dtype of the first rows.
             beside = named(name, partition.beside, start, stop)
             y, weight = named(name, describe_targets, kind, estimator, stop - start, *beside)
             found.append(replace(found[0], y=y, weight=weight))
@@ -257,7 +257,7 @@ def describe_files(partition: FilePartition, kind: str, estimator: str, wanted: 
 
 @dataclass(frozen=True, eq=False)
 class FileRows:
-    """The rows of a shard, in the terms of a task; see `cnn_core.sharding.blocks.Rows`.
+    """The rows of a shard, with targets for a task; see `cnn_core.sharding.blocks.Rows`.
 
     Attributes
     ----------
@@ -278,7 +278,7 @@ class FileRows:
         return sum(stop - start for _, start, stop in self.segments)
 
     def read(self, start: int, stop: int) -> Piece:
-        """Return some rows as an engine takes them."""
+        """Return some rows in the form of an engine."""
         wanted = list(self._wanted(start, stop))
         x = self._filled(stop - start, wanted)
         if x is not None:
@@ -286,7 +286,7 @@ class FileRows:
             return _gathered(stop - start, parts)._replace(x=x)
         if len(wanted) == 1:
             return self._rows(*wanted[0])
-        # A few rows at a time: else those of the files would be there twice.
+        # A few rows at a time, so that the block is not in memory twice.
         step = max((stop - start) // _PARTS_OF_BLOCK, 1)
         return _gathered(
             stop - start,
@@ -298,7 +298,7 @@ class FileRows:
         )
 
     def _wanted(self, start: int, stop: int) -> Iterator[tuple[FilePartition, int, int]]:
-        """Yield which rows of which partition some rows are."""
+        """Yield the partitions, and their rows, that contain a range of rows."""
         begin = 0
         for partition, first, last in self.segments:
             low, high = max(start - begin, 0), min(stop - begin, last - first)
@@ -309,7 +309,7 @@ class FileRows:
     def _filled(
         self, n_rows: int, wanted: list[tuple[FilePartition, int, int]]
     ) -> FloatArray | None:
-        """Return samples in an array that they were read into; None if they are no floats."""
+        """Return samples in an array that they were read into; None if they are not floats."""
         x: FloatArray | None = None
         done = 0
         for partition, low, high in wanted:
@@ -339,7 +339,7 @@ class FileRows:
 
 
 def _gathered(n_rows: int, pieces: Iterator[Piece]) -> Piece:
-    """Return the rows of dense pieces, one after the other."""
+    """Concatenate the rows of dense pieces."""
     rooms: list[Any] = []
     whole: Piece | None = None
     done = 0
@@ -374,7 +374,7 @@ def block_shard(
 def rows_as_set(
     task: Task, dtype: np.dtype[Any], estimator: str, x: Any, y: Any, weights: Any
 ) -> EvaluationSet:
-    """Return rows of a partition as an engine takes them."""
+    """Return rows of a partition in the form of an engine."""
     table = as_table(x, estimator)
     labels, t, own = targets_as_set(task, dtype, estimator, len(table), y, weights)
     return EvaluationSet(as_samples(table, dtype, estimator), labels, t, own)
@@ -383,7 +383,7 @@ def rows_as_set(
 def targets_as_set(
     task: Task, dtype: np.dtype[Any], estimator: str, n_rows: int, y: Any, weights: Any
 ) -> tuple[npt.NDArray[Any], Targets, FloatArray | None]:
-    """Return targets in the user's terms and as an engine takes them, and weights."""
+    """Return targets in the user's form and in that of an engine, and weights."""
     labels = task.read(y, n_rows, estimator, "y", known_from="the other partitions")
     own = None if weights is None else weights_of(weights, n_rows, dtype)
     return labels, task.targets(labels, dtype), own

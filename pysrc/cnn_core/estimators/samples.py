@@ -1,7 +1,7 @@
-"""The samples that an estimator is given: arrays and data frames become one array.
+"""Check samples for an estimator: arrays and data frames become one array.
 
-Everything here raises ``ValueError`` or ``TypeError`` that says what was expected, what was found
-and what to do, in words that scikit-learn's own checks of estimators look for where they do.
+Errors are ``ValueError`` or ``TypeError``. They say what was expected, what was found and what to
+do, with the phrases that scikit-learn's estimator checks look for.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Table: TypeAlias = npt.NDArray[Any] | SparseRows
 
 
 def as_table(values: Any, estimator: str, name: str = "X") -> Table:
-    """Return samples as an array of real numbers of two dimensions, neither of them empty.
+    """Return samples as a two-dimensional array of real numbers that is not empty.
 
     A sparse matrix stays one, and a data frame of sparse columns becomes sparse rows.
 
@@ -42,9 +42,9 @@ def as_table(values: Any, estimator: str, name: str = "X") -> Table:
     ----------
     values : array-like, data frame or sparse matrix, (n, n_features)
     estimator : str
-        Name of the class, for the errors.
+        Name of the class, for errors.
     name : str
-        What the user calls the argument.
+        Name of the argument, for errors.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _or_a_learner_of_tables(estimator: str) -> str:
 
 
 def as_real_numbers(values: Any, name: str, advice: str = "") -> npt.NDArray[Any]:
-    """Return samples as an array of real numbers, of any dimensions.
+    """Return samples as an array of real numbers with any number of dimensions.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def as_real_numbers(values: Any, name: str, advice: str = "") -> npt.NDArray[Any
 
 
 def require_some(shape: tuple[int, ...], estimator: str, name: str) -> None:
-    """Refuse samples that are none, or have no features."""
+    """Refuse arrays without samples or without features."""
     samples, features = shape
     if not samples:
         raise ValueError(
@@ -117,21 +117,21 @@ def as_samples(
     name: str = "X",
     columns: list[Any] | None = None,
 ) -> Samples:
-    """Return a table as what an engine takes: C-contiguous, of `dtype` and finite, or bytes.
+    """Return a table for an engine: C-contiguous, of `dtype` and finite, or bytes.
 
     Sparse rows stay sparse.
 
     Parameters
     ----------
     table : (n, n_features) array or SparseRows
-        As `as_table` gives it.
+        The result of `as_table`.
     dtype : dtype of float32 or float64
     estimator : str
-        Name of the class, for the errors.
+        Name of the class, for errors.
     name : str
-        What the user calls the argument.
+        Name of the argument, for errors.
     columns : list, optional
-        Names of the features, for the errors.
+        Names of the features, for errors.
 
     Raises
     ------
@@ -153,15 +153,14 @@ def as_samples(
 
 
 def dtype_for(table: Table, wanted: npt.DTypeLike | None) -> np.dtype[Any]:
-    """Return the dtype of a network for such samples, unless the user wants another one.
+    """Return the dtype of a network for such samples, or the user's choice.
 
-    It is float32 for float32 and whatever fits into it without loss that is stored shorter (float16
-    and bytes), float64 for the rest.
+    It is float32 for float32, float16 and bytes, and float64 for all others.
 
     Raises
     ------
     ValueError
-        For a wish other than float32 and float64.
+        For another choice than float32 and float64.
     """
     if wanted is None:
         short = table.dtype in (_FLOAT32, np.dtype(np.float16), _BYTES)
@@ -170,7 +169,7 @@ def dtype_for(table: Table, wanted: npt.DTypeLike | None) -> np.dtype[Any]:
 
 
 def _as_float64(array: npt.NDArray[Any], values: Any, name: str, advice: str) -> npt.NDArray[Any]:
-    """Convert objects and text that stand for numbers."""
+    """Convert objects and text that represent numbers."""
     if array.dtype.kind in "OSU":
         try:
             return array.astype(np.float64)
@@ -181,7 +180,7 @@ def _as_float64(array: npt.NDArray[Any], values: Any, name: str, advice: str) ->
 
 
 def about_dimensions(array: npt.NDArray[Any], name: str) -> str:
-    """Return what is wrong with an array that does not have two dimensions."""
+    """Return the error text for an array that does not have two dimensions."""
     expected = f"{name}: expected 2 dimensions, (samples, features), found the shape {array.shape}"
     if array.ndim < 2:
         return (
@@ -232,15 +231,15 @@ def require_features(
     Parameters
     ----------
     n_features : int
-        Those of the samples.
+        Number of features of the samples.
     names : (n_features,) array of str, optional
     fitted : int
-        Number of features that it was fitted with.
+        Number of features in `fit`.
     fitted_names : (fitted,) array of str, optional
     estimator : str
         Name of the class.
     name : str
-        What the user calls the samples.
+        Name of the argument, for errors.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Estimators in model files: their parameters and attributes beside the model, no pickle."""
+"""Write estimators to model files: parameters and attributes beside the model, no pickle."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ATTRIBUTES = (
     "stopped_because_",
     "_cuts",
 )
-# Before the names of these curves, where they stand beside the model's history.
+# Prefix of the estimator's curves beside the model's history.
 OF_ESTIMATOR = "estimator."
 OF_SETS = "estimator.evals_result_."
 
 
 class Fitted(Protocol):
-    """What a file holds of a fitted estimator."""
+    """The parts of a fitted estimator that a file holds."""
 
     model_: Model
     _saved_as: ClassVar[str]
@@ -41,7 +41,7 @@ class Fitted(Protocol):
 
 
 def write(path: str | os.PathLike[str], estimator: Fitted) -> None:
-    """Write a fitted estimator to a file, as a whole or not at all.
+    """Write a fitted estimator to a file.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def write(path: str | os.PathLike[str], estimator: Fitted) -> None:
 
 
 def _best_of(progress: FitProgress) -> tuple[dict[str, str], dict[str, FloatArray]]:
-    """Return the best weights of a `partial_fit` with early stopping that may go on."""
+    """Return the best weights of a `partial_fit` with early stopping that may continue."""
     if progress.best is None:
         return {}, {}
     tensors: dict[str, FloatArray] = {}

@@ -1,4 +1,4 @@
-"""Scores: how good predictions are, from minus infinity to 1, the more the better."""
+"""Scores of predictions, from minus infinity to 1; higher is better."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from cnn_core.standardization import is_constant
 from cnn_core.validation import shown
 
 Scoring: TypeAlias = str | Callable[..., float] | None
-# What an estimator computes itself, from the outputs that it has at hand.
+# Scores that are computed here, from outputs that exist already.
 OWN = {"classifier": "accuracy", "regressor": "r2"}
 
 
 def accuracy(
     y: npt.NDArray[Any], predicted: npt.NDArray[Any], weights: npt.NDArray[Any] | None = None
 ) -> float:
-    """Return the share of samples all of whose labels were predicted, by weight; NaN for none."""
+    """Return the weighted share of samples with all labels right; NaN without samples."""
     if weights is not None and not weights.any():
         return float("nan")
     right = y == predicted
@@ -36,9 +36,9 @@ def r2(
 ) -> float:
     """Return the share of the variance that is explained, averaged over the outputs.
 
-    ``1 - sum((y - predicted)**2) / sum((y - mean)**2)`` (coefficient of determination). Where
-    all targets are the same up to rounding it is 1 for predictions without error and 0 for others;
-    NaN for fewer than two samples that count, and for predictions that are not finite.
+    ``1 - sum((y - predicted)**2) / sum((y - mean)**2)`` (coefficient of determination). If all
+    targets are equal up to rounding, it is 1 for exact predictions and 0 for others. NaN for fewer
+    than two samples of positive weight, and for predictions that are not finite.
     """
     if (len(y) if weights is None else np.count_nonzero(weights)) < 2 or not np.isfinite(
         predicted
@@ -57,7 +57,7 @@ def r2(
 
 
 def require_scoring(scoring: Scoring, kind: str) -> None:
-    """Refuse what no score can be had from.
+    """Check the parameter `scoring`.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def require_scoring(scoring: Scoring, kind: str) -> None:
     Raises
     ------
     ValueError
-        For a name that is not known here, or needs scikit-learn and there is none.
+        For an unknown name, or a name that needs scikit-learn if it is not installed.
     TypeError
-        For anything else than a name, a function and None.
+        For anything but a name, a function and None.
     """
     if scoring is None or callable(scoring):
         return
@@ -80,7 +80,7 @@ def require_scoring(scoring: Scoring, kind: str) -> None:
         )
     if scoring in ("loss", OWN[kind]):
         return
-    # Not before it matters: workers of a cluster do without it.
+    # Checked only here, since workers of a cluster do not need scikit-learn.
     if find_spec("sklearn") is None:
         raise ValueError(
             f"scoring: expected {OWN[kind]!r}, 'loss' or a function, found {shown(scoring)}, "
@@ -106,26 +106,26 @@ def score_by(
     y: npt.NDArray[Any],
     weights: npt.NDArray[Any] | None,
 ) -> float:
-    """Return the score that a scorer of scikit-learn's kind gives to an estimator as it stands.
+    """Return the score of an estimator in training by a scorer of scikit-learn.
 
     Parameters
     ----------
     scoring : str or callable
-        A callable takes the estimator, samples and what is to be predicted, and ``sample_weight``
-        if there are weights.
+        A callable takes the estimator, samples and true values, and ``sample_weight`` if there are
+        weights.
     estimator : MLPClassifier or MLPRegressor
-        In the middle of its training.
+        In training.
     x : (n, n_features) array or SparseRows
     y : array
     weights : (n,) array, optional
     """
     if isinstance(x, SparseRows):
-        # What SciPy takes; it is there, since a user's sparse matrix is one of its own.
+        # SciPy is installed, since the user passed one of its matrices.
         from scipy.sparse import csr_matrix
 
         x = csr_matrix((x.data, x.indices, x.indptr), x.shape)
     scorer = _named(scoring) if isinstance(scoring, str) else scoring
-    # Its samples have lost their names on the way here, about which it shall not warn.
+    # The samples have no feature names here; avoid the warning about that.
     nameless = copy.copy(estimator)
     vars(nameless).pop("feature_names_in_", None)
     if weights is None:

@@ -1,4 +1,4 @@
-"""Samples to train on that are in shards."""
+"""Training samples in shards."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from cnn_core.types import FloatArray, IndexArray
 
 @dataclass(frozen=True, eq=False)
 class ShardedSet:
-    """Samples in shards, as a training takes them.
+    """A training set in shards.
 
     Attributes
     ----------
     runner : Runner
-        The shards, and what computes with them.
+        Holds the shards and computes with them.
     weight : float
         Total weight of the samples.
     has_weights : bool
@@ -48,9 +48,9 @@ class ShardedSet:
     n_threads : int or None
         Of a round.
     tell : callable or None
-        Told after a training how long its rounds were, and what they cost.
+        Called after a training with the length and cost of its rounds.
     weights : None
-        They are in the shards.
+        None, since they are in the shards.
     """
 
     runner: Runner
@@ -66,12 +66,12 @@ class ShardedSet:
         return sum(self.runner.sizes)
 
     def split(self, task: Task, fraction: float, seed: int) -> tuple[ShardedSet, EvaluationSet]:
-        """Return what to train on and what to validate on: each shard gives its share.
+        """Return a training and a validation set; each shard gives its share.
 
         Raises
         ------
         ValueError
-            If a shard has too few samples, of all or of a class.
+            If a shard has too few samples, in total or of a class.
         """
         parts = self.runner.each(_held_out, task, fraction, seed)
         rest = self.runner.changed(_kept, task, fraction, seed)
@@ -153,7 +153,7 @@ class ShardedSet:
         return state
 
     def _elsewhere(self, round_steps: int) -> Elsewhere:
-        """Return the data as a checkpoint knows them."""
+        """Return the identity of the data for a checkpoint."""
         texts = self.runner.each(_fingerprint)
         text = (
             f"{len(texts)} shards, rounds of {round_steps} steps: "
@@ -167,7 +167,7 @@ class ShardedSet:
         Raises
         ------
         ValueError
-            In any case.
+            Always.
         """
         raise ValueError(
             "solver: expected one that takes steps on batches for data in shards, found 'lbfgs', "
@@ -185,7 +185,7 @@ def _hears_of_rounds(callback: Callback) -> bool:
 
 
 class _Rounds(Callback):
-    """Tells callbacks of the end of each round."""
+    """Calls callbacks at the end of each round."""
 
     _state: TrainingState
 
@@ -209,7 +209,7 @@ def _require_rounds(model: Model, n_shards: int) -> None:
         )
 
 
-# What is done with each shard, wherever it is.
+# Functions that run on each shard, in this process or on a worker.
 
 
 def _chosen(
@@ -234,7 +234,7 @@ def _kept(shard: Shard, number: int, *how: Any) -> ArrayShard:
 
 
 def _positions(t: Targets) -> IndexArray:
-    """Return the number of each sample's class."""
+    """Return the class index of each sample."""
     if isinstance(t, ClassTargets):
         return t.labels
     positions: IndexArray = (t[:, 0] > 0.5).astype(np.intp)

@@ -1,4 +1,4 @@
-"""What is passed to a fit in partitions, in the network's terms: for files, and on a cluster."""
+"""The checked arguments of a fit on partitions: files, or data on a cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cnn_core.estimators.task import BEFORE, Task
 from cnn_core.sharding.runner import InProcess
 from cnn_core.validation import require_in_dtype
 
-# Gives the samples in shards, once task and dtype are known.
+# Returns the samples in shards, after task and dtype are known.
 Deal = Callable[[Task, "np.dtype[Any]"], ShardedSet]
 
 
@@ -37,12 +37,12 @@ def fit_data_of(
     ----------
     estimator : BaseMLP
     known : Together
-        What one pass over the partitions has found.
+        Combined metadata of the partitions.
     deal : callable
     eval_set, incremental, classes
         As for `BaseMLP._fit`.
     local : callable
-        Brings a part of a set to evaluate on to this process.
+        Fetches a part of an evaluation set into this process.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def read_files(
     Raises
     ------
     PartitionError, DataError, OSError, TypeError, ValueError
-        For files that cannot be read, and as `fit` does.
+        For files that cannot be read, and as for `fit`.
     """
     name = type(estimator).__name__
     partitions = file_partitions(X, y, sample_weight)

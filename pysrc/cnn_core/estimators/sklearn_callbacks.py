@@ -1,7 +1,7 @@
-"""scikit-learn's own callbacks (``sklearn.callback``, since its version 1.9) in our trainings.
+"""Support for scikit-learn's callbacks (``sklearn.callback``, since version 1.9).
 
-They are set by an estimator's ``set_callbacks``. A fit is a task of theirs, with a subtask for each
-epoch or iteration of L-BFGS.
+They are set with ``set_callbacks`` of an estimator. A fit is a task, with a subtask for each epoch
+or iteration of L-BFGS.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from cnn_core.validation import shown
 
 
 class SklearnCallbacks(Callback):
-    """Tells scikit-learn's callbacks of each epoch.
+    """Calls scikit-learn's callbacks for each epoch.
 
     Parameters
     ----------
     estimator : FittedMLP
     X, y, sample_weight
-        As they were passed to ``fit``.
+        The arguments of ``fit``.
     """
 
     def __init__(self, estimator: FittedMLP, X: Any, y: Any, sample_weight: Any) -> None:
@@ -39,7 +39,7 @@ class SklearnCallbacks(Callback):
         self._epoch.call_on_fit_task_begin(**self._data)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """End it, and the training if a callback wants that."""
+        """End the subtask, and the training if a callback asks for it."""
         if self._epoch.call_on_fit_task_end(
             **self._data, reconstruction_attributes=self._as_fitted
         ):
@@ -50,12 +50,12 @@ class SklearnCallbacks(Callback):
         self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes=self._as_fitted)
 
     def _as_fitted(self) -> dict[str, Any]:
-        """Return what a copy of the estimator needs to predict as this one would now."""
+        """Return the attributes that a copy needs for the same predictions as now."""
         return {"model_": copy.deepcopy(self._estimator.model_)}
 
 
 def for_fit(estimator: FittedMLP, X: Any, y: Any, sample_weight: Any) -> SklearnCallbacks | None:
-    """Return the bridge for a fit; None where scikit-learn has no callbacks."""
+    """Return the callback for a fit; None if scikit-learn has no callbacks."""
     return SklearnCallbacks(estimator, X, y, sample_weight) if HAS_CALLBACKS else None
 
 
@@ -65,7 +65,7 @@ def require_own(callbacks: Any) -> list[Callback]:
     Raises
     ------
     TypeError
-        For what is no `cnn_core.callbacks.Callback`.
+        For an object that is not a `cnn_core.callbacks.Callback`.
     """
     if callbacks is not None and not isinstance(callbacks, list | tuple):
         raise TypeError(

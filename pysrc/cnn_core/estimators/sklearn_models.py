@@ -1,6 +1,6 @@
-"""scikit-learn's own MLPs: estimators made of them, and they of estimators.
+"""Convert scikit-learn's MLPs to our estimators, and back.
 
-A network has the same weights in both; what only one of them knows takes no part in a prediction.
+Both have the same weights; the settings that only one of them has do not affect predictions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SOLVERS = ("lbfgs", "sgd", "adam")
 
 
 def estimator_of(kind: type[Estimator], theirs: Any) -> Estimator:
-    """Return an estimator that predicts what a fitted one of scikit-learn's does.
+    """Return an estimator with the predictions of a fitted one of scikit-learn.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def _progress_of(theirs: Any) -> FitProgress:
 
 
 def their_model_of(estimator: Any) -> Any:
-    """Return scikit-learn's estimator that predicts what a fitted one of ours does.
+    """Return scikit-learn's estimator with the predictions of a fitted one of ours.
 
     Raises
     ------
@@ -108,8 +108,8 @@ def their_model_of(estimator: Any) -> Any:
     TypeError
         For networks of images.
     ValueError
-        For layers that it does not have: another activation, several of them, normalization by the
-        layer, another activation of the last layer of a regressor.
+        For layers that scikit-learn does not have: another activation, different activations, layer
+        normalization, another activation of a regressor's last layer.
     """
     from sklearn.utils import check_random_state
 
@@ -127,7 +127,7 @@ def their_model_of(estimator: Any) -> Any:
     theirs.loss_curve_ = list(estimator.loss_curve_)
     scores = estimator.validation_scores_
     theirs.validation_scores_ = None if scores is None else list(scores)
-    # What it goes on with in a further fit.
+    # State for a further fit.
     theirs._best_coefs = [array.copy() for array in theirs.coefs_]
     theirs._best_intercepts = [array.copy() for array in theirs.intercepts_]
     theirs._no_improvement_count = 0
@@ -144,7 +144,7 @@ def _their_parameters(estimator: Any, kind: type[Any]) -> dict[str, Any]:
     known = kind().get_params()
     parameters = {name: value for name, value in estimator.get_params().items() if name in known}
     if isinstance(seed := parameters["random_state"], np.random.Generator):
-        # Theirs takes no Generator; what it draws next is drawn from a copy.
+        # scikit-learn takes no Generator; draw a seed from a copy.
         parameters["random_state"] = int(copy.deepcopy(seed).integers(2**32))
     if not isinstance(estimator.solver, str) or estimator.solver not in _SOLVERS:
         parameters["solver"] = "adam"

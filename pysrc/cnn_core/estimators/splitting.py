@@ -1,4 +1,4 @@
-"""Setting samples aside to validate on."""
+"""Split off a validation set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def set_aside(
     random: np.random.RandomState,
     positions: IndexArray | None = None,
 ) -> tuple[IndexArray, IndexArray]:
-    """Return the samples to train on and those to validate on, both in rising order.
+    """Return the indices for training and for validation, both sorted.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ def set_aside(
         Share of the samples to set aside, from 0 to below 1.
     random : RandomState
     positions : (n_samples,) array of int, optional
-        The class of each sample, from 0. Each class then gives its share (by largest remainders),
-        and keeps at least one sample to train on.
+        The class of each sample, from 0. The split is then stratified (by largest remainders), with
+        at least one training sample of each class.
 
     Raises
     ------
     ValueError
         If fewer than two samples would be set aside, or none left; if there are several classes and
-        all but one are too small to give a sample.
+        all but one are too small.
     """
     aside = math.ceil(fraction * n_samples)
     if aside < 2 or aside >= n_samples:
@@ -50,7 +50,7 @@ def set_aside(
 
 
 def too_small(positions: IndexArray) -> IndexArray:
-    """Return the classes with a single sample, if but for them there is at most one class."""
+    """Return the classes with a single sample, if there is at most one other class."""
     counts = np.bincount(positions)
     present: IndexArray = np.flatnonzero(counts)
     single: IndexArray = present[counts[present] == 1]
@@ -64,7 +64,7 @@ def _of_each_class(positions: IndexArray, aside: int, random: np.random.RandomSt
     shares = counts * (aside / len(positions))
     most = np.maximum(counts - 1, 0)
     numbers = np.minimum(shares.astype(np.intp), most)
-    # One more for those that were rounded down most.
+    # Add one to those that were rounded down most.
     while numbers.sum() < aside and (numbers < most).any():
         numbers[np.where(numbers < most, shares - numbers, -np.inf).argmax()] += 1
     return np.concatenate(

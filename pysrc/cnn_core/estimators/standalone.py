@@ -1,4 +1,4 @@
-"""What the estimators take from scikit-learn, in small, for where it is not installed."""
+"""Minimal replacements of scikit-learn's base classes, used if it is not installed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class NotFittedError(ValueError, AttributeError):
-    """An estimator was asked for something that it knows only after `fit`."""
+    """A method or attribute needs a fitted estimator."""
 
 
 class ConvergenceWarning(UserWarning):
-    """A training ended before it had come to rest."""
+    """A training ended before it converged."""
 
 
 class DataConversionWarning(UserWarning):
-    """Data were brought into another shape."""
+    """Data were converted to another shape."""
 
 
 class BaseEstimator:
-    """Parameters by name: those of ``__init__``, which an estimator keeps under their own names."""
+    """An estimator that stores the parameters of ``__init__`` under their names."""
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
@@ -34,7 +34,7 @@ class BaseEstimator:
         Parameters
         ----------
         deep : bool
-            Without effect: no parameter is an estimator.
+            Ignored: no parameter is an estimator.
 
         Returns
         -------
@@ -48,7 +48,7 @@ class BaseEstimator:
         Raises
         ------
         ValueError
-            For a name that is not one of a parameter.
+            For an unknown parameter.
         """
         known = self._parameter_names()
         for name in parameters:
@@ -72,24 +72,24 @@ class BaseEstimator:
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def __sklearn_tags__(self) -> Any:
-        """Not for use: only scikit-learn asks for it."""
+        """Unused: only scikit-learn calls it."""
         raise NotImplementedError("tags are scikit-learn's: it is not installed")
 
 
 class ClassifierMixin:
-    """Tells that an estimator is a classifier."""
+    """Marks an estimator as a classifier."""
 
     _estimator_type = "classifier"
 
 
 class RegressorMixin:
-    """Tells that an estimator is a regressor."""
+    """Marks an estimator as a regressor."""
 
     _estimator_type = "regressor"
 
 
 class CallbackSupportMixin:
-    """Nothing: callbacks of scikit-learn's protocol need scikit-learn 1.9."""
+    """Empty: scikit-learn's callbacks need scikit-learn 1.9."""
 
     def _init_callback_context(self, *, max_subtasks: int) -> Any:
         raise NotImplementedError("callbacks of scikit-learn's protocol need scikit-learn 1.9")

@@ -10,7 +10,7 @@ from cnn_core.network import Network
 def of_network(network: Network) -> str:
     """Return a table of the layers: their sizes, activations and numbers of parameters.
 
-    Networks of other layers than dense ones have the kind of each, and the shape of its output.
+    If not all layers are dense, the table shows the kind and output shape of each.
 
     Examples
     --------

@@ -19,15 +19,14 @@ from cnn_core.network import Activation, FloatArray, Loss, Pinball
 
 @dataclass(frozen=True, eq=False)
 class Regression(Task):
-    """How numbers are predicted.
+    """The task of a regressor.
 
     Attributes
     ----------
     n_targets : int or None
-        Numbers to be predicted for each sample, None for one that is not in a list of its own.
+        Targets of each sample; None for a one-dimensional `y`.
     network_loss : str, Huber or Pinball
-        The loss of the network. One that has several quantiles predicts each of them for one
-        number.
+        The loss of the network. A loss with several quantiles predicts each of them for one target.
     out_activation : str
         Activation of the last layer.
     """
@@ -38,7 +37,7 @@ class Regression(Task):
 
     @property
     def n_quantiles(self) -> int:
-        """Quantiles that are predicted, 0 if none are, or one alone."""
+        """Number of predicted quantiles, 0 if there are none or only one."""
         loss = self.network_loss
         several = isinstance(loss, Pinball) and isinstance(loss.quantile, tuple)
         return len(loss.quantiles(1)) if several and isinstance(loss, Pinball) else 0
@@ -60,12 +59,12 @@ class Regression(Task):
 
     @property
     def answer(self) -> Answer:
-        """What becomes of the outputs of the network, as exports say it."""
+        """How exports interpret the outputs of the network."""
         return Answer("number")
 
     @property
     def loss_parts(self) -> int:
-        """The losses of all outputs are averaged by scikit-learn, those of Poisson's added up."""
+        """Divisor of the loss: scikit-learn averages over outputs, but sums Poisson losses."""
         return 1 if self.network_loss == "poisson" else self.n_outputs
 
     def read(
@@ -78,12 +77,12 @@ class Regression(Task):
         known_from: str = BEFORE,
         to_score: bool = False,
     ) -> FloatArray:
-        """Return targets of this task, (n_samples,) or (n_samples, n_targets); see `as_numbers`.
+        """Check targets for this task, (n_samples,) or (n_samples, n_targets); see `as_numbers`.
 
         Raises
         ------
         TypeError, ValueError
-            For what `as_numbers` refuses, another number of targets, and targets below 0 for the
+            As for `as_numbers`; for another number of targets, and for targets below 0 with the
             loss ``"poisson"``.
         """
         y = as_numbers(values, n_samples, estimator, name)
@@ -98,16 +97,16 @@ class Regression(Task):
         return y
 
     def targets(self, y: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
-        """Return the targets, (n, n_outputs): a number once for each of its quantiles."""
+        """Return the targets, (n, n_outputs), repeated for each quantile."""
         columns = as_finite(y, dtype, "y").reshape(len(y), -1)
         return np.ascontiguousarray(np.broadcast_to(columns, (len(y), self.n_outputs)))
 
     def decode(self, outputs: FloatArray) -> FloatArray:
-        """Return predictions, (n,) for one number, else (n, n_outputs)."""
+        """Return predictions, (n,) for one target, else (n, n_outputs)."""
         return outputs if outputs.shape[1] > 1 or self.n_targets else outputs[:, 0]
 
     def to_score(self, outputs: FloatArray) -> FloatArray:
-        """Return the predictions; those of the quantile nearest to 0.5, if there are several."""
+        """Return the predictions; for several quantiles those of the one nearest to 0.5."""
         if self.n_quantiles:
             assert isinstance(self.network_loss, Pinball)
             quantiles = np.array(self.network_loss.quantiles(1))
@@ -124,7 +123,7 @@ class Regression(Task):
         return {"n_targets": self.n_targets}
 
 
-# Between what the outputs of an activation lie; of those that have a bound.
+# Range of the outputs of bounded activations.
 _RANGES: dict[str, tuple[float, float]] = {
     "sigmoid": (0, 1),
     "tanh": (-1, 1),
@@ -132,17 +131,17 @@ _RANGES: dict[str, tuple[float, float]] = {
     "softplus": (0, np.inf),
     "exp": (0, np.inf),
     "elu": (-1, np.inf),
-    # Rounded away from 0: what lies beyond is beyond reach.
+    # Rounded away from 0, so that values outside are out of reach.
     "selu": (-1.7581, np.inf),
     "gelu": (-0.17, np.inf),
     "silu": (-0.2785, np.inf),
 }
-# A target scaled to a range may come to lie beyond its end by rounding.
+# Rounding may put a target scaled to a range slightly outside.
 _ROUNDING = 1e-6
 
 
 def warn_of_unreachable(y: FloatArray, activation: Activation, name: str = "y") -> None:
-    """Warn of targets that the last layer's activation cannot come near.
+    """Warn of targets outside the range of the last activation.
 
     Parameters
     ----------
@@ -152,7 +151,7 @@ def warn_of_unreachable(y: FloatArray, activation: Activation, name: str = "y") 
     Warns
     -----
     UserWarning
-        If there is one; the first is named.
+        If there is one; the warning names the first.
     """
     least, most = _RANGES.get(activation, (-np.inf, np.inf))
     if not y.size or (y.min() >= least - _ROUNDING and y.max() <= most + _ROUNDING):
@@ -193,7 +192,7 @@ def _numbers(n_targets: int | None) -> str:
 
 
 def _text_as_numbers(array: npt.NDArray[Any], values: Any, estimator: str, name: str) -> FloatArray:
-    """Convert text that stands for numbers."""
+    """Convert text that represents numbers."""
     if array.dtype.kind in "OSU":
         try:
             numbers: FloatArray = array.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Tasks: they convert between a user's targets and the numbers of a network."""
+"""Tasks: convert between a user's targets and the outputs of a network."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Task(ABC):
         values : array-like
         n_samples : int
         estimator : str
-            Name of the class, for the errors.
+            Name of the class, for errors.
         name : str
             What the user calls the values.
         known_from : str

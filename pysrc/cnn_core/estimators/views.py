@@ -13,7 +13,7 @@ from cnn_core.network import FloatArray
 
 
 class LayerList(list[FloatArray]):
-    """A list of views, one for each layer: what is assigned to an item goes into the network."""
+    """A list of views, one for each layer: assigning to an item writes into the network."""
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write values into the view or views at `index`."""
@@ -24,12 +24,12 @@ class LayerList(list[FloatArray]):
         write(self[index], value, "layers")
 
     def __reduce__(self) -> Any:
-        """Become a plain list of copies where it is pickled or copied on its own."""
+        """Pickle and copy as a plain list of copies."""
         return (list, ([view.copy() for view in self],))
 
 
 def weights_of(model: Model) -> LayerList:
-    """Return the weights of each layer, (fan_in, fan_out): see `folding` for what they hold."""
+    """Return the weights of each layer, (fan_in, fan_out), folded as in `folding`."""
     layers, folds = model.predicting_layers, folds_of(model)
     if folds is None:
         return LayerList(layer.weights for layer in layers)
@@ -50,7 +50,7 @@ def set_weights(model: Model, values: Any, name: str) -> None:
     Raises
     ------
     TypeError, ValueError
-        As `write`, and if no weights of the layers give them.
+        As for `write`, and if no weights of the layers give these values.
     """
     layers, folds = model.predicting_layers, folds_of(model)
     copies = _read([layer.weights for layer in layers], values, name)
@@ -83,7 +83,7 @@ def write(views: list[FloatArray], values: Any, name: str) -> None:
     Raises
     ------
     TypeError, ValueError
-        For another number of arrays, another shape, or values that are no finite numbers; if the
+        For another number of arrays, another shape, or values that are not finite numbers; if the
         views are folded copies.
     """
     _require_writeable(views, name)
@@ -94,8 +94,8 @@ def write(views: list[FloatArray], values: Any, name: str) -> None:
 def _read(views: list[FloatArray], values: Any, name: str) -> list[FloatArray]:
     """Return copies of `values`, one array in the shape of each view.
 
-    All of them are read before the first is written: a refusal leaves the network as it was, and
-    views of one layer may be given for another.
+    All values are copied before the first is written. So an error leaves the network unchanged, and
+    the values may be views of the same network.
     """
     values = list(values)
     if len(values) != len(views):

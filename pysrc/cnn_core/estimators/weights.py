@@ -1,4 +1,4 @@
-"""What each sample counts."""
+"""Check sample weights."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def as_weights(
     n_samples : int
     dtype : dtype of float32 or float64
     name : str
-        What the user calls them.
+        Name of the argument, for errors.
 
     Raises
     ------
     TypeError
-        For what is not made of real numbers.
+        For values that are not real numbers.
     ValueError
         For another shape, a weight below 0 or not finite, and if all of them are zero.
     """
@@ -47,7 +47,7 @@ def as_weights(
 
 
 def require_weight(weights: FloatArray, name: str = "sample_weight") -> None:
-    """Refuse weights that are all 0: there would be nothing to learn from.
+    """Refuse weights that are all 0.
 
     Raises
     ------
