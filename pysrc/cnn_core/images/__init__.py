@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageClassifier", "read"]
 
-# Imported when they are asked for: the presets are read by the command line's help, which should
-# not wait for scikit-learn.
+# Imported on first use: the command line's help reads the presets, and should not wait for
+# scikit-learn.
 _NAMES = {"ImageClassifier": "classifier", "read": "reading"}
 
 

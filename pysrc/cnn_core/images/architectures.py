@@ -1,4 +1,4 @@
-"""The layers of an image classifier: architectures with a name, or those that a user describes."""
+"""The layers of an image classifier: named architectures, or layers that the user describes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class _Named(NamedTuple):
     Attributes
     ----------
     blocks : tuple of tuple of int
-        Channels of the convolutions of each block; behind the last of them is a pool.
+        Channels of the convolutions of each block; a pool follows the last one.
     units : int
-        Of the dense layer above them.
+        Units of the dense layer after them.
     """
 
     blocks: tuple[tuple[int, ...], ...]
@@ -36,16 +36,16 @@ ARCHITECTURES = {
 def layers_of(
     architecture: Any, augmentation: Augmentation, dropout: float
 ) -> tuple[LayerDescription, ...]:
-    """Return the layers of an architecture, without the last one, which gives the classes.
+    """Return the layers of an architecture, without the output layer.
 
     Parameters
     ----------
     architecture : str, or sequence of dict or layer
-        A name in `ARCHITECTURES`, or what `Stack.extend` takes.
+        A name in `ARCHITECTURES`, or layers for `Stack.extend`.
     augmentation : Augmentation
-        The first layer, which says what an image is.
+        The first layer, which holds the shape of an image.
     dropout : float
-        Of the dense layer of an architecture with a name.
+        Dropout of the dense layer of a named architecture.
 
     Raises
     ------
@@ -76,10 +76,10 @@ def layers_of(
 def _named(
     stack: Stack, named: _Named, shape: ImageShape, dropout: float
 ) -> tuple[LayerDescription, ...]:
-    """Return the layers of an architecture with a name.
+    """Return the layers of a named architecture.
 
-    A pool stands before normalization and activation, which so have a quarter of the pixels. Images
-    that are too small for one go on without it.
+    The pool comes before normalization and activation, so that these process a quarter of the
+    pixels. Images that are too small are not pooled.
     """
     height, width, _ = shape
     for block in named.blocks:

@@ -37,7 +37,7 @@ from cnn_core.validation import flag, number, share, shown
 
 _BYTES = np.dtype(np.uint8)
 _BYTE_SCALE = 1 / 255
-# Images whose mirror images are made at a time.
+# Number of images mirrored at a time.
 _MIRRORED_AT_ONCE = 1024
 
 
@@ -45,8 +45,8 @@ _MIRRORED_AT_ONCE = 1024
 class ImageClassifier(BaseClassifier):
     """A classifier of images: a convolutional network.
 
-    Its methods and most of its parameters are those of `MLPClassifier`. Nothing else is needed to
-    begin with: the defaults are those of a small network and a training that have proven good.
+    It has the methods and most parameters of `MLPClassifier`. The defaults are a small network and
+    a training that work well for many data sets.
 
     Parameters
     ----------
@@ -58,12 +58,11 @@ class ImageClassifier(BaseClassifier):
 
     See Also
     --------
-    MLPClassifier : For features that are no pixels.
-    cnn_core.Stack : Layers of your own.
+    MLPClassifier : For features that are not pixels. cnn_core.Stack : Layers of your own.
 
     Examples
     --------
-    Bars that lie and bars that stand:
+    Horizontal and vertical bars:
 
     >>> import numpy as np
     >>> from cnn_core import ImageClassifier
@@ -90,7 +89,7 @@ class ImageClassifier(BaseClassifier):
     mirror_average: bool
     input_scale: Any
 
-    # Settings of `MLPClassifier` that are not needed here; an optimizer as `solver` has its own.
+    # Parameters of `MLPClassifier` that do not exist here; set them in an optimizer as `solver`.
     learning_rate = "constant"
     power_t = 0.5
     momentum = 0.9
@@ -146,9 +145,9 @@ class ImageClassifier(BaseClassifier):
     def preset(cls, name: str, **overrides: Any) -> ImageClassifier:
         """Return an estimator with settings for images like Fashion-MNIST's: 60,000 of 28 x 28.
 
-        They suit clothes, which may be mirrored; pass ``mirror=False`` for digits, and ``erase=0``
-        for smaller images. `get_params` shows them. `fit` warns if there are too few samples for
-        the epochs of the preset.
+        They suit clothes, which may be mirrored. Pass ``mirror=False`` for digits, and ``erase=0``
+        for smaller images. `get_params` shows all settings. `fit` warns if there are too few
+        samples for the epochs of the preset.
 
         Parameters
         ----------
@@ -187,25 +186,25 @@ class ImageClassifier(BaseClassifier):
         eval_set: EvalSet = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> ImageClassifier:
-        """Learn the classes of images; with `warm_start` go on from the fit before.
+        """Learn the classes of images; with `warm_start` continue from the last fit.
 
         Parameters
         ----------
         X : array-like, (n, height, width), (n, height, width, channels) or (n, n_features)
             Grey or colour images, or flat rows of their values: see `image_shape`. Bytes (uint8)
-            and C-contiguous float32 and float64 are taken as they are, without a copy.
+            and C-contiguous float32 and float64 are not copied.
         y : array-like, (n,) or (n, n_labels)
             Classes, numbers or text; for several labels per image 0 and 1.
         sample_weight : array-like, (n,), optional
-            What each image counts, at least 0.
+            Weight of each image, at least 0.
         X_val, y_val, sample_weight_val : array-likes, optional
-            One more set to measure, as scikit-learn's gradient boosting takes it: a pipeline
-            transforms it with ``transform_input=["X_val"]``. It stands behind those of `eval_set`.
+            One more validation set, as in scikit-learn's gradient boosting: a pipeline transforms
+            it with ``transform_input=["X_val"]``. It comes after those of `eval_set`.
         eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
             Images to measure loss and score on after every epoch, as for `MLPClassifier.fit`.
-            They are not changed at random, and not averaged with their mirror images.
+            Neither random changes nor averaging with mirror images are applied to them.
         checkpoint : Checkpoint or path-like, optional
-            A file from which the same call goes on after being killed, bit for bit, as for
+            A file from which the same call resumes after being killed, to the same bits, as for
             `MLPClassifier.fit`.
 
         Returns
@@ -216,11 +215,11 @@ class ImageClassifier(BaseClassifier):
         Raises
         ------
         TypeError, ValueError
-            For parameters and data of another kind, shape or range. The estimator is then as it was
-            before.
+            For parameters and data of the wrong type, shape or range. The estimator is then
+            unchanged.
         DivergenceError
             If the loss explodes or is not finite; the last good weights are kept. It is a
-            ``ValueError``. With `early_stopping` a warning takes its place.
+            ``ValueError``. With `early_stopping` it is a warning instead.
         RuntimeError
             If it is being fitted already, by another thread or one of its callbacks.
         """
@@ -237,16 +236,16 @@ class ImageClassifier(BaseClassifier):
         *,
         eval_set: EvalSet = None,
     ) -> ImageClassifier:
-        """Train for one epoch on images, going on from where the estimator stands.
+        """Train for one epoch on images, from the current state of the estimator.
 
-        The rate is constant, since nobody knows how long this will go on.
+        The learning rate is constant, since the number of epochs is not known.
 
         Parameters
         ----------
         X, y, sample_weight, eval_set
             As for `fit`.
         classes : array-like, (n_classes,), optional
-            All classes that will ever come. Needed in the first call alone.
+            All classes, also those of later calls. Needed only in the first call.
 
         Returns
         -------
@@ -256,7 +255,7 @@ class ImageClassifier(BaseClassifier):
         Raises
         ------
         TypeError, ValueError, DivergenceError, RuntimeError
-            As for `fit`; for a first call without `classes`, and classes that were not named.
+            As for `fit`; also for a first call without `classes`, and for unknown classes.
         """
         self._require_classes(classes)
         return self._fit(X, y, sample_weight, eval_set, incremental=True, classes=classes)
@@ -268,7 +267,7 @@ class ImageClassifier(BaseClassifier):
         return self._images.input_shape
 
     def _layer_arrays(self, name: str, arrays_of: Any) -> list[FloatArray]:
-        """Refuse: what a convolution does cannot be told from an array of its weights."""
+        """Refuse, since the weights of convolutions have another layout."""
         raise AttributeError(
             f"{type(self).__name__} has no {name}; its weights are in model_.layers"
         )
@@ -312,7 +311,7 @@ class ImageClassifier(BaseClassifier):
         if self.solver == "lbfgs":
             raise ValueError("solver: expected one that takes steps on batches, found 'lbfgs'")
         if len(sample_shape) == 1:
-            # Rows of files, of which no more is known.
+            # Rows of files, whose values are not known yet.
             name = type(self).__name__
             if self.input_scale == "auto":
                 raise ValueError(
@@ -345,7 +344,7 @@ class ImageClassifier(BaseClassifier):
         return number("input_scale", self.input_scale)
 
     def as_program(self) -> Program:
-        """Return the fitted model as the exports read it, `cnn_core.export.program.Program`.
+        """Return the fitted model as a `cnn_core.export.program.Program` for the exports.
 
         Raises
         ------
@@ -356,7 +355,7 @@ class ImageClassifier(BaseClassifier):
         return replace(program, mirrored=self.image_shape_) if self.mirror_average else program
 
     def predictor(self, rows: int = 1) -> Predictor:
-        """Return a callable that predicts `rows` images at a time, given as flat rows.
+        """Return a callable that predicts `rows` images at a time, passed as flat rows.
 
         See `MLPClassifier.predictor`.
 
@@ -365,7 +364,7 @@ class ImageClassifier(BaseClassifier):
         NotFittedError
             Before the first `fit`.
         TypeError, ValueError
-            If `rows` is no whole number of at least 1; with `mirror_average`.
+            If `rows` is not a whole number of at least 1, and with `mirror_average`.
         """
         self._require_single_predictions("a predictor")
         return super().predictor(rows)

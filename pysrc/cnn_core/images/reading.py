@@ -1,4 +1,4 @@
-"""Image classifiers out of model files."""
+"""Read image classifiers from model files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def read(file: ModelFile) -> ImageClassifier:
     Raises
     ------
     cnn_core.ModelFileError
-        If the contents of the file contradict each other.
+        If the contents of the file are inconsistent.
     """
     return read_as(ImageClassifier, file)

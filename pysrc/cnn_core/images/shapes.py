@@ -1,4 +1,4 @@
-"""The images that a classifier is given: each becomes a row of its values."""
+"""Check images and convert each to a row of values."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _CHANNELS = (1, 3, 4)
 def as_image_rows(
     values: Any, estimator: str, name: str, wanted: Any, known: ImageShape | None
 ) -> tuple[npt.NDArray[Any], ImageShape]:
-    """Return images as rows of their values, not copied if they need not be, and their shape.
+    """Return images as rows of their values, copied only if necessary, and their shape.
 
     Parameters
     ----------
     values : array-like, (n, height, width), (n, height, width, channels) or (n, n_features)
     estimator : str
-        Name of the class, for the errors.
+        Name of the class, for errors.
     name : str
-        What the user calls the images.
+        Name of the argument, for errors.
     wanted : tuple of int, optional
-        The parameter `image_shape` of the user.
+        The user's parameter `image_shape`.
     known : (height, width, channels), optional
         The shape of the images of the fit.
 
     Raises
     ------
     TypeError
-        For values that are no real numbers, and for masked arrays and sparse matrices.
+        For values that are not real numbers, and for masked arrays and sparse matrices.
     ValueError
         For other dimensions and shapes, and if there are no images.
     """
@@ -75,7 +75,7 @@ def as_image_rows(
 
 
 def _is_one_image(found: tuple[int, ...], known: ImageShape) -> bool:
-    """Tell an image of a known shape by itself; a row of its values is none."""
+    """Tell whether the array is a single image of the known shape, not flat rows."""
     size = math.prod(known)
     return found in (known, known[:2]) and math.prod(found) == size and found[1:] != (size,)
 
@@ -91,7 +91,7 @@ def _shape_of_images(found: tuple[int, ...], name: str, wanted: Any) -> ImageSha
                 f"found {shape}"
             )
         return shape
-    # Few rows, and as many columns as channels: what other libraries have first.
+    # A height of 1, 3 or 4, and width equal to channels: probably channels first.
     if height in _CHANNELS and width == channels and channels not in _CHANNELS:
         raise ValueError(
             f"{name}: expected (images, height, width, channels), found the shape {found}, in "
@@ -102,7 +102,7 @@ def _shape_of_images(found: tuple[int, ...], name: str, wanted: Any) -> ImageSha
 
 
 def shape_of_rows(n_features: int, estimator: str, name: str, wanted: Any) -> ImageShape:
-    """Return the shape of images of so many values: by `image_shape`, else square and grey.
+    """Return the shape of images with this many values: `image_shape`, else square and grey.
 
     Raises
     ------
@@ -122,12 +122,12 @@ def shape_of_rows(n_features: int, estimator: str, name: str, wanted: Any) -> Im
 
 
 def _resolved(wanted: Any, n_features: int, name: str) -> ImageShape:
-    """Return the shape that `image_shape` stands for; as in NumPy, one size may be -1.
+    """Return the complete `image_shape`; as in NumPy's reshape, one size may be -1.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else than two or three sizes, and for sizes that do not fit.
+        For anything but two or three sizes, and for sizes that do not fit.
     """
     if not isinstance(wanted, tuple | list) or len(wanted) not in (2, 3):
         raise ValueError(
@@ -155,7 +155,7 @@ def _resolved(wanted: Any, n_features: int, name: str) -> ImageShape:
 def warn_of_other_values(
     rows: npt.NDArray[Any], name: str, *, were_bytes: bool, stacklevel: int
 ) -> None:
-    """Warn if images were bytes in the fit and are fractions now, or the other way round.
+    """Warn if images were bytes in `fit` and are fractions now, or vice versa.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def warn_of_other_values(
     name : str
         What the user calls them.
     were_bytes : bool
-        Whether those of the fit were.
+        Whether the images of `fit` were bytes.
     stacklevel : int
         As for `warnings.warn`.
     """

@@ -1,7 +1,7 @@
 """Descriptions of layers: frozen, without parameters and without arithmetic.
 
-A kind of layer is a subclass of `LayerBase` that `LayerDescription` names. So it is in `LAYERS`, by
-which networks and files know it. Each backend has its arithmetic: a class in
+A kind of layer is a subclass of `LayerBase` that is listed in `LayerDescription`. This puts it into
+`LAYERS`, the registry of networks and files. The backends hold the arithmetic: a class in
 ``backends/numpy/layers.py``, and a branch in ``cnn_core/describe.pyx``.
 """
 
@@ -70,7 +70,7 @@ LayerDescription: TypeAlias = (
     | AvgPool2D
     | GlobalAveragePool
 )
-# The registry of kinds of layers, by the names that files have for them.
+# The registry of kinds of layers, by their names in files.
 LAYERS: dict[str, type[LayerDescription]] = {
     kind.__name__: kind for kind in get_args(LayerDescription)
 }

@@ -17,15 +17,15 @@ def _at_least_0(name: str, value: Any) -> int:
 
 @dataclass(frozen=True)
 class Augmentation(LayerBase):
-    """Random changes of each image in each step of training; predictions see images as they are.
+    """Random changes of each image in each training step; predictions use images unchanged.
 
     It is the first layer of a network, has no parameters, and is applied while the samples of a
-    batch are gathered. What an image of a batch draws depends on the network's seed, the number of
-    the step and its place in the batch alone, as for dropout. So both backends and any number of
-    threads see the same images, and a resumed training continues with them.
+    batch are gathered. As for dropout, the changes depend only on the network's seed, the step, and
+    the image's position in the batch. So both backends and any number of threads see the same
+    images, and a resumed training continues with them.
 
-    With all of them an image is cropped first, then shifted, mirrored and erased. The place of
-    everything is drawn evenly.
+    An image is cropped first, then shifted, mirrored and erased. Positions are drawn from uniform
+    distributions.
 
     Attributes
     ----------
@@ -33,20 +33,20 @@ class Augmentation(LayerBase):
     mirror : bool
         Whether every second image, on average, is mirrored, left for right.
     shift : int
-        The most pixels that an image is moved by, up or down and left or right. What comes in is 0.
+        Largest shift in pixels, vertically and horizontally. New pixels are 0.
     crop : int
-        The most rows, and columns, that are cut off: from none to so many, shared between both
-        sides. What is left is enlarged to the size of the image, with bilinear interpolation.
+        Largest number of rows, and of columns, that are cut off, shared between both sides. The
+        rest is enlarged to the size of the image, with bilinear interpolation.
     erase : int
-        Side of a square that is set to 0, as far as it lies in the image (DeVries and Taylor,
+        Side of a square that is set to 0, where it overlaps the image (DeVries and Taylor,
         "Improved regularization of convolutional neural networks with cutout", 2017).
 
     Raises
     ------
     TypeError
-        For a size that is no whole number, and a `mirror` that is not True or False.
+        For a size that is not a whole number, and a `mirror` that is not True or False.
     ValueError
-        For a size below 0, and one that leaves nothing of the image.
+        For a size below 0, or as large as the image.
 
     Examples
     --------
@@ -91,12 +91,12 @@ class Augmentation(LayerBase):
 
     @property
     def changes_images(self) -> bool:
-        """Whether it does anything."""
+        """Whether any change is enabled."""
         return self.mirror or self.shift > 0 or self.crop > 0 or self.erase > 0
 
     @property
     def output_shape(self) -> ImageShape:
-        """Height, width and channels of the image, which stay."""
+        """Height, width and channels of the image, unchanged."""
         return self.input_shape
 
     @property
@@ -111,5 +111,5 @@ class Augmentation(LayerBase):
 
     @property
     def fan_out(self) -> int:
-        """Number of values of a sample that go out: as many."""
+        """Number of values of a sample that go out, the same number."""
         return self.fan_in

@@ -1,4 +1,4 @@
-"""What networks ask of every kind of layer, and the names that kinds share."""
+"""The interface of all kinds of layers, and the names that they share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Activation: TypeAlias = Literal[
     "softmax",
 ]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-# Only for the last layer: a layer above would lose their meaning, or their range.
+# Only for the last layer: another layer after them would not make sense.
 LAST_LAYER_ACTIVATIONS: tuple[Activation, ...] = ("softmax", "exp")
 HIDDEN_ACTIVATIONS: tuple[Activation, ...] = tuple(
     name for name in ACTIVATIONS if name not in LAST_LAYER_ACTIVATIONS
@@ -56,12 +56,12 @@ def size(name: str, value: Any) -> int:
 
 
 class LayerArrays(NamedTuple):
-    """What a layer has in a flat array of parameters, or of gradients: views.
+    """Views of a layer's part of a flat array of parameters, or of gradients.
 
     Attributes
     ----------
     weights : array
-        Of the shape `LayerBase.weights_shape`.
+        Shape `LayerBase.weights_shape`.
     bias : (units,) array
         For the article's rule (samples, units).
     gain : (units,) array or None
@@ -76,12 +76,12 @@ class LayerArrays(NamedTuple):
 def require_column(
     values: npt.NDArray[Any], good: npt.NDArray[np.bool_], column: int, expected: str
 ) -> None:
-    """Refuse the values of a column of samples if not all of them are good.
+    """Refuse a column of samples if one of its values is not valid.
 
     Raises
     ------
     ValueError
-        Naming column, row and what stands there.
+        The error names column, row and value.
     """
     if not good.all():
         row = int(np.flatnonzero(~good)[0])
@@ -91,19 +91,19 @@ def require_column(
 
 
 class LayerBase(ABC):
-    """What networks ask of a kind of layer, beside its fields.
+    """The interface of a kind of layer, in addition to its fields.
 
-    Each kind has the attributes ``fan_in`` and ``fan_out``, the numbers of values of a sample that
-    come in and go out, and ``activation``, ``dropout`` and ``normalization``. Its parameters are
-    the weights, row by row, then the bias, then the gain.
+    Each kind has the attributes ``fan_in`` and ``fan_out``, the numbers of inputs and outputs for a
+    sample, and ``activation``, ``dropout`` and ``normalization``. Its parameters are the weights,
+    row by row, then the bias, then the gain.
 
     Attributes
     ----------
     reads_columns : bool
-        Whether it takes the columns of the samples themselves, codes among them. It is the first
-        layer then, of a network whose `input_scale` is 1.
+        Whether it reads the raw columns of the samples, codes among them. Then it must be the first
+        layer, and `input_scale` must be 1.
     must_be_first : bool
-        Whether it has to be the first layer for another reason.
+        Whether it must be the first layer for another reason.
     may_be_last : bool
         Whether a network may end with it.
     """
@@ -115,12 +115,12 @@ class LayerBase(ABC):
     @property
     @abstractmethod
     def activation(self) -> Activation:
-        """Applied to what the layer has computed."""
+        """Applied to the layer's sums."""
 
     @property
     @abstractmethod
     def dropout(self) -> float:
-        """Share of the outputs that a step of training sets to 0."""
+        """Share of the outputs that a training step sets to 0."""
 
     @property
     @abstractmethod
@@ -147,9 +147,9 @@ class LayerBase(ABC):
     @property
     @abstractmethod
     def fans(self) -> tuple[float, int] | None:
-        """What first weights are drawn by (see `cnn_core.initializers.initialize`).
+        """Fan-in and fan-out for the first weights (see `cnn_core.initializers.initialize`).
 
-        Inputs of a unit, and units that an input goes to. None: weights with deviation 1.
+        Inputs of a unit, and units that use an input. None: weights with deviation 1.
         """
 
     @property
@@ -180,7 +180,7 @@ class LayerBase(ABC):
         flat : (n_parameters(bias_rows),) array
         bias_rows : int
         by_rows : bool
-            Whether the bias is to be (bias_rows, units) also for one row.
+            Whether the bias has the shape (bias_rows, units) also for one row.
         """
         middle = math.prod(self.weights_shape)
         end = middle + bias_rows * self.units
@@ -192,7 +192,7 @@ class LayerBase(ABC):
         )
 
     def check_samples(self, x: Any) -> None:  # noqa: B027
-        """Refuse samples that the layer cannot read; called where it is the first one.
+        """Refuse samples that the layer cannot read; called if it is the first layer.
 
         Raises
         ------

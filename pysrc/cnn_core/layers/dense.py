@@ -22,10 +22,9 @@ class Dense(LayerBase):
 
     ``"batch"``
         mean and variance of each unit over the samples of a batch (Ioffe and Szegedy, "Batch
-        normalization", 2015). Of both, the variance by ``n / (n - 1)`` larger, the engine keeps
-        a running average, which moves by `STATISTICS_MOMENTUM` of the way at each step; predictions
-        use that one. A batch of one sample, whose variance is 0, moves neither; small ones are
-        noisy: a few dozen samples should be in each.
+        normalization", 2015). Predictions use running averages of both, with the momentum
+        `STATISTICS_MOMENTUM` and the variance times ``n / (n - 1)``. A batch of one sample, whose
+        variance is 0, does not change them. Small batches are noisy; use a few dozen samples.
     ``"layer"``
         mean and variance of each sample over the units (Ba, Kiros, Hinton, "Layer normalization",
         2016).
@@ -37,19 +36,19 @@ class Dense(LayerBase):
     activation : str
         One of `ACTIVATIONS`; ``"softmax"`` and ``"exp"`` in the last layer only.
     dropout : float
-        Share of the activations that are 0 in a step of training, drawn for every sample and
-        step; the others are divided by ``1 - dropout`` (Srivastava et al., "Dropout", 2014, in
-        its inverted form). From 0 to below 1; 0 in the last layer.
+        Share of the activations that are set to 0 in a training step, drawn for every sample and
+        step; the others are divided by ``1 - dropout`` (Srivastava et al., "Dropout", 2014, in its
+        inverted form). From 0 to below 1; 0 in the last layer.
     normalization : {"batch", "layer"}, optional
         Not in the last layer.
 
     Raises
     ------
     TypeError
-        For a share that is no number.
+        For a share that is not a number.
     ValueError
-        For a size below 1 or not whole, a name that is not known, a share outside its range. What
-        belongs in the last layer alone, or not there, is refused by `Network`.
+        For a size below 1 or not whole, a name that is not known, a share outside its range.
+        `Network` refuses settings that are not allowed in the last layer, or only there.
     """
 
     fan_in: int
@@ -74,5 +73,5 @@ class Dense(LayerBase):
 
     @property
     def fans(self) -> tuple[float, int]:
-        """Inputs of a unit, and units that an input goes to."""
+        """Inputs of a unit, and units that use an input."""
         return self.weights_shape

@@ -17,9 +17,9 @@ MOST_CODES = 2**24
 
 @dataclass(frozen=True)
 class Embedding(LayerBase):
-    """A vector for each code of some columns; the other columns pass through as they are.
+    """A vector for each code of some columns; other columns pass through unchanged.
 
-    The outputs are the vectors, in the order of `columns`, and behind them the other columns. The
+    The outputs are the vectors, in the order of `columns`, followed by the other columns. The
     vectors are parameters, learned like weights (Guo and Berkhahn, "Entity embeddings of
     categorical variables", 2016). It is the first layer of a network whose `input_scale` is 1.
 
@@ -30,14 +30,15 @@ class Embedding(LayerBase):
     columns : tuple of int
         The columns that hold codes, counted from 0.
     codes : tuple of int
-        How many codes each of them has, at most `MOST_CODES`: whole numbers from 0 to below that.
+        Number of codes of each, at most `MOST_CODES`; codes are whole numbers from 0.
     dimensions : tuple of int
-        Values of the vector of each of them.
+        Length of the vectors of each.
 
     Raises
     ------
     ValueError
-        For sizes below 1, a column that is not there or named twice, tuples of other lengths.
+        For sizes below 1, a column that does not exist or is named twice, tuples of different
+        lengths.
 
     Examples
     --------
@@ -112,7 +113,7 @@ class Embedding(LayerBase):
         Raises
         ------
         ValueError
-            Naming column, row and what stands there; also for sparse samples.
+            The error names column, row and value. Also for sparse samples.
         """
         if not isinstance(x, np.ndarray):
             raise ValueError("x: expected dense samples, since some columns are codes")

@@ -27,22 +27,22 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 class EncodedDense(LayerBase):
     """A dense layer on encoded columns: ``a = activation(encode(x) @ weights + bias)``.
 
-    Each column of a sample is encoded by itself, and gives as many features, one for each row of
-    the weights, as its size says:
+    Each column of a sample is encoded separately. Its size is its number of features, and each
+    feature has a row of the weights:
 
     ``"number"``
         The value itself; the size is 1.
     ``"pieces"``
         The piecewise-linear encoding of Gorishniy et al., "On embeddings for numerical features in
-        tabular deep learning", 2022, less one half: feature t of ``size`` is
-        ``clip(value - t, 0, 1) - 0.5``. The value is the number of the bin that a number falls in,
-        plus how far it is through that bin, from 0 to `size`; others are clipped.
+        tabular deep learning", 2022, minus one half: feature t of ``size`` is ``clip(value - t, 0,
+        1) - 0.5``. The value is the index of a number's bin plus its relative position in that bin,
+        from 0 to `size`; others are clipped.
     ``"codes"``
-        One-hot: feature t is 1 where the value is t, else 0. The value is a whole number from 0 to
-        below `size`, or -1 for none of them, which gives zeros.
+        One-hot: feature t is 1 if the value is t, else 0. The value is a whole number from 0 to
+        below `size`, or -1, which gives zeros.
 
-    The features are never made: a sample picks its rows, and sums of rows, of the weights. It is
-    the first layer of a network whose `input_scale` is 1.
+    The features are never stored: each sample looks up rows, and sums of rows, of the weights. It
+    must be the first layer of a network with `input_scale` 1.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class EncodedDense(LayerBase):
     Raises
     ------
     TypeError
-        For a share that is no number.
+        For a share that is not a number.
     ValueError
         For no columns, tuples of different lengths, a size below 1, one other than 1 for a number,
         a name that is not known, a share outside its range.
@@ -126,10 +126,10 @@ class EncodedDense(LayerBase):
 
     @property
     def fans(self) -> tuple[float, int]:
-        """Sum of the squares of a sample's features, and units that a feature goes to.
+        """Sum of the squares of a sample's features, and units that use a feature.
 
-        Inputs of a dense layer have a mean square of about 1, so that their number is that sum.
-        It is 1 for a number or a code here, and a quarter of the features for pieces.
+        For a dense layer this sum is about the number of inputs, since their mean square is about
+        1. Here it is 1 for a number or a code, and a quarter of the features for pieces.
         """
         columns = zip(self.encodings, self.sizes, strict=True)
         squares = sum(features / 4 if kind == "pieces" else 1.0 for kind, features in columns)
@@ -166,7 +166,7 @@ class EncodedDense(LayerBase):
         Raises
         ------
         ValueError
-            Naming column, row and what stands there; also for sparse samples.
+            The error names column, row and value. Also for sparse samples.
         """
         if not isinstance(x, np.ndarray):
             raise ValueError("x: expected dense samples, since some columns are encoded")

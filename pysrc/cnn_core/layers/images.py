@@ -1,8 +1,8 @@
 """Descriptions of layers for images: convolution and pooling.
 
-An image has the shape (height, width, channels), and is a flat row of its values in this order:
-row by row from the top, pixel by pixel from the left, the channels of a pixel side by side. So a
-`Dense` layer takes what a layer for images gives, and no layer between them has to flatten it.
+An image of the shape (height, width, channels) is stored as a flat row in C order: rows from the
+top, pixels from the left, then the channels of a pixel. So the output of a layer for images can go
+into a `Dense` layer without a flatten layer.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def image_shape(name: str, value: Any) -> ImageShape:
 
 @dataclass(frozen=True)
 class ImageLayer(LayerBase):
-    """What all layers for images have in common; see `Conv2D`.
+    """Base class of layers for images; see `Conv2D`.
 
-    What the layer computes is normalized, then activated, then dropped out, each if asked for.
+    Normalization, activation and dropout follow in this order, each if set.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class ImageLayer(LayerBase):
 
     @property
     def window(self) -> tuple[int, int]:
-        """Height and width of what a value is computed from."""
+        """Height and width of the window of an output."""
         raise NotImplementedError
 
     @property
@@ -101,7 +101,7 @@ class ImageLayer(LayerBase):
 
     @property
     def weights_shape(self) -> tuple[int, int]:
-        """Shape of the weights: no rows without any."""
+        """Shape of the weights; no rows if there are none."""
         return 0, self.output_channels
 
     @property
@@ -111,7 +111,7 @@ class ImageLayer(LayerBase):
 
     @property
     def fans(self) -> tuple[float, int] | None:
-        """What first weights are drawn by: nothing without any."""
+        """Fan-in and fan-out for the first weights; None without weights."""
         return None
 
     @property
@@ -147,8 +147,9 @@ class ImageLayer(LayerBase):
 class Conv2D(ImageLayer):
     """A convolution: each pixel of the output is a dense layer of the pixels around it.
 
-    The sum over rows ``i``, columns ``j`` and channels ``c`` of the kernel, pixels outside an image
-    being 0 (LeCun et al., "Gradient-based learning applied to document recognition", 1998)::
+    It is the sum over rows ``i``, columns ``j`` and channels ``c`` of the kernel; pixels outside
+    the image are 0 (LeCun et al., "Gradient-based learning applied to document recognition",
+    1998)::
 
         u[y, x, o] = sum of weights[i, j, c, o] * image[s * y + i - m, s * x + j - m, c]
 
@@ -169,15 +170,15 @@ class Conv2D(ImageLayer):
         has ``ceil(size / stride)`` rows and columns; the kernel is odd then. ``"valid"``: no
         margin, and ``(size - kernel) // stride + 1`` of them.
     groups : int
-        Channels of input and output are divided into so many groups, and the outputs of a group are
-        made from its own inputs alone (Krizhevsky et al., 2012).
+        Number of groups into which the channels of input and output are divided. The outputs of a
+        group depend only on its own inputs (Krizhevsky et al., 2012).
     activation, normalization, dropout, spatial_dropout
         See `ImageLayer`.
 
     Raises
     ------
     TypeError
-        For a size that is no whole number, a share that is no number.
+        For a size that is not a whole number, or a share that is not a number.
     ValueError
         For a size below 1 or too large for the image, a name that is not known, channels that
         cannot be divided into the groups.
@@ -246,7 +247,7 @@ class Conv2D(ImageLayer):
 
     @property
     def fans(self) -> tuple[float, int]:
-        """Inputs of a unit, and units that an input goes to."""
+        """Inputs of a unit, and units that use an input."""
         rows, channels = self.weights_shape
         return rows, self.kernel**2 * channels // self.groups
 
@@ -280,13 +281,13 @@ class _Pool(ImageLayer):
 class MaxPool2D(_Pool):
     """The largest value of each window, channel by channel.
 
-    Where it stands several times, the first one has the gradient.
+    If it occurs several times, the first one gets the gradient.
 
     Attributes
     ----------
     input_shape : (height, width, channels)
     size : int
-        Height and width of a window; rows and columns that fill no window are left out.
+        Height and width of a window; rows and columns that do not fill a window are ignored.
     stride : int, optional
         Pixels from one window to the next; by default `size`.
     activation, normalization, dropout, spatial_dropout
@@ -323,5 +324,5 @@ class GlobalAveragePool(ImageLayer):
 
     @property
     def step(self) -> int:
-        """Pixels from one window to the next; there is one window alone."""
+        """Pixels from one window to the next; there is only one window."""
         return 1

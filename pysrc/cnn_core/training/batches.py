@@ -19,22 +19,22 @@ def shuffled_order(key: int, epoch: int, samples: int) -> IndexArray:
     """Return the order of the samples in an epoch: a permutation fixed by `key` and `epoch` alone.
 
     The numbers come from the counter-based generator Philox (Salmon et al., "Parallel random
-    numbers: as easy as 1, 2, 3", 2011) with the epoch in its counter, so that the order of any
-    epoch can be had without those before it, and is the same for every backend.
+    numbers: as easy as 1, 2, 3", 2011) with the epoch in its counter. So the order of an epoch does
+    not depend on earlier epochs, and every backend uses the same one.
     """
     generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, epoch]))
     return generator.permutation(samples).astype(np.intp, copy=False)
 
 
 class Part(NamedTuple):
-    """What some steps have measured.
+    """Measurements of some steps.
 
     Attributes
     ----------
     loss : float
         Mean over the samples.
     share : float
-        What it counts in the loss of the epoch.
+        Weight in the mean loss of the epoch.
     hits, samples : int
     """
 
@@ -57,7 +57,7 @@ class Source(Protocol):
 
     @property
     def least_batch(self) -> int:
-        """Samples of the smallest batch that an epoch is divided into, but for its last one."""
+        """Samples of the smallest batch of an epoch, the last one excepted."""
 
     def shuffle(self, key: int | None, epoch: int) -> None:
         """Begin an epoch; see `Batches.shuffle`."""
@@ -85,7 +85,7 @@ class Batches:
         return min(self.batch_size, self._samples)
 
     def shuffle(self, key: int | None, epoch: int) -> None:
-        """Set the order of an epoch; without a key that of the data."""
+        """Set the order of an epoch; without a key the order of the data."""
         order = None if key is None else shuffled_order(key, epoch, self._samples)
         if self._rows is not None:
             order = self._rows if order is None else self._rows[order]
@@ -103,7 +103,7 @@ class Batches:
         return float(chosen.sum(dtype=np.float64))
 
     def take(self, engine: Engine, first: int, count: int, rates: Rates) -> list[Part]:
-        """Take `count` steps of the epoch from step `first` on; return what was measured in them.
+        """Take `count` steps of the epoch from step `first` on; return their measurements.
 
         Parameters
         ----------
@@ -118,12 +118,12 @@ class Batches:
         else:
             order = order[rows]
         loss, hits = engine.train_epoch(x, t, order, self.batch_size, rates, weights)
-        # A part that is the whole epoch counts as 1, whatever its weight.
+        # Exactly 1 if the part is the whole epoch, to avoid rounding.
         share = 1.0 if count == self.steps else self.weight(rows)
         return [Part(loss, share, hits, rows.stop - rows.start)]
 
     def first_loss(self, engine: Engine, room: FloatArray) -> float:
-        """Return the loss of the epoch's first batch by the weights as they are.
+        """Return the loss of the epoch's first batch with the current weights.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class Epoch:
         self.last_rate = 0.0
 
     def parts(self, budget: StepBudget, done: int) -> Iterator[tuple[int, int]]:
-        """Yield the steps of each part, and those of the training as in `Steps.total`.
+        """Yield the steps of each part, and the total of the training as in `Steps.total`.
 
         Parameters
         ----------

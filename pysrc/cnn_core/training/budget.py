@@ -1,4 +1,4 @@
-"""The budget of a training: how many steps it takes before clock and schedule are asked."""
+"""The budget of a training in steps or seconds: how many steps to take next."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _PART = 0.01
 
 
 class WholeEpochs:
-    """The budget of a training without a limit of time.
+    """The budget of a training without a time limit.
 
     Parameters
     ----------
     total : int
         Steps of whole epochs.
     most : int, optional
-        Steps that are not exceeded.
+        Largest number of steps.
     """
 
     def __init__(self, total: int, most: int | None = None) -> None:
@@ -37,20 +37,20 @@ class WholeEpochs:
 
 
 class TimeLimit:
-    """The budget of a training that ends with its time: in parts, each a small share of it.
+    """The budget of a training with a time limit, spent in small parts.
 
     Parameters
     ----------
     seconds : float
         From now on.
     most : int
-        Steps that are not exceeded, however fast they are.
+        Largest number of steps, however fast they are.
     clock : callable
 
     Attributes
     ----------
     overhead : float
-        Seconds that the end of an epoch takes; so much is left for it.
+        Seconds reserved for the end of an epoch.
     """
 
     def __init__(self, seconds: float, most: int, clock: Clock) -> None:
@@ -61,13 +61,13 @@ class TimeLimit:
         self.overhead = 0.0
 
     def end_rehearsal(self) -> None:
-        """Use the time so far as that of an epoch's end, and start again."""
+        """Take the time so far as the duration of an epoch's end, and restart the clock."""
         self.overhead = self._clock() - self._start
         self._seconds -= self.overhead
         self._start += self.overhead
 
     def is_over(self, done: int) -> bool:
-        """Tell whether the time that is left is too short for a step."""
+        """Tell whether the remaining time is too short for a step."""
         return done > 0 and self.part(done, 1)[0] == 0
 
     @property
@@ -76,11 +76,11 @@ class TimeLimit:
         return self._clock() - self._start
 
     def resume_from(self, used: float) -> None:
-        """Count the seconds that a resumed training has used before."""
+        """Add the seconds that a resumed training used before."""
         self._start = self._clock() - used
 
     def part(self, done: int, left: int) -> tuple[int, int]:
-        """Return how many steps to take next, at most `left`, and how many there will be in all."""
+        """Return how many steps to take next, at most `left`, and the expected total."""
         if not done:
             return 1, self._most
         elapsed = self._clock() - self._start

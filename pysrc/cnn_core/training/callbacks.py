@@ -1,26 +1,24 @@
-"""Callbacks: they are told of a training while it runs, and may change its course.
+"""Callbacks: called during a training, which they can observe and stop.
 
-A callback derives from `Callback` and writes the hooks that it needs. Each hook gets the
+A callback derives from `Callback` and overrides the hooks that it needs. Each hook gets the
 `cnn_core.training.TrainingState`. For each training the hooks are called in this order::
 
     on_train_begin
         on_epoch_begin
-        on_epoch_end        once the epoch is measured and stands in the history
-        ...
-    on_train_end            in any case, also after an error or Ctrl-C
+        on_epoch_end after the epoch is measured and added to the history ...
+    on_train_end always, also after an error or Ctrl-C
 
-Callbacks are called in the order in which they were given, at the end of the training in the
-opposite one, like nested ``with`` statements. What a hook raises ends the training and gets out;
-the network is then as the last step left it, and may be used and trained on.
+Callbacks are called in the given order, and at the end of the training in reverse order, like
+nested ``with`` statements. An exception of a hook ends the training and is passed on. The network
+then has the weights of the last step, and may be used and trained further.
 
-Nothing that a callback reads, and none of those below, changes a bit of what is learned, but for
-those that end a training earlier.
+Reading the state changes no bit of the result. Neither do the callbacks below, except that some end
+a training earlier.
 
-A training with a checkpoint (`cnn_core.Checkpoint`) that is made again after being killed begins
-with all `on_train_begin`, after which each callback is given back, by `Callback.set_state`, what
-its `Callback.get_state` had said at the end of the epoch that the file was written after. The
-callbacks are told apart by the names of their classes and their order. A callback that decides
-about anything by what it has seen before needs both of these methods.
+A training that resumes from a checkpoint (`cnn_core.Checkpoint`) first calls all `on_train_begin`.
+Then `Callback.set_state` of each callback gets what `Callback.get_state` returned when the file was
+written. Callbacks are matched by class name and order. A callback whose decisions depend on earlier
+epochs needs both methods.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ from cnn_core.training.state import EpochRecord, TrainingState, require_monitore
 from cnn_core.validation import at_least_0, flag, number, positive, shown, whole
 
 _MOST_SECONDS_WITHOUT_A_LINE = 5.0
-# Of a table of epochs.
+# Columns of a table of epochs.
 _COLUMNS = tuple(one.name for one in fields(EpochRecord))
 
 
@@ -55,30 +53,30 @@ class Callback:
         """Do something before the steps of an epoch; ``state.stop`` prevents them."""
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Do something after an epoch; ``state.record`` and ``state.history`` have it."""
+        """Do something after an epoch; see ``state.record`` and ``state.history``."""
 
     def on_round_end(self, state: TrainingState) -> None:
-        """Do something after a round, where data are in several shards.
+        """Do something after a round, if the data are in several shards.
 
-        ``state.model`` has what the shards have learned in the mean; see `cnn_core.dask`.
+        ``state.model`` has the averaged state of the shards; see `cnn_core.dask`.
         """
 
     def on_train_end(self, state: TrainingState) -> None:
-        """Do something after the last epoch, or in place of it if something was raised."""
+        """Do something after the last epoch, or after an error."""
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint has to hold of the callback to resume it.
+        """Return the state that a checkpoint stores to resume the callback.
 
         Returns
         -------
         dict
-            Of None, numbers, text, arrays of float32 or float64, and lists and dictionaries of
-            such, whose keys are text; empty if there is nothing to resume.
+            Values are None, numbers, text, arrays of float32 or float64, and lists and dicts of
+            these with keys of text. Empty if there is no state.
         """
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take back what `get_state` gave, after `on_train_begin` of a resumed training."""
+        """Restore what `get_state` returned, after `on_train_begin` of a resumed training."""
 
 
 def as_callbacks(callbacks: Any) -> list[Callback]:
@@ -87,7 +85,7 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
     Raises
     ------
     TypeError
-        If they are no iterable, or one of them is no `Callback`.
+        If they are not iterable, or one of them is not a `Callback`.
     """
     try:
         found = list(callbacks)
@@ -127,20 +125,20 @@ class OnEpoch(Callback):
 class EarlyStopping(Callback):
     """Ends a training that no longer improves.
 
-    That is after more than `patience` epochs in a row without an improvement of more than `tol`
-    over the best one before: scikit-learn's rule, but that an equal value is no improvement here.
+    It stops after more than `patience` epochs in a row without an improvement of more than `tol`
+    over the best one before. This is scikit-learn's rule, except that an equal value is not an
+    improvement.
 
     Parameters
     ----------
     monitor : str, optional
         See `cnn_core.training.Recipe`; by default what the recipe says.
     patience : int, optional
-        None: it ends nothing and is there for `restore_best`.
+        None: never stop, only `restore_best`.
     tol : float
     restore_best : bool
-        Whether the network is given back, in the end, what it had after its best epoch: weights,
-        running averages, the optimizer's state and its count of steps, bit for bit. Also after an
-        error.
+        Whether to restore, at the end, the exact state after the best epoch: weights, running
+        averages, the optimizer's state and number of steps. Also after an error.
     """
 
     def __init__(
@@ -202,7 +200,7 @@ class EarlyStopping(Callback):
 class TimeBudget(Callback):
     """Ends a training after the epoch in which its time is up.
 
-    ``Recipe(time_budget=...)`` is the other one, whose schedule ends with the budget.
+    With ``Recipe(time_budget=...)`` the schedule ends with the budget.
 
     Parameters
     ----------
@@ -240,7 +238,7 @@ class PrintEpochs(Callback):
     Parameters
     ----------
     stream : text stream, optional
-        By default what is ``sys.stdout`` then.
+        By default the ``sys.stdout`` of that moment.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -252,9 +250,10 @@ class PrintEpochs(Callback):
 
 
 class ProgressLine:
-    """A bar and a text, in one line of a terminal; elsewhere some lines below each other.
+    """A progress bar with text in one line of a terminal; a few separate lines elsewhere.
 
-    These are the first and the last, about ten between them, and one at least every five seconds.
+    These are the first and the last line, about ten between them, and one at least every five
+    seconds.
 
     Parameters
     ----------
@@ -276,7 +275,7 @@ class ProgressLine:
         self._printed_at = clock()
 
     def show(self, done: int, total: int, text: str) -> None:
-        """Show that `done` of `total` are done."""
+        """Show a progress of `done` out of `total`."""
         if self._in_place:
             filled = self._width * done // total
             line = f"[{'#' * filled}{'.' * (self._width - filled)}] {text}"
@@ -305,7 +304,7 @@ class ProgressLine:
 
 
 class ProgressBar(Callback):
-    """Shows on a terminal how far a training is, in one line.
+    """Shows the progress of a training in one line of a terminal.
 
     Elsewhere it prints the first and the last epoch, about ten between them, and one at least every
     five seconds.
@@ -347,10 +346,10 @@ class ProgressBar(Callback):
 
 
 class CSVLog(Callback):
-    """Adds a line to a table after every epoch, so that it can be watched while it grows.
+    """Appends a line to a CSV file after every epoch, so that the training can be watched.
 
-    The columns are those of the `cnn_core.training.EpochRecord`; what was not measured is empty. A
-    file that is there already is added to.
+    The columns are the fields of `cnn_core.training.EpochRecord`; missing values are empty. An
+    existing file is extended.
 
     Parameters
     ----------
@@ -390,11 +389,11 @@ class CSVLog(Callback):
         self._add(",".join("" if value is None else repr(value) for value in values))
 
     def get_state(self) -> dict[str, Any]:
-        """Return how long the table is."""
+        """Return the length of the file."""
         return {"bytes": Path(self.path).stat().st_size}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Drop the lines of epochs that will be trained once more; warn if others are missing."""
+        """Remove the lines of epochs that will be trained again; warn if others are missing."""
         length = whole("bytes", state["bytes"], len(",".join(_COLUMNS)) + 1)
         found = Path(self.path).stat().st_size
         if found > length:

@@ -26,7 +26,7 @@ class DivergenceGuard:
 
     def __init__(self, model: Trainable) -> None:
         self._model = model
-        # Of the trainings before this one, then of its first epoch as well.
+        # The largest loss of earlier trainings and of this training's first epoch.
         self._largest = max(model.history.get("loss", ()), default=0.0)
         self._is_first = True
         self._newest: dict[str, FloatArray] = {}
@@ -57,7 +57,7 @@ class DivergenceGuard:
         Raises
         ------
         DivergenceError
-            If it has not.
+            If the training has diverged.
         """
         if self._is_good(loss) and self._model.is_finite():
             if self._is_first:

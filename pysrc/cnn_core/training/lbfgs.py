@@ -39,10 +39,10 @@ def minimize(
 ) -> TrainingState:
     """Minimize a model's loss on all the samples at once.
 
-    An epoch is an iteration of L-BFGS: one step along a line, for which the loss and its gradient
-    are evaluated once or a few times. The lines are searched in float64, the gradient is that of
-    the model's dtype. Of the recipe, the rates, the batches, their order and the time budget have
-    no meaning; `Recipe.tol` is the largest derivative at which it has converged.
+    An epoch is an iteration of L-BFGS: a line search with one or a few evaluations of the loss and
+    its gradient. The search is in float64, the gradient in the model's dtype. Learning rate,
+    batches, order and time budget of the recipe are ignored; `Recipe.tol` is the largest derivative
+    at which it has converged.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def minimize(
     data : TrainingData
     recipe : Recipe
     max_evaluations : int
-        Most evaluations of the loss.
+        Largest number of evaluations of the loss.
     callbacks : iterable of Callback
     owner : object, optional
     clock : callable
@@ -59,16 +59,16 @@ def minimize(
     Returns
     -------
     TrainingState
-        The records have losses with the term of `Network.l2`, and no accuracy. `stopped_because`
-        says why it ended before its last epoch, also if it has converged.
+        The losses in the records include the term of `Network.l2`; there is no accuracy.
+        `stopped_because` says why it ended before its last epoch, also if it has converged.
 
     Raises
     ------
     ImportError
         If SciPy is missing.
     ValueError
-        For a network whose loss is not the same function in each evaluation, or whose steps do
-        more than follow a gradient: one with dropout, batch normalization, averaging or clipping.
+        For dropout and batch normalization, whose loss changes between evaluations, and for
+        averaging and clipping, which change the steps.
     DivergenceError
         If the loss is not finite; the weights of the iteration before are restored.
     """
@@ -180,7 +180,7 @@ class _Search:
 
     @contextmanager
     def leaving_the_best_point(self) -> Iterator[None]:
-        """Leave the model at the last iteration's point, not within a line search."""
+        """Leave the model at the point of the last iteration, not at one of the line search."""
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""The training loop: epochs, order, rates, what is measured and when to stop. No arithmetic."""
+"""The training loop: epochs, shuffling, learning rates, measurements, stopping. No arithmetic."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def train(
     Parameters
     ----------
     open_checkpoint : callable, optional
-        Gives the checkpoint of the training that is to begin.
+        Returns the checkpoint of this training.
     source : Source, optional
-        What takes the steps; by default `Batches` of the data.
+        Source of the steps; by default `Batches` of the data.
     clock : callable
         Gives the time in seconds.
     """
@@ -144,7 +144,7 @@ class _Loop:
 
 
 def _require_batches(model: Trainable, batch_size: int) -> None:
-    """Refuse batches of one sample for batch normalization, which learns nothing from them."""
+    """Refuse batches of one sample with batch normalization: their variance is 0."""
     if batch_size == 1 and model.network.n_statistics:
         raise ValueError(
             "batch_size: batch normalization needs at least 2 samples in a batch, better some "

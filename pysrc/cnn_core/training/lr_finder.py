@@ -23,15 +23,15 @@ from cnn_core.validation import number, whole
 
 # Smoothing factor of the running average of the losses.
 _SMOOTHING = 0.9
-# Steps after which the smoothed loss says more than noise.
+# Steps before the smoothed loss is reliable.
 _UNSETTLED = 10
-# The steps end where the smoothed loss is so many times its least value.
+# The search ends when the smoothed loss is this many times its smallest value.
 _TOO_MUCH = 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class LearningRates:
-    """What `find_learning_rate` has found.
+    """Result of `find_learning_rate`.
 
     Attributes
     ----------
@@ -56,14 +56,14 @@ class LearningRates:
         Parameters
         ----------
         path : path-like
-            What its ending says: a PNG, an SVG, a PDF.
+            A PNG, SVG or PDF, by its ending.
 
         Raises
         ------
         ImportError
             If matplotlib is missing.
         ValueError
-            For an ending that it does not know.
+            For an unknown ending.
         OSError
             If the file cannot be written.
         """
@@ -79,11 +79,11 @@ class LearningRates:
         axes.semilogx(self.rates, self.losses, color="0.8", label="loss of the batch")
         axes.semilogx(self.rates, self.smoothed, label="smoothed")
         axes.axvline(self.suggestion, linestyle="--", label=f"suggestion {self.suggestion:.2g}")
-        # The last losses of single batches may be so large that nothing else would be seen.
+        # The last losses may be so large that the rest of the curve would be flat.
         shown = 1.05 * float(np.max(self.smoothed))
         axes.set(xlabel="learning rate", ylabel="loss", ylim=(min(0.0, axes.get_ylim()[0]), shown))
         axes.legend()
-        # None: what matplotlib's own settings say.
+        # None: matplotlib's default.
         kind = Path(path).suffix[1:] or None
         atomic_write(path, lambda stream: figure.savefig(stream, format=kind))
 
@@ -100,14 +100,14 @@ def find_learning_rate(
 ) -> LearningRates:
     """Try learning rates, from the least to the largest one, each in one step.
 
-    The rates grow by the same factor from step to step, over batches of shuffled samples. It ends
-    early where the loss has grown several times over. The network is then as it was before.
+    The rates grow by a constant factor from step to step, over batches of shuffled samples. The
+    search ends early when the loss has grown several times over. Afterwards the network is
+    unchanged.
 
     Parameters
     ----------
     network : Model, NN or an estimator
-        A `Model` takes arrays that were checked; the others take what their `fit` takes, and have
-        an ``as_model_data(X, T)``, which gives the model to be tried with such arrays for it.
+        A `Model` takes checked arrays; the others take the same data as their `fit`.
     X, T : array-like
         Samples and targets.
     least, most : float
@@ -123,7 +123,7 @@ def find_learning_rate(
     Raises
     ------
     TypeError, ValueError
-        For an argument of another kind or outside its range.
+        For an argument of the wrong type or outside its range.
     RuntimeError
         If the network is being trained.
 
@@ -187,7 +187,7 @@ def _found(
     rates: npt.NDArray[np.float64], losses: list[float], smoothed: list[float]
 ) -> LearningRates:
     curve = np.array(smoothed)
-    # Only between the settling of the average and the least loss.
+    # Only between the first reliable average and the smallest loss.
     begin = min(_UNSETTLED, len(curve) - 2)
     falling = curve[begin : max(int(curve.argmin()) + 1, begin + 2)]
     steepest = begin + int(np.gradient(falling).argmin())

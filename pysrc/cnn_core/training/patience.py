@@ -1,4 +1,4 @@
-"""Early stopping is decided here: how long a value that should fall has not fallen.
+"""Early stopping: count the epochs without an improvement.
 
 The callback `EarlyStopping`, the schedule `Plateau` and the estimators ask a `PatienceCounter`.
 """
@@ -19,8 +19,8 @@ class PatienceCounter(NamedTuple):
     best : float
         The least value so far.
     waited : int
-        Values in a row, the newest among them, none of which was lower than the best one before it
-        by more than the tolerance.
+        Number of latest values in a row that were not lower than the best one by more than the
+        tolerance.
     """
 
     best: float = math.inf
@@ -32,11 +32,11 @@ class PatienceCounter(NamedTuple):
         return PatienceCounter(min(self.best, value), 0 if improved else self.waited + 1)
 
     def has_run_out(self, patience: float | None) -> bool:
-        """Tell whether more than `patience` values in a row were no improvement; None: never."""
+        """Tell whether to stop: more than `patience` values without an improvement; None: never."""
         return patience is not None and self.waited > patience
 
     def restarted(self) -> PatienceCounter:
-        """Return a counter that has not waited yet, with the same best value."""
+        """Return a counter at 0, with the same best value."""
         return PatienceCounter(self.best)
 
     @classmethod

@@ -1,8 +1,8 @@
 """Schedules: the learning rate of each step of a training.
 
-A schedule is a frozen description without data. It turns the learning rate that a user chose, the
-*base*, into the rates of the steps of a training, which the training loop asks for an epoch (or a
-part of one) at a time.
+A schedule is a frozen description without data. From the learning rate that the user chose, the
+*base*, it computes the rate of each step. The training loop asks for the rates of an epoch, or a
+part of one, at a time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Rates: TypeAlias = float | npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps, one after the other within one epoch, whose rates are asked for.
+    """Consecutive steps of an epoch whose rates are wanted.
 
     Attributes
     ----------
@@ -83,22 +83,22 @@ class Schedule:
         Returns
         -------
         float or (steps.count,) float64 array
-            One number if it is that of all the steps: engines take many small steps together then.
+            One number if all steps have the same rate, which lets engines group small steps.
         """
         return base
 
     def after_epoch(self, value: float) -> Schedule:
-        """Return the schedule for the next epoch; most are the same for all of them.
+        """Return the schedule for the next epoch; most schedules return themselves.
 
         Parameters
         ----------
         value : float
-            What the training monitors, with its sign changed if more is better.
+            The monitored value, negated if higher is better.
         """
         return self
 
     def is_over(self, base: float) -> bool:
-        """Whether the training should end, since the steps have become too short for anything."""
+        """Whether the training should end because the rate has become too small."""
         return False
 
 
@@ -186,7 +186,7 @@ class Cosine(Schedule):
     Attributes
     ----------
     least : float
-        A rate, at least 0; where the base is lower, the base.
+        A rate, at least 0; if the base is lower, the base is used.
     """
 
     least: float = 0.0
@@ -239,8 +239,8 @@ class OneCycle(Schedule):
 class Plateau(Schedule):
     """``factor`` times the rate whenever the monitored value has stopped improving.
 
-    That is after more than `patience` epochs in a row without an improvement of more than `tol`,
-    and again after as many. What is monitored, `Recipe.monitor` says.
+    It falls after more than `patience` epochs in a row without an improvement of more than `tol`,
+    and again after as many. `Recipe.monitor` names the monitored value.
 
     Attributes
     ----------
@@ -253,10 +253,10 @@ class Plateau(Schedule):
     least : float
         The rate does not fall below it.
     stop : bool
-        Whether the training ends where the rate, at `least` already, would have to fall; with
-        ``factor=0.2`` this is much like scikit-learn's ``"adaptive"``.
+        Whether the training ends when the rate would have to fall below `least`. With
+        ``factor=0.2`` this is similar to scikit-learn's ``"adaptive"``.
     cuts, watch : int, PatienceCounter
-        Where a training stands: how often the rate has fallen, and what was monitored since.
+        State of a training: how often the rate has fallen, and the patience counter since.
     """
 
     factor: float = 0.1
@@ -285,15 +285,15 @@ class Plateau(Schedule):
         return replace(self, watch=watch.restarted(), cuts=self.cuts + 1)
 
     def is_over(self, base: float) -> bool:
-        """Whether the rate would have had to fall from `least`."""
+        """Whether the rate would have to fall below `least`."""
         return self.stop and self.cuts > 0 and base * self.factor ** (self.cuts - 1) <= self.least
 
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """Rising rates first, ``base * (step + 1) / (length + 1)``, then another schedule.
+    """Rising rates, ``base * (step + 1) / (length + 1)``, followed by another schedule.
 
-    The other one counts its steps and epochs from the end of the warm-up.
+    The other schedule counts its steps and epochs from the end of the warm-up.
 
     Attributes
     ----------
@@ -314,7 +314,7 @@ class WarmUp(Schedule):
         object.__setattr__(self, "then", as_schedule(self.then))
 
     def rates(self, base: float, steps: Steps) -> Rates:
-        """Return a rate for each step of the warm-up, then what the other schedule gives."""
+        """Return a rate for each step of the warm-up, then those of the other schedule."""
         length = self.steps + round(self.epochs * steps.per_epoch)
         rising = min(max(length - steps.first, 0), steps.count)
         rates = base * (steps.numbers[:rising] + 1) / (length + 1)
@@ -356,7 +356,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def as_schedule(schedule: Schedule | str) -> Schedule:
-    """Return a schedule, or the one of a name with its defaults.
+    """Return a schedule; a name stands for the schedule with its defaults.
 
     Parameters
     ----------

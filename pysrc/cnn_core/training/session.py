@@ -1,4 +1,4 @@
-"""A training as callbacks see it: hooks, measurements, history; and its checkpoint, if any."""
+"""What all training loops share: callback hooks, measurements, history, checkpoints."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from cnn_core.types import FloatArray, IndexArray
 
 
 class TrainingCheckpoint:
-    """The checkpoint of a training; this base class is that of a training that has none.
+    """The checkpoint of a training; this base class does nothing, for trainings without one.
 
     Attributes
     ----------
     finished : bool
-        Whether the file is that of a training that has ended.
+        Whether the training in the file has ended.
     progress : dict or None
-        What `write` was given when the file was written; None if the training begins.
+        The progress that was passed to `write`; None for a new training.
     """
 
     finished: bool = False
@@ -62,7 +62,7 @@ class TrainingCheckpoint:
 
 
 class Session:
-    """What every loop over epochs has in common: hooks, measurements, history.
+    """What all training loops share: hooks, measurements, history.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Session:
             self._outputs = np.empty(validation.measured_targets.shape, model.dtype)
         self.callbacks = as_callbacks(callbacks)
         if recipe.patience is not None or recipe.restore_best:
-            # The last one, so that the others find the best weights in their `on_train_end`.
+            # The last one, so that `on_train_end` of the others sees the best weights.
             self.callbacks.append(
                 EarlyStopping(None, recipe.patience, recipe.tol, recipe.restore_best)
             )
@@ -110,7 +110,7 @@ class Session:
 
     @contextmanager
     def running(self, checkpoint: TrainingCheckpoint) -> Iterator[TrainingState]:
-        """Call the hooks around a training, which may be a resumed one."""
+        """Call the hooks before and after a training, new or resumed."""
         with ExitStack() as ends:
             for callback in self.callbacks:
                 callback.on_train_begin(self.state)
@@ -119,7 +119,7 @@ class Session:
             yield self.state
 
     def begin_epoch(self) -> bool:
-        """Call the hooks before an epoch; tell whether there is to be one."""
+        """Call the hooks before an epoch; return whether to train it."""
         state = self.state
         if state.stopped_because is not None or state.epoch >= state.last_epoch:
             return False
@@ -140,7 +140,7 @@ class Session:
         seconds: float,
         learning_rate: float | None,
     ) -> None:
-        """Measure what the epoch has brought, add it to the history and call the hooks after it."""
+        """Measure the epoch, add it to the history and call the hooks after it."""
         state = self.state
         measured = self._measure()
         state.record = EpochRecord(
@@ -180,7 +180,7 @@ class Session:
             model.samples_done += record.samples
 
     def rehearse(self) -> None:
-        """Do what takes the time of a measurement."""
+        """Do everything that a measurement does, to measure its time."""
         if self.data.validation is not None:
             self._evaluate(self.data.validation, [])
 
@@ -201,7 +201,7 @@ class Session:
     def _evaluate(
         self, validation: Validation, answers: list[IndexArray]
     ) -> tuple[float, npt.NDArray[Any]]:
-        """Return the loss and what the score is given; add the largest outputs to `answers`."""
+        """Return the loss and the input of the score; add the largest outputs to `answers`."""
 
         def keep(outputs: FloatArray) -> npt.NDArray[Any]:
             if validation.are_classes:
@@ -216,7 +216,7 @@ class Session:
 
 
 class _Measured(NamedTuple):
-    """What the validation data have given."""
+    """Measurements on the validation data."""
 
     loss: float | None
     accuracy: float | None
@@ -224,7 +224,7 @@ class _Measured(NamedTuple):
 
 
 def missing_measurements(data: TrainingData) -> dict[str, str]:
-    """Return what would have to be there for each value that is not measured."""
+    """Return, for each value that is not measured, what is missing to measure it."""
     validation = data.validation
     needs = {
         "accuracy": (data.are_classes, "targets that are classes, one output for each"),

@@ -1,4 +1,4 @@
-"""What a model consists of, as plain values: what its steps change, and what files hold of it."""
+"""The state of a model as plain values: what steps change, and what files store."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cnn_core.validation import whole
 
 
 class Snapshot(NamedTuple):
-    """What a model's steps change.
+    """The part of a model's state that steps change.
 
     Attributes
     ----------
     arrays : dict of str to array
-        As `Trainable.arrays` names them.
+        Named as in `Trainable.arrays`.
     steps : int
     """
 
@@ -30,7 +30,7 @@ class Snapshot(NamedTuple):
 
 @dataclass(eq=False)
 class ModelState:
-    """All that a model consists of but for the machine's part, backend and threads.
+    """The complete state of a model, except for backend and threads.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class ModelState:
     seed : int
         From 0 to below ``2**64``.
     snapshot : Snapshot
-        The arrays themselves, no copies.
+        The arrays themselves, not copies.
     epochs_done, samples_done : int
     history : dict of str to list of float
     """
@@ -72,7 +72,7 @@ def first_snapshot(network: Network, dtype: npt.DTypeLike, bias_rows: int = 1) -
 
 
 def weights_of(arrays: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return the arrays that outputs depend on: no ``moments``, none empty."""
+    """Return the arrays that outputs depend on: without ``moments`` and empty ones."""
     return {name: a for name, a in arrays.items() if name != "moments" and a.size}
 
 
@@ -82,7 +82,7 @@ def snapshot_from(value: Any, layout: Mapping[str, tuple[Any, ...]]) -> Snapshot
     Parameters
     ----------
     value : dict or None
-        What ``snapshot._asdict()`` gave.
+        The result of ``snapshot._asdict()``.
     layout : dict of str to tuple
         See `layout_of`.
 
@@ -110,7 +110,7 @@ def check_arrays(what: str, arrays: Any, layout: Mapping[str, tuple[Any, ...]]) 
     Raises
     ------
     TypeError, ValueError
-        If they are not.
+        If they do not match.
     """
     if not isinstance(arrays, dict) or not all(isinstance(a, np.ndarray) for a in arrays.values()):
         raise TypeError(f"{what}: expected arrays")

@@ -29,7 +29,7 @@ from cnn_core.validation import (
     whole,
 )
 
-# What can be monitored, and whether more of it is better.
+# Values that can be monitored, and whether higher is better.
 MONITORED = {
     "loss": False,
     "accuracy": True,
@@ -37,9 +37,9 @@ MONITORED = {
     "validation_accuracy": True,
     "validation_score": True,
 }
-# What the history holds of an epoch, as far as it was measured.
+# Values of an epoch in the history, if they were measured.
 HISTORY = (*MONITORED, "learning_rate", "seconds")
-# Why a training ended that was stopped by Ctrl-C.
+# `stopped_because` after Ctrl-C.
 INTERRUPTED = "interrupted by the user"
 
 
@@ -49,7 +49,7 @@ class Trainable(Protocol):
     Attributes
     ----------
     network, dtype, seed, epochs_done, samples_done, history, parameters, steps
-        As `cnn_core.Model` has them.
+        See `cnn_core.Model`.
     """
 
     network: Network
@@ -66,7 +66,7 @@ class Trainable(Protocol):
 
     @property
     def backend(self) -> str:
-        """The name of the backend that computes."""
+        """Name of the backend in use."""
 
     @property
     def layers(self) -> list[LayerArrays]:
@@ -88,7 +88,7 @@ class Trainable(Protocol):
         """Return a copy of all that steps change."""
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Write a snapshot back, as a whole."""
+        """Restore a snapshot completely or not at all."""
 
     def rollback(self, weights: dict[str, FloatArray]) -> None:
         """Write a copy of `weights` back; the optimizer starts from zeros."""
@@ -103,13 +103,13 @@ class Trainable(Protocol):
         keep: Keep | None = None,
         rows: IndexArray | None = None,
     ) -> tuple[float, npt.NDArray[Any]]:
-        """Return the loss, and the outputs or what `keep` makes of them."""
+        """Return the loss, and the outputs or what `keep` reduces them to."""
 
     def exclusively(self) -> AbstractContextManager[Engine]:
         """Give the engine for exclusive use."""
 
     def take_seed(self, seed: int) -> None:
-        """Take another seed for the dropout and the order of the samples."""
+        """Change the seed of the dropout and of the order of the samples."""
 
 
 @dataclass(frozen=True)
@@ -176,13 +176,13 @@ class Recipe:
     epochs : int
         Passes over the data, at least 0; with a time budget the largest number of them.
     batch_size : int
-        Samples of one step, at least 1; the last batch of an epoch holds what is left.
+        Samples of one step, at least 1; the last batch of an epoch may be smaller.
     learning_rate : float
         Above 0: the base of the schedule.
     schedule : Schedule or str
         See `cnn_core.schedules.as_schedule`.
     shuffle : bool
-        Whether every epoch sees the samples in another order, by the model's seed.
+        Whether to shuffle the samples in every epoch, with the model's seed.
     patience : int, optional
         Stop after more than this many epochs in a row without an improvement of more than `tol`,
         like scikit-learn's ``n_iter_no_change``; None: never stop early.
@@ -194,16 +194,16 @@ class Recipe:
     restore_best : bool
         Whether the state after the best epoch is restored at the end.
     max_steps : int, optional
-        At most so many steps, at least 1, the last of them within an epoch if need be; the schedule
-        ends with them.
+        Largest number of steps, at least 1. The training then ends within an epoch if necessary,
+        and the schedule ends with it.
     time_budget : float, optional
-        Seconds of training, above 0. The schedule is stretched to end with them, within an epoch if
-        need be. The result then depends on the machine's speed. At least one step is taken.
+        Seconds of training, above 0. The schedule is fitted to them, and the training may end
+        within an epoch. The result then depends on the machine's speed. At least one step is taken.
 
     Raises
     ------
     TypeError, ValueError
-        For a value of another kind or outside its range.
+        For a value of the wrong type or outside its range.
     """
 
     epochs: int
@@ -234,7 +234,7 @@ class Recipe:
         object.__setattr__(self, "schedule", as_schedule(self.schedule))
 
     def with_epochs_of(self, n_samples: int) -> Recipe:
-        """Return the recipe for so many samples: with no more epochs than its steps reach."""
+        """Return the recipe for this many samples, with no more epochs than `max_steps` allows."""
         if self.max_steps is None:
             return self
         steps = -(-n_samples // max(min(self.batch_size, n_samples), 1))
@@ -261,7 +261,7 @@ class Validation:
         Reduces the outputs, block by block, to what `score` is called with: see
         `cnn_core.Model.predict`.
     rows : (m,) array of numpy.intp, optional
-        The samples that are measured; by default all.
+        The samples to measure; by default all.
     """
 
     x: Samples
@@ -289,10 +289,10 @@ class TrainingData:
     weights : (n,) array, optional
         Weight of each sample.
     are_classes : bool
-        Whether the targets are labels or rows of classes, whose largest output is the answer.
+        Whether the targets are classes, as labels or as rows.
     validation : Validation, optional
     rows : (m,) array of numpy.intp, optional
-        The samples that an epoch trains on; by default all.
+        The samples to train on; by default all.
     """
 
     x: Samples
@@ -316,17 +316,18 @@ class TrainingState:
     model : Trainable
         The `cnn_core.Model` that learns.
     owner : object
-        What the user trains: an `NN`, an estimator, or the model itself. It has a `save`.
+        The object that the user trains: an `NN`, an estimator, or the model itself. It has a
+        `save`.
     recipe : Recipe
     epoch : int
         Number of the current epoch, or of the last one, from 1, counted over all trainings of the
         model. Before the first epoch: the number of epochs of earlier trainings.
     last_epoch : int
-        Number of the last epoch that is planned.
+        Number of the last planned epoch.
     learning_rate : float
-        Base of the schedule; a callback may set it for the epochs to come.
+        Base of the schedule; a callback may set it for later epochs.
     record : EpochRecord or None
-        Measurements of the epoch that ended last; None before the first one.
+        Measurements of the last epoch; None before the first one.
     history : dict of str to list of float
         The model's history, which ends with the values of that epoch.
     best_epoch : int or None
@@ -334,7 +335,7 @@ class TrainingState:
     best_value : float or None
         The monitored value of that epoch.
     improved : bool
-        Whether that epoch is the one that ended last.
+        Whether it is the last epoch.
     missing : dict of str to str
         For each value that is not measured: what is needed to measure it.
     stopped_because : str or None
@@ -386,7 +387,7 @@ class TrainingState:
         return self.record is not None and self.record.epoch == self.best_epoch
 
     def require_measured(self, monitor: str) -> None:
-        """Refuse to monitor what will not be measured in this training.
+        """Refuse to monitor a value that is not measured in this training.
 
         Raises
         ------
@@ -403,7 +404,7 @@ class TrainingState:
         """Compare the last epoch with the best one before."""
         value = self.monitored_loss()
         if self.best_epoch is None or value < self._least:
-            # Written this way, any number is better than a score that is NaN.
+            # Written this way, any number is better than NaN.
             self._least = min(self._least, value)
             self.best_epoch = self.epoch
             self.best_value = getattr(self.record, self.recipe.monitor)
@@ -415,11 +416,11 @@ class TrainingState:
             self.converged = converged
 
     def monitored(self, monitor: str | None = None) -> str:
-        """Return the name of what is monitored: `monitor`, by default what the recipe says."""
+        """Return the name of the monitored value: `monitor`, or by default the recipe's."""
         return self.recipe.monitor if monitor is None else require_monitored(monitor)
 
     def monitored_loss(self, monitor: str | None = None) -> float:
-        """Return the last epoch's value of what is monitored, so that less is better.
+        """Return the monitored value of the last epoch, signed so that lower is better.
 
         Raises
         ------
@@ -433,7 +434,7 @@ class TrainingState:
 
 
 def require_monitored(name: str) -> str:
-    """Return the name of something that can be monitored.
+    """Check the name of a monitored value, and return it.
 
     Raises
     ------
