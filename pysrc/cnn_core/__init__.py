@@ -114,8 +114,8 @@ __all__ = [
     "schedules",
 ]
 
-# Imported when they are asked for, so that nobody waits for what is not used: the command line's
-# help for NumPy, a program that predicts one row for scikit-learn.
+# Imported on first use, so that nobody waits for unused imports: not the command line's help for
+# NumPy, nor a program that predicts one row for scikit-learn.
 _NAMES = {
     "ConfusionDisplay": "displays",
     "HistoryDisplay": "displays",

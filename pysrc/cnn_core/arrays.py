@@ -1,7 +1,7 @@
 """Input validation: arrays of a user become arrays of known shape, dtype and values.
 
-Everything here raises ``ValueError`` or ``TypeError`` with what was expected, what was found and
-what to do. Nothing that was passed is modified; what fits already is not copied.
+Errors are ``ValueError`` or ``TypeError``. They say what was expected, what was found and what to
+do. Arguments are not modified, and arrays that fit already are not copied.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cnn_core.sparse import Samples, as_finite_rows, as_sparse_rows, has_sparse_
 from cnn_core.types import FloatArray
 
 _BYTES = np.dtype(np.uint8)
-# Values looked at together: few enough for the caches, enough that NumPy's loops are long.
+# Values checked at a time: few enough for the caches, enough for long loops in NumPy.
 _AT_ONCE = 2**18
 
 
@@ -37,13 +37,14 @@ def as_samples(
     values : array-like or sparse matrix of numbers or booleans, (n, n_features)
     n_features : int
     dtype : dtype of float32 or float64
-        What the array will be of; but bytes (uint8) stay bytes.
+        Of the result; but bytes (uint8) stay bytes.
     name : str
-        What the caller's user calls the argument.
+        Name of the argument, for errors.
     empty_allowed : bool
         Whether there may be no samples.
     finite_unless_as_is : bool
-        Whether the caller sees to `require_finite` for an array that is returned as it came.
+        Whether an array that is returned unchanged is not checked to be finite, because the caller
+        does that with `require_finite`.
 
     Raises
     ------
@@ -109,9 +110,9 @@ def as_checked(
     shape : tuple of int or None
         None stands for any size.
     dtypes : tuple of dtype
-        Those that it may have.
+        Allowed dtypes.
     name : str
-        What the caller's user calls the argument.
+        Name of the argument, for errors.
 
     Raises
     ------
@@ -148,9 +149,9 @@ def as_checked(
 
 
 def aligned_within(value: Any) -> Any:
-    """Return an array, or a dataclass that has such, with copies where loops could not read it.
+    """Return an array, or a dataclass of arrays, with copies of unaligned ones.
 
-    The arrays that another process has sent begin anywhere in what was sent.
+    Arrays sent by another process may start at any address.
     """
     if isinstance(value, np.ndarray):
         return np.require(value, None, ("C", "A"))
@@ -161,15 +162,15 @@ def aligned_within(value: Any) -> Any:
 
 
 def require_apart(name: str, written: npt.NDArray[Any], **read: npt.NDArray[Any] | None) -> None:
-    """Refuse an output that shares memory with what is read while it is written.
+    """Refuse an output that shares memory with an array that is read while it is written.
 
     Parameters
     ----------
     name : str
-        What the caller's user calls the output.
+        Name of the output, for errors.
     written : array
     **read : array or None
-        By their names; all of them C-contiguous, like `written`.
+        Named arrays; all of them C-contiguous, like `written`.
 
     Raises
     ------
@@ -191,7 +192,7 @@ def require_weights(weights: FloatArray, name: str) -> None:
     Raises
     ------
     ValueError
-        If there is one; the first is named.
+        If there is one; the error names the first.
     """
     require_finite(weights, weights, name)
     below = np.flatnonzero(weights < 0)
@@ -207,7 +208,7 @@ def are_samples(
 ) -> TypeGuard[npt.NDArray[Any]]:
     """Tell quickly whether `values` fit an engine; finiteness is not checked.
 
-    False may also mean that it takes longer to tell.
+    False may also mean that a full check is needed.
     """
     return (
         type(values) is np.ndarray
@@ -227,9 +228,9 @@ def as_numbers(values: npt.ArrayLike, name: str, *, are_labels: bool = False) ->
     ----------
     values : array-like
     name : str
-        What the caller's user calls the argument.
+        Name of the argument, for errors.
     are_labels : bool
-        Whether names of classes may have been meant.
+        Whether the values may be class labels, for the advice in errors.
 
     Raises
     ------
@@ -259,21 +260,21 @@ def as_finite(
     name: str,
     columns: list[Any] | None = None,
 ) -> FloatArray:
-    """Return `array` as C-contiguous `dtype`; refuse what is not finite there.
+    """Return `array` as a C-contiguous array of `dtype`; refuse values that are not finite.
 
     Parameters
     ----------
     array : array of real numbers
     dtype : numpy.float32 or numpy.float64
     name : str
-        What the caller's user calls the argument.
+        Name of the argument, for errors.
     columns : list, optional
         Names of its columns.
 
     Raises
     ------
     ValueError
-        If a value is not finite or does not fit into `dtype`; the first one is named.
+        If a value is not finite or does not fit into `dtype`; the error names the first.
     """
     with np.errstate(over="ignore"):
         converted: FloatArray = np.require(array, dtype, ("C", "A"))
@@ -294,9 +295,9 @@ def require_finite(
     ----------
     converted : array of float32 or float64, C-contiguous
     original : array of the same shape
-        What it was converted from.
+        The array before conversion.
     name : str
-        What the caller's user calls it.
+        Its name, for errors.
     columns : list, optional
         Names of its columns.
 
@@ -331,7 +332,7 @@ def copy_into(target: FloatArray, value: npt.ArrayLike, name: str) -> None:
     Raises
     ------
     TypeError, ValueError
-        For anything but finite numbers in the shape of the array, which then stays as it was.
+        For anything but finite numbers of the right shape. `target` is then unchanged.
     """
     found = as_numbers(value, name)
     if found.shape != target.shape:

@@ -41,8 +41,8 @@ _KEPT = (
 class BoundNetwork:
     """A network with its parameters, its optimizer's state, its history and its engines.
 
-    It is the part of a `cnn_core.Model` that knows no data; parameters and attributes are described
-    there.
+    The part of `cnn_core.Model` that does not deal with data. See there for parameters and
+    attributes.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class BoundNetwork:
 
     @property
     def backend(self) -> str:
-        """The name of the backend that computes."""
+        """Name of the backend in use."""
         return self._backend.name
 
     @property
@@ -122,7 +122,7 @@ class BoundNetwork:
         Raises
         ------
         RuntimeError
-            If it is being trained already.
+            If the model is being trained already.
         """
         with self._training.held(
             "this network is being trained already, by another thread or by whoever called "
@@ -131,7 +131,7 @@ class BoundNetwork:
             yield self._engine
 
     def arrays(self) -> dict[str, FloatArray]:
-        """Return the arrays that steps change, themselves, by the names of the attributes."""
+        """Return the arrays that steps change, by attribute name; not copies."""
         return {
             "parameters": self.parameters,
             "statistics": self.statistics,
@@ -198,7 +198,7 @@ class BoundNetwork:
         return model
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Write a snapshot back, as a whole: the model is as it was, its history excepted."""
+        """Restore a snapshot completely or not at all; the history is not part of it."""
         with all_or_nothing(lambda: self._write_back(snapshot)):
             self._write_back(snapshot)
 
@@ -208,7 +208,7 @@ class BoundNetwork:
         self._engine.steps = snapshot.steps
 
     def take_seed(self, seed: int) -> None:
-        """Take another seed for the dropout and the order of the samples; the rest stays.
+        """Change the seed of the dropout and of the order of the samples.
 
         Raises
         ------
@@ -221,11 +221,11 @@ class BoundNetwork:
 
     @property
     def bias_rows(self) -> int:
-        """Rows of each bias: 1 but for the article's rule."""
+        """Rows of each bias: 1, except for the article's rule."""
         return self.network.bias_rows(self.parameters.size)
 
     def take_bias_rows(self, rows: int) -> None:
-        """Give each bias `rows` rows, zeros, for the article's rule; the weights stay."""
+        """Give each bias `rows` rows of zeros, for the article's rule."""
         layers = self.layers
         self._bind(first_snapshot(self.network, self.dtype, rows))
         for old, new in zip(layers, self.layers, strict=True):
@@ -256,7 +256,7 @@ class BoundNetwork:
         self._bind(snapshot._replace(arrays=arrays))
 
     def _bind(self, state: Snapshot) -> None:
-        """Make these arrays the model's own and give them engines."""
+        """Take over these arrays and create engines for them."""
         self._backend = backends.get(self._backend_wanted)
         self.n_threads = backends.threads_in_use(self._backend, self._threads_wanted)
         self.parameters = aligned(state.arrays["parameters"])
@@ -281,7 +281,7 @@ class BoundNetwork:
         self._training = Exclusive()
 
     def _engine_to_predict(self, network: Network) -> Engine:
-        """Return an engine over the parameters of predictions, which never takes a step."""
+        """Return an engine for predictions; it never takes a step."""
         return self._backend.engine(
             replace(network, optimizer=SGD(), averaging=0.0),
             self.parameters if self.average is None else self.average,
@@ -290,9 +290,9 @@ class BoundNetwork:
         )
 
     def _pre_activations(self, x: Samples, out: FloatArray) -> None:
-        """Write those of the last layer into `out`."""
+        """Write the pre-activations of the last layer into `out`."""
         if self._pre_activating is None:
-            # Of a kind that may be last, hence with an activation.
+            # A layer that may be last has an activation.
             *others, last = cast("tuple[Any, ...]", self.network.layers)
             layers = (*others, replace(last, activation="identity"))
             network = replace(self.network, layers=layers, loss="squared_error")
@@ -306,12 +306,12 @@ def _units(network: Network) -> list[int]:
 
 @contextmanager
 def _memory_named(network: Network, dtype: np.dtype[Any], bias_rows: int) -> Iterator[None]:
-    """Say what takes the memory, if there is not enough of it."""
+    """Explain a `MemoryError`: which layer needs the memory."""
     try:
         yield
     except MemoryError:
         n_parameters = network.n_parameters(bias_rows)
-        # The parameters, their gradient, and what the optimizer and the averaging keep.
+        # The parameters, their gradient, the optimizer's moments and the average.
         copies = 2 + network.optimizer.n_moments + (network.averaging > 0)
         size = copies * n_parameters * dtype.itemsize / 1e9
         largest = max(network.layers, key=lambda layer: layer.n_parameters())

@@ -1,4 +1,4 @@
-"""Targets of a network: a row of numbers for each sample, or the label of its class."""
+"""Targets of a network: a row of numbers for each sample, or its class label."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cnn_core.types import FloatArray, IndexArray
 
 @dataclass(frozen=True, eq=False)
 class ClassTargets:
-    """Targets that are classes: one label for each sample, however many classes there are.
+    """Targets that are classes: one label for each sample.
 
-    They stand for rows (n, n_classes) that an engine writes out for one batch at a time:
-    ``1 - smoothing`` in the column of the label and 0 elsewhere, plus ``smoothing / n_classes``
+    They represent rows (n, n_classes) that an engine creates for one batch at a time: ``1 -
+    smoothing`` in the column of the label and 0 elsewhere, plus ``smoothing / n_classes``
     everywhere (Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016,
     section 7).
 
@@ -26,7 +26,7 @@ class ClassTargets:
     labels : (n,) array of numpy.intp, C-contiguous
         From 0 to ``n_classes - 1``.
     n_classes : int
-        As many as the network has outputs.
+        Number of outputs of the network.
     smoothing : float
         From 0 to below 1.
     """
@@ -60,7 +60,7 @@ class ClassTargets:
         return rows
 
 
-# What an engine takes: rows of its dtype, or labels. A `Model` takes labels of any integers.
+# Targets of an engine: rows of its dtype, or labels. A `Model` takes labels of any integer dtype.
 Targets: TypeAlias = npt.NDArray[Any] | ClassTargets
 
 
@@ -70,7 +70,7 @@ def rows_of(targets: Targets, dtype: npt.DTypeLike) -> FloatArray:
 
 
 def labels_of(targets: Targets) -> IndexArray:
-    """Return the class of each sample: its label, or where its row is largest."""
+    """Return the class of each sample: its label, or the argmax of its row."""
     if isinstance(targets, ClassTargets):
         return targets.labels
     largest: IndexArray = targets.argmax(axis=1)
@@ -80,20 +80,19 @@ def labels_of(targets: Targets) -> IndexArray:
 def as_class_targets(
     targets: ClassTargets, n_samples: int, n_classes: int, name: str
 ) -> ClassTargets:
-    """Return targets that are classes, checked; their labels may be an array of any integers.
+    """Check targets that are classes; the labels may be of any integer dtype.
 
     Parameters
     ----------
     targets : ClassTargets
     n_samples, n_classes : int
     name : str
-        What an error calls them.
+        Their name, for errors.
 
     Raises
     ------
     ValueError
-        For another number of samples or classes, a label outside its range, a smoothing outside
-        its own.
+        For another number of samples or classes, or a label or smoothing outside its range.
     """
     labels = targets.labels
     if labels.shape != (n_samples,):

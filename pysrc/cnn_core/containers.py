@@ -1,7 +1,7 @@
-"""Arrays from whatever container they come in: lists, data frames, columns of any library.
+"""Convert containers to arrays: lists, data frames, columns of any library.
 
-Nothing here imports a library of data frames: a container is known by what it can do. What is
-refused is named by its row, its column and what to do about it.
+No data frame library is imported: a container is recognized by its methods. An error names row and
+column, and says what to do.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = [
 ]
 
 _NUMBERS = (numbers.Real, np.bool_, decimal.Decimal)
-# The missing values of pandas, known by name so that pandas need not be there.
+# The missing values of pandas, recognized by name so that pandas is not needed.
 _MISSING = frozenset({"NAType", "NaTType"})
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 
 
 def require_unmasked(values: Any, name: str) -> None:
-    """Refuse masked arrays, whose values under the mask would be taken for good ones.
+    """Refuse masked arrays, whose masked values would be used as valid ones.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def as_array(values: Any, name: str) -> npt.NDArray[Any]:
         Anything that NumPy can read: sequences, data frames and columns of pandas, polars and
         pyarrow, objects with ``__array__``. Not a sparse matrix.
     name : str
-        What the user calls the argument.
+        Name of the argument, for errors.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def as_array(values: Any, name: str) -> npt.NDArray[Any]:
         raise ValueError(f"{name}: expected rows of equal length ({error})") from None
     except (TypeError, RuntimeError) as error:
         _require_no_dates(values, name)
-        # Such as a tensor that needs its gradient, or lies on another device.
+        # For example a tensor that requires grad, or is on another device.
         raise TypeError(
             f"{name}: expected an array, found {type(values).__name__} ({error})"
         ) from None
@@ -91,7 +91,7 @@ def as_array(values: Any, name: str) -> npt.NDArray[Any]:
 
 
 def _require_container(value: Any, name: str) -> None:
-    """Refuse a single object that is no number, whose contents NumPy cannot read."""
+    """Refuse a single object that is not a number and that NumPy cannot read."""
     if isinstance(value, _NUMBERS):
         return
     advice = f"pass a list or an array in place of {name}"
@@ -109,7 +109,7 @@ def _require_container(value: Any, name: str) -> None:
 
 
 def _require_no_dates(values: Any, name: str) -> None:
-    """Refuse a column of dates in a frame of numbers: polars and pyarrow make numbers of them."""
+    """Refuse a column of dates among numbers: polars and pyarrow would convert it to numbers."""
     for method in ("iter_columns", "itercolumns"):
         if not hasattr(values, method):
             continue
@@ -167,7 +167,7 @@ def column_names(values: Any) -> list[Any] | None:
 
 
 def place_of(shape: tuple[int, ...], position: int, columns: list[Any] | None = None) -> str:
-    """Return where a value stands, in words: its row and its column, by name if there are names.
+    """Return the position of a value in words: row and column, by name if columns have names.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def place_of(shape: tuple[int, ...], position: int, columns: list[Any] | None = 
 def missing_in(array: npt.NDArray[Any]) -> int | None:
     """Return the position (in C order) of the first missing value, None if there is none.
 
-    Missing are None and the ``NA`` and ``NaT`` of pandas, NaN, and ``NaT`` of NumPy.
+    Missing values are None, NaN, ``NA`` and ``NaT`` of pandas, and ``NaT`` of NumPy.
     """
     if array.dtype.kind == "f":
         absent = np.isnan(array)
@@ -210,17 +210,17 @@ def _is_missing(value: Any) -> bool:
 def no_numbers(
     array: npt.NDArray[Any], values: Any, name: str, *, text_counts: bool = False
 ) -> TypeError | ValueError:
-    """Return the error that says what in an array is no real number, where, and what to do.
+    """Return the error for a value that is not a real number: which, where, and what to do.
 
     Parameters
     ----------
     array : array of objects, text, dates or records
     values : object
-        The container that it came in, whose columns may have names.
+        The original container, whose columns may have names.
     name : str
-        What the user calls it.
+        Its name, for errors.
     text_counts : bool
-        Whether text that stands for a number, such as ``"1.5"``, is taken for one.
+        Whether text such as ``"1.5"`` counts as a number.
     """
     kind = array.dtype.kind
     refused = ValueError if text_counts else TypeError
@@ -256,7 +256,7 @@ def no_numbers(
 
 
 def _first_that_is_none(array: npt.NDArray[Any], text_counts: bool) -> int:
-    """Return the position of the first value that is no number."""
+    """Return the position of the first value that is not a number."""
     for position, value in enumerate(array.flat):
         known = isinstance(value, _NUMBERS) or (text_counts and _stands_for_a_number(value))
         if _is_missing(value) or not known:

@@ -1,4 +1,4 @@
-"""One use at a time, by one thread; a process that is forked off starts free."""
+"""Allow one use at a time, by one thread. A forked process starts unused."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from contextlib import contextmanager
 class Exclusive:
     """Whether something is in use, by one thread of this process.
 
-    A lock would do the same, but a process that is forked while it is held would never see it
-    released.
+    A lock would not do: in a process forked while it is held, it would never be released.
     """
 
     def __init__(self) -> None:
@@ -28,11 +27,11 @@ class Exclusive:
         """
         process, mine = os.getpid(), object()
         try:
-            # One operation: of two threads only one finds its own object.
+            # `setdefault` is atomic: of two threads only one finds its own object.
             if self._holders.setdefault(process, mine) is not mine:
                 raise RuntimeError(refusal)
             yield
         finally:
-            # Whatever has been interrupted, and without a call that could be.
+            # Also after an interrupt, and without a call that could be interrupted.
             if process in self._holders and self._holders[process] is mine:
                 del self._holders[process]

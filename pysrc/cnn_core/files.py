@@ -33,22 +33,22 @@ __all__ = [
     "write_text",
 ]
 
-# With them a spreadsheet begins a formula; some versions of it take the wide ones as well.
+# Characters that begin a formula in spreadsheets; the last four are full-width forms.
 _FORMULA_SIGNS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 PathLike = str | os.PathLike[str]
 
-# A name that is free is found at the first attempt, unless `remove_leftovers` comes in between.
+# The first attempt succeeds, unless `remove_leftovers` of another process interferes.
 _ATTEMPTS = 100
-# What the path of a folder may end in, behind the last separator.
+# Possible last parts of the path of a folder.
 _NAMES_OF_FOLDERS = ("", os.curdir, os.pardir)
-# Bits of `os.open` that not every system has: do not wait for the other end of a pipe.
+# Flags that not every system has; O_NONBLOCK: do not wait for the other end of a pipe.
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class NotAFileError(ValueError):
-    """The path of something that is no regular file.
+    """The path does not lead to a regular file.
 
     Attributes
     ----------
@@ -73,14 +73,14 @@ def checked_path(path: Any, name: str = "path") -> str:
     ----------
     path : str or path-like
     name : str
-        What the caller calls it, for the errors.
+        Name of the argument, for errors.
 
     Raises
     ------
     TypeError
-        For anything else; also for bytes.
+        For anything else, bytes included.
     ValueError
-        If it is empty, or holds a character that no name of a file can hold.
+        If it is empty, or contains a character that is not allowed in file names.
     """
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
@@ -111,7 +111,7 @@ def checked_target(path: Any, name: str = "path") -> str:
     TypeError, ValueError
         As `checked_path` does.
     IsADirectoryError
-        If it ends as the path of a folder does: in a separator, ``.`` or ``..``.
+        If it ends like the path of a folder: in a separator, ``.`` or ``..``.
     """
     text = checked_path(path, name)
     if os.path.basename(text) in _NAMES_OF_FOLDERS:
@@ -124,8 +124,8 @@ def checked_target(path: Any, name: str = "path") -> str:
 def open_file(path: PathLike) -> io.BufferedReader:
     """Open a regular file for reading.
 
-    What is asked of the stream afterwards, such as its size, is true of the file that is read, also
-    if another process replaces it meanwhile.
+    Query the size and the like from the stream: this is correct even if another process replaces
+    the file.
 
     Parameters
     ----------
@@ -160,10 +160,10 @@ def open_file(path: PathLike) -> io.BufferedReader:
 
 
 def atomic_write(path: PathLike, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file as a whole or not at all.
+    """Write a file completely or not at all.
 
-    ``write`` fills a temporary file in the same folder, which then takes the place of ``path`` in
-    one step. Whatever goes wrong, ``path`` is what it was before and the temporary file is gone.
+    ``write`` fills a temporary file in the same folder, which then replaces ``path`` in one step.
+    After an error ``path`` is unchanged and the temporary file is removed.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], object]) -> None:
     FileNotFoundError
         The folder of ``path`` does not exist.
     IsADirectoryError
-        ``path`` is a folder, or ends as that of a folder does.
+        ``path`` is a folder, or ends like the path of one.
     OSError
         The file cannot be written: the disk is full or read-only, say.
     TypeError
@@ -199,7 +199,7 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], object]) -> None:
             f"cannot write {target}: the folder {target.parent} does not exist"
         ) from error
     except OSError as error:
-        # Nobody knows the temporary file; and a full disk names none.
+        # The error should name the target, not the temporary file.
         if error.errno is None:
             raise
         if error.filename is not None and not _is_temporary_of(target, str(error.filename)):
@@ -209,13 +209,13 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: PathLike, text: str) -> None:
-    """Write a text in UTF-8 as a file, as a whole or not at all; see `atomic_write`."""
+    """Write a text in UTF-8 to a file; see `atomic_write`."""
     contents = text.encode()
     atomic_write(path, lambda stream: stream.write(contents))
 
 
 def write_table(path: PathLike, rows: Iterable[Iterable[Any]]) -> None:
-    """Write rows as comma-separated text, as a whole or not at all.
+    """Write rows as comma-separated text.
 
     See `table_text` and `atomic_write`.
     """
@@ -231,7 +231,7 @@ def table_text(rows: Iterable[Iterable[Any]]) -> str:
     """
     text = io.StringIO(newline="")
     plain = csv.writer(text, lineterminator="\n")
-    # Not every version of Python quotes a carriage return by itself.
+    # Some versions of Python do not quote a carriage return.
     quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in rows:
         cells = [_no_formula(cell) if isinstance(cell, str) else cell for cell in row]
@@ -251,9 +251,9 @@ def _no_formula(cell: str) -> str:
 
 
 def _replace(target: Path, write: Callable[[BinaryIO], object], mode: int | None) -> None:
-    """Write a temporary file and let it take the place of the target, or remove it."""
+    """Write a temporary file that replaces the target; remove it after an error."""
     for _ in range(_ATTEMPTS):
-        # A name of its own length, so that a target near the file system's limit has one as well.
+        # Its length does not depend on the target, whose name may be near the file system's limit.
         temporary = target.parent / f".{_mark(target)}-{os.urandom(8).hex()}.tmp"
         with open(temporary, "x+b") as stream, _kept_open(stream) as descriptor:
             try:
@@ -289,7 +289,7 @@ def remove_leftovers(path: PathLike) -> None:
 
 @contextmanager
 def _kept_open(stream: BinaryIO) -> Iterator[int | None]:
-    """Give a second descriptor of the file, so that a lock outlives the stream."""
+    """Yield a second descriptor of the file, so that a lock outlives the stream."""
     if fcntl is None:
         yield None
         return
@@ -301,7 +301,7 @@ def _kept_open(stream: BinaryIO) -> Iterator[int | None]:
 
 
 def _is_kept(descriptor: int | None, temporary: Path) -> bool:
-    """Lock a new file; False if `remove_leftovers` of another process has come before."""
+    """Lock a new file; return False if `remove_leftovers` of another process removed it."""
     if descriptor is None:
         return True
     try:
@@ -315,12 +315,12 @@ def _is_kept(descriptor: int | None, temporary: Path) -> bool:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock a file as long as it is open; the system unlocks those of a process that was killed.
+    """Lock a file as long as it is open; the system unlocks the files of a killed process.
 
     Raises
     ------
     OSError
-        If somebody else has locked it (a BlockingIOError), or that cannot be told.
+        If it is locked already (a BlockingIOError), or the state is unknown.
     """
     if fcntl is not None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -335,13 +335,13 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _is_temporary_of(target: Path, path: str | Path) -> bool:
-    """Tell by its name whether a file is a temporary one of the target."""
+    """Tell by its name whether a file is a temporary file of the target."""
     name = rf"\.{_mark(target)}-[0-9a-f]{{16}}\.tmp"
     return re.fullmatch(name, os.path.basename(path)) is not None
 
 
 def in_message(text: object, most: int = 1000) -> str:
-    """Return text of a file for a message: cut, without control characters."""
+    """Return text from a file for a message: shortened, without control characters."""
     shown = f"{text!s:.{most}}"
     if shown.isprintable():
         return shown

@@ -1,4 +1,4 @@
-"""First values of a network's parameters."""
+"""Initial values of a network's parameters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INITIALIZERS: tuple[Initializer, ...] = get_args(Initializer)
 
 
 class Random(Protocol):
-    """The source of first values: a ``numpy.random.RandomState``, or ``numpy.random``."""
+    """The source of random numbers: a ``numpy.random.RandomState``, or ``numpy.random``."""
 
     def uniform(self, low: float, high: float, size: Any) -> npt.NDArray[np.float64]:
         """Return numbers from `low` to below `high`."""
@@ -40,11 +40,11 @@ def initialize(
     names: Initializer | Sequence[Initializer],
     random: Random,
 ) -> None:
-    """Fill `parameters` with first values, layer by layer, the weights of each before its bias.
+    """Initialize `parameters` layer by layer, the weights of each before its bias.
 
-    Vectors of an `Embedding` are drawn from a normal distribution with deviation 1, whatever the
-    name. Biases and gains are 0 and 1 but for ``"auto"``. With ``bound`` the largest absolute
-    value of a uniform distribution and ``deviation`` that of a normal one, not cut off, around 0::
+    Vectors of an `Embedding` always have a normal distribution with deviation 1. Biases are 0 and
+    gains 1, except that ``"auto"`` also draws biases. ``bound`` is the largest absolute value of a
+    uniform distribution, ``deviation`` the standard deviation of a normal one, both around 0::
 
         auto             bound      sqrt(6 / (fan_in + fan_out)), with 2 in place of 6 for sigmoid
                                     units, biases included: scikit-learn's
@@ -56,7 +56,7 @@ def initialize(
         lecun_normal     deviation  sqrt(1 / fan_in)
         article          deviation  sqrt(1 / fan_in), drawn unit by unit
 
-    He's suit units like the ReLU, LeCun's the SELU, Glorot's most of the others.
+    Use He's for ReLU and similar activations, LeCun's for SELU, and Glorot's for most others.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def initialize(
     Raises
     ------
     ValueError
-        For a name that is not known, or another number of names than of layers.
+        For an unknown name, or if the number of names differs from that of layers.
     """
     for name, sigmoid, layer, arrays in zip(
         as_initializers(names, len(network.layers)),
@@ -92,9 +92,9 @@ def as_initializers(
     Raises
     ------
     TypeError
-        If it is no name, nor a sequence.
+        If it is neither a name nor a sequence.
     ValueError
-        As `initialize` does.
+        As for `initialize`.
     """
     if not isinstance(names, str | Sequence):
         raise TypeError(
@@ -113,9 +113,9 @@ def as_initializers(
 
 
 def _feed_sigmoid(network: Network) -> list[bool]:
-    """Tell for each layer whether scikit-learn uses its bound for sigmoid units.
+    """Tell for each layer whether scikit-learn uses its bound for sigmoid layers.
 
-    That goes by the hidden units, so that the last layer goes by the one before it.
+    It depends on the hidden activation, so the last layer uses that of the layer before.
     """
     sigmoid = [layer.activation == "sigmoid" for layer in network.layers]
     return [*sigmoid[:-1], sigmoid[-2] if len(sigmoid) > 1 else sigmoid[-1]]

@@ -1,4 +1,4 @@
-"""How outputs depend on the inputs: the gradient of a prediction, for saliency maps and SHAP."""
+"""Gradients of outputs with respect to inputs, for saliency maps and SHAP."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ from cnn_core.export.program import Answer
 from cnn_core.types import FloatArray, IndexArray
 from cnn_core.validation import shown
 
-# Values of a layer that are kept at a time, over all samples.
+# Largest number of values of a layer kept at a time, over all samples.
 _VALUES_AT_ONCE = 2**24
 
 
 class Differentiable(Exportable):
-    """A fitted model of one network, whose outputs can be differentiated by its inputs."""
+    """Mixin: gradients of the outputs of a fitted model with respect to its inputs."""
 
     __slots__ = ()
 
     def input_gradient(self, X: Any, output: Any = None) -> FloatArray:
-        """Return the gradient of one output for each sample, by the features of that sample.
+        """Return the gradient of one output with respect to the features, for each sample.
 
-        It says which features decide, and which way (Simonyan, Vedaldi, Zisserman, "Deep inside
-        convolutional networks", 2014: its size is a saliency map). Times the distance from a
-        reference, averaged on the way there, it gives integrated gradients, and what SHAP's
-        gradient explainer computes.
+        It shows which features matter and in which direction. Its absolute value is a saliency map
+        (Simonyan, Vedaldi, Zisserman, "Deep inside convolutional networks", 2014). Averaged between
+        a reference and the sample, times their difference, it gives integrated gradients, and the
+        values of SHAP's gradient explainer.
 
         Parameters
         ----------
         X : array-like, (n, n_features), or images
             As for `predict`.
         output : optional
-            Which output: a class of a classifier, whose probability is differentiated; else the
-            number of an output. By default that of each sample's own prediction: its likeliest
-            class or largest output. One for all samples, or one for each.
+            The output to differentiate: a class, for its probability, or the index of an output. By
+            default the predicted class or largest output of each sample. One for all samples, or
+            one for each.
 
         Returns
         -------
         (n, n_features) array
-            Of the model's dtype, per unit of `X` as it is passed (`input_scale` is included). 0 for
+            In the model's dtype, per unit of the passed `X` (`input_scale` is included). 0 for
             features that are codes. For an image its values row by row.
 
         Raises
@@ -64,7 +64,7 @@ class Differentiable(Exportable):
         NotFittedError
             Before the first `fit`.
         TypeError, ValueError
-            For samples that `predict` refuses as well, and an output that there is not.
+            For samples that `predict` refuses, and for an output that does not exist.
 
         Examples
         --------
@@ -96,12 +96,12 @@ class Differentiable(Exportable):
 
 
 def _chosen(answer: Answer, n_outputs: int, output: Any, n_rows: int) -> IndexArray | None:
-    """Return the number of the output of each row; None for that of its own prediction.
+    """Return the index of the output for each row; None for the predicted one.
 
     Raises
     ------
     ValueError
-        For an output that there is not.
+        For an output that does not exist.
     """
     if output is None:
         return None
@@ -145,12 +145,12 @@ def _of_block(
 
 
 class _Forward(Walk):
-    """Computes with samples (n, values), and keeps what each operation has taken.
+    """The forward pass for samples (n, values); keeps the input of each operation.
 
     Attributes
     ----------
     values : list of array
-        What came in, operation by operation, and what came out of the last one.
+        The input of each operation, and the output of the last one.
     """
 
     def __init__(self, kernels: Kernels) -> None:
@@ -213,14 +213,14 @@ class _Forward(Walk):
 
 
 class _Backward(Walk):
-    """Goes from the gradient by what an operation gives to that by what it has taken."""
+    """The backward pass: from the gradient of an operation's output to that of its input."""
 
     def __init__(self, kernels: Kernels, values: list[FloatArray]) -> None:
         self._kernels = kernels
         self._values = values
 
     def _pair(self) -> tuple[FloatArray, FloatArray]:
-        """Return what the operation has taken and given, the last one first."""
+        """Return input and output of the operation, in reverse order of the operations."""
         out = self._values.pop()
         return self._values[-1], out
 

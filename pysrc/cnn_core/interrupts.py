@@ -1,9 +1,9 @@
 """Make a change of several parts atomic under Ctrl-C.
 
-Python raises ``KeyboardInterrupt`` between any two of its instructions. A step of the reference, an
-epoch's line in the history and a snapshot that is written back take several instructions. Each of
-them goes through `all_or_nothing`. The compiled engine looks for signals between two steps, and in
-large steps before a parameter is touched.
+Python raises ``KeyboardInterrupt`` between any two of its instructions. Three changes take several
+instructions and use `all_or_nothing`: a step of the NumPy backend, adding an epoch to the history,
+and restoring a snapshot. The compiled engine checks for signals between two steps, and in large
+steps before any parameter changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def all_or_nothing(undo: Callable[[], None]) -> Iterator[None]:
     Parameters
     ----------
     undo : callable
-        Writes back what the block may have changed; it may do so twice.
+        Restores what the block may have changed; it must allow being called twice.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Load saved files of every kind."""
+"""Load saved files of any kind."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cnn_core.model import Model, read_model
 from cnn_core.network import Rule
 from cnn_core.nn import NN
 
-# For each kind the module and the function that makes it from a `ModelFile`. The modules are
-# imported when they are needed; no other code can be named by a file.
+# The module and function that read each kind from a `ModelFile`. Modules are imported on first use;
+# a file cannot name any other code.
 READERS: dict[str, tuple[str, str]] = {
     "NN": ("cnn_core.loading", "read_nn"),
     "Model": ("cnn_core.loading", "read_model_alone"),
@@ -39,7 +39,7 @@ def load(
     backend : {"auto", "cython", "numpy"}
         See `cnn_core.backends.get`.
     n_threads : int, optional
-        As for `NN`: it belongs to the machine and is not kept in the file.
+        As for `NN`; it is not stored in the file.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def load(
         If the file is damaged, truncated, of a later version or not a model of ours, or does not
         fit in memory.
     """
-    # Errors of these arguments are not errors of the file.
+    # Errors of these arguments are not reported as errors of the file.
     backends.threads_in_use(backends.get(backend), n_threads)
     tensors, metadata = read_tensors(path)
     if "torch" in metadata:
@@ -87,7 +87,7 @@ def read_nn(file: ModelFile) -> NN:
     Raises
     ------
     cnn_core.ModelFileError
-        If its settings, arrays and sizes do not go together.
+        If its settings, arrays and sizes are inconsistent.
     """
     state = nn_state.read_nn(file)
     with as_file_error(file.path, "an NN"):
@@ -98,7 +98,7 @@ def read_nn(file: ModelFile) -> NN:
             batch_size=state.batch_size,
             rule=cast("Rule", state.rule),
             dtype=state.dtype,
-            # Any seed: the weights are replaced, and NumPy's global generator is left alone.
+            # Any seed, so that NumPy's global generator is not used; the weights are replaced.
             seed=0,
             shuffle=state.shuffle,
             backend=file.backend,

@@ -1,6 +1,6 @@
-"""Descriptions of losses: a name, or a class with settings; backends have the arithmetic.
+"""Descriptions of losses: a name, or a class with settings. The backends hold the arithmetic.
 
-The formulas stand in `cnn_core.backends.interface.Kernels`, `loss` and `output_delta`.
+For the formulas see `loss` and `output_delta` of `cnn_core.backends.interface.Kernels`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Huber:
     Raises
     ------
     TypeError
-        For a `delta` that is no number.
+        For a `delta` that is not a number.
     ValueError
         For a `delta` outside its range.
     """
@@ -51,13 +51,13 @@ class Pinball:
     Raises
     ------
     TypeError
-        For a quantile that is no number.
+        For a quantile that is not a number.
     ValueError
         For a quantile outside its range.
 
     Examples
     --------
-    Three outputs learn the bounds of an interval that holds 80 % of the targets, and the median:
+    Three outputs: the bounds of an interval for 80 % of the targets, and the median:
 
     >>> Pinball((0.1, 0.5, 0.9)).quantiles(3)
     (0.1, 0.5, 0.9)
@@ -77,7 +77,7 @@ class Pinball:
         object.__setattr__(self, "quantile", value)
 
     def quantiles(self, n_outputs: int) -> tuple[float, ...]:
-        """Return the quantile of each of `n_outputs` outputs, or those given, however many."""
+        """Return the quantile of each of `n_outputs` outputs; a tuple is returned unchanged."""
         if isinstance(self.quantile, tuple):
             return self.quantile
         return (self.quantile,) * n_outputs
@@ -85,7 +85,7 @@ class Pinball:
 
 Loss: TypeAlias = LossName | Huber | Pinball
 LOSSES: tuple[LossName | type[Huber] | type[Pinball], ...] = (*get_args(LossName), Huber, Pinball)
-# The activation that a loss needs in the last layer; any for the others.
+# The activation of the last layer that a loss requires; other losses allow any.
 NEEDED_ACTIVATION: dict[LossName, Activation] = {
     "poisson": "exp",
     "binary_cross_entropy": "sigmoid",

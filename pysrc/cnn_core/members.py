@@ -1,8 +1,7 @@
 """Train the members of an ensemble: independent networks, one on each thread.
 
-Members share the arrays that they are trained on; each has its own rows of them, weights, seed and
-best epoch. What a member learns depends on nothing but itself, so that the number of threads
-changes no bit.
+Members share the training arrays; each has its own rows, weights, seed and best epoch. The result
+of a member does not depend on the others, so the number of threads changes no bit.
 """
 
 from __future__ import annotations
@@ -33,31 +32,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A network of an ensemble, and what it is trained on.
+    """A network of an ensemble, and its training data.
 
     Attributes
     ----------
     make : callable
-        Returns the `Model` with its first weights. It is called on the thread that trains, which
-        the model should be content with: ``n_threads=1``.
+        Returns the `Model` with its first weights. It is called on the training thread. The model
+        should use only this one: ``n_threads=1``.
     recipe : Recipe
         With ``monitor="validation_loss"`` and `restore_best` the weights are those of the best
         epoch.
     x : (n, n_inputs) array
     t : (n, n_outputs) array, or labels
     rows : (m,) array of integers
-        The samples that are trained on.
+        The samples to train on.
     validation_rows : (k,) array of integers, optional
-        Those that are measured after every epoch.
+        The samples to measure after every epoch.
     validation_t : array, optional
-        What is measured against, in place of `t`: hard labels where those that are learned are
-        smoothed.
+        Targets of the measurement instead of `t`, such as hard labels if `t` is smoothed.
     weights : (n,) array, optional
-        What each sample counts.
+        Weight of each sample.
     are_classes : bool
         As for `Model.train`.
     callbacks : tuple of Callback
-        Of this training. Hooks of all members are called one at a time.
+        Hooks of all members are called one at a time.
     owner : object, optional
         As for `Model.train`.
     """
@@ -77,26 +75,26 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class TrainedMember:
-    """What the training of a member has given.
+    """Result of the training of a member.
 
     Attributes
     ----------
     weights : dict of str to array
-        ``parameters``, and ``statistics`` and ``average`` where there are any, as `Model` has them.
+        ``parameters``, and ``statistics`` and ``average`` if there are any; see `Model`.
     outputs : (k, n_outputs) array or None
-        For the samples in `Member.validation_rows`.
+        Outputs for the samples in `Member.validation_rows`.
     best_epoch : int or None
-        Number of the epoch that was best, by what the recipe monitors.
+        Number of the best epoch, by the recipe's monitored value.
     best_value : float or None
-        What was measured there.
+        The monitored value of that epoch.
     epochs : int
-        How many were trained, also after the best one.
+        Number of trained epochs, including those after the best one.
     steps : int
         Steps of the optimizer up to these weights.
     history : dict of str to list of float
         See `Model.history`.
     stopped_because : str or None
-        Why it ended before its last epoch; also where it diverged after a good epoch.
+        Why it ended before its last epoch, divergence after a good epoch included.
     """
 
     weights: dict[str, FloatArray]
@@ -116,29 +114,29 @@ def train_members(
     time_budget: float | None = None,
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
 ) -> list[TrainedMember]:
-    """Train all members, as many at a time as there are threads; return them in their order.
+    """Train all members, one on each thread; return the results in their order.
 
     Parameters
     ----------
     members : sequence of Member
     n_threads : int, optional
-        At most so many at a time; by default `CNN_CORE_NUM_THREADS`, else as many as the process
-        may use cores. They change no bit of any result.
+        Largest number of members in training at a time. By default `CNN_CORE_NUM_THREADS`, or if it
+        is unset, the number of cores that the process may use. It changes no bit of any result.
     time_budget : float, optional
-        Seconds for all members together, above 0, of which each has its share. What is learned
-        depends on the machine's speed then.
+        Seconds for all members together, above 0, divided among them. The result then depends on
+        the machine's speed.
     checkpoint : Checkpoint or path-like, optional
-        A folder, in which each member has a file. The same call resumes from them after being
-        killed, bit for bit: members that had ended are read, others go on.
+        A folder with a file for each member. The same call resumes from them after being killed, to
+        the same bits. Finished members are read, others continue.
 
     Raises
     ------
     TypeError, ValueError, CheckpointError, OSError
         As `Model.train` does.
     DivergenceError
-        If a member diverges before any of its epochs was good.
+        If a member diverges before its first good epoch.
     KeyboardInterrupt
-        On Ctrl-C, once no member is being trained any more.
+        On Ctrl-C, after all members have stopped.
     """
     threads = available_threads() if n_threads is None else whole("n_threads", n_threads, 1)
     threads = min(threads, max(len(members), 1), MOST_THREADS)
@@ -156,17 +154,17 @@ def train_members(
             running = [pool.submit(_train_in_turn, member, file, turns) for member, file in jobs]
             turns.may_begin.set()
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
-            # Of several that failed the first one is heard.
+            # If several failed, the error of the first is raised.
             return [one.result() for one in running if one in done]
         except BaseException:
-            # Those that are trained end before their next epoch, the others do not begin.
+            # Members in training stop before their next epoch; others do not begin.
             turns.are_over = True
             turns.may_begin.set()
             raise
 
 
 def with_shares(members: Sequence[Member], time_budget: float, n_threads: int) -> list[Member]:
-    """Return members that end in time, if each of so many threads trains one after the other."""
+    """Return members with time budgets such that all end in time on this many threads."""
     rounds = max(-(-len(members) // n_threads), 1)
     share = positive("time_budget", time_budget) / rounds
     return [replace(one, recipe=replace(one.recipe, time_budget=share)) for one in members]
@@ -175,7 +173,7 @@ def with_shares(members: Sequence[Member], time_budget: float, n_threads: int) -
 def checkpoints_in(
     checkpoint: Checkpoint | str | os.PathLike[str], n_members: int
 ) -> list[Checkpoint]:
-    """Return the checkpoint of each member, in a folder that is made if it is not there."""
+    """Return the checkpoint of each member, in a folder that is created if necessary."""
     from cnn_core.io.checkpoint import as_checkpoint
 
     whole_one = as_checkpoint(checkpoint)
@@ -186,7 +184,7 @@ def checkpoints_in(
 
 
 class _Turns:
-    """Lets the hooks of all members take turns, and ends the trainings when one has failed."""
+    """Calls the hooks of members one at a time, and stops all members when one has failed."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -195,7 +193,7 @@ class _Turns:
 
 
 class _IsOverError(Exception):
-    """Ends the training of a member when another one has failed."""
+    """Stops the training of a member when another one has failed."""
 
 
 class _InTurn(Callback):
@@ -231,7 +229,7 @@ class _InTurn(Callback):
 
 
 class _Watch(Callback):
-    """Keeps the state of a training, and ends it when the others are over."""
+    """Keeps the state of a training, and stops it when another one has failed."""
 
     state: TrainingState
 
@@ -249,7 +247,7 @@ class _Watch(Callback):
 def _train_in_turn(member: Member, checkpoint: Checkpoint | None, turns: _Turns) -> TrainedMember:
     """Train a member once all have been handed to the threads.
 
-    Ctrl-C while a thread starts leaves one that the pool does not know: it must not train.
+    After Ctrl-C while threads start, a thread may be unknown to the pool: it must not train.
     """
     turns.may_begin.wait()
     if turns.are_over:

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 class Model(BoundNetwork, Differentiable, Plots):
     """A network with its parameters, its optimizer's state, its history and its engine.
 
-    Here and below, samples and targets are arrays that were checked at the edge (`cnn_core.arrays`,
-    or an estimator's own checks): C-contiguous, the samples in the model's dtype or uint8, the
-    targets in the model's dtype. Targets that are classes may be given as labels instead: an array
-    (n,) of integers from 0 to ``n_outputs - 1``, or `cnn_core.class_targets.ClassTargets`. Training
-    with labels and with their one-hot rows gives the same bits; labels take no memory per class.
+    Samples and targets are arrays that were checked before, by `cnn_core.arrays` or by an
+    estimator. They are C-contiguous, the samples in the model's dtype or uint8, the targets in the
+    model's dtype. Classes may be given as labels instead: an array (n,) of integers from 0 to
+    ``n_outputs - 1``, or `cnn_core.class_targets.ClassTargets`. Labels and their one-hot rows give
+    the same bits, but labels take no memory per class.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Model(BoundNetwork, Differentiable, Plots):
     backend : {"auto", "cython", "numpy"}
         See `cnn_core.backends.get`.
     n_threads : int, optional
-        At most so many threads take part in a step; by default `CNN_CORE_NUM_THREADS`, else as
+        At most this many threads take part in a step; by default `CNN_CORE_NUM_THREADS`, else as
         many as the process may use cores. They change no bit of any result.
     bias_rows : int, optional
         Rows of each bias; by default 1 for the exact rule and 0 for the article's.
@@ -67,7 +67,7 @@ class Model(BoundNetwork, Differentiable, Plots):
     network, dtype, seed
         What the model was made with.
     backend : str
-        The name of the one that computes.
+        Name of the backend in use.
     n_threads : int or None
         Most threads in use; None where NumPy's BLAS decides.
     parameters : (n_parameters,) array
@@ -78,21 +78,21 @@ class Model(BoundNetwork, Differentiable, Plots):
     statistics : (n_statistics,) array
         The running averages of batch normalization.
     moments : (n_moments, n_parameters) array
-        What the optimizer keeps from step to step.
+        State of the optimizer.
     average : (n_parameters,) array or None
-        The average of the parameters, which predictions go by; None if `Network.averaging` is 0.
+        The average of the parameters, used for predictions; None if `Network.averaging` is 0.
     steps : int
-        Steps taken by the optimizer: its formulas, the dropout and the average count them.
+        Steps taken by the optimizer. Its formulas, the dropout and the average depend on it.
     epochs_done, samples_done : int
         Epochs, and samples trained on in them, over all trainings.
     history : dict of str to list of float
-        What each epoch had of ``loss``, ``accuracy``, ``validation_loss``,
-        ``validation_accuracy``, ``validation_score``, ``learning_rate`` and ``seconds``.
+        Values of each epoch: ``loss``, ``accuracy``, ``validation_loss``, ``validation_accuracy``,
+        ``validation_score``, ``learning_rate`` and ``seconds``.
 
     Raises
     ------
     TypeError, ValueError, BackendUnavailableError
-        For an argument of another kind or outside its range.
+        For an argument of the wrong type or outside its range.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class Model(BoundNetwork, Differentiable, Plots):
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         seeded: bool = True,
     ) -> TrainingState:
-        """Train by a recipe, from the state that the model is in.
+        """Train with a recipe, from the current state of the model.
 
         Parameters
         ----------
@@ -135,41 +135,38 @@ class Model(BoundNetwork, Differentiable, Plots):
         t : (n, n_outputs) array, or (n,) labels
         recipe : Recipe
         weights : (n,) array, optional
-            Of the model's dtype, at least 0: what each sample counts.
+            Weight of each sample, at least 0, in the model's dtype.
         are_classes : bool
-            Whether the targets are rows of classes, whose largest output is the answer: there is
-            an accuracy then.
+            Whether the targets are classes, so that there is an accuracy.
         rows : (m,) array of integers, optional
-            The samples that an epoch trains on, by default all; the others are not read. Nothing
-            of `x` is copied.
+            The samples to train on, by default all; the others are not read. `x` is not copied.
         validation : Validation, optional
             What is measured after every epoch.
         callbacks : iterable of Callback
         owner : object, optional
-            What callbacks are to see as the one that is trained, with a `save` method; by default
-            the model.
+            The object that callbacks see as the trained model, with a `save` method; by default the
+            model.
         checkpoint : Checkpoint or path-like, optional
-            A file from which the same call, on a model as this one is now, resumes after being
-            killed: what it learns in the end is what it would have learned without a pause, bit
-            for bit. See `cnn_core.Checkpoint`.
+            A file from which the same call, on the same untrained model, resumes after being
+            killed. The result has the same bits as without the interruption. See
+            `cnn_core.Checkpoint`.
         seeded : bool
-            Whether the seed was chosen; otherwise that of the checkpoint is taken where there is
-            one, whatever the first weights are.
+            Whether the user chose the seed. If not, the seed of an existing checkpoint is used.
 
         Returns
         -------
         TrainingState
-            As the training left it.
+            The state at the end of the training.
 
         Raises
         ------
         TypeError
-            For what is not an array, and for masked ones.
+            If an argument is not an array, or is masked.
         ValueError
-            For arrays that are not as they have to be, weights below 0 or not finite, no samples;
-            if the recipe monitors something that is not measured.
+            For arrays of the wrong shape, dtype or layout, for no samples, and for weights below 0
+            or not finite. If the recipe monitors something that is not measured.
         CheckpointError, ModelFileError
-            If the checkpoint is that of another training, or no whole file. Both are ``ValueError``
+            If the checkpoint belongs to another training, or is damaged. Both are ``ValueError``
             and raised before anything is changed.
         OSError
             If a checkpoint cannot be written; the one before it is still there then.
@@ -181,7 +178,7 @@ class Model(BoundNetwork, Differentiable, Plots):
         data = self._training_data(TrainingData(x, t, weights, are_classes, validation, rows))
         open_checkpoint = None
         if checkpoint is not None:
-            # Imported here, as below, since most processes never need it.
+            # Imported here, as below, because most processes never need it.
             from cnn_core.io.checkpoint import CheckpointSession
 
             open_checkpoint = partial(CheckpointSession, checkpoint, seeded=seeded)
@@ -226,7 +223,7 @@ class Model(BoundNetwork, Differentiable, Plots):
         Raises
         ------
         TypeError, ValueError
-            For arrays that are not as they have to be.
+            For arrays of the wrong shape, dtype or layout.
         RuntimeError
             If the model is being trained already.
         """
@@ -246,23 +243,24 @@ class Model(BoundNetwork, Differentiable, Plots):
         *,
         keep: Keep | None = None,
     ) -> npt.NDArray[Any]:
-        """Return the outputs, (n, n_outputs), by the average of the parameters if there is one.
+        """Return the outputs, (n, n_outputs), with the averaged parameters if there are any.
 
         Parameters
         ----------
         x : (n, n_inputs) array
         out : (n, n_outputs) array, optional
-            Written to and returned. It shares no memory with `x` or with the model.
+            Written to and returned. Must not share memory with `x` or with the model.
         keep : callable, optional
-            What is returned in place of the outputs, for which there is then only room for some
-            samples at a time: it is given theirs, (m, n_outputs), in an array that is overwritten
-            afterwards, and returns m values or rows. Goes with no `out`.
+            Reduces the outputs block by block, so that they need not fit in memory. It is called
+            with the outputs of some samples, (m, n_outputs), in an array that is reused, and
+            returns m values or rows. These are returned instead of the outputs. Not allowed with
+            `out`.
 
         Raises
         ------
         TypeError, ValueError
-            For arrays that are not as they have to be, and for a value of `x` that is not finite,
-            the only thing that need not be checked before.
+            For arrays of the wrong shape, dtype or layout, and for a value of `x` that is not
+            finite. Only finiteness need not be checked before.
         """
         x = as_model_samples(x, self.network, self.dtype, "x")
         if keep is not None:
@@ -287,7 +285,7 @@ class Model(BoundNetwork, Differentiable, Plots):
         return out
 
     def _block_rows(self, n_samples: int) -> int:
-        """Return how many of the samples are predicted at once if their outputs are not kept."""
+        """Return how many samples are predicted at once if their outputs are not kept."""
         if self.network.rule == "article":
             # The biases of the article's rule belong to all samples together.
             return n_samples
@@ -309,8 +307,8 @@ class Model(BoundNetwork, Differentiable, Plots):
     ) -> tuple[float, npt.NDArray[Any]]:
         """Return the loss, without the term of `Network.l2`, and the outputs.
 
-        A loss that looks at the pre-activations of the last layer is given the true ones: it is as
-        exact as that of a training.
+        A loss that uses the pre-activations of the last layer gets the true ones, so it is as exact
+        as in training.
 
         Parameters
         ----------
@@ -318,16 +316,16 @@ class Model(BoundNetwork, Differentiable, Plots):
         t : (n, n_outputs) array, or (n,) labels
         weights : (n,) array, optional
         out : (n, n_outputs) array, optional
-            The outputs are written to it. It shares no memory with the others or with the model.
+            The outputs are written to it. Must not share memory with the others or with the model.
         keep : callable, optional
-            What is returned in place of the outputs; see `predict`.
+            Reduces the outputs; see `predict`.
         rows : (m,) array of numpy.intp, optional
-            The samples that are evaluated, by default all; loss and outputs are theirs.
+            The samples to evaluate, by default all.
 
         Raises
         ------
         TypeError, ValueError
-            For arrays that are not as they have to be.
+            For arrays of the wrong shape, dtype or layout.
         """
         x, t, weights = as_model_arrays(x, t, weights, self.network, self.dtype)
         n_samples = len(x) if rows is None else len(rows)
@@ -383,8 +381,8 @@ class Model(BoundNetwork, Differentiable, Plots):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a file that `cnn_core.load` reads.
 
-        The layout is that of safetensors, which holds numbers and text and nothing that could run.
-        The file is complete or not there: a file that it replaces stays until the new one is whole.
+        The layout is that of safetensors: numbers and text, and nothing that could run. An existing
+        file is replaced only when the new one is complete.
 
         Raises
         ------
@@ -396,7 +394,7 @@ class Model(BoundNetwork, Differentiable, Plots):
         write_model(path, self.state())
 
     def as_program(self) -> Program:
-        """Return the model as the exports read it, `cnn_core.export.program.Program`."""
+        """Return the model as a `cnn_core.export.program.Program` for the exports."""
         return program_of(self, repr(self), Answer("outputs"))
 
     def _rows_to_export(self, X: Any) -> Rows:
@@ -408,12 +406,12 @@ class Model(BoundNetwork, Differentiable, Plots):
 
 
 def read_model(file: ModelFile) -> tuple[Model, Any]:
-    """Return the model in a file, and what its owner added, if anything.
+    """Return the model in a file, and the data that its owner added, if any.
 
     Raises
     ------
     cnn_core.ModelFileError
-        If the file's description, arrays and sizes do not go together.
+        If the file's description, arrays and sizes are inconsistent.
     """
     from cnn_core.io.model_state import as_file_error, read_state
 

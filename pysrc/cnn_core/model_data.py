@@ -1,4 +1,4 @@
-"""Input validation of a `Model`: its owner has checked the arrays; none is converted."""
+"""Input validation of a `Model`: arrays are checked, but not converted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
 
 def as_model_samples(x: Samples, network: Network, dtype: np.dtype[Any], name: str) -> Samples:
-    """Return samples as an engine takes them; they may be none, and need not be finite.
+    """Check samples for an engine; they may be empty, and need not be finite.
 
     Raises
     ------
@@ -47,12 +47,12 @@ def as_model_arrays(
     dtype: np.dtype[Any],
     part: str = "",
 ) -> tuple[Samples, Targets, FloatArray | None]:
-    """Return samples, targets and weights as an engine takes them.
+    """Check samples, targets and weights for an engine.
 
     Parameters
     ----------
     part : str
-        What an error puts before their names.
+        Prefix of their names in errors.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def as_model_arrays(
 def as_model_targets(
     t: Targets, n_samples: int, network: Network, dtype: np.dtype[Any], name: str
 ) -> Targets:
-    """Return targets as an engine takes them; labels may be an array of any integers.
+    """Check targets for an engine; labels may be of any integer dtype.
 
     Raises
     ------
@@ -92,12 +92,12 @@ def as_training_data(
     dtype: np.dtype[Any],
     own: Sequence[npt.NDArray[Any]],
 ) -> TrainingData:
-    """Return data that no step changes; arrays that share memory with `own` are copied.
+    """Return training data; copy arrays that share memory with `own`, which steps change.
 
     Raises
     ------
     TypeError, ValueError
-        For arrays that are not as they have to be, and for no samples.
+        For arrays of the wrong shape, dtype or layout, and for empty data.
     """
 
     def checked(part_of: Any, part: str) -> dict[str, Any]:
@@ -119,12 +119,12 @@ def as_training_data(
 
 
 def _as_rows(rows: IndexArray, n_samples: int, name: str) -> IndexArray:
-    """Return the numbers of some samples, in a copy.
+    """Check indices of samples, and return a copy.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, and for none.
+        For anything else, and for an empty array.
     """
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu" or rows.ndim != 1:
         raise TypeError(f"{name}: expected an array (n,) of whole numbers, found {shown(rows)}")
@@ -147,7 +147,7 @@ def require_output(
     x: Samples,
     **read: FloatArray | None,
 ) -> None:
-    """Refuse an array that outputs cannot be written to while `x` and `read` are read.
+    """Refuse an output array that is unsuitable or shares memory with `x` or `read`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Descriptions of networks: frozen, without parameters and without arithmetic."""
+"""Descriptions of networks: frozen, without parameters or arithmetic."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ __all__ = [
 
 Rule: TypeAlias = Literal["exact", "article"]
 RULES: tuple[Rule, ...] = ("exact", "article")
-# A limit for damaged files, far above real networks.
+# A limit against damaged files, far above real networks.
 MOST_LAYERS = 1000
 
 
@@ -94,10 +94,9 @@ def _factor(name: str, value: Any) -> float:
 class Network:
     """A chain of layers with its loss and its optimizer.
 
-    All parameters live in one flat array, layer after layer, the weights of a layer (row by row)
-    before its bias and that before its gain, so that an update, a copy, a checksum or a comparison
-    is one operation. The running averages of batch normalization are no parameters; they live in a
-    flat array of their own, the means of a layer before its variances.
+    All parameters are in one flat array, layer after layer: the weights (row by row), the bias, the
+    gain. So an update, a copy, a checksum or a comparison is one operation. The running averages of
+    batch normalization are in a second flat array, the means of a layer before its variances.
 
     Attributes
     ----------
@@ -114,13 +113,12 @@ class Network:
         the article published, one bias per unit *and training sample*; for sigmoid layers without
         dropout, the squared error and plain `SGD` alone.
     input_scale : float
-        Every input is multiplied by it first, so that bytes can stay bytes: ``1 / 255`` for images.
+        Every input is first multiplied by it, so that images can be bytes: use ``1 / 255``.
     l2 : float
-        At least 0. The loss of a batch of n samples has ``l2 / (2 * n)`` times the sum of all
-        squared weights, biases and gains not included, in addition; with sample weights n is
-        their sum.
+        At least 0. Adds ``l2 / (2 * n)`` times the sum of all squared weights, without biases and
+        gains, to the loss of a batch of n samples; with sample weights n is their sum.
     clip_value : float, optional
-        Above 0: every value of a gradient is brought to between ``-clip_value`` and ``clip_value``.
+        Above 0: every value of a gradient is clipped to ``-clip_value`` to ``clip_value``.
     clip_norm : float, optional
         Above 0: a gradient whose norm over all parameters is larger is scaled to this norm (Pascanu
         et al., "On the difficulty of training recurrent neural networks", 2013).
@@ -133,10 +131,10 @@ class Network:
     Raises
     ------
     TypeError
-        For an optimizer of another kind, and for a setting that is no number.
+        If `optimizer` is not an `Optimizer`, or a setting is not a number.
     ValueError
-        For layers that do not fit together or to the loss, a name that is not known, a number
-        outside its range.
+        For layers that do not fit together or to the loss, an unknown name, or a number outside its
+        range.
 
     Examples
     --------
@@ -193,7 +191,7 @@ class Network:
 
     @staticmethod
     def _check_sizes(number: int, below: LayerDescription, above: LayerDescription) -> None:
-        """Refuse a layer that takes other values than those of layer `number` below it."""
+        """Refuse a layer whose input does not match the output of layer `number` below it."""
         given = getattr(below, "output_shape", None)
         taken = getattr(above, "input_shape", None)
         if given is not None and taken is not None:
@@ -209,7 +207,7 @@ class Network:
             )
 
     def _check_places(self) -> None:
-        """Refuse a layer that stands where its kind does not belong."""
+        """Refuse a layer in a position where its kind is not allowed."""
         for number, layer in enumerate(self.layers):
             kind = type(layer).__name__
             is_last = number == len(self.layers) - 1
@@ -273,7 +271,7 @@ class Network:
         Raises
         ------
         ValueError
-            For a setting that is 0 or infinite after rounding to `dtype`.
+            For a setting that becomes 0 or infinite when rounded to `dtype`.
         """
         for settings in (self, *self.layers, self.loss, self.optimizer):
             require_settings_in_dtype(settings, dtype)
@@ -310,10 +308,10 @@ class Network:
         Raises
         ------
         ValueError
-            If no whole number of rows fits, or if the exact rule finds another number than 1.
+            If no whole number of rows fits, or if it is not 1 for the exact rule.
         """
         units = self.n_parameters(1) - self.n_parameters(0)
-        # Without any bias, as in a network of pools alone, one row fits as well as any other.
+        # Without any bias, as in a network of pools only, any number of rows fits; use 1.
         rows, rest = (
             divmod(n_parameters - self.n_parameters(0), units) if units else (1, n_parameters)
         )
@@ -345,7 +343,7 @@ class Network:
     def unflatten_statistics(
         self, statistics: FloatArray
     ) -> list[tuple[FloatArray, FloatArray] | None]:
-        """Return views (mean, variance), each (units,), of each layer; None where it has none.
+        """Return a view (mean, variance), each (units,), for each layer; None if it has none.
 
         Raises
         ------

@@ -41,32 +41,31 @@ class NN(NNAttributes, Plots):
     epochs : int
         Passes over the data of one `fit`.
     batch_size : int
-        Samples of one step. Without meaning for the article's rule, whose step takes them all.
+        Samples of one step. Ignored by the article's rule, whose step uses all samples.
     rule : {"exact", "article"}
         ``"exact"``: the gradient of the mean over the batch of half the squared error summed over
-        the outputs. ``"article"``: the step of the article that this class has its names from,
-        which sums over the samples, takes the sigmoid twice on the way back and gives each
-        *training sample* a bias of its own, so that `predict` then works on exactly as many samples
-        as were fitted.
+        the outputs. ``"article"``: the step of the published article, whose names this class uses.
+        It sums over the samples, applies the sigmoid twice in the backward pass, and gives each
+        *training sample* its own bias. So `predict` then needs exactly as many samples as were
+        fitted.
     dtype : numpy.float32 or numpy.float64, optional
         By default float32 for the exact rule and float64 for the article's.
     seed : int, optional
         Fixes the first weights and the order of the samples. None draws both from NumPy's global
         generator, so that ``np.random.seed(s)`` followed by ``NN(...)`` equals ``NN(..., seed=s)``.
     shuffle : bool
-        Whether every epoch sees the samples in another order.
+        Whether to shuffle the samples in every epoch.
     backend : {"auto", "cython", "numpy"}
         See `cnn_core.backends.get`.
     verbose : int
         1 prints a line per epoch, 0 nothing.
     input_scale : float
-        Every input is multiplied by it, in training and afterwards. Other than 0.
-        For bytes (uint8) from 0 to 255 the usual choice is ``1 / 255``: samples that are bytes stay
-        bytes, without a copy, however many they are.
+        Every input is multiplied by it, in training and prediction. Not 0. For bytes (uint8) from 0
+        to 255 the usual choice is ``1 / 255``. Bytes are not converted or copied.
     n_threads : int, optional
-        At most so many threads take part in a step or a prediction; small ones use fewer. By
-        default `CNN_CORE_NUM_THREADS`, where that is unset as many as the process may use cores.
-        They change no bit of any result. The NumPy backend leaves threads to its BLAS.
+        At most this many threads compute a step or a prediction; small ones use fewer. By default
+        `CNN_CORE_NUM_THREADS`, or if it is unset, the number of cores that the process may use.
+        Threads change no bit of any result. The NumPy backend leaves threads to its BLAS.
 
     Attributes
     ----------
@@ -81,18 +80,18 @@ class NN(NNAttributes, Plots):
     lr, epochs, batch_size, shuffle, verbose
         The settings of these names (`lr` is the learning rate), which may be changed at any time.
     input_neurons, hidden_neurons, output_neurons, rule, dtype, seed, backend, input_scale
-        What the network was made with; `backend` is the name of the one that computes.
+        The arguments; `backend` is the name of the backend in use.
     n_threads : int or None
         Most threads in use; None where NumPy's BLAS decides.
     history : dict of str to list of float
         ``loss``, ``accuracy`` (if the targets are classes), ``validation_loss``,
         ``validation_accuracy``, ``learning_rate`` (of the last step) and ``seconds``, one value for
-        each epoch that had one: those on validation data only for epochs that were given some.
+        each epoch. Validation values exist only for epochs with validation data.
 
     Raises
     ------
     TypeError, ValueError
-        For an argument of another kind or outside its range.
+        For an argument of the wrong type or outside its range.
 
     References
     ----------
@@ -108,7 +107,7 @@ class NN(NNAttributes, Plots):
     array([0., 1., 1., 0.], dtype=float32)
     """
 
-    # A misspelt attribute is an error, not a setting without effect.
+    # So that a misspelt attribute is an error.
     __slots__ = ("__weakref__",)
 
     def __init__(
@@ -180,15 +179,14 @@ class NN(NNAttributes, Plots):
         on_epoch : callable, optional
             Called after every epoch with its `cnn_core.training.EpochRecord`.
         schedule : Schedule or str
-            What becomes of the learning rate in the course of these epochs, as
-            `cnn_core.schedules` has it.
+            How the learning rate changes over these epochs; see `cnn_core.schedules`.
         callbacks : iterable of Callback
             See `cnn_core.callbacks`.
         checkpoint : Checkpoint or path-like, optional
-            A file from which the same call, on a network made in the same way, goes on after being
-            killed: what it learns in the end is what it would have learned without a pause, bit
-            for bit. A network without a `seed` takes that of the file. See `cnn_core.Checkpoint`.
-            There is none for the article's rule.
+            A file from which the same call, on a network made in the same way, resumes after being
+            killed. The result has the same bits as without the interruption. A network without a
+            `seed` takes that of the file. See `cnn_core.Checkpoint`. Not available for the
+            article's rule.
 
         Returns
         -------
@@ -198,10 +196,9 @@ class NN(NNAttributes, Plots):
         Raises
         ------
         TypeError, ValueError
-            For data of another kind, shape or range, or with values that are not finite.
+            For data of the wrong type, shape or range, or with values that are not finite.
         CheckpointError, ModelFileError
-            If the checkpoint is that of another training, or no whole file. Both are
-            ``ValueError``.
+            If the checkpoint belongs to another training, or is damaged. Both are ``ValueError``.
         OSError
             If a checkpoint cannot be written; the one before it is still there then.
         DivergenceError
@@ -274,12 +271,11 @@ class NN(NNAttributes, Plots):
         Raises
         ------
         TypeError, ValueError
-            As `fit` does; and, for the article's rule, for another number of samples than was
-            fitted.
+            As for `fit`. With the article's rule also for another number of samples than in `fit`.
 
         See Also
         --------
-        predictor : for small numbers of samples at a time, with less overhead.
+        predictor : with less overhead, for few samples at a time.
         """
         model = self._model
         network = model.network
@@ -296,19 +292,17 @@ class NN(NNAttributes, Plots):
         return self._model_for(len(x)).predict(x)
 
     def predictor(self, rows: int = 1) -> Predictor:
-        """Return a callable that predicts `rows` samples at a time, with buffers allocated.
+        """Return a callable that predicts `rows` samples at a time, with preallocated buffers.
 
         Called with `x`, (rows, input) or for one row (input,), it returns the outputs,
-        (rows, output). What makes it fast is what it leaves out:
+        (rows, output). It is fast because it checks and converts less:
 
-        - `x` is a C-contiguous array of the network's dtype or of bytes (uint8); nothing else is
-          converted;
-        - that its values are finite is not checked;
-        - the array that it returns is its own, which the next call overwrites: copy what is to
-          stay.
+        - `x` must be a C-contiguous array of the network's dtype or of bytes (uint8);
+        - values are not checked to be finite;
+        - the next call overwrites the returned array: copy what you want to keep.
 
-        It sees the network as it is when it is called, so that it need not be made anew after
-        more training. It is for one thread at a time; make one for each thread.
+        It uses the current parameters of the network, also after more training. It is for one
+        thread at a time; make one for each thread.
 
         Parameters
         ----------
@@ -322,8 +316,8 @@ class NN(NNAttributes, Plots):
         Raises
         ------
         TypeError, ValueError
-            If `rows` is no whole number of at least 1, and for the article's rule. When it is
-            called: for samples of another shape, dtype or layout.
+            If `rows` is not a whole number of at least 1, and for the article's rule. When called:
+            for samples of the wrong shape, dtype or layout.
 
         Examples
         --------
@@ -367,8 +361,8 @@ class NN(NNAttributes, Plots):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file that `cnn_core.load` reads.
 
-        The layout is that of safetensors, which holds numbers and text and nothing that could run.
-        The file is complete or not there: a file that it replaces stays until the new one is whole.
+        The layout is that of safetensors: numbers and text, and nothing that could run. An existing
+        file is replaced only when the new one is complete.
 
         Raises
         ------
@@ -397,12 +391,12 @@ class NN(NNAttributes, Plots):
         write_nn(path, state)
 
     def as_model_data(self, X: npt.ArrayLike, T: npt.ArrayLike) -> tuple[Model, Samples, Targets]:
-        """Return the model, and samples and targets as `fit` would give them to it."""
+        """Return the model, and samples and targets in the form that it takes."""
         x, t, _ = self._as_data(X, T)
         return self._model_for(len(x)), x, t
 
     def _model_for(self, samples: int) -> Model:
-        """Return the model, after the article's rule has its biases for `samples` samples."""
+        """Return the model; for the article's rule with biases for `samples` samples."""
         fitted = self._model.bias_rows
         if self.rule == "article" and samples != fitted:
             if fitted:

@@ -1,4 +1,4 @@
-"""The attributes of an `NN`: its settings, and its parts by the article's names."""
+"""The attributes of an `NN`: its settings, and its arrays under the article's names."""
 
 from __future__ import annotations
 
@@ -132,12 +132,12 @@ class NNAttributes(TrainingSettings, Differentiable):
                 raise ValueError(f"{name}: the article's rule starts from 0, found {zero}")
 
     def as_program(self) -> Program:
-        """Return the network as the exports read it, `cnn_core.export.program.Program`.
+        """Return the network as a `cnn_core.export.program.Program` for the exports.
 
         Raises
         ------
         ValueError
-            For the article's rule, whose biases belong to the samples that it was trained on.
+            For the article's rule, whose biases belong to the training samples.
         """
         sizes = f"{self.input_neurons}-{self.hidden_neurons}-{self.output_neurons}"
         return program_of(self._model, f"NN {sizes}", Answer("outputs"))

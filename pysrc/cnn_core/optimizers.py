@@ -1,6 +1,6 @@
-"""Descriptions of optimizers: settings and formula; backends have the arithmetic.
+"""Descriptions of optimizers: settings and formulas. The backends hold the arithmetic.
 
-A new optimizer is a class and a line of `SOLVERS`.
+A new optimizer needs a class here and a line in `SOLVERS`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Optimizer(ABC):
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if asked for.
+    """Stochastic gradient descent, optionally with momentum.
 
     ``velocity = momentum * velocity + gradient``, then ``parameters -= learning_rate * velocity``;
     Nesterov's form takes ``gradient + momentum * velocity`` in place of the velocity (Sutskever et
@@ -77,9 +77,9 @@ class Adam(Optimizer):
         parameters *= 1 - learning_rate * weight_decay
         parameters -= learning_rate * m / (1 - beta_1**t) / (sqrt(v / (1 - beta_2**t)) + epsilon)
 
-    The decay is the decoupled one of Loshchilov and Hutter, "Decoupled weight decay
-    regularization", 2019; it takes in the biases. What is left of an average below the least normal
-    number of the dtype counts as 0, here and in what every other optimizer keeps.
+    The decay is decoupled (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019)
+    and applies to the biases too. In this and all other optimizers, averages below the smallest
+    normal number of the dtype are set to 0.
 
     Attributes
     ----------
@@ -256,15 +256,15 @@ class Lion(Optimizer):
 
 @dataclass(frozen=True)
 class Rprop(Optimizer):
-    """Resilient propagation (Riedmiller and Braun, 1993), without going back on a change of sign.
+    """Resilient propagation (Riedmiller and Braun, 1993), without backtracking.
 
-    Every parameter has a step of its own, the learning rate at first. Where the gradient has kept
-    its sign the step grows ``increase`` times; where it has changed the step shrinks ``decrease``
-    times, and the gradient counts as 0 this once (Igel and Hüsken's iRprop-, 2000)::
+    Every parameter has its own step, at first the learning rate. If the gradient keeps its sign,
+    the step is multiplied by ``increase``. If the sign changes, it is multiplied by ``decrease``,
+    and the gradient counts as 0 once (iRprop-, Igel and Hüsken, 2000)::
 
         parameters -= sign(gradient) * step
 
-    It is made for steps on the whole data.
+    It is made for full-batch steps.
 
     Attributes
     ----------
@@ -306,7 +306,7 @@ class Rprop(Optimizer):
 
 @dataclass(frozen=True)
 class Solver:
-    """An optimizer by the name that estimators and the command line have for it.
+    """An optimizer under its name in estimators and on the command line.
 
     Attributes
     ----------
@@ -314,14 +314,14 @@ class Solver:
     kind : type
         The class of the optimizer.
     takes : tuple of str
-        Those of its settings that estimators have as parameters.
+        Its settings that are parameters of estimators.
     rate : float, optional
-        How long its steps should be if those of ``"adamw"`` are 1: what the command line makes of
-        the learning rate of a preset. None: the command line does not offer it.
+        Factor for the learning rate of a preset on the command line, relative to ``"adamw"``. None:
+        the command line does not offer it.
     decay : float, optional
-        The weight decay where none is asked for. None: it has no weight decay.
+        The default weight decay. None: it has no weight decay.
     whole_data : bool
-        Whether it is made for steps on all samples at once.
+        Whether it is made for full-batch steps.
     """
 
     name: str
@@ -348,8 +348,8 @@ class Solver:
 
 
 _OF_ADAM = ("beta_1", "beta_2", "epsilon")
-# The registry of optimizers. The rates were found on held-out training
-# images of Fashion-MNIST; the decay of AdamW is Loshchilov and Hutter's, and PyTorch's.
+# The registry of optimizers. The rates were tuned on held-out training images of Fashion-MNIST; the
+# decay of AdamW is that of Loshchilov and Hutter and of PyTorch.
 SOLVERS: dict[str, Solver] = {
     solver.name: solver
     for solver in (

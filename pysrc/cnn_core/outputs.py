@@ -1,4 +1,4 @@
-"""Outputs of many samples, a block at a time; the caller chooses what is kept."""
+"""Compute outputs of many samples in blocks, and keep only what the caller needs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from cnn_core.types import FloatArray
 
-# What is kept of the outputs (m, n_outputs) of m samples: an array of m values or rows.
+# Reduces the outputs (m, n_outputs) of m samples to an array of m values or rows.
 Keep: TypeAlias = Callable[[FloatArray], npt.NDArray[Any]]
 
-# Outputs of a block, so that memory does not grow with samples times outputs; and its least rows,
-# enough for every thread.
+# Values of a block, so that memory does not grow with samples times outputs; and its least number
+# of rows, enough for every thread.
 _OUTPUTS_AT_ONCE = 2**18
 _LEAST_ROWS = 256
 
@@ -36,13 +36,13 @@ def nothing(outputs: FloatArray) -> FloatArray:
 
 
 class KeptOutputs:
-    """What is kept of the outputs of all samples.
+    """The reduced outputs of all samples.
 
     Parameters
     ----------
     n_samples : int
     keep : callable
-        See `Keep`. It is given an array that the next block overwrites.
+        See `Keep`. Its argument is overwritten by the next block.
     """
 
     def __init__(self, n_samples: int, keep: Keep) -> None:
@@ -59,6 +59,6 @@ class KeptOutputs:
 
     @property
     def values(self) -> npt.NDArray[Any]:
-        """What was kept, in the order of the samples."""
+        """The reduced outputs, in the order of the samples."""
         assert self._values is not None
         return self._values

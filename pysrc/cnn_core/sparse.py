@@ -1,6 +1,6 @@
-"""Sparse samples: only the values other than 0, row by row, as SciPy's CSR matrices hold them.
+"""Sparse samples: the nonzero values row by row, as in SciPy's CSR matrices.
 
-SciPy is not needed: a sparse matrix is known by its method ``tocsr``.
+SciPy is not needed: a sparse matrix is recognized by its method ``tocsr``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from cnn_core.types import ByteArray, FloatArray, IndexArray
 
 _INDICES = np.dtype(np.int32)
 _POSITIONS = np.dtype(np.intp)
-# Values looked at together.
+# Values checked at a time.
 _AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, eq=False)
 class SparseRows:
-    """Samples (n, n_features) of which the values other than 0 are stored.
+    """Samples (n, n_features) that store only their nonzero values.
 
     Attributes
     ----------
@@ -50,18 +50,18 @@ class SparseRows:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """That of the values."""
+        """Dtype of the values."""
         return self.data.dtype
 
     def __getitem__(self, rows: slice | IndexArray) -> SparseRows:
-        """Return some rows; consecutive ones share the memory of these."""
+        """Return some rows; a slice shares memory with this object."""
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(len(self))
             return replace(self, indptr=self.indptr[start : max(start, stop) + 1])
         lengths = np.diff(self.indptr)[rows]
         indptr = np.zeros(len(rows) + 1, np.intp)
         np.cumsum(lengths, out=indptr[1:])
-        # Where the values of each row stand here, less where they will stand.
+        # Old minus new position of the values of each row.
         shift = np.repeat(self.indptr[rows] - indptr[:-1], lengths)
         positions = np.arange(indptr[-1]) + shift
         return SparseRows(self.data[positions], self.indices[positions], indptr, self.n_features)
@@ -80,18 +80,18 @@ class SparseRows:
         return f"row {row}, column {self.indices[position]}"
 
 
-# Samples as an engine takes them.
+# The samples that an engine accepts.
 Samples: TypeAlias = FloatArray | ByteArray | SparseRows
 
 
 def is_sparse(values: Any) -> bool:
-    """Tell whether values are a sparse matrix or array of SciPy's kind, or sparse rows."""
+    """Tell whether values are a sparse matrix or array like SciPy's, or sparse rows."""
     return isinstance(values, SparseRows) or hasattr(values, "tocsr")
 
 
 def has_sparse_columns(values: Any) -> bool:
-    """Tell whether values are a data frame of pandas whose columns all leave out their zeros."""
-    # pandas shows `sparse` where all columns are sparse ones, whatever it is that they leave out.
+    """Tell whether values are a pandas data frame of sparse columns with fill value 0."""
+    # pandas has `sparse` if all columns are sparse, whatever their fill value is.
     if not (hasattr(values, "iloc") and getattr(values, "ndim", 0) == 2):
         return False
     dtypes = list(values.dtypes)
@@ -99,23 +99,23 @@ def has_sparse_columns(values: Any) -> bool:
 
 
 def as_sparse_rows(values: Any, name: str) -> SparseRows:
-    """Return what is stored sparsely as sparse rows, checked and copied only if need be.
+    """Convert sparse data to sparse rows; check them, and copy only if necessary.
 
-    Values that stand at one place are added up, as SciPy has it.
+    Duplicate entries are added, as in SciPy.
 
     Parameters
     ----------
     values : SparseRows, object with a method ``tocsr``, or frame of sparse columns
         Of any format, with indices in any order.
     name : str
-        What the caller's user calls it.
+        Its name, for errors.
 
     Raises
     ------
     TypeError
-        For values that are no real numbers.
+        For values that are not real numbers.
     ValueError
-        For another number of dimensions, and for a matrix that contradicts itself.
+        For another number of dimensions, and for inconsistent index arrays.
     """
     if isinstance(values, SparseRows):
         return values
@@ -162,7 +162,7 @@ def _rows_of_columns(frame: Any) -> SparseRows:
 
 
 def joined_rows(parts: Sequence[Samples]) -> Samples:
-    """Return the rows of several parts, one after the other; sparse ones stay sparse.
+    """Concatenate the rows of several parts; sparse ones stay sparse.
 
     Raises
     ------
@@ -189,12 +189,12 @@ def joined_rows(parts: Sequence[Samples]) -> Samples:
 
 
 def as_finite_rows(rows: SparseRows, dtype: npt.DTypeLike, name: str) -> SparseRows:
-    """Return sparse rows with values of `dtype`; refuse one that is not finite there.
+    """Return sparse rows with values of `dtype`; refuse values that are not finite.
 
     Raises
     ------
     ValueError
-        If there is one; the first is named by its row and column.
+        If there is one; the error names row and column of the first.
     """
     with np.errstate(over="ignore"):
         data: FloatArray = np.require(rows.data, dtype, ("C", "A"))
@@ -231,9 +231,9 @@ def require_sparse_rows(rows: SparseRows, n_features: int, dtype: npt.DTypeLike,
     Raises
     ------
     TypeError
-        For parts that are no arrays.
+        For parts that are not arrays.
     ValueError
-        For another number of features, dtype or layout, and for indices that contradict themselves.
+        For another number of features, dtype or layout, and for inconsistent indices.
     """
     parts = {
         "data": (rows.data, np.dtype(dtype)),
@@ -285,19 +285,19 @@ def _require_csr(
 
 
 def _rise(rows: SparseRows) -> bool:
-    """Tell whether the columns of each row rise strictly."""
+    """Tell whether the columns of each row are strictly increasing."""
     start, stop = int(rows.indptr[0]), int(rows.indptr[-1])
     if stop - start < 2:
         return True
     rises = rows.indices[start + 1 : stop] > rows.indices[start : stop - 1]
-    # From the last value of a row to the first of the next it need not.
+    # Between the last value of a row and the first of the next they may decrease.
     firsts = rows.indptr[1:-1] - start
     rises[firsts[(firsts > 0) & (firsts < stop - start)] - 1] = True
     return bool(rises.all())
 
 
 def _added_up(rows: SparseRows) -> SparseRows:
-    """Return rows with rising columns; sum duplicates in their order."""
+    """Return rows with increasing columns; sum duplicates in their order."""
     used = slice(rows.indptr[0], rows.indptr[-1])
     data, indices = rows.data[used], rows.indices[used]
     row_of_value = np.repeat(np.arange(len(rows)), np.diff(rows.indptr))

@@ -1,4 +1,4 @@
-"""Descriptions of layers one above the other."""
+"""Chain descriptions of layers, so that their shapes match."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cnn_core.validation import shown, whole
 
 
 class Stack:
-    """Layers one above the other, each of which takes what the one below it gives.
+    """A chain of layers, each with the input shape of the output before it.
 
-    So no shape is written twice: `add` gives each kind its first argument, the shape of an image or
-    the number of values.
+    `add` passes the first argument of each layer, the shape of an image or the number of values, so
+    that you need not repeat it.
 
     Parameters
     ----------
     input_shape : (height, width, channels), or int
-        Of a sample.
+        Shape of a sample.
 
     Attributes
     ----------
@@ -59,13 +59,13 @@ class Stack:
         kind : type
             A kind of layer, such as `Conv2D` or `Dense`.
         *arguments, **settings
-            What it takes behind its first argument.
+            Its arguments after the first.
 
         Raises
         ------
         TypeError, ValueError
-            As the kind does, with the number and the kind of the layer; for a layer for images
-            above one that gives none.
+            As raised by the layer, with its number and kind; for a layer for images whose input is
+            not an image.
         """
         where = f"layer {len(self.layers)} ({getattr(kind, '__name__', kind)})"
         takes_images = hasattr(kind, "output_shape")
@@ -81,19 +81,19 @@ class Stack:
         return self._put(layer)
 
     def extend(self, layers: Iterable[Mapping[str, Any] | LayerDescription]) -> Stack:
-        """Add layers that are described; return the stack.
+        """Add layers given as objects or as dicts; return the stack.
 
         Parameters
         ----------
         layers : iterable of dict or layer
             A dict has the name of the kind, as in `cnn_core.network.LAYERS`, under ``"kind"``, and
-            the fields of it that are not settled by what is below. A layer stays as it is.
+            its other arguments except the input shape. A layer is added unchanged.
 
         Raises
         ------
         TypeError, ValueError
-            With the number and the kind of the layer: for a kind or a field that is not known, for
-            what `add` refuses, and for a layer that takes anything else than what is below it.
+            With the number and kind of the layer: for an unknown kind or field, for errors of
+            `add`, and for a layer whose input does not match the layer below.
 
         Examples
         --------
@@ -142,7 +142,7 @@ class Stack:
         self.add(kind, **settings)
 
     def _require_fitting(self, layer: Any) -> None:
-        """Refuse a layer that takes anything else than what is below it."""
+        """Refuse a layer whose input does not match the layer below."""
         below = self._shape
         taken = getattr(layer, "input_shape", layer.fan_in)
         if isinstance(taken, int) and not isinstance(below, int):

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 __all__ = ["Moments", "is_constant", "offset_and_scale"]
 
-# Values of one column that lie within so many machine epsilons of each other (relative to the
+# Values of one column that lie within this many machine epsilons of each other (relative to the
 # largest of them) differ by rounding alone.
 _ROUNDINGS = 4
-# Values converted to float64 together.
+# Values converted to float64 at a time.
 _AT_ONCE = 2**20
 
 
@@ -27,7 +27,7 @@ def is_constant(
     least, largest : (n_features,) arrays
         The extremes of each column, finite.
     dtype : dtype
-        Of the values: how finely they are rounded. Whole numbers are exact.
+        Dtype of the values, for their rounding error. Integers are exact.
     """
     dtype = np.dtype(dtype)
     epsilon = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
@@ -44,8 +44,8 @@ def offset_and_scale(
     """Return offset and scale that standardize each feature: ``(x - offset) / scale``.
 
     The offset is the mean and the scale the standard deviation (divided by the number of samples).
-    A constant column, also one that is constant up to rounding, has the scale 1: its deviation is
-    only rounding error, and dividing by it would blow up the least change at prediction.
+    A column that is constant up to rounding has the scale 1. Its deviation is only rounding error,
+    and dividing by it would amplify tiny changes in predictions.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def _of_block(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     least = values.min(axis=0).astype(np.float64)
     largest = values.max(axis=0).astype(np.float64)
-    # By a power of two, which rounds nothing, the squares come neither to infinity nor to 0.
+    # Scaling by a power of two is exact, and keeps the squares from overflow and underflow.
     _, exponent = np.frexp(np.maximum(np.abs(least), np.abs(largest)))
     block = np.ldexp(values.astype(np.float64), -exponent)
     mean = block.mean(axis=0)
@@ -80,13 +80,13 @@ def _of_block(
     deviation = np.sqrt((np.ldexp(block, -spread) ** 2).mean(axis=0))
     constant = is_constant(least, largest, values.dtype)
     scale = np.where(constant, 1.0, np.ldexp(deviation, exponent + spread))
-    # A deviation among the subnormal numbers may round to 0.
+    # A subnormal deviation may round to 0.
     return np.where(constant, least, np.ldexp(mean, exponent)), np.where(scale > 0, scale, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What offset and scale are made of, for rows that come in parts.
+    """Running moments, to compute offset and scale from rows that arrive in parts.
 
     Attributes
     ----------
@@ -108,17 +108,17 @@ class Moments:
 
     @classmethod
     def of(cls, rows: npt.NDArray[Any]) -> Moments:
-        """Return those of some rows, (n, n_features) of finite numbers."""
+        """Return the moments of some rows, (n, n_features) of finite numbers."""
         values = rows.astype(np.float64)
         mean = values.mean(axis=0)
         least, largest = values.min(axis=0), values.max(axis=0)
-        # What overflows is caught in `offset_and_scale`.
+        # Overflow is handled in `offset_and_scale`.
         with np.errstate(over="ignore"):
             squares = ((values - mean) ** 2).sum(axis=0)
         return cls(len(rows), mean, squares, least, largest, rows.dtype)
 
     def joined(self, other: Moments) -> Moments:
-        """Return those of the rows of both (Chan, Golub and LeVeque, 1979)."""
+        """Return the moments of the rows of both (Chan, Golub and LeVeque, 1979)."""
         count = self.count + other.count
         with np.errstate(over="ignore"):
             apart = other.mean - self.mean
@@ -135,7 +135,7 @@ class Moments:
         )
 
     def offset_and_scale(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return what `offset_and_scale` gives for all rows at once, up to rounding.
+        """Return the same as the function `offset_and_scale` for all rows, up to rounding.
 
         A feature whose squares overflow is divided by its largest magnitude.
         """

@@ -1,4 +1,4 @@
-"""Validation of targets: labels and rows of numbers become arrays for a loss."""
+"""Validate targets: convert labels and rows of numbers to arrays for a loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cnn_core.types import FloatArray, IndexArray
 def as_targets(
     values: npt.ArrayLike, n_samples: int, n_outputs: int, dtype: npt.DTypeLike, *, name: str = "T"
 ) -> tuple[Targets, bool]:
-    """Return targets as an engine takes them, and whether they are classes.
+    """Return targets for an engine, and whether they are classes.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def as_targets(
     n_samples, n_outputs : int
     dtype : numpy.float32 or numpy.float64
     name : str
-        What the caller's user calls the argument.
+        Name of the argument, for errors.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def as_targets(
     Raises
     ------
     TypeError
-        As `as_samples`, and for labels that are not integers.
+        As for `as_samples`, and for labels that are not integers.
     ValueError
         For another rank or size, a label outside its range, or a value that is not finite.
     """
@@ -79,7 +79,7 @@ def one_hot(
     n_classes : int, optional
         Number of columns; by default one more than the largest label.
     name : str
-        What an error calls the labels.
+        Name of the labels, for errors.
 
     Returns
     -------
@@ -141,12 +141,12 @@ def _rows_are_one_hot(rows: FloatArray) -> bool:
     return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())
 
 
-# A target scaled to [0, 1] may come to lie beyond its end by rounding.
+# Rounding may put a target scaled to [0, 1] slightly outside.
 _ROUNDING = 1e-6
 
 
 def require_two_classes(t: FloatArray, name: str) -> None:
-    """Refuse labels of three and more classes for the one output that tells two apart."""
+    """Refuse labels of three or more classes for a network with one output."""
     if (t.min() < 0 or t.max() > 1) and (t == np.trunc(t)).all():
         position = int(((t < 0) | (t > 1)).argmax())
         raise ValueError(
@@ -157,7 +157,7 @@ def require_two_classes(t: FloatArray, name: str) -> None:
 
 
 def warn_of_unreachable(t: FloatArray) -> None:
-    """Warn of targets out of reach: the outputs of a sigmoid lie between 0 and 1."""
+    """Warn of targets outside [0, 1], which a sigmoid cannot reach."""
     if t.min() >= -_ROUNDING and t.max() <= 1 + _ROUNDING:
         return
     position = int(((t < -_ROUNDING) | (t > 1 + _ROUNDING)).argmax())

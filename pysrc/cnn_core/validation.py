@@ -1,8 +1,8 @@
 """Checks of single values: numbers, flags, names, text.
 
-Each returns what it was given in the type that was meant, or raises a ``TypeError`` for a value of
-another kind and a ``ValueError`` for one outside its range. Both name the argument, what was
-expected and what was found. True and False are no numbers.
+Each returns the value in its proper type. It raises a ``TypeError`` for a value of the wrong type
+and a ``ValueError`` for one outside its range. Errors name the argument, what was expected and what
+was found. True and False are not numbers.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _DTYPES: tuple[np.dtype[Any], ...] = (np.dtype(np.float32), np.dtype(np.float64)
 
 
 def shown(value: Any) -> str:
-    """Return the text of a value for an error message, at most a line long."""
+    """Return the text of a value for an error message, at most one line."""
     if isinstance(value, int) and value.bit_length() > 128:
-        # Python refuses to write the digits of very large numbers.
+        # Python refuses to print very large numbers.
         return f"a whole number of {value.bit_length()} bits"
     try:
         text = " ".join(repr(value).split())
     except ValueError:
-        # A container of such a number.
+        # A container with such a number.
         return f"a {type(value).__name__} of very large numbers"
     return text if len(text) <= 80 else f"{text[:80]}..."
 
@@ -72,7 +72,7 @@ def number(name: str, value: Any) -> float:
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is a real number; True and False are none."""
+    """Tell whether a value is a real number; True and False are not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -108,7 +108,7 @@ def positive(name: str, value: Any) -> float:
 
 
 def above_0(name: str, value: Any) -> float:
-    """Return a number above 0 and below infinity as a float; `positive` in other words.
+    """Return a number above 0 and below infinity as a float; like `positive`, with another message.
 
     Raises
     ------
@@ -148,11 +148,11 @@ def share(name: str, value: Any) -> float:
 
 
 def set_checked(description: Any, check: Callable[[str, Any], Any], *names: str) -> None:
-    """Check some fields of a frozen dataclass; numbers of other libraries become Python's own."""
+    """Check some fields of a frozen dataclass; convert numbers of other types to Python's."""
     for name in names:
         value = getattr(description, name)
         found = check(name, value)
-        # An int stays one where a float would do: texts of settings are compared in checkpoints.
+        # An int is not converted to float, since checkpoints compare the text of settings.
         if type(value) not in (int, float):
             object.__setattr__(description, name, found)
 
@@ -181,7 +181,7 @@ def scale(name: str, value: Any, dtype: np.dtype[Any]) -> float:
     TypeError
         If `value` is no real number.
     ValueError
-        If it is 0 or not finite, also after rounding to `dtype`.
+        If it is 0 or not finite, before or after rounding to `dtype`.
     """
     factor = number(name, value)
     if factor == 0:
@@ -207,18 +207,18 @@ def require_in_dtype(name: str, value: float, dtype: np.dtype[Any]) -> None:
 
 
 def require_settings_in_dtype(settings: Any, dtype: np.dtype[Any]) -> None:
-    """Refuse a description one of whose numbers is lost by rounding to `dtype`.
+    """Refuse a description with a number that becomes 0 or infinite in `dtype`.
 
     Parameters
     ----------
     settings : dataclass, or any other object
-        The others hold no numbers.
+        Other objects hold no numbers.
     dtype : numpy.dtype
 
     Raises
     ------
     ValueError
-        If there is such a number; see `require_in_dtype`.
+        If there is one; see `require_in_dtype`.
     """
     if dataclasses.is_dataclass(settings):
         for one in dataclasses.fields(settings):
@@ -242,7 +242,7 @@ def measured(name: str, value: Any, *, optional: bool = False) -> Any:
 
 
 def parameters_dtype(dtype: npt.DTypeLike | None, rule: str) -> np.dtype[Any]:
-    """Return the dtype of a network's parameters; None stands for the one that suits the rule.
+    """Return the dtype of a network's parameters; None means the default of the rule.
 
     Raises
     ------
@@ -278,7 +278,7 @@ def text(name: str, value: Any) -> str:
     TypeError
         For anything else.
     ValueError
-        For half a surrogate pair, which no text in Unicode holds.
+        For a lone surrogate, which is not valid Unicode.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name}: expected text, found {shown(value)}")
@@ -288,7 +288,7 @@ def text(name: str, value: Any) -> str:
 
 
 def require_known(name: str, value: Any, known: Iterable[str]) -> None:
-    """Refuse a name that is not among those known.
+    """Refuse an unknown name.
 
     Raises
     ------
