@@ -92,7 +92,7 @@ class _Result:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
+    """Run the command; the exit code is 0."""
     require("article", "rich", "sklearn", "matplotlib")
     names = _backends(args.backend)
     dataset = find_fashion_mnist(args.data_folder, None if args.quiet else note)

@@ -31,7 +31,7 @@ _DATA: dict[str, Any] = {
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
+    """Run the command; the exit code is 0."""
     require("completion", "shtab")
     import shtab
 

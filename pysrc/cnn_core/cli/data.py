@@ -21,7 +21,7 @@ __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
+    """Run the command; the exit code is 0."""
     source = Source.from_arguments(args)
     if source.is_table:
         require("data", "rich")

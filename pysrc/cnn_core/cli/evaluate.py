@@ -22,7 +22,7 @@ __all__ = ["run", "source_of"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
+    """Run the command; the exit code is 0."""
     require("evaluate", "sklearn")
     trained = read_any(args.folder, args.backend)
     source = source_of(trained, args)

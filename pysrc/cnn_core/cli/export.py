@@ -38,7 +38,7 @@ _OF_TABLES = ("onnx", "c", "python")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
+    """Run the command; the exit code is 0."""
     wanted: dict[str, Path] = {
         name: path for name in FORMATS if (path := getattr(args, name)) is not None
     }

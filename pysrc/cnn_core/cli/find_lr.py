@@ -21,7 +21,7 @@ STEPS = 200
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
+    """Run the command; the exit code is 0."""
     require("find-lr", *(() if args.no_plots else ("matplotlib",)))
     source = Source.from_arguments(args)
     options.choose_model(args, source)

@@ -24,7 +24,7 @@ __all__ = ["run", "tested_run", "tested_table"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
+    """Run the command; the exit code is 0."""
     require("report", "sklearn", "jinja2")
     path: Path = args.folder / PAGE if args.out is None else args.out
     if path.is_symlink() and args.out is None:

@@ -146,7 +146,7 @@ class ImageFolder:
         return train, test or validation
 
     def _classes(self, folder: Path, least: int) -> dict[str, list[Path]]:
-        """Return the images of each class, by its name; there are at least so many."""
+        """Return the images of each class, by its name; there are at least this many."""
         entries = self._visible(folder)
         folders = [entry for entry in entries if entry.is_dir()]
         for entry in entries:

@@ -275,7 +275,7 @@ def new_figure(path: Path, height: float) -> Iterator[Figure]:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name of at most so many characters, as text that Matplotlib draws as it is."""
+    """Return a name of at most this many characters, as text that Matplotlib draws as it is."""
     name = one_line(name)
     return as_it_is(name if len(name) <= most else f"{name[: most - 1]}…")
 

@@ -28,7 +28,7 @@ __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; the exit code is 0."""
+    """Run the command; the exit code is 0."""
     last = args.files[-1]
     if args.folder.is_file() and (last / RECORD).is_file():
         raise CommandError(

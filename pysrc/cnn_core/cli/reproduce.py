@@ -43,7 +43,7 @@ def training_of(
         For which `options.choose_model` has settled the model.
     source : Source
     report : callable or None
-        Called with a line of text for all that the user should know.
+        Called with each line of text for the user.
 
     Raises
     ------

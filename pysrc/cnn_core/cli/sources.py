@@ -178,7 +178,7 @@ def read_test_part(
     known_hashes : dict of str to str
         SHA-256 of the data of the run.
     report : callable
-        Called with a line of text for all that the user should know.
+        Called with each line of text for the user.
     asked_for : bool
         Whether the user named the data; otherwise they are those of the run.
 

@@ -22,7 +22,7 @@ __all__ = ["TestedTable", "table_contents"]
 
 Array = npt.NDArray[Any]
 
-# The importance of columns is measured on at most so many rows, columns and shuffles of each.
+# The importance of columns is measured on at most this many rows, columns and shuffles of each.
 _ROWS, _COLUMNS, _REPEATS = 500, 60, 3
 
 

@@ -92,7 +92,7 @@ def read_features(
     columns : TrainedColumns
         What the run was trained on.
     report : callable
-        Called with a line of text for all that the user should know.
+        Called with each line of text for the user.
 
     Returns
     -------

@@ -31,7 +31,7 @@ _WORDS = {"accuracy": "accuracy", "r2": "R2"}
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out.
+    """Run the command.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def _scores(
 
 @contextmanager
 def _client(workers: int | None) -> Iterator[Any]:
-    """Yield the client of so many workers of a thread each, in this process."""
+    """Yield the client of this many workers of a thread each, in this process."""
     from distributed import Client
 
     from cnn_core.dask.client import local_cluster

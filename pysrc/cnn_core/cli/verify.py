@@ -38,7 +38,7 @@ _ENVIRONMENT = {
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out.
+    """Run the command.
 
     Returns
     -------

@@ -36,7 +36,7 @@ _COMPLETE = "the training is complete"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out: serve the page until Ctrl-C; the exit code is 0."""
+    """Run the command: serve the page until Ctrl-C; the exit code is 0."""
     require("watch", "sklearn", "jinja2")
     path = _unfinished(args.folder)
     title, state, field = _finished(args) if path is None else _going_on(args, path)

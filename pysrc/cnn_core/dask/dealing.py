@@ -15,7 +15,7 @@ from cnn_core.estimators.task import Task
 from cnn_core.sharding.shard import ArrayShard
 from cnn_core.types import IndexArray
 
-# As many shards as there are partitions, though at most so many: more divide a batch too finely.
+# As many shards as there are partitions, though at most this many: more divide a batch too finely.
 MOST_SHARDS = 16
 
 

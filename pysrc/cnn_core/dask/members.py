@@ -34,7 +34,7 @@ from cnn_core.training.state import EpochRecord, TrainingState
 
 # What members share: each goes to the cluster once.
 _SHARED = ("x", "t", "validation_t", "weights", "rows", "validation_rows")
-# Where nothing is said of checkpoints, a part takes at least so many times as long as its
+# Where nothing is said of checkpoints, a part takes at least this many times as long as its
 # beginning: reading the checkpoint, and finding that it belongs to these data.
 _TIMES_OF_BEGINNING = 20
 

@@ -18,7 +18,7 @@ class Partition(NamedTuple):
     Attributes
     ----------
     name : str
-        What an error calls it.
+        Its name, for errors.
     x, y, weights : object
         Delayed, a Future, or the rows themselves; None for no weights.
     """

@@ -98,7 +98,7 @@ class WeightsDisplay:
             Of a sample; by default a square, if the features fit one. Without meaning for a
             convolution, whose filters are shown.
         n_units : int
-            At most so many units are shown, those with the largest weights.
+            At most this many units are shown, those with the largest weights.
 
         Raises
         ------

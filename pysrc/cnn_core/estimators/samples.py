@@ -77,7 +77,7 @@ def as_real_numbers(values: Any, name: str, advice: str = "") -> npt.NDArray[Any
     ----------
     values : array-like
     name : str
-        What the user calls the argument.
+        Name of the argument, for errors.
     advice : str
         What an error about other values than numbers ends with.
 

@@ -55,7 +55,7 @@ from cnn_core.types import FloatArray
 from cnn_core.validation import positive, text, whole
 
 _VERSION = 1
-# Where the user says nothing: at least so many seconds between two files, and so many times what
+# Where the user says nothing: at least this many seconds between two files, and so many times what
 # the last one took to write.
 _LEAST_SECONDS, _TIMES_OF_WRITING = 1.0, 50
 # What is kept of a `TrainingState` beside its record.
@@ -90,7 +90,7 @@ class Checkpoint:
     Raises
     ------
     TypeError, ValueError
-        For a value of another kind or outside its range.
+        For a value of the wrong type or outside its range.
     """
 
     path: str | os.PathLike[str]

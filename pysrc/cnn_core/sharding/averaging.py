@@ -15,7 +15,7 @@ from cnn_core.training.snapshot import Snapshot
 from cnn_core.types import FloatArray
 
 _Item = TypeVar("_Item")
-# Of outer steps after rounds of so many steps, chosen on a validation split; see docs/scale.md.
+# Of outer steps after rounds of this many steps, chosen on a validation split; see docs/scale.md.
 _OUTER_RATE, _OUTER_MOMENTUM, _LONG_ROUND = 0.7, 0.8, 12
 
 

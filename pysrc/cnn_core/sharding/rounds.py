@@ -102,11 +102,11 @@ class Plan:
         return -(-self.n_samples // self.batch_size)
 
     def share_of(self, n_samples: int) -> float:
-        """Return what a shard of so many samples counts in the mean of states."""
+        """Return what a shard of this many samples counts in the mean of states."""
         return n_samples / self.n_samples
 
     def batch_of(self, n_samples: int) -> int:
-        """Return the samples of a step of a shard of so many samples."""
+        """Return the samples of a step of a shard of this many samples."""
         return -(-self.batch_size * n_samples // self.n_samples)
 
     @property

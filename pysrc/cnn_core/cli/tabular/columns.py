@@ -100,7 +100,7 @@ def decided(raw: RawTable, source: Source, target: str, report: Report) -> Colum
     target : str
         The name of the column that is learned.
     report : callable
-        Called with a line of text for all that the user should know.
+        Called with each line of text for the user.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def read_features(
         A table with the features, with or without the target.
     columns : Columns
     report : callable
-        Called with a line of text for all that the user should know.
+        Called with each line of text for the user.
     unused : collection of str
         Features that the model does not look at: they are missing values where they are not there.
 

@@ -89,7 +89,7 @@ class TableRun:
         raw : RawTable
             With or without the target.
         report : callable
-            Called with a line of text for all that the user should know.
+            Called with each line of text for the user.
         intervals : float or None
             Coverage of the intervals of numbers; by default as in training.
 

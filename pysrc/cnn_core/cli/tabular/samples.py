@@ -176,7 +176,7 @@ def read_samples(
     task : str, optional
         By default it is found from the target.
     report : callable
-        Called with a line of text for all that the user should know.
+        Called with each line of text for the user.
     table : RawTable and its hashes, optional
         What `read_raw` gave, if the table has been read already.
     columns : Columns, optional
