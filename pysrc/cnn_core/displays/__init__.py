@@ -1,6 +1,6 @@
-"""Pictures of what a network learned, as scikit-learn's displays; matplotlib draws them.
+"""Plots of a trained network, in the style of scikit-learn's displays.
 
-Matplotlib is imported when something is drawn, and not before.
+Matplotlib is imported only when something is drawn.
 """
 
 from __future__ import annotations

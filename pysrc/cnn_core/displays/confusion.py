@@ -56,8 +56,7 @@ class ConfusionDisplay:
         Parameters
         ----------
         estimator : object
-            With `predict`; `NN` and `Model`, whose predictions are one output for each class, give
-            the number of the largest one.
+            Has `predict`. For `NN` and `Model` the class is the index of the largest output.
         X : array, (n, features)
         y : array, (n,)
         display_labels : sequence of str, optional
@@ -66,7 +65,7 @@ class ConfusionDisplay:
         Raises
         ------
         ValueError
-            As `from_predictions`.
+            As for `from_predictions`.
         """
         predicted = np.asarray(estimator.predict(X))
         if predicted.ndim == 2:
@@ -89,8 +88,7 @@ class ConfusionDisplay:
         Raises
         ------
         ValueError
-            If the lengths differ, there are no samples, or the names are not as many as the
-            classes.
+            If the lengths differ, there are no samples, or the numbers of names and classes differ.
         """
         truth, predicted = np.asarray(y_true), np.asarray(y_pred)
         if truth.ndim != 1 or truth.shape != predicted.shape or not truth.size:

@@ -1,4 +1,4 @@
-"""What the displays share: colours, figures, and whose network it is."""
+"""Shared helpers of the displays: colours, figures, and the network of an estimator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["FAINT", "INK", "MEASURED", "STYLE", "TRAIN", "network_of", "new_axes", "styled"]
 
-# Told apart by colour-blind eyes; nothing is told by a colour alone.
+# Distinguishable for colour-blind readers; no information is in colour alone.
 TRAIN, MEASURED = "#0072B2", "#D55E00"
 INK, FAINT = "#222222", "#777777"
 
@@ -21,14 +21,14 @@ STYLE: dict[str, Any] = {
     "grid.color": "#E4E4E4",
     "axes.axisbelow": True,
     "legend.frameon": False,
-    # A class name is text, also if there are dollar signs in it.
+    # Dollar signs in a class name are not mathematics.
     "text.parse_math": False,
 }
 
 
 @contextmanager
 def styled() -> Iterator[Any]:
-    """Give ``matplotlib.pyplot``, with the style of the displays while the block runs.
+    """Yield ``matplotlib.pyplot``, with the style of the displays inside the block.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def styled() -> Iterator[Any]:
         raise ImportError(
             'drawing needs matplotlib, which is not installed: pip install "cnn-core[app]"'
         ) from error
-    # Not an rc_context: that would undo what a notebook sets when its first figure is made.
+    # Not an rc_context, which would undo settings that a notebook makes with its first figure.
     settings: Any = pyplot.rcParams
     before = {name: settings[name] for name in STYLE}
     settings.update(STYLE)
@@ -52,7 +52,7 @@ def styled() -> Iterator[Any]:
 
 
 def new_axes(pyplot: Any, ax: Any, count: int, size: tuple[float, float]) -> list[Any]:
-    """Return `count` axes: those given, or those of a new figure side by side.
+    """Return `count` axes: the given ones, or those of a new figure side by side.
 
     Raises
     ------

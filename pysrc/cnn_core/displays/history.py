@@ -56,10 +56,10 @@ class HistoryDisplay:
         TypeError
             For anything without a history.
         ValueError
-            If nothing was trained, or `ax` is another number of axes.
+            If nothing was trained, or for another number of axes.
         """
         history = dict(network_of(estimator).history)
-        # The score of a classifier is its accuracy, if nothing else was asked for.
+        # The default score of a classifier is its accuracy.
         is_accuracy = hasattr(estimator, "classes_") and getattr(estimator, "scoring", "") is None
         if is_accuracy and "validation_score" in history:
             history["validation_accuracy"] = history.pop("validation_score")
@@ -77,7 +77,7 @@ class HistoryDisplay:
         Raises
         ------
         ValueError
-            If there is no epoch in it, or `ax` is another number of axes.
+            If it has no epoch, or for another number of axes.
         """
         return cls(history).plot(ax=ax)
 

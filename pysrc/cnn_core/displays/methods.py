@@ -16,13 +16,13 @@ class Plots:
 
     __slots__ = ()
 
-    # How predictions are shown beside the truth.
+    # The display for predictions.
     _of_predictions: ClassVar[type[ConfusionDisplay | PredictionDisplay]] = ConfusionDisplay
 
     def plot(self, X: Any = None, y: Any = None) -> Any:
         """Draw the learning curves, and with samples the predictions for them.
 
-        These are shown as a confusion matrix, numbers beside the true ones.
+        Classes are shown as a confusion matrix, numbers over the true values.
         `cnn_core.plot_history`, `cnn_core.plot_confusion`, `cnn_core.plot_predictions` and
         `cnn_core.plot_weights` draw one thing each.
 
@@ -41,7 +41,7 @@ class Plots:
         ImportError
             Without matplotlib.
         TypeError, ValueError
-            If it is not fitted, or `y` is missing beside `X`.
+            If it is not fitted, or `X` is passed without `y`.
         """
         history = HistoryDisplay.from_estimator(self)
         if X is None and y is None:

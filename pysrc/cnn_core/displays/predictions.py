@@ -1,4 +1,4 @@
-"""Predicted numbers beside true ones."""
+"""Plot predicted numbers over true values."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class PredictionDisplay:
         Raises
         ------
         ValueError
-            As `from_predictions`.
+            As for `from_predictions`.
         """
         return cls.from_predictions(y, estimator.predict(X), ax=ax)
 
@@ -72,7 +72,7 @@ class PredictionDisplay:
         Raises
         ------
         ValueError
-            If they are not as many numbers, at least one.
+            If the lengths differ, or there are no samples.
         """
         truth, predicted = (np.asarray(y, np.float64) for y in (y_true, y_pred))
         if truth.size != len(truth) or predicted.size != truth.size or not truth.size:

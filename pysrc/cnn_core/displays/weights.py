@@ -24,12 +24,12 @@ def first_layer_images(model: Any, image_shape: tuple[int, ...] | None) -> Array
     ----------
     model : Model
     image_shape : (height, width) or (height, width, channels), optional
-        Of a sample, where the first layer is dense; by default a square, if the features fit one.
+        Shape of a sample for a dense first layer; by default square, if the features fit.
 
     Returns
     -------
     numpy.ndarray or None
-        None for weights that are no images.
+        None if the weights cannot be shown as images.
     """
     layers = zip(model.network.layers, model.predicting_layers, strict=True)
     layer, (weights, *_) = next(
@@ -53,14 +53,14 @@ def _square(features: int) -> tuple[int, int] | None:
 
 
 class WeightsDisplay:
-    """The weights of the first layer as images: red adds, blue takes away.
+    """The weights of the first layer as images: red is positive, blue negative.
 
     Made by `from_estimator`, which draws it; `plot` draws it again.
 
     Parameters
     ----------
     images : array, (units, height, width, channels)
-        The weights; three channels are shown as colours, of others the mean.
+        The weights; three channels are shown as colours, otherwise their mean.
 
     Attributes
     ----------
@@ -95,17 +95,17 @@ class WeightsDisplay:
         ----------
         estimator : MLPClassifier, MLPRegressor, NN or Model
         image_shape : (height, width) or (height, width, channels), optional
-            Of a sample; by default a square, if the features fit one. Without meaning for a
-            convolution, whose filters are shown.
+            Shape of a sample; by default square, if the features fit. Ignored for a convolution,
+            whose filters are shown.
         n_units : int
-            At most this many units are shown, those with the largest weights.
+            Largest number of units to show, those with the largest weights.
 
         Raises
         ------
         TypeError
             For anything without a network.
         ValueError
-            If the weights are no images of this shape.
+            If the weights do not fit this shape.
         """
         model = network_of(estimator)
         images = first_layer_images(model, image_shape)

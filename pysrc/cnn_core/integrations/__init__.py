@@ -1,8 +1,8 @@
-"""Callbacks for the tools around: Optuna, TensorBoard, MLflow, notebooks.
+"""Callbacks for other tools: Optuna, TensorBoard, MLflow, notebooks.
 
 Each is a `cnn_core.callbacks.Callback` for ``callbacks=[...]`` of an estimator, an `NN` or a
-`Model`. They can be copied and pickled, show their settings as text, and change no bit of what is
-learned. The tool itself is imported when a training begins.
+`Model`. They can be copied and pickled, have a readable repr, and change no bit of the result. The
+tool itself is imported when a training begins.
 """
 
 from __future__ import annotations

@@ -11,23 +11,23 @@ from cnn_core.integrations.tool import ToolCallback, measured_in, settings_of, t
 from cnn_core.training.state import TrainingState
 from cnn_core.validation import flag
 
-# MLflow takes no longer values of parameters.
+# Longest parameter value that MLflow accepts.
 _MOST_CHARACTERS = 6000
 
 
 class MLflowLogger(ToolCallback):
-    """Logs a training to MLflow by itself: its parameters, each epoch, and the model.
+    """Logs a training to MLflow: its parameters, each epoch, and the model.
 
-    It logs to the active run; where there is none, to one of its own, which ends with the training.
-    The model is logged as the file that `save` writes, which holds numbers and text and nothing
-    that could run: ``cnn_core.load(mlflow.artifacts.download_artifacts(...))`` reads it.
+    It logs to the active run, or to a new one that ends with the training. The model is logged as
+    the file that `save` writes, without anything that could run:
+    ``cnn_core.load(mlflow.artifacts.download_artifacts(...))`` reads it.
 
     Parameters
     ----------
     run_name : str, optional
-        Of a run of its own.
+        Name of a new run.
     log_model : bool
-        Whether the model is logged in the end.
+        Whether to log the model at the end.
 
     Raises
     ------
@@ -55,13 +55,13 @@ class MLflowLogger(ToolCallback):
         mlflow.log_params({name: value[:_MOST_CHARACTERS] for name, value in values.items()})
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Log what the epoch has measured."""
+        """Log the measurements of the epoch."""
         assert state.record is not None
         values = {k: v for k, v in measured_in(state.record).items() if math.isfinite(v)}
         tool("mlflow", "mlflow-skinny").log_metrics(values, step=state.record.epoch)
 
     def on_train_end(self, state: TrainingState) -> None:
-        """Log the model, and end a run of its own."""
+        """Log the model, and end a run that was started here."""
         mlflow = tool("mlflow", "mlflow-skinny")
         try:
             if self.log_model and state.record is not None:

@@ -1,4 +1,4 @@
-"""`NotebookProgress`: a bar in a notebook, with what the last epoch has measured."""
+"""`NotebookProgress`: a progress bar in a notebook, with the last epoch's measurements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NotebookProgress(ToolCallback):
     Parameters
     ----------
     every : float
-        Seconds between two pictures of it, at least; the last epoch is shown in any case.
+        Least seconds between two updates; the last epoch is always shown.
 
     Raises
     ------
@@ -47,14 +47,14 @@ class NotebookProgress(ToolCallback):
         self._handle = display.display(self._picture(state), display_id=True)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Show where the training stands."""
+        """Show the progress."""
         now = time.perf_counter()
         if now - self._shown_at >= self.every and self._handle is not None:
             self._shown_at = now
             self._handle.update(self._picture(state))
 
     def on_train_end(self, state: TrainingState) -> None:
-        """Show how it has ended."""
+        """Show the end of the training."""
         if self._handle is not None:
             self._handle.update(self._picture(state))
             self._handle = None

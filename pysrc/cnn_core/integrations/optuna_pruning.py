@@ -1,4 +1,4 @@
-"""`OptunaPruning`: trials of Optuna that end as soon as they are hopeless."""
+"""`OptunaPruning`: stop unpromising trials of Optuna early."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from cnn_core.training.state import TrainingState, require_monitored
 
 
 class OptunaPruning(ToolCallback):
-    """Reports each epoch to a trial of Optuna's, and ends a training that its pruner gives up.
+    """Reports each epoch to an Optuna trial, and stops the training if the trial should be pruned.
 
     Parameters
     ----------
     trial : optuna.trial.Trial
-        A copy of the callback, as a grid search makes it, speaks of the same trial.
+        A copy of the callback, as in a grid search, uses the same trial.
     monitor : str, optional
-        What is reported: ``"validation_score"``, ``"validation_loss"``, ``"loss"`` or another
-        column of the history. By default the validation score, or where there is none the
-        validation accuracy, for a study that maximizes; the losses for one that minimizes.
+        The reported value: ``"validation_score"``, ``"validation_loss"``, ``"loss"`` or another
+        column of the history. By default the validation score, or else the validation accuracy, for
+        a study that maximizes; a loss for one that minimizes.
 
     Raises
     ------
     ValueError
-        For another `monitor`.
+        For an unknown `monitor`.
     optuna.TrialPruned
-        From `fit`, if the pruner gives the trial up: Optuna knows it, and goes on with the next.
+        From `fit`, if the trial is pruned: Optuna handles it and continues with the next trial.
 
     Examples
     --------
@@ -54,11 +54,11 @@ class OptunaPruning(ToolCallback):
         self.monitor = None if monitor is None else require_monitored(monitor)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OptunaPruning:
-        # A deep copy of a trial would have a study of its own.
+        # A deep copy of a trial would copy its study.
         return OptunaPruning(self.trial, self.monitor)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Report what the epoch has brought; end the training if the pruner wants that."""
+        """Report the epoch; stop the training if the trial should be pruned."""
         record = state.record
         assert record is not None
         maximizes = self.trial.study.direction.name == "MAXIMIZE"

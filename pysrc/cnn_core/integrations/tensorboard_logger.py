@@ -11,12 +11,12 @@ from cnn_core.training.state import TrainingState
 
 
 class TensorBoardLogger(ToolCallback):
-    """Writes what each epoch measures as scalars: ``tensorboard --logdir runs`` shows them live.
+    """Writes the measurements of each epoch as scalars; ``tensorboard --logdir runs`` shows them.
 
     Parameters
     ----------
     folder : path-like
-        Made if it is not there. Give each training one of its own: they are shown by its name.
+        Created if necessary. Use one for each training; its name is shown.
 
     Raises
     ------
@@ -34,7 +34,7 @@ class TensorBoardLogger(ToolCallback):
         vars(self).update(state, _writer=None)
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Open a file of events."""
+        """Open an event file."""
         module = tool("tensorboard.summary.writer.event_file_writer", "tensorboard")
         self._writer = module.EventFileWriter(self.folder)
 

@@ -1,4 +1,4 @@
-"""The threads of the compiled engine under ``threadpoolctl``, beside those of BLAS and OpenMP."""
+"""Support for ``threadpoolctl``: show and limit the threads of the compiled engine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cnn_core.backends import native, threads
 
 
 def register_threadpoolctl() -> None:
-    """Let threadpoolctl know the pool of threads of the compiled engine.
+    """Register the thread pool of the compiled engine with threadpoolctl.
 
-    ``threadpoolctl.threadpool_info()`` has it then, as the user API ``"cnn_core"``, and
-    ``threadpoolctl.threadpool_limits(1)`` limits it, also for networks that are there already.
-    Threads change no bit of any result. Called twice it does nothing more.
+    Then ``threadpoolctl.threadpool_info()`` lists it as the user API ``"cnn_core"``, and
+    ``threadpoolctl.threadpool_limits(1)`` limits it, also for existing networks. Threads change no
+    bit of any result. A second call does nothing.
 
     Raises
     ------
@@ -45,11 +45,11 @@ def register_threadpoolctl() -> None:
         filename_prefixes = (os.path.basename(pool.__file__).lower(),)
 
         def get_num_threads(self) -> int:
-            """Return how many threads may take part in a step."""
+            """Return the largest number of threads of a step."""
             return int(min(pool.thread_limit(), threads.available_threads()))
 
         def set_num_threads(self, num_threads: int) -> None:
-            """Limit them."""
+            """Limit the threads."""
             pool.limit_threads(num_threads)
 
         def get_version(self) -> str:

@@ -1,4 +1,4 @@
-"""What the callbacks for other tools share: their settings as text, and what is measured."""
+"""Shared code of callbacks for other tools."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import EpochRecord, TrainingState
 
-# What an epoch counts, beside what it measures.
+# Fields of an epoch that are counts, not measurements.
 _COUNTS = ("epoch", "last_epoch", "samples")
 
 
 class ToolCallback(Callback):
-    """A callback with settings, and handles of a tool that live while a training runs.
+    """A callback with settings, and with handles of a tool during a training.
 
-    A copy, also one in another process, has the settings alone.
+    A copy, also in another process, has only the settings.
     """
 
-    # Names of the settings, which are attributes as well.
+    # Names of the settings, which are also attributes.
     _settings: ClassVar[tuple[str, ...]] = ()
 
     def __repr__(self) -> str:
@@ -31,7 +31,7 @@ class ToolCallback(Callback):
 
 
 def measured_in(record: EpochRecord) -> dict[str, float]:
-    """Return what an epoch has measured, by name."""
+    """Return the measurements of an epoch, by name."""
     found = {one.name: getattr(record, one.name) for one in fields(record)}
     return {
         name: float(value)

@@ -1,1 +1,1 @@
-"""Files of models and checkpoints: what they hold, how they are written, read and checked."""
+"""Files of models and checkpoints: their contents, and how they are written, read and checked."""

@@ -1,13 +1,12 @@
-"""Exact resume: a training that was killed goes on where its checkpoint stands, bit for bit.
+"""Checkpoints: resume a killed training to the same bits.
 
-A checkpoint is the file of a `Model`, which `cnn_core.load` gives as it was after that epoch, with
-one more text among its metadata, ``training``, and tensors whose names begin with ``training.``:
-what the training was begun with, by which it is known again, and where it stood. Nothing in the
-file can run. It is written before the first epoch, so that a path where nothing can be written is
-found before anything is learned, at the ends of epochs, and once more at the end of the training.
+A checkpoint is the file of a `Model`, which `cnn_core.load` can read. It has an additional text
+``training`` in its metadata, and tensors whose names begin with ``training.``. They hold the
+identity of the training, by which it is recognized, and its progress. Nothing in the file can run.
+A checkpoint is written before the first epoch, so that an unusable path is found early, at the ends
+of epochs, and at the end of the training.
 
-A callback whose state has to go on as well says what it is by `Callback.get_state` and takes it
-back by `Callback.set_state`.
+The state of a callback is stored with `Callback.get_state` and restored with `Callback.set_state`.
 """
 
 from __future__ import annotations
@@ -55,37 +54,37 @@ from cnn_core.types import FloatArray
 from cnn_core.validation import positive, text, whole
 
 _VERSION = 1
-# Where the user says nothing: at least this many seconds between two files, and so many times what
-# the last one took to write.
+# Default interval between two files: at least this many seconds, and this many times the duration
+# of the last write.
 _LEAST_SECONDS, _TIMES_OF_WRITING = 1.0, 50
-# What is kept of a `TrainingState` beside its record.
+# Attributes of `TrainingState` that are stored, besides its record.
 _STATE = ("best_epoch", "best_value", "_least", "stopped_because", "converged")
 
 
 class CheckpointError(ModelFileError):
-    """A file is no checkpoint of this training; says what differs and what to do."""
+    """A file is not a checkpoint of this training; the message says what differs and what to do."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where and how often a training is written down, so that it can go on after being killed.
+    """Where and how often to save a training, so that it can resume after being killed.
 
-    The first file is written before the first epoch. An epoch is trained as a whole: what one had
-    done when the training was killed is done once more.
+    The first file is written before the first epoch. An epoch that was interrupted is trained again
+    from its beginning.
 
-    Two processes that make the same training with the same path do no harm to each other: each
-    ends with the right bits, and each file is whole.
+    Two processes may run the same training with the same path: each ends with the right bits, and
+    each file is complete.
 
     Attributes
     ----------
     path : path-like
-        Each file takes the place of the one before, which stays until the new one is whole.
+        Each file replaces the one before when it is complete.
     every_epochs : int, optional
-        A file after so many epochs of this training, at least 1.
+        Write a file after every this many epochs, at least 1.
     every_seconds : float, optional
-        A file at the end of the first epoch after so many seconds since the last one, above 0.
-        With neither of the two: after a second, or 50 times as long as the last file took to
-        write, whichever is more; that is at most 2 % of the time.
+        Write a file at the end of the first epoch after this many seconds since the last one, above
+        0. By default after a second, or 50 times the duration of the last write, if that is longer;
+        this takes at most 2 % of the time.
 
     Raises
     ------
@@ -106,7 +105,7 @@ class Checkpoint:
 
 
 def as_checkpoint(value: Any) -> Checkpoint:
-    """Return a `Checkpoint`; a path stands for one with the usual intervals.
+    """Return a `Checkpoint`; a path means one with the default interval.
 
     Raises
     ------
@@ -126,7 +125,7 @@ def seed_in(checkpoint: Any) -> int | None:
     Raises
     ------
     ModelFileError
-        If the file is none of ours, or damaged.
+        If the file is not a model file of ours, or damaged.
     """
     found = _read(as_checkpoint(checkpoint).path)
     return None if found is None else _seed_of(found.training)
@@ -140,7 +139,7 @@ class _Found:
     ----------
     file : ModelFile
     training : dict
-        What the file says of the training, its arrays in their places.
+        Contents of the text ``training``, with its arrays inserted.
     """
 
     file: ModelFile
@@ -149,19 +148,19 @@ class _Found:
 
 @dataclass(frozen=True, eq=False)
 class _Resumed:
-    """The state of a training by its checkpoint, after every check.
+    """The state of a training from its checkpoint, after all checks.
 
     Attributes
     ----------
     model : ModelState
     record : EpochRecord or None
     values : dict
-        What is kept of a `TrainingState` beside the record.
+        Stored attributes of `TrainingState`, besides the record.
     progress : dict
-        What `CheckpointSession.write` was given.
+        The progress passed to `CheckpointSession.write`.
     finished : bool
     callbacks : list of tuple of Callback and dict
-        Those with a state, and their states.
+        Callbacks with a state, and their states.
     """
 
     model: ModelState
@@ -173,22 +172,22 @@ class _Resumed:
 
 
 class CheckpointSession(TrainingCheckpoint):
-    """Finds the checkpoint of a training, and writes those to come.
+    """Reads the checkpoint of a training, and writes later ones.
 
     Parameters
     ----------
     checkpoint : Checkpoint or path-like
     session : Session
-        The training that is to begin.
+        The training.
     seeded : bool
-        Whether the seed was chosen by the user; otherwise the file's is taken.
+        Whether the user chose the seed; otherwise that of the file is used.
 
     Raises
     ------
     CheckpointError
-        If the file is that of another training.
+        If the file belongs to another training.
     ModelFileError
-        If it is damaged, truncated, of a newer version or none of ours.
+        If it is damaged, truncated, of a newer version or not ours.
     FileNotFoundError
         If its folder does not exist.
     """
@@ -266,7 +265,7 @@ class CheckpointSession(TrainingCheckpoint):
         Raises
         ------
         ModelFileError
-            If one of them does not take it.
+            If a callback rejects its state.
         """
         for callback, state in () if self._resumed is None else self._resumed.callbacks:
             self._is_rejected = True
@@ -316,7 +315,7 @@ class CheckpointSession(TrainingCheckpoint):
         Raises
         ------
         OSError
-            If that fails; the file before this one is still there then.
+            If that fails; the previous file is then still there.
         """
         try:
             self._write(progress, finished)
@@ -371,7 +370,7 @@ def _checked(
     callbacks: list[Callback],
     steps_of_epoch: int,
 ) -> _Resumed:
-    """Return the checked state of a file; see `cnn_core.io.checkpoint_checks`."""
+    """Check the state in a file and return it; see `cnn_core.io.checkpoint_checks`."""
     training = found.training
     with as_file_error(path, "a checkpoint"):
         model, _ = read_state(found.file)
@@ -392,7 +391,7 @@ def _checked(
 def _callback_at(
     path: str | os.PathLike[str], callbacks: list[Callback], name: str, place: int
 ) -> Callback:
-    """Return the callback of a state: the one at this position among its class."""
+    """Return the callback of a state: the one at this position within its class."""
     same = [one for one in callbacks if type(one).__name__ == name]
     if place >= len(same):
         raise CheckpointError(

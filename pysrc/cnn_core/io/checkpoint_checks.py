@@ -1,7 +1,7 @@
-"""Checks of a checkpoint against the training that is to be resumed from it.
+"""Checks of a checkpoint against the training that resumes from it.
 
-A checksum tells that a file is as it was written, not who wrote it. Whatever is refused here is
-refused before anything of the training has changed.
+A checksum shows that a file is undamaged, not who wrote it. All checks come before anything of the
+training changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cnn_core.validation import flag, measured, number, positive, text, whole
 
 
 def check_model(found: ModelState, state: TrainingState, seed: int) -> None:
-    """Check that the model in a file can replace the one that is trained.
+    """Check that the model in a file can replace the model in training.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def check_model(found: ModelState, state: TrainingState, seed: int) -> None:
 
 
 def check_state(values: dict[str, Any], found: ModelState, state: TrainingState) -> None:
-    """Check that a state can be that of this training after so many epochs.
+    """Check that a state is possible for this training after its number of epochs.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def record_in(values: Any, found: ModelState, state: TrainingState) -> EpochReco
     Raises
     ------
     TypeError, ValueError
-        If it is not that of the epoch with which the file was written.
+        If it does not belong to the epoch of the file.
     """
     if values is None:
         whole("epochs without a record", found.epochs_done, 0, state.model.epochs_done)

@@ -1,6 +1,6 @@
 """A training as JSON: its identity, and the states of callbacks and loop.
 
-Arrays stand beside the JSON as tensors of the file, each named in it.
+Arrays are stored as tensors of the file, and the JSON refers to them by name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def identity_of(
     Parameters
     ----------
     known : dict
-        What a training is known by that this one is to be compared with; empty if there is none.
+        The stored identity to compare with; empty if there is none.
     """
     validation = data.validation
     arrays = {
@@ -54,7 +54,7 @@ def identity_of(
         "dtype": model.dtype.name,
         "seed": model.seed,
         **{one.name: _text_of(getattr(recipe, one.name)) for one in fields(recipe)},
-        # As in a file that was written when no recipe had any.
+        # As in older files, in which recipes had none.
         "max_steps": recipe.max_steps,
         "epochs done before": model.epochs_done,
         "weights before this training": fingerprint(
@@ -81,15 +81,15 @@ def differences_in(ours: dict[str, Any], theirs: dict[str, Any], *, seeded: bool
     Parameters
     ----------
     ours, theirs : dict
-        As `identity_of` gives them.
+        Results of `identity_of`.
     seeded : bool
-        Whether the seed was chosen by the user.
+        Whether the user chose the seed.
     """
     ignored = set(_MACHINE)
     if not seeded:
         ignored |= {"seed", "weights before this training"}
     elif not is_same_machine(ours, theirs):
-        # The first weights of one seed need not have the same last bits on every machine.
+        # First weights of one seed may differ in the last bits between machines.
         ignored.add("weights before this training")
     return [
         f"{name:.80}: expected {ours.get(name)}, found {theirs.get(name)!s:.300}"
@@ -102,18 +102,18 @@ def _text_of_data(array: Any, dtype: np.dtype[Any], known: Any) -> str:
     if isinstance(array, Elsewhere):
         return array.text
     if isinstance(array, SparseRows) and isinstance(known, str) and not is_of_sparse(known):
-        # Written when sparse samples had the text of their dense rows.
+        # From an older version, in which sparse samples had the fingerprint of their dense rows.
         return fingerprint(array, dtype=dtype, as_dense=True)
     return fingerprint(array, dtype=dtype)
 
 
 def _text_of(value: Any) -> str:
-    # An object that has no text of its own is known by its class alone, not by its address.
+    # An object with the default repr is identified by its class, not by its address.
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def states_of(callbacks: Iterable[Callback]) -> list[dict[str, Any]]:
-    """Return the states of callbacks, each with its class and position in it."""
+    """Return the states of callbacks, each with its class and its position within the class."""
     states = []
     places: dict[str, int] = {}
     for callback in callbacks:
@@ -125,12 +125,12 @@ def states_of(callbacks: Iterable[Callback]) -> list[dict[str, Any]]:
 
 
 def encoded(value: Any, tensors: dict[str, FloatArray]) -> Any:
-    """Return a value in terms of JSON; its arrays go to `tensors`.
+    """Convert a value to JSON; its arrays are added to `tensors`.
 
     Raises
     ------
     TypeError
-        For what a checkpoint cannot hold.
+        For a type that a checkpoint cannot hold.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -151,7 +151,7 @@ def encoded(value: Any, tensors: dict[str, FloatArray]) -> Any:
 
 
 def decoded(value: Any, tensors: dict[str, FloatArray]) -> Any:
-    """Return the value that `encoded` was given; its arrays are taken out of `tensors`.
+    """Return the value from the result of `encoded`; remove its arrays from `tensors`.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def decoded(value: Any, tensors: dict[str, FloatArray]) -> Any:
         return value
     ((kind, content),) = value.items()
     if kind == "tensor":
-        # Each once: two places that share memory would change each other.
+        # Each array is used once, so that no two places share memory.
         return tensors.pop(content)
     if kind == "dict":
         return {key: decoded(item, tensors) for key, item in content.items()}

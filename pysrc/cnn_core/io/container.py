@@ -1,4 +1,4 @@
-"""The file in which a model is kept: named arrays of numbers and text, nothing that can run.
+"""The file format of models: named arrays of numbers and text, nothing that can run.
 
 The layout is that of safetensors: the length of the header as eight little-endian bytes, a header
 in JSON, and the values of all tensors, little-endian, one after the other::
@@ -46,15 +46,15 @@ PathLike = str | os.PathLike[str]
 
 
 class ModelFileError(ValueError):
-    """The file is no model file, is incomplete, or is of a newer version.
+    """The file is not a model file, is incomplete, or is of a newer version.
 
     Parameters
     ----------
     path : str or path-like
         The file.
     reason : str
-        What was expected, what was found, and what to do about it. What it quotes of the file is
-        shown so that no terminal obeys it.
+        What was expected, what was found, and what to do about it. Text from the file is escaped,
+        so that it cannot control a terminal.
     """
 
     def __init__(self, path: PathLike, reason: str) -> None:
@@ -84,7 +84,7 @@ class _Entry(NamedTuple):
 def write_tensors(
     path: PathLike, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    """Write named arrays and text to a file, as a whole or not at all.
+    """Write named arrays and text to a file, completely or not at all.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def write_tensors(
         A name is empty or reserved, a text is not valid Unicode, or names and texts together
         exceed the header's limit of 1 MiB.
     OSError
-        The file cannot be written; what was there before is then still there.
+        The file cannot be written; an existing file is then unchanged.
     """
     _check_metadata(metadata)
     arrays = {_checked_name(name): _checked_array(name, a) for name, a in tensors.items()}
@@ -151,7 +151,7 @@ def _checked_name(name: str) -> str:
 
 
 def _checked_array(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the array as it will be stored: little-endian and C-contiguous."""
+    """Return the array in its stored form: little-endian and C-contiguous."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"tensor {name!r} must be an array, found a {type(array).__name__}")
     dtype = array.dtype.newbyteorder("=")
@@ -286,19 +286,19 @@ def _read_header(path: PathLike, stream: BinaryIO, file_size: int) -> dict[str, 
         raise ModelFileError(
             path, f"{_NOT_OURS}, or damaged: the header is no JSON ({error})"
         ) from error
-    # Text that begins with a brace and is JSON is an object.
+    # JSON text that begins with a brace is an object.
     return dict(header)
 
 
 def _no_header(path: PathLike, stream: BinaryIO, file_size: int, declared: int) -> ModelFileError:
-    """Return the error for a file that has no header; it says what the file is, if that is known.
+    """Return the error for a file without a header; it names the kind of file, if known.
 
     Parameters
     ----------
     path, stream, file_size
         The file.
     declared : int
-        Length of the header, if the first bytes are that.
+        The first bytes as the length of a header.
     """
     stream.seek(0)
     start = stream.read(START_BYTES)
@@ -359,7 +359,7 @@ def _read_metadata(path: PathLike, header: dict[str, Any]) -> dict[str, str]:
 
 
 def _read_entries(path: PathLike, header: dict[str, Any], data_size: int) -> list[_Entry]:
-    """Check the tensors of a header: together they must fill the rest of the file exactly."""
+    """Check the tensors of a header: they must fill the rest of the file exactly."""
     entries = []
     begin = 0
     for name, fields in header.items():
@@ -399,7 +399,7 @@ def _read_entry(path: PathLike, name: str, fields: object) -> _Entry:
             path, f"{where}: expected two offsets, found data_offsets {offsets!r:.80}"
         )
     itemsize = _DTYPES[code].itemsize
-    # An empty array is refused by NumPy too if its other sizes multiply to an absurd number.
+    # NumPy also refuses an empty array if the product of its other sizes is absurd.
     absurd = math.prod(max(length, 1) for length in shape) * itemsize > sys.maxsize
     begin, end = offsets
     if absurd or end - begin != math.prod(shape) * itemsize:
@@ -410,9 +410,9 @@ def _read_entry(path: PathLike, name: str, fields: object) -> _Entry:
 
 
 def _are_sizes(value: object) -> bool:
-    """Tell whether a value is a list of whole numbers that a size or an offset can be."""
+    """Tell whether a value is a list of valid sizes or offsets."""
     return isinstance(value, list) and all(
-        # A bool is an int to Python, hence the exact type.
+        # The exact type, because a bool is an int in Python.
         type(number) is int and 0 <= number <= sys.maxsize
         for number in value
     )

@@ -1,6 +1,6 @@
-"""The fields of a file in JSON: each is taken with the kind that it must be of, or refused.
+"""Typed access to the fields of a JSON file; a field of the wrong type is refused.
 
-A field has the name of its place, such as ``data.features``, in the error that refuses it.
+Errors name the full path of a field, such as ``data.features``.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _Value = TypeVar("_Value")
 
 
 class Fields:
-    """An object of JSON.
+    """A JSON object.
 
     Parameters
     ----------
     values : object
-        What stands in the file.
+        The value in the file.
     place : str
-        The name of its place there; empty for the whole of it.
+        Its path in the file; empty for the root.
 
     Raises
     ------
     TypeError
-        If it is no object.
+        If it is not an object.
     """
 
     def __init__(self, values: Any, place: str = "") -> None:
@@ -49,7 +49,7 @@ class Fields:
         return f"{self._place}.{name}" if self._place else name
 
     def value(self, name: str) -> Any:
-        """Return the value of a field, of any kind.
+        """Return the value of a field, of any type.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class Fields:
         return found
 
     def optional(self, take: Callable[[str], _Value], name: str) -> _Value | None:
-        """Return what `take`, a method of this object, gives for a field; None for null."""
+        """Return ``take(name)``, with `take` a method of this object; None for null."""
         return None if self.value(name) is None else take(name)
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -114,12 +114,12 @@ class Fields:
 
 
 def parsed(contents: str | bytes) -> Any:
-    """Return what JSON says.
+    """Parse JSON.
 
     Raises
     ------
     ValueError
-        If it is none, or nests too deep.
+        If it is not JSON, or nested too deeply.
     """
     try:
         return json.loads(contents)

@@ -1,4 +1,4 @@
-"""Fingerprints of data: texts by which arrays are recognized."""
+"""Fingerprints of data: texts that identify arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cnn_core.sparse import SparseRows
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Data that are not in this process, known by a text.
+    """Data that are not in this process, identified by a text.
 
     Attributes
     ----------
@@ -42,11 +42,11 @@ def fingerprint(*arrays: Data, dtype: npt.DTypeLike = np.float32, as_dense: bool
     Parameters
     ----------
     *arrays : array, ClassTargets or SparseRows
-        Targets that are classes have the text of their rows, so that a training is known by either.
+        Class labels have the same fingerprint as their one-hot rows.
     dtype : dtype
-        That of such rows.
+        Dtype of these rows.
     as_dense : bool
-        Whether sparse rows have the text of the same rows with their zeros.
+        Whether sparse rows get the fingerprint of the same dense rows.
     """
     digest = hashlib.sha256()
     for array in arrays:
@@ -60,7 +60,7 @@ def fingerprint(*arrays: Data, dtype: npt.DTypeLike = np.float32, as_dense: bool
 
 
 def is_of_sparse(text: str) -> bool:
-    """Tell whether a text of `fingerprint` is that of sparse rows."""
+    """Tell whether a fingerprint is of sparse rows."""
     return text.startswith(_SPARSE)
 
 
@@ -69,7 +69,7 @@ def _dtype_of(array: Data, dtype: npt.DTypeLike) -> np.dtype[Any]:
 
 
 def _parts(array: Data, dtype: npt.DTypeLike, as_dense: bool) -> Iterator[npt.NDArray[Any]]:
-    """Yield the values; where they are no array, a block of rows at a time."""
+    """Yield the values; for other types than arrays in blocks of rows."""
     if isinstance(array, ClassTargets):
         for rows in blocks(len(array), block_rows(array.n_classes)):
             yield array[rows].rows(dtype)

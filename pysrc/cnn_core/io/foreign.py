@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 __all__ = ["START_BYTES", "recognized"]
 
-# Number of bytes that are read.
+# Number of bytes to read.
 START_BYTES = 2**16
 # Limits for archives: members, and bytes of their names.
 _MOST_MEMBERS, _MOST_NAME_BYTES = 50, 256
@@ -22,14 +22,14 @@ _DATA = "cnn_core.data.load_file reads data"
 
 
 class _Signature(NamedTuple):
-    """How the files of a program begin.
+    """The first bytes of a file format.
 
     Attributes
     ----------
     pattern : bytes
         A regular expression for the first bytes.
     kind : str
-        What the file is.
+        Name of the format, for messages.
     advice : str
         What to do with it.
     """
@@ -39,7 +39,7 @@ class _Signature(NamedTuple):
     advice: str
 
 
-# The first that matches counts.
+# The first match is used.
 _SIGNATURES = (
     _Signature(rb"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", "a PyTorch file", _READ_THERE),
     _Signature(rb"\x80[\x02-\x05]", "a pickle, as pickle.dump or joblib.dump writes it", _PICKLE),
@@ -61,7 +61,7 @@ _SIGNATURES = (
         "a table (Parquet, Arrow or SQLite)",
         "read it with pandas",
     ),
-    # A message of protocol buffers: the version of the format, then the producer or the graph.
+    # Protocol buffers: the version of the format, then the producer or the graph.
     _Signature(
         rb"\x08[\x01-\x1f][\x12\x1a\x22\x2a\x32\x3a\x42]",
         "an ONNX model",
@@ -96,7 +96,7 @@ def recognized(start: bytes) -> str | None:
     Returns
     -------
     str or None
-        Words for a message; None if its first bytes tell nothing.
+        Text for a message; None if the format is not recognized.
     """
     if not start:
         return "an empty file: was it being written when the disk was full?"
@@ -112,7 +112,7 @@ def recognized(start: bytes) -> str | None:
 
 
 def _members(start: bytes) -> list[bytes]:
-    """Return the names of the first members of a zip archive, as far as they can be seen."""
+    """Return the names of the first members of a zip archive, as far as they are in `start`."""
     names = []
     for head in islice(re.finditer(rb"PK\x03\x04", start), _MOST_MEMBERS):
         first = head.start() + 30

@@ -1,20 +1,20 @@
-"""A model in a file, and what every kind of file has in common.
+"""Write and read models; the common part of all kinds of files.
 
-What the file consists of, `cnn_core.io.container` says. Its metadata are
+For the file format see `cnn_core.io.container`. The metadata are
 
 ``kind``
-    What was saved: ``"Model"``, or that of its owner. An `NN`'s file has none.
+    What was saved: ``"Model"``, or the kind of its owner. Missing for an `NN`.
 ``network``
-    The description of the network, as `cnn_core.io.network_json` writes it.
+    The description of the network; see `cnn_core.io.network_json`.
 ``state``
     dtype, seed and counters of the model.
 ``extra``
-    What its owner adds: anything that JSON can hold.
+    Data of the owner, as JSON.
 
 Its tensors are ``layers.0.weights``, ``layers.0.bias``, where there is normalization
 ``layers.0.gain``, ``layers.0.mean`` and ``layers.0.variance``, and so on layer by layer;
-``moments`` and ``average``, each flat like the parameters; and ``history.loss`` and its like.
-A checkpoint has a further text ``training`` and tensors ``training.0`` and so on, which
+``moments`` and ``average``, flat like the parameters; and ``history.loss`` and similar. A
+checkpoint has a further text ``training`` and tensors ``training.0`` and so on, which
 `cnn_core.io.checkpoint` writes and reads.
 """
 
@@ -36,14 +36,14 @@ from cnn_core.training.snapshot import ModelState, Snapshot, first_snapshot
 from cnn_core.types import FloatArray
 from cnn_core.validation import parameters_dtype, whole
 
-# The further text of a checkpoint, and the beginning of the names of its further tensors.
+# Name of the additional text of a checkpoint, and prefix of its additional tensors.
 TRAINING = "training"
-# Before the name of a tensor of the history.
+# Prefix of tensors of the history.
 _HISTORY = "history."
 
 
 class ModelFile(NamedTuple):
-    """A file that was read, and where its model is to be loaded.
+    """The contents of a file, with backend and threads for its model.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class ModelFile(NamedTuple):
     n_threads: int | None
 
 
-# What settings that do not go together raise: numbers no float can hold are an ArithmeticError.
+# Errors of inconsistent settings; ArithmeticError for numbers beyond float.
 _OF_DESCRIPTIONS = (
     ArithmeticError,
     AttributeError,
@@ -74,12 +74,12 @@ _OF_DESCRIPTIONS = (
 
 @contextmanager
 def as_file_error(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
-    """Turn errors of inconsistent settings and arrays into one about the file.
+    """Convert errors of inconsistent settings and arrays to an error about the file.
 
     Raises
     ------
     cnn_core.ModelFileError
-        In their place.
+        Instead of these errors.
     """
     try:
         yield
@@ -95,7 +95,7 @@ def as_file_error(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
         raise ModelFileError(
             path,
             f"expected the settings and weights of {kind}, found something else ({error!s:.1000})",
-            # Its text, as it stands, would be shown with that of this one.
+            # Its unescaped text would be shown along with this one.
         ) from None
 
 
@@ -108,19 +108,19 @@ def write_model(
     curves: Mapping[str, list[float]] | None = None,
     further: tuple[Mapping[str, str], Mapping[str, FloatArray]] = ({}, {}),
 ) -> None:
-    """Write a model to a file, as a whole or not at all.
+    """Write a model to a file, completely or not at all.
 
     Parameters
     ----------
     path : path-like
     model : ModelState
-        Of the exact rule.
+        Only for the exact rule.
     kind : str
         One of the keys of `cnn_core.loading.READERS`.
     extra : object
-        What its owner adds, of what JSON can hold.
+        Data of the owner, as JSON.
     curves : dict of str to list of float, optional
-        What its owner adds to the model's history.
+        Curves that the owner adds to the model's history.
     further : tuple of dict of str to str and dict of str to array
         Metadata and tensors of a checkpoint.
 
@@ -129,7 +129,7 @@ def write_model(
     OSError
         If the file cannot be written.
     TypeError, ValueError
-        If `extra` is not of what JSON can hold, or longer than a header may be (1 MiB).
+        If `extra` is not JSON, or longer than a header may be (1 MiB).
     """
     if model.network.rule != "exact":
         raise ValueError("a network of the article's rule is saved by NN.save")
@@ -158,12 +158,12 @@ def write_model(
 
 
 def read_state(file: ModelFile) -> tuple[ModelState, Any]:
-    """Return the model in a file, and what its owner added, if anything.
+    """Return the model in a file, and the data of its owner, if any.
 
     Raises
     ------
     cnn_core.ModelFileError
-        If the file's description, arrays and sizes do not go together.
+        If the file's description, arrays and sizes are inconsistent.
     """
     with as_file_error(file.path, "a Model"):
         network = network_from_json(json.loads(file.metadata["network"]))
@@ -190,12 +190,12 @@ def read_state(file: ModelFile) -> tuple[ModelState, Any]:
 
 
 def tensors_of_training(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return those tensors of a file that belong to its further text, not to the model."""
+    """Return the tensors of a file that belong to the checkpoint, not to the model."""
     return {name: a for name, a in tensors.items() if name.startswith(f"{TRAINING}.")}
 
 
 def history_to_tensors(history: Mapping[str, list[float]]) -> dict[str, FloatArray]:
-    """Return a history as arrays of float64 with names of their own."""
+    """Convert a history to named float64 arrays."""
     return {_HISTORY + key: np.array(values, np.float64) for key, values in history.items()}
 
 
@@ -205,7 +205,7 @@ def history_from_tensors(tensors: Mapping[str, FloatArray]) -> dict[str, list[fl
     Raises
     ------
     ValueError
-        If what an epoch had is not a number.
+        If a value of an epoch is not a number.
     """
     for name, tensor in tensors.items():
         if name.startswith(_HISTORY) and tensor.ndim != 1:
@@ -223,7 +223,7 @@ def without_history(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def _tensors(network: Network, arrays: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return the arrays of a model, or views of them, by the names that they have in a file."""
+    """Return the arrays of a model, or views of them, by their names in a file."""
     tensors: dict[str, FloatArray] = {}
     layers = network.unflatten(arrays["parameters"])
     statistics = network.unflatten_statistics(arrays["statistics"])

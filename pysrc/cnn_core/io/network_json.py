@@ -1,4 +1,4 @@
-"""A network's description as JSON: what a model file says of it."""
+"""Convert the description of a network to JSON for model files, and back."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from cnn_core.network import LAYERS, LOSSES, Dense, Loss, Network
 from cnn_core.optimizers import OPTIMIZERS
 
-# Descriptions that stand where several kinds may: each is written with its name.
+# Fields that allow several classes: the class name is stored too.
 _OPTIMIZERS: dict[str, type[Any]] = {kind.__name__: kind for kind in OPTIMIZERS}
 _LOSSES: dict[str, type[Any]] = {kind.__name__: kind for kind in LOSSES if isinstance(kind, type)}
 
 
 def network_to_json(network: Network) -> dict[str, Any]:
-    """Return a dictionary of what JSON can hold.
+    """Convert a network to JSON values.
 
     Examples
     --------
@@ -24,7 +24,7 @@ def network_to_json(network: Network) -> dict[str, Any]:
     {'kind': 'SGD', 'momentum': 0.0, 'nesterov': False}
     """
     values = _fields_of(network)
-    # A dense layer goes without its name, as it did when there was no other.
+    # A dense layer is stored without its class name, as in the first version.
     values["layers"] = [
         _fields_of(layer) if isinstance(layer, Dense) else _with_kind(layer)
         for layer in network.layers
@@ -37,7 +37,7 @@ def network_to_json(network: Network) -> dict[str, Any]:
 
 
 def network_from_json(values: Any) -> Network:
-    """Return the network that `network_to_json` described.
+    """Return the network from the result of `network_to_json`.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def _made_by_kind(values: Any, kinds: Mapping[str, type[Any]]) -> Any:
 
 
 def _made(kind: type[Any], values: dict[str, Any]) -> Any:
-    """Return a description made of `values`, each of the kind that its field has by default."""
+    """Return a description from `values`, after a type check of each field."""
     types = {field.name: str(field.type) for field in fields(kind)}
     for name, value in values.items():
         if name not in types:

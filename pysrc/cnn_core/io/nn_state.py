@@ -1,7 +1,7 @@
-"""An `NN` in a file: its settings as text, its arrays by the article's names.
+"""Write and read an `NN`: settings as text, arrays under the article's names.
 
-The metadata ``network`` hold the class, the sizes and the settings; the tensors are ``wih``,
-``bih``, ``who`` and ``bho`` in the shapes of the attributes, and the history.
+The metadata ``network`` hold class, sizes and settings; the tensors are ``wih``, ``bih``, ``who``
+and ``bho`` in the shapes of the attributes, and the history.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class NNState:
 
 
 def article_arrays(layers: Sequence[LayerArrays]) -> dict[str, FloatArray]:
-    """Return the arrays of two layers by the article's names, in its shapes: views."""
+    """Return views of two layers' arrays under the article's names, in its shapes."""
     hidden, output = layers
     return {
         "wih": hidden.weights.T,
@@ -78,7 +78,7 @@ def article_arrays(layers: Sequence[LayerArrays]) -> dict[str, FloatArray]:
 
 
 def write_nn(path: str | os.PathLike[str], state: NNState) -> None:
-    """Write a network to a file, as a whole or not at all.
+    """Write a network to a file, completely or not at all.
 
     Raises
     ------
@@ -105,12 +105,12 @@ def write_nn(path: str | os.PathLike[str], state: NNState) -> None:
 
 
 def read_nn(file: ModelFile) -> NNState:
-    """Return the network that `write_nn` wrote.
+    """Read a network from a file of `write_nn`.
 
     Raises
     ------
     cnn_core.ModelFileError
-        If the file's settings, arrays and sizes do not go together.
+        If the file's settings, arrays and sizes are inconsistent.
     """
     with as_file_error(file.path, "an NN"):
         fields = Fields(parsed(file.metadata["network"]), "network")
@@ -130,7 +130,7 @@ def read_nn(file: ModelFile) -> NNState:
             fields.flag("shuffle"),
             fields.whole("shuffle_key"),
             fields.whole("epochs_done"),
-            # Files of the first version have neither of the two.
+            # Missing in files of the first version.
             fields.whole("samples_done") if "samples_done" in fields else 0,
             fields.number("input_scale") if "input_scale" in fields else 1.0,
             arrays,

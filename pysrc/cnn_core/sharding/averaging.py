@@ -1,7 +1,7 @@
-"""The states that shards have come to become one: a mean, added up in a tree, and an outer step.
+"""Combine the states of shards: a mean, summed in a tree, and an outer step.
 
-The tree joins neighbours, in the order of the shards, whoever computed them and whenever they came:
-floating-point sums in one order have one result.
+The tree joins neighbours in the order of the shards, whoever computed them and whenever they
+arrived. So the floating-point sums have a fixed order and one result.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OUTER_RATE, _OUTER_MOMENTUM, _LONG_ROUND = 0.7, 0.8, 12
 
 
 def tree(items: Sequence[_Item], join: Callable[[_Item, _Item], _Item]) -> _Item:
-    """Join neighbours, then what came of them, until one is left.
+    """Join neighbours, then their results, until one is left.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def tree(items: Sequence[_Item], join: Callable[[_Item, _Item], _Item]) -> _Item
 
 
 def branches(items: Sequence[_Item], join: Callable[[_Item, _Item], _Item]) -> list[_Item]:
-    """Return the two items that the tree of `tree` joins last; one if there is but one."""
+    """Return the two items that `tree` joins last; a single item alone."""
     level = list(items)
     while len(level) > 2:
         pairs = [join(*level[place : place + 2]) for place in range(0, len(level) - 1, 2)]
@@ -42,7 +42,7 @@ def branches(items: Sequence[_Item], join: Callable[[_Item, _Item], _Item]) -> l
 
 
 def weighted(result: Result, share: float) -> Result:
-    """Return a result whose arrays count `share` in a mean."""
+    """Return a result with its arrays multiplied by `share`."""
     if share == 1:
         return result
     arrays = {name: array * array.dtype.type(share) for name, array in result.arrays.items()}
@@ -52,13 +52,13 @@ def weighted(result: Result, share: float) -> Result:
 def weighted_round(
     shard: Shard, number: int, plan: Plan, start: Snapshot, epoch: int, steps: Round
 ) -> Result:
-    """Return what a round of a shard has come to, as it counts in the mean."""
+    """Return the result of a round of a shard, weighted for the mean."""
     result = train_round(shard, number, plan, start, epoch, steps)
     return weighted(result, plan.share_of(shard.n_samples))
 
 
 def added(one: Result, other: Result) -> Result:
-    """Return the sum of two weighted results; what they measured stands in their order."""
+    """Return the sum of two weighted results, with their measurements in order."""
     arrays: dict[str, FloatArray] = {
         name: array + other.arrays[name] for name, array in one.arrays.items()
     }
@@ -66,19 +66,19 @@ def added(one: Result, other: Result) -> Result:
 
 
 def stepped(mean: Result, before: Result, plan: Plan, steps: Round) -> Result:
-    """Return the state that the next round begins with.
+    """Return the initial state of the next round.
 
-    That is a step from the weights before the round along their change to the mean, with Nesterov's
+    It is a step from the weights before the round along their change to the mean, with Nesterov
     momentum: "DiLoCo: Distributed Low-Communication Training of Language Models" (Douillard et al.,
-    2023). The shorter a round, the nearer is it to the mean, which is right for rounds of one step.
-    The momentum begins anew in every epoch, so that a checkpoint need not hold it.
+    2023). For shorter rounds it is closer to the mean, which is right for rounds of one step. The
+    momentum restarts in every epoch, so that a checkpoint need not hold it.
 
     Parameters
     ----------
     mean : Result
-        Of all shards after the round.
+        Mean of all shards after the round.
     before : Result
-        What the round began with.
+        The state before the round.
     plan : Plan
     steps : Round
     """

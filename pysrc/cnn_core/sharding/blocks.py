@@ -1,7 +1,7 @@
-"""Shards that need not fit in memory: read block by block, while the engine works on the last one.
+"""Shards larger than memory: blocks are read while the engine works on the last one.
 
-An epoch goes through the blocks in an order of its own, and through the rows of each in another, as
-fixed by the key and the epoch as those of a shard in memory. With a single block it is that order.
+In each epoch the blocks are shuffled, and the rows within each block. Both orders are fixed by key
+and epoch. A single block has the same order as a shard in memory.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from cnn_core.sharding.shard import Piece
 from cnn_core.sparse import joined_rows
 from cnn_core.types import FloatArray, IndexArray
 
-# Bytes of a block in memory: a good deal of rows to shuffle, and few enough to hold two of them.
+# Bytes of a block in memory: enough rows to shuffle, and small enough to hold two blocks.
 BLOCK_BYTES = 2**24
 
 
 class Rows(Protocol):
-    """Rows that are read when they are asked for; it can be pickled."""
+    """Rows that are read on demand; can be pickled."""
 
     @property
     def n_samples(self) -> int:
         """Number of rows."""
 
     def read(self, start: int, stop: int) -> Piece:
-        """Return some rows as an engine takes them, without an order."""
+        """Return some rows in the form of an engine, without an order."""
 
 
 class BlockShard:
-    """A shard of which two blocks are in memory at a time.
+    """A shard with two blocks in memory at a time.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class BlockShard:
         Rows of a block, at least 1.
     """
 
-    # The shard of this process whose blocks are in memory.
+    # The shard whose blocks are in memory in this process.
     _in_memory: weakref.ref[BlockShard] | None = None
 
     def __init__(self, rows: Rows, block_rows: int) -> None:
@@ -57,11 +57,11 @@ class BlockShard:
         return self.rows.n_samples
 
     def of(self, rows: Rows) -> BlockShard:
-        """Return a shard of other rows, with blocks as long."""
+        """Return a shard of other rows, with the same block size."""
         return BlockShard(rows, self._block_rows)
 
     def in_order(self) -> Iterator[Piece]:
-        """Yield the rows as they stand, block by block."""
+        """Yield the rows in their original order, block by block."""
         for start in range(0, self.n_samples, self._block_rows):
             yield self.rows.read(start, min(start + self._block_rows, self.n_samples))
 
@@ -84,7 +84,7 @@ class BlockShard:
                 yield block._replace(order=order[:whole])
             if whole < len(order):
                 rest = _chosen(block, order[whole:])
-            # A third block is read otherwise while this one is still there.
+            # Otherwise this block would still be in memory while a third is read.
             del block
         if rest is not None:
             yield rest
@@ -92,9 +92,9 @@ class BlockShard:
     def _read_ahead(
         self, key: int | None, epoch: int, rows: slice
     ) -> Iterator[tuple[Piece, IndexArray, bool]]:
-        """Yield blocks, each with its rows in their order, and whether it is the last one.
+        """Yield blocks, each with its shuffled rows, and whether it is the last one.
 
-        The next one is read meanwhile.
+        The next block is read meanwhile.
         """
         wanted = list(self._wanted(key, epoch, rows))
         with ThreadPoolExecutor(1, "cnn_core read ahead") as reader:
@@ -102,7 +102,7 @@ class BlockShard:
             for place, (number, part) in enumerate(wanted):
                 block = self._block(number) if ahead is None else ahead.result()
                 ahead = None
-                # Of the others only this one stays, also for the round after this one.
+                # Keep only this block, also for the next round.
                 self._blocks = {number: block}
                 if place + 1 < len(wanted):
                     ahead = reader.submit(self._block, wanted[place + 1][0])
@@ -111,7 +111,7 @@ class BlockShard:
                 del block
 
     def _wanted(self, key: int | None, epoch: int, rows: slice) -> Iterator[tuple[int, slice]]:
-        """Yield the numbers of blocks, and which positions of the order of each are wanted."""
+        """Yield the numbers of blocks, and the wanted positions in the order of each."""
         n_blocks = -(-self.n_samples // self._block_rows)
         begin = 0
         for number in _order_of_blocks(key, epoch, n_blocks):
@@ -129,7 +129,7 @@ class BlockShard:
         return self.rows.read(start, min(start + self._block_rows, self.n_samples))
 
     def _take_memory(self) -> None:
-        """Let the shard that was worked on before forget its blocks."""
+        """Drop the blocks of the shard that was in use before."""
         before = None if BlockShard._in_memory is None else BlockShard._in_memory()
         if before is not None and before is not self:
             before._blocks = {}
@@ -147,13 +147,13 @@ def block_rows_for(n_features: int, itemsize: int) -> int:
 def _order_of_blocks(key: int | None, epoch: int, n_blocks: int) -> IndexArray:
     if key is None:
         return np.arange(n_blocks)
-    # Apart from the orders of rows by the second word of the counter.
+    # The second word of the counter separates it from the orders of rows.
     generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 1, 0, epoch]))
     return generator.permutation(n_blocks)
 
 
 def _order(key: int | None, epoch: int, number: int, n_samples: int) -> IndexArray:
-    """Return the order of a block's rows; that of block 0 is `shuffled_order`."""
+    """Return the order of a block's rows; for block 0 it is `shuffled_order`."""
     if key is None:
         return np.arange(n_samples)
     generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, number, epoch]))
@@ -167,7 +167,7 @@ def _chosen(block: Piece, order: IndexArray) -> Piece:
 
 
 def _joined(one: Piece, other: Piece) -> Piece:
-    """Return the rows of both, one after the other."""
+    """Concatenate the rows of both."""
     weights = None
     if one.weights is not None and other.weights is not None:
         weights = np.concatenate([one.weights, other.weights])

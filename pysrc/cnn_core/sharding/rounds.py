@@ -1,4 +1,4 @@
-"""A round: some steps of one shard, a pure function of the state that they begin with."""
+"""A round: some steps of one shard, a pure function of its initial state."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from cnn_core.types import FloatArray
 
 
 class Result(NamedTuple):
-    """What a round of one shard, or of several shards together, has come to.
+    """Result of a round of one shard, or combined result of several shards.
 
     Attributes
     ----------
     arrays : dict of str to array
-        As `Model.arrays` names them.
+        Named as in `Model.arrays`.
     steps : int
         Steps of the optimizer so far.
     parts : list of Part
-        What was measured, in the order of the shards.
+        Measurements, in the order of the shards.
     seconds : float
-        What computing them took, one after the other.
+        Total computing time.
     momentum : (n_parameters,) array or None
-        Of the outer steps so far of this epoch; see `cnn_core.sharding.averaging.stepped`.
+        Momentum of the outer steps; see `cnn_core.sharding.averaging.stepped`.
     """
 
     arrays: dict[str, FloatArray]
@@ -44,7 +44,7 @@ class Result(NamedTuple):
 
     @property
     def snapshot(self) -> Snapshot:
-        """The state that the next round begins with."""
+        """The initial state of the next round."""
         return Snapshot(self.arrays, self.steps)
 
 
@@ -54,9 +54,9 @@ class Round(NamedTuple):
     Attributes
     ----------
     first : int
-        The first one, counted within the epoch.
+        Number of the first step within the epoch.
     rates : (count,) float64 array
-        The learning rate of each.
+        The learning rate of each step.
     """
 
     first: int
@@ -65,9 +65,9 @@ class Round(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is the same in all rounds of a training.
+    """Settings of all rounds of a training.
 
-    A batch is divided by the shards in proportion to their rows, so that steps and schedule are
+    A batch is divided among the shards in proportion to their rows, so that steps and schedule are
     those of one machine.
 
     Attributes
@@ -77,7 +77,7 @@ class Plan:
         float32 or float64.
     seed : int
     batch_size : int
-        Samples of a step of all shards together.
+        Samples of a step, summed over all shards.
     n_samples : int
         Of all shards together.
     n_shards : int
@@ -102,32 +102,32 @@ class Plan:
         return -(-self.n_samples // self.batch_size)
 
     def share_of(self, n_samples: int) -> float:
-        """Return what a shard of this many samples counts in the mean of states."""
+        """Return the weight of a shard of this many samples in the mean of states."""
         return n_samples / self.n_samples
 
     def batch_of(self, n_samples: int) -> int:
-        """Return the samples of a step of a shard of this many samples."""
+        """Return the batch size of a shard of this many samples."""
         return -(-self.batch_size * n_samples // self.n_samples)
 
     @property
     def has_outer_steps(self) -> bool:
-        """Whether the mean of the shards is only where an outer step leads to.
+        """Whether an outer step is taken, instead of the plain mean.
 
-        Optimizers like Adam divide by the size of the gradient, so that steps of shards that differ
-        cancel each other in the mean, which moves too slowly. Steps of `SGD` do not: their mean is
-        about the step of the whole batch.
+        Optimizers like Adam divide by the size of the gradient. Different steps of shards then
+        partly cancel in the mean, which moves too slowly. This is not so for `SGD`: the mean of its
+        steps is about the step of the whole batch.
         """
         return self.n_shards > 1 and not isinstance(self.network.optimizer, SGD)
 
     def network_of(self, batch_size: int) -> Network:
-        """Return the network as a shard trains it.
+        """Return the network for training on a shard.
 
-        The L2 term is divided by the samples of a batch; a part of a batch has its part of it.
+        The L2 term is divided by the samples of a batch; a part of a batch has a part of it.
         """
         return replace(self.network, l2=self.network.l2 * (batch_size / self.batch_size))
 
     def model(self, start: Snapshot, number: int, batch_size: int) -> Model:
-        """Return a model of a shard, in a copy of this state."""
+        """Return a model for a shard, with a copy of this state."""
         arrays = {name: array.copy() for name, array in start.arrays.items()}
         state = ModelState(
             self.network_of(batch_size),
@@ -139,9 +139,9 @@ class Plan:
 
 
 def seed_of(seed: int, number: int) -> int:
-    """Return the seed of a shard: of its order and its dropout. The first one has that of all.
+    """Return the seed of a shard, for its order and dropout; the first has the global seed.
 
-    The others come from `numpy.random.SeedSequence`, so that they have nothing in common.
+    The others come from `numpy.random.SeedSequence`, so that they are independent.
     """
     if not number:
         return seed
@@ -157,14 +157,14 @@ def train_round(
     ----------
     shard : Shard
     number : int
-        Which one it is, from 0.
+        Index of the shard.
     plan : Plan
     start : Snapshot
-        The state before; it is not changed.
+        The initial state, which is not changed.
     epoch : int
         From 1.
     steps : Round
-        A shard whose samples are over sooner takes fewer of them.
+        A shard that runs out of samples takes fewer steps.
     """
     began = time.perf_counter()
     first, rates = steps
@@ -183,14 +183,14 @@ def train_round(
             loss, hits = engine.train_epoch(x, t, order, batch_size, own, weights)
             parts.append(Part(loss, piece.weight, hits, piece.n_samples))
             done += count
-            # Its block must be gone before the one after the next is read.
+            # This block must be freed before the block after the next is read.
             del piece, x, t, weights, order
     seconds = time.perf_counter() - began
     return Result(model.arrays(), start.steps + len(rates), parts, seconds)
 
 
 def first_loss(shard: Shard, number: int, plan: Plan, start: Snapshot, epoch: int) -> float:
-    """Return the loss of a shard's first batch of an epoch by the weights as they are."""
+    """Return the loss of a shard's first batch of an epoch with the current weights."""
     batch_size = min(plan.batch_of(shard.n_samples), shard.n_samples)
     model = plan.model(start, number, batch_size)
     key = model.seed if plan.shuffle else None
@@ -203,5 +203,5 @@ def first_loss(shard: Shard, number: int, plan: Plan, start: Snapshot, epoch: in
 
 
 def _one_if_equal(rates: np.ndarray[Any, Any]) -> Rates:
-    """Return one rate where all are equal: engines take many small steps together then."""
+    """Return a single rate if all are equal, which lets engines group small steps."""
     return float(rates[0]) if (rates == rates[0]).all() else rates

@@ -1,4 +1,4 @@
-"""Where shards are and rounds are computed: `Runner`, and the loop in one process."""
+"""`Runner`: holds shards and computes rounds; and its implementation in one process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnn_core.sharding.shard import Shard
 
 
 class Runner(Protocol):
-    """Shards, wherever they are, and what can be done with all of them.
+    """Holds shards and computes with all of them.
 
     Attributes
     ----------
@@ -22,31 +22,31 @@ class Runner(Protocol):
     sizes: Sequence[int]
 
     def n_workers(self) -> int:
-        """Return how many rounds are computed at once at most."""
+        """Return the largest number of rounds computed at once."""
 
     def run(
         self, plan: Plan, start: Result, epoch: int, rounds: list[Round], *, every: bool
     ) -> Iterator[Result]:
-        """Compute rounds, one after the other; yield what each has come to, in this order.
+        """Compute consecutive rounds; yield the result of each in order.
 
         Parameters
         ----------
         start : Result
             The state before.
         every : bool
-            Whether the state after each of them is wanted; else that of the last one is enough, and
-            the arrays of others may be left out.
+            Whether the state after each round is needed. Otherwise the arrays of all but the last
+            may be left out.
         """
 
     def each(self, function: Callable[..., Any], *args: Any) -> list[Any]:
-        """Return ``function(shard, number, *args)`` of every shard, in their order."""
+        """Return ``function(shard, number, *args)`` for every shard, in order."""
 
     def changed(self, function: Callable[..., Any], *args: Any) -> Runner:
-        """Return the shards that ``function(shard, number, *args)`` makes of these."""
+        """Return a runner with the shards ``function(shard, number, *args)``."""
 
 
 class InProcess:
-    """A plain loop over shards: the definition of what a training on shards learns.
+    """A plain loop over shards, which defines the result of a training on shards.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ class InProcess:
             yield start
 
     def each(self, function: Callable[..., Any], *args: Any) -> list[Any]:
-        """Return what a function gives for every shard."""
+        """Call a function for every shard; return the results."""
         return [function(shard, number, *args) for number, shard in enumerate(self.shards)]
 
     def changed(self, function: Callable[..., Any], *args: Any) -> Runner:
-        """Return other shards, made of these."""
+        """Return a runner with shards made from these."""
         return InProcess(self.each(function, *args))

@@ -1,4 +1,4 @@
-"""Shards: fixed sets of rows, each with an order of its own in every epoch."""
+"""Shards: fixed sets of rows, each shuffled separately in every epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnn_core.types import FloatArray, IndexArray
 
 
 class Piece(NamedTuple):
-    """Samples in the order in which they are trained on: whole batches, but for an epoch's last.
+    """Samples in training order: whole batches, except for the last of an epoch.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Piece(NamedTuple):
     t : (n, n_outputs) array or ClassTargets
     weights : (n,) array or None
     order : (m,) array of numpy.intp or None
-        The rows that are trained on, in their order; None: all of them as they stand.
+        The rows to train on, in order; None: all rows.
     """
 
     x: Samples
@@ -34,12 +34,12 @@ class Piece(NamedTuple):
 
     @property
     def n_samples(self) -> int:
-        """Samples that are trained on."""
+        """Number of samples to train on."""
         return len(self.x) if self.order is None else len(self.order)
 
     @property
     def weight(self) -> float:
-        """Their total weight."""
+        """Sum of their weights."""
         if self.weights is None:
             return float(self.n_samples)
         chosen = self.weights if self.order is None else self.weights[self.order]
@@ -54,7 +54,7 @@ class Shard(Protocol):
         """Number of rows."""
 
     def in_order(self) -> Iterator[Piece]:
-        """Yield the rows as they stand, as many at a time as are in memory anyway."""
+        """Yield the rows in their original order, in parts that are in memory."""
 
     def pieces(self, key: int | None, epoch: int, rows: slice, batch_size: int) -> Iterator[Piece]:
         """Yield the samples at some positions of an epoch's order.
@@ -62,7 +62,7 @@ class Shard(Protocol):
         Parameters
         ----------
         key : int or None
-            Of the order; None: that of the rows.
+            Seed of the order; None: the original order.
         epoch : int
         rows : slice
             Positions in the order, from a multiple of `batch_size` on.
@@ -76,11 +76,11 @@ class ArrayShard:
     Parameters
     ----------
     x : (n, n_inputs) array
-        As an engine takes them, like the others.
+        In the form of an engine, like the others.
     t : (n, n_outputs) array or ClassTargets
     weights : (n,) array, optional
     y : array, optional
-        The targets in the user's terms, of which `t` was made.
+        The user's targets, from which `t` was made.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ArrayShard:
         y: npt.NDArray[Any] | None = None,
     ) -> None:
         self.x, self.t, self.weights, self.y = x, t, weights, y
-        # The order of the epoch that was asked for last: its rounds need it again and again.
+        # The order of the last epoch, which all of its rounds need.
         self._order: tuple[int, int, IndexArray] | None = None
 
     @property

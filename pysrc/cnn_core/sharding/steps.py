@@ -18,23 +18,23 @@ from cnn_core.training.schedules import Rates
 from cnn_core.training.state import Trainable
 from cnn_core.types import FloatArray
 
-# What a core computes in a second of small steps, in multiply-adds. It is not measured: what is
-# learned depends on data, seed and shards alone.
+# Assumed multiply-adds per second of a core in small steps. Not measured, since the result must
+# depend only on data, seed and shards.
 _NOMINAL_SPEED = 40e9
-# Seconds of a round that make what passing the states on costs small.
+# Seconds of a round for which the cost of passing states is small.
 _ROUND_SECONDS = 0.5
-# Of the workers' time: more is told with what to do about it.
+# Share of the workers' time above which advice is printed.
 _LARGE_SHARE = 0.05
-# Steps whose states may be averaged late without harm, however few there are.
+# Least number of steps in a round.
 _LEAST_STEPS = 4
-# Rounds of an epoch that accuracy needs, and beyond which it gains nothing.
+# Rounds of an epoch: fewer cost accuracy, more gain nothing.
 _LEAST_ROUNDS, _MOST_ROUNDS = 16, 64
 
 
 def default_round_steps(plan: Plan) -> int:
-    """Return the steps of a round: so many that passing the states on costs little.
+    """Return the steps of a round, enough that passing the states costs little.
 
-    Chosen by a fixed rule on data and network, within what accuracy allows.
+    A fixed rule on data and network, within the limits for accuracy.
     """
     if plan.n_shards == 1:
         return plan.steps
@@ -45,16 +45,16 @@ def default_round_steps(plan: Plan) -> int:
 
 
 class ShardedSteps:
-    """Takes the steps of epochs by rounds; a `cnn_core.training.batches.Source`.
+    """Takes the steps of epochs in rounds; a `cnn_core.training.batches.Source`.
 
     Parameters
     ----------
     model : Trainable
-        Has the averaged state after every round.
+        Gets the averaged state after every round.
     plan : Plan
     runner : Runner
     round_steps : int
-        Steps of a round; the last one of an epoch has what is left.
+        Steps of a round; the last round of an epoch may be shorter.
     on_round : callable, optional
         Called after every round.
 
@@ -63,7 +63,7 @@ class ShardedSteps:
     steps : int
         Steps of an epoch.
     seconds, busy_seconds : float
-        Of all rounds so far, by the clock and of computing shards.
+        Time of all rounds so far: wall time, and computing time.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ShardedSteps:
         on_round: Callable[[Result], None] | None = None,
     ) -> None:
         self._model, self._plan, self._runner = model, plan, runner
-        # One shard has nothing to wait for: an epoch is a round, as without shards.
+        # With one shard an epoch is a single round, as without shards.
         self._round_steps = plan.steps if plan.n_shards == 1 else round_steps
         self._on_round = on_round
         self._epoch = 0
@@ -85,12 +85,12 @@ class ShardedSteps:
         self._done = 0
 
     def described(self, *, is_chosen: bool) -> str:
-        """Return how long rounds are and were, and what passing states on has cost.
+        """Return a text on the length of rounds and the cost of passing states.
 
         Parameters
         ----------
         is_chosen : bool
-            Whether `default_round_steps` says how long they are.
+            Whether `default_round_steps` chose their length.
         """
         shards, steps = self._plan.n_shards, self._round_steps
         count = -(-self.steps // steps)
@@ -116,7 +116,7 @@ class ShardedSteps:
         return min(min(self._plan.batch_of(size), size) for size in self._runner.sizes)
 
     def shuffle(self, key: int | None, epoch: int) -> None:
-        """Begin an epoch; each shard has an order of its own."""
+        """Begin an epoch; each shard is shuffled separately."""
         # A checkpoint may have given the model another seed.
         self._plan = replace(self._plan, seed=self._model.seed)
         self._epoch = epoch
@@ -143,7 +143,7 @@ class ShardedSteps:
         return parts
 
     def _rounds(self, first: int, rates: npt.NDArray[np.float64]) -> Iterator[Round]:
-        """Yield rounds that end where the epoch's rounds end, wherever they begin."""
+        """Yield rounds aligned with the rounds of the epoch, from step `first` on."""
         stop = first + len(rates)
         while first < stop:
             end = min((first // self._round_steps + 1) * self._round_steps, stop)
