@@ -1,4 +1,4 @@
-"""Memory of blocks of rows, which goes back to the system as soon as a block is dropped."""
+"""Memory for blocks of rows that is returned to the system when a block is dropped."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 __all__ = ["all_finite", "block_memory"]
 
-# Values looked at together, few enough for the caches.
+# Values checked at a time, few enough for the caches.
 _AT_ONCE = 2**18
 
 
 def block_memory(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return an array that is not filled, in pages of its own.
+    """Return an uninitialised array in its own memory pages.
 
-    An allocator would keep what a block leaves, and cut it up for others: after a few blocks a
-    process holds one or two more than are in use.
+    An allocator would keep the memory of freed blocks and split it for other uses. After a few
+    blocks the process would hold one or two more than are in use.
     """
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize
@@ -34,7 +34,7 @@ def block_memory(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[An
     except OSError as error:
         raise MemoryError(f"no memory for a block of {size} bytes") from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        # As NumPy does: a few large pages are had in a fraction of the time of many small ones.
+        # As in NumPy: a few large pages take a fraction of the time of many small ones.
         with suppress(OSError):
             pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, kind).reshape(shape)

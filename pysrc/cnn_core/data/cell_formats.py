@@ -1,8 +1,8 @@
-"""How the cells of a column are written, found from all of them, and what they stand for.
+"""Detect the format of a column's cells, and convert them to values.
 
-Numbers with decimal points or commas, with marks between thousands, currencies or percent signs;
-dates in the usual orders; words for true and false. A column is of a kind if nearly all of its
-cells are; the others then count as missing, and are told.
+Formats are numbers with decimal points or commas, thousands separators, currencies or percent
+signs; dates in the usual orders; words for true and false. A column has a kind if nearly all of its
+cells have it. The other cells count as missing, and are reported.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ __all__ = [
 Kind: TypeAlias = Literal["number", "boolean", "date", "text"]
 KINDS: tuple[Kind, ...] = ("number", "boolean", "date", "text")
 
-# So many of the cells must be of a kind for the column to be.
+# Least share of the cells that must be of the column's kind.
 _SHARE = 0.95
-# Cells of the first rows in which decimal marks are looked for.
+# Number of first cells that are searched for decimal marks.
 _LOOKED_AT = 1_000_000
-# An object of Python for each column takes far more than a cell.
+# Columns converted at a time: a Python object for a column takes far more than a cell.
 COLUMNS_AT_ONCE = 10_000
-# What stands for a missing number or date.
+# Texts for a missing number or date.
 _MISSING = r"(?i)^(n/?a|#n/?a|#[a-z0-9/]+[!?]|nan|nat|null|none|nil|missing|\?+|-+|\.+)$"
 _MISSING_TEXT = r"(?i)^(n/?a|#n/?a|<na>|nan|nat|null|\?+)$"
 _CURRENCY = r"[$€£¥₹]"
 _GAP = r"[ \u00a0\u202f'\u2019]"
 _TRUTHS = {"true": "false", "yes": "no", "t": "f", "y": "n"}
-# A zero before other digits: a code, not a number.
+# A leading zero: a code, not a number.
 _CODE = r"^[-+]?0\d"
 _TIME = (
     r"(?:[T ]+(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}(?:\.\d+)?))?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
     r"\s*(?:Z|UTC|(?P<zone>[-+]\d{2}):?(?P<zone_m>\d{2})?)?)?$"
 )
-# Dates whose month is a number behind or before the day.
+# Dates whose month is a number, after or before the day.
 _NUMBERED_MONTH = r"^\d{1,2}[-/.]\d{1,2}[-/.]\d{2}"
 _DAY_FIRST, _MONTH_FIRST = "%d-%m-%Y", "%m-%d-%Y"
 
 
 @dataclass(frozen=True)
 class ColumnFormat:
-    """How the cells of a column are written.
+    """Format of the cells of a column.
 
     Attributes
     ----------
@@ -66,9 +66,9 @@ class ColumnFormat:
     decimal : str
         The decimal mark of numbers.
     thousands : str
-        What stands between groups of three digits; spaces and apostrophes always may.
+        The thousands separator; spaces and apostrophes are always allowed.
     day_first : bool or None
-        Whether the day stands before the month in dates such as 3/4/2024; None if there are none.
+        Whether the day comes first in dates such as 3/4/2024; None if there are none.
     """
 
     kind: Kind
@@ -94,7 +94,7 @@ class ColumnFormat:
 
     @classmethod
     def from_json(cls, values: Any, place: str) -> ColumnFormat:
-        """Return the format that `to_json` gave.
+        """Return the format from the result of `to_json`.
 
         Raises
         ------
@@ -117,9 +117,9 @@ class ReadColumn(NamedTuple):
     Attributes
     ----------
     values : polars.Series
-        Float64, Boolean, Datetime or String; null where nothing stands.
+        Float64, Boolean, Datetime or String; null for empty cells.
     odd : polars.Series
-        Booleans: which cells stand for something that is none of these values.
+        Booleans: the cells that could not be converted.
     """
 
     values: pl.Series
@@ -127,7 +127,7 @@ class ReadColumn(NamedTuple):
 
 
 def prefers_comma(frame: pl.DataFrame) -> bool:
-    """Tell whether a table of text writes its numbers with decimal commas."""
+    """Tell whether the numbers in a table of text have decimal commas."""
     import polars as pl
 
     commas = points = 0
@@ -146,17 +146,17 @@ def prefers_comma(frame: pl.DataFrame) -> bool:
 def find_format(
     column: pl.Series, *, comma: bool, kind: Kind | None = None, day_first: bool = True
 ) -> ColumnFormat:
-    """Return how the cells of a column are written.
+    """Detect the format of a column's cells.
 
     Parameters
     ----------
     column : polars.Series
     comma : bool
-        Whether numbers are rather written with decimal commas.
+        Whether decimal commas are more likely.
     kind : str, optional
-        What the column is, if the user says so.
+        Kind of the column, if the user sets it.
     day_first : bool
-        The order of dates that can be read either way.
+        The order of ambiguous dates.
     """
     import polars as pl
 
@@ -184,7 +184,7 @@ def find_format(
 
 
 def reads_either_way(column: pl.Series, format: ColumnFormat) -> bool:
-    """Tell whether dates of a format are others, but dates as well, with day and month changed."""
+    """Tell whether dates are also valid, but different, with day and month swapped."""
     if format.day_first is None:
         return False
     cells = _stripped(column).drop_nulls().unique()
@@ -193,7 +193,7 @@ def reads_either_way(column: pl.Series, format: ColumnFormat) -> bool:
 
 
 def looks_missing(column: pl.Series) -> list[str]:
-    """Return the cells of a column of text that other programs write for a missing value."""
+    """Return the cells of a text column that other programs use for a missing value."""
     cells = _stripped(column).drop_nulls().unique()
     return sorted(cells.filter(cells.str.contains(_MISSING_TEXT)).to_list())
 
@@ -203,10 +203,10 @@ def _share(flags: pl.Series) -> float:
 
 
 def read_column(column: pl.Series, format: ColumnFormat) -> ReadColumn:
-    """Return what the cells of a column stand for.
+    """Convert the cells of a column to values.
 
-    Numbers that are written otherwise than those of `format`, but all alike, are read as they are
-    written: another program may have written the table.
+    If all numbers have another common format than `format`, that format is used: another program
+    may have written the table.
 
     Parameters
     ----------
@@ -237,13 +237,13 @@ def read_column(column: pl.Series, format: ColumnFormat) -> ReadColumn:
 
 
 def without_marks(frame: pl.DataFrame, marks: Sequence[str]) -> pl.DataFrame:
-    """Return a table without the cells that stand for a missing value.
+    """Replace cells that mean a missing value by null.
 
     Parameters
     ----------
     frame : polars.DataFrame
     marks : sequence of str
-        Text, which is also compared with numbers of its value.
+        Texts; they also match numbers of the same value.
     """
     import polars as pl
 
@@ -282,7 +282,7 @@ def _kind_of_type(column: pl.Series) -> Kind:
 
 
 def _converted(column: pl.Series, kind: Kind) -> pl.Series:
-    """Return a column that has a type as one of another kind."""
+    """Convert a typed column to another kind."""
     import polars as pl
 
     dtype = column.dtype
@@ -324,7 +324,7 @@ def _formats(*, comma: bool) -> list[ColumnFormat]:
 
 
 def _number_format(known: pl.Series, *, comma: bool) -> ColumnFormat | None:
-    """Return the first format that all numbers have, else the one that most of them have."""
+    """Return the first format that fits all numbers, else the one that fits most."""
     best, best_share = None, _SHARE
     for format in _formats(comma=comma):
         share = _share(known.str.contains(_pattern(format)))
@@ -371,7 +371,7 @@ def _numbers(cells: pl.Series, format: ColumnFormat) -> pl.Series:
 
 
 def _dates(cells: pl.Series, day_first: bool) -> pl.Series:
-    """Return the dates among cells, whatever they look like; null for other cells."""
+    """Return the dates among cells, in any format; null for other cells."""
     import polars as pl
 
     order = _DAY_FIRST if day_first else _MONTH_FIRST

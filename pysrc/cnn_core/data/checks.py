@@ -1,4 +1,4 @@
-"""Errors of the data readers, and the limit on what a packed file may unpack to."""
+"""Errors of the data readers, and the limit of unpacked sizes."""
 
 from __future__ import annotations
 
@@ -58,8 +58,7 @@ class DataNotFoundError(FileNotFoundError):
 def open_data(path: str | os.PathLike[str]) -> io.BufferedReader:
     """Open a file for reading.
 
-    Its size and its contents are to be asked of the stream, since another process may replace the
-    file meanwhile.
+    Query its size from the stream, since another process may replace the file.
 
     Parameters
     ----------
@@ -71,9 +70,9 @@ def open_data(path: str | os.PathLike[str]) -> io.BufferedReader:
     FileNotFoundError
         There is no such file.
     DataError
-        It is a folder, a device or a pipe (reading a pipe would wait for ever).
+        It is a folder, a device or a pipe (reading a pipe could block forever).
     TypeError, ValueError
-        It is no path.
+        It is not a path.
     """
     try:
         return open_file(path)
@@ -96,7 +95,7 @@ def check_unpacked_size(path: str | os.PathLike[str], packed: int, unpacked: int
     path : str or path-like
         The packed file, for the message.
     packed, unpacked : int
-        Its size in bytes as it is, and as it says it will be.
+        Its size in bytes, and the declared unpacked size.
 
     Raises
     ------

@@ -15,8 +15,8 @@ _TEST_EVERY = 5
 def load_digits() -> Dataset:
     """Load scikit-learn's 8 x 8 digits.
 
-    The split is the same each time: within each class, every fifth of the shuffled images is a
-    test image.
+    The split is always the same: within each class, every fifth of the shuffled images is a test
+    image.
 
     Returns
     -------

@@ -93,20 +93,20 @@ def load_fashion_mnist(
     report: Report | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Load Fashion-MNIST, fetching it first if it is nowhere on the machine.
+    """Load Fashion-MNIST; download it if it is not on this machine.
 
-    It is looked for, in this order, in
+    It is searched for in this order:
 
     1. the folder ``path``, and then nowhere else;
     2. the folder that the environment variable ``CNN_CORE_DATA`` names, and then nowhere else;
     3. the user's cache folder;
     4. ``/usr/share/datasets/fashion-mnist`` (Debian's package ``dataset-fashion-mnist``);
     5. the data set's public locations, from which it is downloaded into the cache folder;
-    6. Debian's package, which ``apt-get download`` fetches without being root, unpacked into the
-       cache folder.
+    6. Debian's package, fetched by ``apt-get download`` without root and unpacked into the cache
+    folder.
 
     The contents of every file are verified by SHA-256, wherever they come from. A damaged file in
-    the cache folder is removed and fetched anew; a damaged one elsewhere is left as it is.
+    the cache folder is removed and downloaded again; a damaged file elsewhere is not touched.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ def load_fashion_mnist(
     report : callable, optional
         Called with one line of text for each place as soon as it has been tried.
     progress : callable, optional
-        Called during a download with a file's name, the bytes received so far and the bytes there
-        will be, or None. Without it, a progress bar is shown if standard error is a terminal.
+        Called during a download with the file name, the bytes received and the total bytes or None.
+        Without it, a progress bar is shown if standard error is a terminal.
 
     Returns
     -------
@@ -164,9 +164,8 @@ def cache_folder() -> Path | None:
     Returns
     -------
     pathlib.Path or None
-        A folder of the user's, which need not exist yet: below ``XDG_CACHE_HOME`` or ``~/.cache``
-        on Linux; None on another system if platformdirs, which knows its place there, is not
-        installed.
+        A user's folder, which need not exist: below ``XDG_CACHE_HOME`` or ``~/.cache`` on Linux.
+        None on other systems if platformdirs is not installed.
     """
     if sys.platform.startswith("linux"):
         caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -216,7 +215,7 @@ def _not_installed(package: str) -> str:
 
 
 def _candidates(folder: Path, file: DataFile) -> list[Path]:
-    """Return the files of a folder that by their name should be this one."""
+    """Return the files of a folder with a name of this file."""
     names = (file.stem, file.stem.replace("-idx", ".idx"))
     paths = [folder / f"{name}{ending}" for name in names for ending in (".gz", "")]
     return [path for path in paths if path.is_file()]
@@ -236,7 +235,7 @@ def _read_file(path: Path, file: DataFile) -> npt.NDArray[np.uint8]:
 
 
 def _read_folder(folder: Path) -> Arrays:
-    """Read all four files of a folder that is known to have them."""
+    """Read all four files of a complete folder."""
     return {file.field: _read_file(_candidates(folder, file)[0], file) for file in FILES}
 
 
@@ -249,7 +248,7 @@ def _missing_from(folder: Path) -> str:
 
 
 def _read_named_folder(folder: Path, origin: str) -> Arrays:
-    """Read a folder that the user named and that therefore must have the files."""
+    """Read a folder that the user named; missing files are an error."""
     missing = _missing_from(folder)
     if missing:
         raise DataNotFoundError(
@@ -292,7 +291,7 @@ def _look_into_system_folder(search: _Search) -> bool:
 def _fetch(
     cache: Path | None, arrays: Arrays, search: _Search, progress: Progress | None
 ) -> str | None:
-    """Fetch what `arrays` lacks, add it there, and say where it came from; None if in vain."""
+    """Fetch the files missing in `arrays`; return their origin, or None without success."""
     with _store(cache, search) as folder:
         for url in DOWNLOAD_URLS:
             if _download(url, folder, arrays, search, progress):
@@ -305,7 +304,7 @@ def _fetch(
 
 @contextmanager
 def _store(cache: Path | None, search: _Search) -> Iterator[Path]:
-    """Give the cache folder or, if there can be none, a temporary one."""
+    """Yield the cache folder, or a temporary one if there can be none."""
     if cache is not None:
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -323,7 +322,7 @@ def _store(cache: Path | None, search: _Search) -> Iterator[Path]:
 def _keep(
     folder: Path, file: DataFile, origin: str, fill: Callable[[BinaryIO], None]
 ) -> npt.NDArray[np.uint8]:
-    """Store what `fill` writes, if it turns out to be that file, and return its contents."""
+    """Store the output of `fill` if it is that file, and return its contents."""
     arrays = []
 
     def write(stream: BinaryIO) -> None:
@@ -332,7 +331,7 @@ def _keep(
         try:
             arrays.append(_read_file(Path(stream.name), file))
         except DataError as error:
-            # The temporary file it names will be gone; its origin is what the user can look at.
+            # The error names a temporary file that will be removed; name its origin instead.
             raise DataError(origin, error.expected, error.found, error.hint) from error
 
     atomic_write(folder / f"{file.stem}.gz", write)
@@ -342,7 +341,7 @@ def _keep(
 def _download(
     url: str, folder: Path, arrays: Arrays, search: _Search, progress: Progress | None
 ) -> bool:
-    """Download what is missing from one location; True if nothing is missing afterwards."""
+    """Download missing files from one location; return whether all are there."""
     from . import fetching
 
     try:
@@ -369,7 +368,7 @@ def _download(
 
 
 def _fetch_package(folder: Path, arrays: Arrays, search: _Search) -> bool:
-    """Take what is missing from Debian's package; True if nothing is missing afterwards."""
+    """Take missing files from Debian's package; return whether all are there."""
     from . import fetching
 
     where = f"apt-get download {DEBIAN_PACKAGE}"

@@ -57,7 +57,7 @@ def download(url: str, stream: BinaryIO, progress: Progress) -> None:
 
 
 class _Sink:
-    """The file and the progress bar that pooch is given: counts, and stops what is too long."""
+    """File and progress bar for pooch; it counts bytes and stops a download that is too long."""
 
     def __init__(self, url: str, stream: BinaryIO, progress: Progress) -> None:
         self.total = 0
@@ -97,7 +97,7 @@ def shown(progress: Progress | None) -> Iterator[Progress]:
     Yields
     ------
     callable
-        To be called with a file's name, the bytes received and the bytes to come or None.
+        Called with the file name, the bytes received and the total bytes or None.
     """
     if progress is not None:
         yield progress
@@ -129,7 +129,7 @@ def in_short(error: Exception) -> str:
     Parameters
     ----------
     error : Exception
-        What was raised; of the network library's nested errors, the innermost is told.
+        The error; for nested errors of the network library the innermost is used.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def in_short(error: Exception) -> str:
 
 
 def _reason(error: BaseException) -> BaseException | None:
-    """Return the error that a network error was made of: `requests` wraps what `urllib3` wraps."""
+    """Return the cause of a network error: `requests` and `urllib3` both wrap errors."""
     parts = (getattr(error, "reason", None), *error.args)
     return next((part for part in parts if isinstance(part, BaseException)), None)
 
@@ -152,8 +152,8 @@ def _reason(error: BaseException) -> BaseException | None:
 def unpacked_package(package: str) -> Iterator[Path]:
     """Fetch a Debian package and unpack it, without being root and without installing it.
 
-    Root may also refresh apt's lists, and that is done once if apt does not know the package or
-    finds it moved; anyone else is told to have it done.
+    As root, apt's lists are refreshed once if apt does not know the package or its address. Other
+    users are told to do so.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def unpacked_package(package: str) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        A temporary folder that stands for the root of the file system.
+        A temporary folder that takes the place of the root of the file system.
 
     Raises
     ------
@@ -208,8 +208,8 @@ def _is_root() -> bool:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    """Run a program to its end within the time limit; OSError with its own words if it fails."""
-    # A file and not a pipe: helpers that outlive the program could keep a pipe open for ever.
+    """Run a program within the time limit; raise OSError with its output if it fails."""
+    # A file, not a pipe, which helpers that outlive the program could keep open forever.
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command,

@@ -40,13 +40,13 @@ OnBytes = Callable[[bytes], object]
 
 
 class _Stream(Protocol):
-    """The interface of a file for the reader, packed or not."""
+    """The file interface of the reader, for packed and plain files."""
 
     def read1(self, size: int, /) -> bytes: ...
 
 
 def is_idx(path: Path) -> bool:
-    """Tell by its name whether a file is one, such as ``train-images-idx3-ubyte.gz``."""
+    """Tell by its name whether a file is an IDX file, such as ``train-images-idx3-ubyte.gz``."""
     name = os.fspath(path).lower().removesuffix(".gz")
     return name.endswith(".idx") or re.search(r"[.-]idx\d+(-\w+)?$", name) is not None
 
@@ -54,9 +54,9 @@ def is_idx(path: Path) -> bool:
 def read_idx(path: Path) -> npt.NDArray[Any]:
     """Read an IDX file, packed with gzip or not.
 
-    Whether it is packed is told by its first two bytes, not by its name. Every size the file
-    declares is checked before memory is taken for it, and a packed file is never unpacked
-    further than one byte beyond its declared size.
+    Packed files are recognized by their first two bytes, not by their name. Every declared size is
+    checked before memory is allocated. A packed file is never unpacked further than one byte beyond
+    its declared size.
 
     Parameters
     ----------
@@ -86,15 +86,15 @@ def read_known_idx(
     shape: tuple[int, ...] | None = None,
     on_bytes: OnBytes | None = None,
 ) -> npt.NDArray[Any]:
-    """Read an IDX file of which more is known than its format.
+    """Read an IDX file with a known shape.
 
     Parameters
     ----------
     path : str or path-like
         File to read.
     shape : tuple of int, optional
-        If given, only unsigned bytes of this shape are accepted, and nothing beyond the header is
-        read of any other file.
+        If given, only unsigned bytes of this shape are accepted; of other files only the header is
+        read.
     on_bytes : callable, optional
         Called with every piece of the unpacked file, header included, in order.
 
@@ -160,7 +160,7 @@ def _parse(
 
 
 def _read_header(path: Path, stream: _Stream) -> bytes:
-    """Return the magic number and the sizes, as they stand in the file."""
+    """Return the raw bytes of the magic number and the sizes."""
     magic = _read_exactly(path, stream, 4, "a magic number of 4 bytes")
     if magic[:2] != b"\0\0":
         raise DataError(
@@ -179,7 +179,7 @@ def _shape_of(path: Path, header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]
         known = ", ".join(f"{code:02x}" for code in DTYPES)
         raise DataError(path, f"one of the type codes {known}", f"{header[2]:02x}")
     shape = struct.unpack(f">{header[3]}I", header[4:])
-    # An empty array is refused by NumPy too if its other sizes multiply to an absurd number.
+    # NumPy also refuses an empty array if the product of its other sizes is absurd.
     if math.prod(max(length, 1) for length in shape) * dtype.itemsize > sys.maxsize:
         raise DataError(path, "sizes whose product fits in memory", f"shape {shape}")
     return dtype, shape

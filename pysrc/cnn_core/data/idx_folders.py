@@ -1,4 +1,4 @@
-"""Folders with the IDX files of MNIST and its relatives, by the names they are published by."""
+"""Find the IDX files of MNIST and similar data sets in a folder, by their published names."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class IdxFolder(NamedTuple):
     ----------
     path : pathlib.Path
     images, labels : pathlib.Path
-        Of the training part.
+        Files of the training part.
     test_images, test_labels : pathlib.Path or None
-        Of the test part, if there is one.
+        Files of the test part, if there is one.
     """
 
     path: Path
@@ -40,11 +40,11 @@ class IdxFolder(NamedTuple):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All of them."""
+        """All files."""
         return tuple(file for file in self[1:] if file is not None)
 
     def read(self) -> Table:
-        """Return what they hold.
+        """Read the files.
 
         Raises
         ------
@@ -77,7 +77,7 @@ def idx_files_in(folder: str | os.PathLike[str]) -> IdxFolder | None:
     for file, match in _named_so(path):
         part = "train" if match["part"].lower() == "train" else "test"
         files = found.setdefault(match["set"], {})
-        # Of a file and the same one packed, the one that need not be unpacked.
+        # If a file is there both plain and packed, use the plain one.
         files.setdefault(f"{part} {match['what'].lower()}", file)
     if not found:
         return None
@@ -109,7 +109,7 @@ def idx_files_in(folder: str | os.PathLike[str]) -> IdxFolder | None:
 
 
 def _named_so(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
-    """Yield the files of a folder that have such a name, sorted."""
+    """Yield the files of a folder with such names, sorted."""
     if folder.is_dir():
         for file in sorted(folder.iterdir()):
             match = _NAME.fullmatch(file.name)

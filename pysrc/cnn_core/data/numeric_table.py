@@ -1,4 +1,4 @@
-"""Tables of numbers: each feature is one in every row, or the first cell that is none is told."""
+"""Read tables of numbers; an error names the first cell that is not a number."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def features_of(
     ----------
     raw : RawTable
     names : sequence of str
-        Columns of it, in the order in which they are wanted.
+        Its columns to read, in this order.
     comma : bool, optional
-        Whether numbers have decimal commas; by default this is found out.
+        Whether numbers have decimal commas; by default this is detected.
     hint : str
-        What to do about cells that are none, for the message.
+        Advice about cells that are not numbers, for the message.
 
     Raises
     ------
     DataError
-        For the first cell that is no finite number.
+        For the first cell that is not a finite number.
     """
     comma = prefers_comma(raw.frame) if comma is None else comma
     numbers = np.empty((len(raw.frame), len(names)))
@@ -55,9 +55,9 @@ def features_of(
 
 
 def _plain_numbers(columns: Sequence[pl.Series], *, comma: bool) -> npt.NDArray[np.float64]:
-    """Return what can be read of all columns at once; one by one they take their time.
+    """Convert the cells that are plain numbers, for all columns at once, which is faster.
 
-    Whatever needs a closer look is not finite.
+    Cells that need a closer look become NaN.
     """
     import polars as pl
 
@@ -66,7 +66,7 @@ def _plain_numbers(columns: Sequence[pl.Series], *, comma: bool) -> npt.NDArray[
     if texts:
         cells = pl.concat([columns[place] for place in texts]).str.strip_chars()
         if comma:
-            # Points stand between thousands then, or the column is unlike the others.
+            # Points are then thousands separators, or the column differs from the others.
             cells = cells.str.replace_all(".", "?", literal=True)
             cells = cells.str.replace(",", ".", literal=True)
         plain = cells.cast(pl.Float64, strict=False)
@@ -86,7 +86,7 @@ def target_of(
     Raises
     ------
     DataError
-        For the first empty cell, and for one that is no number where nearly all others are.
+        For the first empty cell, and for a cell that is not a number among numbers.
     """
     comma = prefers_comma(raw.frame) if comma is None else comma
     column = raw.frame[name]
@@ -100,7 +100,7 @@ def target_of(
         raise _refused(raw, name, cells.is_null(), "a name in the target column", hint)
     lengths = cells.str.len_chars()
     if (lengths > _LONGEST_NAME).any():
-        # An array of text takes the length of the longest one for each.
+        # Each item of an array of text takes the length of the longest.
         row = int((lengths > _LONGEST_NAME).arg_true()[0])
         raise DataError(
             raw.path,

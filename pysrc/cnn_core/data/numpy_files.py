@@ -54,8 +54,8 @@ def read_npz(file: Path, has_target: bool) -> dict[str, Array]:
         except (DataError, MemoryError):
             raise
         except Exception as error:
-            # Python's reader of archives has no one error for damage; many kinds come out of it,
-            # with contents of the file: no cause that can be shown.
+            # Python's archive reader raises many kinds of errors for damage. Their text may contain
+            # contents of the file, so they are not shown as the cause.
             raise DataError(
                 file, "an .npz archive", f"one that cannot be unpacked ({error})"
             ) from None
@@ -79,7 +79,7 @@ def _members(file: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
 
 
 def _wanted(file: Path, members: Mapping[str, zipfile.ZipInfo], has_target: bool) -> dict[str, str]:
-    """Choose the members to read: part -> name in the archive."""
+    """Choose the members to read: a dict of part to name in the archive."""
     wanted: dict[str, str] = {}
     for part, names in _NAMES_IN_NPZ.items():
         present = [name for name in names if name in members]
@@ -103,14 +103,14 @@ def _wanted(file: Path, members: Mapping[str, zipfile.ZipInfo], has_target: bool
 def _read_member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
     name = Path(f"{file}:{member.filename}")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # NumPy writes no others, and some of them let a small file ask for gigabytes.
+        # NumPy writes no other methods, and some of them let a small file ask for gigabytes.
         raise DataError(name, "a member stored or deflated", f"method {member.compress_type}")
     with archive.open(member) as stream:
         return _read_array(name, cast("BinaryIO", stream), member.file_size)
 
 
 def _read_array(name: Path, stream: BinaryIO, size: int) -> Array:
-    """Read one array in NumPy's format that must take up exactly `size` bytes."""
+    """Read one array in NumPy's format that must have exactly `size` bytes."""
     shape, fortran_order, dtype = read_npy_header(name, stream)
     if dtype.hasobject or dtype.kind not in "biufU" or dtype.itemsize == 0:
         raise DataError(name, "plain numbers or names", f"values of type {dtype}")
@@ -155,8 +155,8 @@ def read_npy_header(name: Path, stream: BinaryIO) -> tuple[tuple[int, ...], bool
     except (OSError, zipfile.BadZipFile):
         raise
     except Exception as error:
-        # NumPy evaluates the header as a Python literal; a damaged one fails in many ways, and the
-        # message quotes it: no cause that can be shown.
+        # NumPy evaluates the header as a Python literal. A damaged one fails in many ways, and
+        # errors quote it, so they are not shown as the cause.
         raise DataError(name, "an array in NumPy's format", f"something else ({error})") from None
     return shape, fortran_order, dtype
 
@@ -172,7 +172,7 @@ def _check_header_length(stream: BinaryIO, version: tuple[int, int]) -> None:
 
 
 def _check_characters(name: Path, values: Array) -> None:
-    """Refuse names that are not text: NumPy would make strings that Python does not allow."""
+    """Refuse names that are not valid text: NumPy would create invalid Python strings."""
     codes = values.view(f"{values.dtype.byteorder}u4")
     wrong = (codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))
     if wrong.any():

@@ -1,6 +1,6 @@
-"""Files whose rows are read in parts: ``.npy``, IDX and Parquet.
+"""Files that are read in parts, by rows: ``.npy``, IDX and Parquet.
 
-Nothing is mapped into memory: what is read is what is held.
+Nothing is memory-mapped; only the rows that are read are in memory.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from cnn_core.data.numpy_files import read_npy_header
 
 __all__ = ["ArrayFile", "ParquetFile", "RowFile", "open_rows"]
 
-# Rows of a Parquet file that are unpacked together.
+# Rows of a Parquet file that are unpacked at a time.
 _AT_ONCE = 2**14
-# Bytes of an array that are read before they are converted.
+# Bytes of an array that are read and converted at a time.
 _BYTES_AT_ONCE = 2**20
 
 
 class RowFile(Protocol):
-    """A file of rows; it can be pickled, and is opened for each reading.
+    """A file of rows; can be pickled, and is opened for each read.
 
     Attributes
     ----------
@@ -48,16 +48,16 @@ class RowFile(Protocol):
 
     @property
     def fills(self) -> bool:
-        """Whether `read_into` may be asked for its rows: numbers that are to become floats."""
+        """Whether `read_into` can be used: the rows are numbers that become floats."""
 
     def read(self, start: int, stop: int) -> Any:
         """Return some rows: an array (n, ...), or a data frame."""
 
     def read_into(self, room: npt.NDArray[Any], start: int) -> bool:
-        """Write the rows from one on into an array (n, n_features) of floats.
+        """Write rows from `start` on into an array (n, n_features) of floats.
 
-        Little more than the array is in memory meanwhile. False if cells are missing, whose rows
-        have to be read as they are; what overflows is infinite.
+        This takes little memory beyond the array. Returns False if cells are missing; then use
+        `read`. Values that overflow become infinite.
         """
 
 
@@ -67,7 +67,7 @@ class ArrayFile:
     Parameters
     ----------
     path : path-like
-        Of a ``.npy`` file, or of an IDX file that is not packed.
+        A ``.npy`` file, or an IDX file that is not packed.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -138,13 +138,13 @@ def _idx_header(path: Path, stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]
 
 
 class ParquetFile:
-    """A Parquet file, of which the groups of rows that are needed are read.
+    """A Parquet file; only the needed row groups are read.
 
     Parameters
     ----------
     path : path-like
     columns : sequence of str, optional
-        Those that are read; by default all.
+        Columns to read; by default all.
     """
 
     def __init__(
@@ -162,21 +162,21 @@ class ParquetFile:
         self.n_rows = end
         self._dtypes = {one.name: _dtype_of(one.type) for one in file.schema_arrow}
         groups = range(file.num_row_groups)
-        # Of the values, before they are packed.
+        # Size of the unpacked values.
         self.n_bytes: int = sum(file.metadata.row_group(one).total_byte_size for one in groups)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of those that are read."""
+        """Names of the columns to read."""
         return self.names if self._columns is None else self._columns
 
     def of(self, columns: tuple[str, ...]) -> ParquetFile:
-        """Return the same file with these columns alone.
+        """Return the same file with only these columns.
 
         Raises
         ------
         DataError
-            If it lacks one.
+            If a column is missing.
         """
         missing = [name for name in columns if name not in self.names]
         if missing:
@@ -188,26 +188,26 @@ class ParquetFile:
 
     @property
     def n_features(self) -> int:
-        """Number of columns that are read."""
+        """Number of columns to read."""
         return len(self.columns)
 
     @property
     def fills(self) -> bool:
-        """Whether all columns hold numbers, that are not bytes all of them."""
+        """Whether all columns hold numbers, but not all of them bytes."""
         kinds = {self._dtypes[name] for name in self.columns}
         return bool(kinds) and None not in kinds and kinds != {np.dtype(np.uint8)}
 
     def read(self, start: int, stop: int) -> Any:
         """Return some rows as a data frame.
 
-        However long the groups of rows are, little more than these rows is in memory.
+        Little more than these rows is in memory, however large the row groups are.
         """
         import pandas as pd
         import pyarrow as pa
 
         kind, *others = {self._dtypes[name] for name in self.columns}
         if not others and kind is not None and kind.name in ("float32", "float64"):
-            # One array, rather than columns of which it would be made.
+            # One array, instead of columns that would have to be joined.
             values = block_memory((stop - start, len(self.columns)), kind)
             self.read_into(values, start)
             return pd.DataFrame(values, columns=list(self.columns), copy=False)
@@ -221,7 +221,7 @@ class ParquetFile:
             return pa.Table.from_arrays(columns, schema=schema).to_pandas()
 
     def read_columns(self, start: int, stop: int) -> Iterator[Any]:
-        """Yield the columns of some rows, one after the other, as series with their names."""
+        """Yield the columns of some rows one by one, as named series."""
         import pyarrow as pa
 
         with _opened(self.path) as file:
@@ -232,7 +232,7 @@ class ParquetFile:
 
     def read_into(self, room: npt.NDArray[Any], start: int) -> bool:
         """Write rows into an array, column by column; see `RowFile`."""
-        # What a data frame of these columns has as an array.
+        # The dtype of a data frame of these columns as an array.
         common = np.result_type(*(cast("Any", self._dtypes[name]) for name in self.columns))
         with _opened(self.path) as file, np.errstate(over="ignore"):
             for place, name in enumerate(self.columns):
@@ -246,9 +246,9 @@ class ParquetFile:
         return True
 
     def _column(self, file: Any, name: str, start: int, stop: int) -> Iterator[Any]:
-        """Yield the cells of a column, short arrays of Arrow.
+        """Yield the cells of a column as short Arrow arrays.
 
-        Of all columns at once the pages that are being unpacked would take more than the cells.
+        For all columns at once, the pages being unpacked would take more memory than the cells.
         """
         first, last = bisect_right(self._ends, start), bisect_right(self._ends, stop - 1)
         begin = self._ends[first - 1] if first else 0
@@ -271,7 +271,7 @@ def _parquet(path: Path) -> Any:
             f"{path}: Parquet files are read by pyarrow: pip install pyarrow"
         ) from error
     try:
-        # What a group of rows takes in the file need not be in memory at once.
+        # A row group need not be in memory at once.
         return Opened(path, buffer_size=2**16, pre_buffer=False)
     except ArrowException as error:
         raise DataError(path, "a Parquet file", f"something else ({error})") from None
@@ -279,7 +279,7 @@ def _parquet(path: Path) -> Any:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Yield a Parquet file; the memory that Arrow has taken for it is given back afterwards."""
+    """Yield a Parquet file; release Arrow's memory afterwards."""
     from pyarrow import default_memory_pool
 
     try:
@@ -289,7 +289,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _dtype_of(kind: Any) -> np.dtype[Any] | None:
-    """Return the dtype of a column of whole numbers or floats, None for any other."""
+    """Return the dtype of a column of integers or floats; None for others."""
     from pyarrow import types
 
     is_number = types.is_integer(kind) or types.is_floating(kind)
@@ -297,7 +297,7 @@ def _dtype_of(kind: Any) -> np.dtype[Any] | None:
 
 
 def is_rows_name(name: str) -> bool:
-    """Tell whether a text is the name of a file of rows, not a text in the place of numbers."""
+    """Tell whether a text is the name of a file of rows."""
     is_known = Path(name).suffix in (".parquet", ".pq", ".npy") or name.endswith("-ubyte")
     return is_known or os.path.isfile(name)
 
@@ -308,9 +308,9 @@ def open_rows(path: str | os.PathLike[str]) -> RowFile:
     Raises
     ------
     DataError
-        If it is none, or damaged.
+        If it is not such a file, or damaged.
     FileNotFoundError
-        If it is not there.
+        If it does not exist.
     """
     if Path(path).suffix in (".parquet", ".pq"):
         return ParquetFile(path)

@@ -1,4 +1,4 @@
-"""Splits of samples into parts in which every class has its share."""
+"""Stratified splits of samples."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SEED = 0
 
 
 def shuffled_by_class(y: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """Return the positions of samples class by class, shuffled within each, the same way each time.
+    """Return indices of samples class by class, shuffled within each with a fixed seed.
 
-    Taking every k-th of them takes the same share of each class.
+    Every k-th of them is a stratified sample.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def shuffled_by_class(y: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     >>> y[shuffled_by_class(y)]
     array([0, 0, 1, 1, 1])
     """
-    # RandomState, unlike Generator, promises the same numbers in every version of NumPy.
+    # RandomState, unlike Generator, gives the same numbers in every version of NumPy.
     shuffled = np.random.RandomState(_SEED).permutation(len(y))
     positions: npt.NDArray[np.intp] = shuffled[np.argsort(y[shuffled], kind="stable")]
     return positions

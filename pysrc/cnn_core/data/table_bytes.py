@@ -1,4 +1,4 @@
-"""The bytes of a table: of a file or of standard input, unpacked if they were packed."""
+"""Read the bytes of a table from a file or standard input, and unpack them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .checks import ALLOWED_RATIO, ALWAYS_ALLOWED_BYTES, DataError, check_unpack
 __all__ = ["STANDARD_INPUT", "TEXT", "name_of", "read_bytes", "require_small_archive", "unpacked"]
 
 STANDARD_INPUT = "-"
-# Endings of tables in text; with any other one, and without, the contents decide.
+# File endings of text tables; for others the contents decide.
 TEXT = (".csv", ".tsv", ".tab", ".txt")
 
 _GZIP = b"\x1f\x8b"
@@ -28,19 +28,19 @@ def name_of(path: str | os.PathLike[str]) -> str:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Return what is in a file.
+    """Return the contents of a file.
 
     Parameters
     ----------
     path : str or path-like
-        ``-`` stands for standard input.
+        ``-`` means standard input.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
     DataError
-        It is no regular file, or standard input is a terminal.
+        It is not a regular file, or standard input is a terminal.
     """
     if os.fspath(path) == STANDARD_INPUT:
         return _standard_input()
@@ -61,7 +61,7 @@ def _standard_input() -> bytes:
 
 
 def unpacked(name: str, contents: bytes) -> bytes:
-    """Return what a gzip archive holds, of all its members; other contents as they are.
+    """Unpack all members of a gzip archive; return other contents unchanged.
 
     Raises
     ------
@@ -94,12 +94,12 @@ def unpacked(name: str, contents: bytes) -> bytes:
 
 
 def require_small_archive(path: str | Path, contents: bytes) -> None:
-    """Refuse a zip archive, as spreadsheets are, that would unpack to far more than its size.
+    """Refuse a zip archive, such as a spreadsheet, that would unpack to far more than its size.
 
     Raises
     ------
     DataError
-        It would, or it is damaged.
+        If it would, or if it is damaged.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(contents)) as archive:

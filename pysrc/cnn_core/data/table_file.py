@@ -1,6 +1,6 @@
-"""Tables as people have them: CSV in its many forms, Parquet and spreadsheets, read by polars.
+"""Read tables with polars: CSV in many forms, Parquet and spreadsheets.
 
-The cells of text and of spreadsheets stay text; what they stand for is found by `cell_formats`.
+Cells of CSV files and spreadsheets stay text; `cell_formats` converts them.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ _SHEETS = (".xlsx", ".xls", ".xlsb", ".xlsm", ".ods")
 ENDINGS = (*TEXT, *_PARQUET, *_SHEETS)
 
 _ZIP, _OLE, _PARQUET_MARK = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1"
-# Of a value in memory.
+# Bytes of a value in memory.
 _VALUE_BYTES = 8
 
 
 @dataclass(frozen=True)
 class TableLayout:
-    """What a user says about the form of a table; None is found out.
+    """The user's settings for the format of a table; None means automatic detection.
 
     Attributes
     ----------
     header : bool or None
         Whether the first row holds the names of the columns.
     separator, encoding : str or None
-        Of a table in text.
+        For text tables.
     sheet : str or None
         Name or number, from 1, of a sheet.
     """
@@ -66,23 +66,22 @@ class TableLayout:
 
 @dataclass(frozen=True, eq=False)
 class RawTable:
-    """A table as it stands in a file.
+    """A table as it is in a file.
 
     Attributes
     ----------
     frame : polars.DataFrame
-        With a name for each column, all of them different. Cells of text where the file has no
-        types; null for empty ones.
+        Columns have distinct names. Cells are text if the file has no types; null if empty.
     has_header : bool
-        Whether the names are those of the file.
+        Whether the names come from the file.
     path : str
         For messages.
     notes : tuple of str
-        What was found out about the file and is not plain to see.
+        Notes on the detected format that are not obvious.
     place : callable
-        Gives the place of a row of `frame`, such as ``line 3``.
+        Returns the place of a row of `frame`, such as ``line 3``.
     repeated : tuple of str
-        Names that stand over several columns.
+        Names of more than one column.
     """
 
     frame: pl.DataFrame
@@ -97,19 +96,19 @@ class RawTable:
         return dict.fromkeys(self.frame.columns)
 
     def column(self, wanted: str, what: str = "column") -> str:
-        """Return the name of a column that is given by its name, or its number from 1.
+        """Return the name of a column, given by its name or its number from 1.
 
         Parameters
         ----------
         wanted : str
             A negative number counts from the last column.
         what : str
-            What the column is to be, for the message.
+            Role of the column, for the message.
 
         Raises
         ------
         DataError
-            There is no such column, or several have this name.
+            If there is no such column, or several have this name.
         """
         names = self._names
         if wanted in self.repeated:
@@ -133,7 +132,7 @@ class RawTable:
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
-    """Tell by its name whether a file holds a table; standard input always does."""
+    """Tell by its name whether a file is a table; standard input always is."""
     text = os.fspath(path).lower()
     return text == STANDARD_INPUT or text.removesuffix(".gz").endswith(ENDINGS)
 
@@ -146,10 +145,10 @@ def read_table_file(
     Parameters
     ----------
     path : str or path-like
-        ``-`` stands for standard input. Of what kind the table is, is told by its contents.
+        ``-`` means standard input. The contents decide on the kind of table.
     layout : TableLayout, optional
     contents : bytes, optional
-        What is in the file, if it has been read already.
+        The contents of the file, if already read.
 
     Raises
     ------
@@ -242,7 +241,7 @@ def _named(
     notes: list[str],
     place: Callable[[int], str],
 ) -> RawTable:
-    """Return a table of cells with the names in its first row, and without empty rows."""
+    """Return a table of cells with names from the first row, and without empty rows."""
     import polars as pl
 
     filled, records = cells, np.arange(cells.height)
@@ -267,7 +266,7 @@ def _named(
             notes.append(f"several columns are named {listed}: the later ones get a number")
     if filled.is_empty():
         raise DataError(path, "rows of values", "a header alone")
-    # Those behind the last row are plain to see.
+    # Empty rows at the end are not worth a note.
     dropped = int(records[-1]) + 1 - len(records) - header
     if dropped:
         notes.append(f"{dropped:,} empty rows are left out")
@@ -278,7 +277,7 @@ def _named(
 
 
 def _different(names: list[str]) -> tuple[list[str], list[str]]:
-    """Return names that are all different and not empty, and those that were not."""
+    """Return distinct names that are not empty, and the names that were not."""
     taken = set(names)
     found: dict[str, None] = {}
     repeated: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Whether the first row of a table holds names or values."""
+"""Detect whether the first row of a table holds names or values."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _MISSING = re.compile(r"n/?a|#n/?a|nan|null|none|\?+|-+|\.+", re.IGNORECASE)
 def has_header(path: str, rows: Sequence[Cells]) -> bool:
     """Tell whether the first of some rows holds names.
 
-    It does if it has text over a column of numbers or dates, or if all is text. It does not if
-    numbers stand over numbers, unless they look like the years of a header.
+    It does if it has text over a column of numbers or dates, or if all cells are text. It does not
+    if it has numbers over numbers, unless they look like years as column names.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def has_header(path: str, rows: Sequence[Cells]) -> bool:
     Raises
     ------
     DataError
-        It may be either.
+        If this is not clear.
     """
     first, body = rows[0], rows[1:]
     if not body:
@@ -48,7 +48,7 @@ def has_header(path: str, rows: Sequence[Cells]) -> bool:
             values += _kind(cell) in below
     if names or not values:
         return True
-    # The name of a class comes again below it, the name of a column seldom does.
+    # The name of a class occurs again below, the name of a column seldom does.
     titles = [
         cell
         for number, cell in enumerate(first)
@@ -95,7 +95,7 @@ def _look_like_names(first: Cells, body: Sequence[Cells], least: int) -> bool:
 
 
 def _step(numbers: list[float]) -> float:
-    """Return by how much each whole number lies above the one before it; 0 if that differs."""
+    """Return the constant difference between consecutive whole numbers; 0 if it varies."""
     steps = {after - before for before, after in pairwise(numbers)}
     is_whole = all(number.is_integer() for number in numbers)
     return steps.pop() if is_whole and len(steps) == 1 else 0.0

@@ -1,4 +1,4 @@
-"""One table in several files: their rows one after the other, as if they stood in one."""
+"""Read one table from several files, as if their rows were in one file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def are_several(path: str) -> bool:
 
 
 def files_of(path: str) -> list[str]:
-    """Return the files that a path or a pattern stands for, in the order of their names.
+    """Return the files of a path or a pattern, sorted by name.
 
     Raises
     ------
     FileNotFoundError
-        If there is none that matches a pattern. That of a plain path is not looked for.
+        If no file matches a pattern. A plain path is not checked.
     """
     if not are_several(path):
         return [path]
@@ -39,24 +39,24 @@ def files_of(path: str) -> list[str]:
 def read_table_parts(
     pattern: str, files: Sequence[str], layout: TableLayout, contents: Sequence[bytes]
 ) -> RawTable:
-    """Return the table that stands in several files.
+    """Return the table in several files.
 
     Parameters
     ----------
     pattern : str
-        What the table is called in messages.
+        Name of the table in messages.
     files : sequence of str
     layout : TableLayout
-        The first file settles what is not said.
+        Unset settings are detected in the first file.
     contents : sequence of bytes
-        What is in each file.
+        The contents of each file.
 
     Raises
     ------
     DataError
         For a file that cannot be read, or has other columns than the first.
     ImportError
-        As `read_table_file`.
+        As for `read_table_file`.
     """
     import polars as pl
 

@@ -1,4 +1,4 @@
-"""Tables in text: their encoding and separator are found, and every row has the same cells."""
+"""Read text tables: detect encoding and separator, and require rows of equal length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .checks import DataError
 
 __all__ = ["SEPARATORS", "TextCells", "read_text_cells"]
 
-# Those that are told by what they stand between in every row; the first of equals is taken.
+# Candidates, in order of preference if several fit equally well.
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ",": "commas"}
 
 _MARKS = (
@@ -29,18 +29,18 @@ _LOOKED_AT = 100
 
 @dataclass(frozen=True, eq=False)
 class TextCells:
-    """The cells of a table in text.
+    """The cells of a text table.
 
     Attributes
     ----------
     frame : polars.DataFrame
-        A column of text for each of the table; null where a cell is empty.
+        Columns of text; null for empty cells.
     path : str
         For messages.
     contents : bytes
         The text in UTF-8.
     separator, encoding : str
-        As they were found, or said.
+        As detected, or as set by the user.
     """
 
     frame: Any
@@ -50,14 +50,14 @@ class TextCells:
     encoding: str
 
     def line_of(self, record: int) -> int:
-        """Return the line of the file on which a record begins, both counted from 0 and 1."""
+        """Return the line of the file, from 1, on which a record, from 0, begins."""
         reader = _reader(self.contents, self.separator)
         try:
             for number, _ in enumerate(reader):
                 if number + 1 == record:
                     break
         except csv.Error:
-            # Quotes that Polars takes in another way: the record is here or further on.
+            # Polars treats these quotes differently: the record is here or later.
             return int(reader.line_num)
         return reader.line_num + 1 if record else 1
 
@@ -65,7 +65,7 @@ class TextCells:
 def read_text_cells(
     path: str, contents: bytes, *, separator: str | None = None, encoding: str | None = None
 ) -> TextCells:
-    """Read all cells of a table in text.
+    """Read all cells of a text table.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ def read_text_cells(
         For messages.
     contents : bytes
     separator, encoding : str, optional
-        By default they are found.
+        By default they are detected.
 
     Raises
     ------
     DataError
-        It is no text, or no table.
+        It is not text, or not a table.
     """
     import polars as pl
 
@@ -101,10 +101,10 @@ def read_text_cells(
             contents, has_header=False, infer_schema=False, separator=separator, glob=False
         )
     except pl.exceptions.PolarsError as error:
-        # It has many lines, with contents of the file: no cause that can be shown.
+        # The error has many lines with contents of the file, so it is not shown as the cause.
         problem = in_message(error, 200)
     if problem or frame[:, -1].null_count():
-        # A row with too few cells is told from one whose last cells are empty.
+        # Distinguish a row with too few cells from one whose last cells are empty.
         _require_regular(path, contents, separator)
     if problem:
         raise DataError(path, "comma-separated text", problem)
@@ -112,7 +112,7 @@ def read_text_cells(
 
 
 def _in_utf8(path: str, contents: bytes, encoding: str | None) -> tuple[bytes, str]:
-    """Return the text in UTF-8 with line feeds, and how it was encoded."""
+    """Return the text in UTF-8 with line feeds, and its original encoding."""
     for mark, name in _MARKS:
         if contents.startswith(mark) and encoding in (None, name):
             contents, encoding = contents.removeprefix(mark), name
@@ -156,7 +156,7 @@ def _encoding_of(contents: bytes) -> str:
     try:
         contents.decode()
     except UnicodeDecodeError:
-        # What spreadsheets on Windows write in the west; latin-1 has a meaning for every byte.
+        # The encoding of spreadsheets on Western Windows; latin-1 accepts every byte.
         try:
             contents.decode("cp1252")
         except UnicodeDecodeError:
@@ -166,7 +166,7 @@ def _encoding_of(contents: bytes) -> str:
 
 
 def _separator_of(contents: bytes) -> str:
-    """Return what separates the cells: the one that makes the first rows equally long."""
+    """Return the separator that makes the first rows equally long."""
     best, best_score = ",", (0.0, 0)
     for separator in SEPARATORS:
         counts: list[int] = []
@@ -188,7 +188,7 @@ def _reader(contents: bytes, separator: str) -> Any:
 
 
 def _require_regular(path: str, contents: bytes, separator: str) -> None:
-    """Refuse a table whose rows are not equally long, or with quotes that do not end a cell."""
+    """Refuse a table with rows of different length, or with quotes inside a cell."""
     name = "comma-separated text" if separator == "," else f"text separated by {separator!r}"
     width, line = 0, 1
     reader: Iterator[list[str]] = _reader(contents, separator)

@@ -1,4 +1,4 @@
-"""A user's own data: ``.npz``, ``.npy`` and IDX with a second file of labels, tables of numbers."""
+"""Read a user's data: ``.npz``, ``.npy`` and IDX with a file of labels, tables of numbers."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Table:
     Attributes
     ----------
     X : numpy.ndarray, shape (n, features), (n, height, width) or (n, height, width, channels)
-        Samples, C-contiguous, in the machine's byte order. Float64 from tables, otherwise of the
-        type that was stored (booleans become uint8).
+        Samples, C-contiguous, in the machine's byte order. Float64 from tables, otherwise in the
+        stored dtype (booleans become uint8).
     y : numpy.ndarray or None, shape (n,) or (n, outputs)
-        Targets. Names become int64 positions in ``class_names``; numbers from tables are int64
-        if all are whole and float64 otherwise; other files keep the type that was stored.
+        Targets. Names become int64 indices into ``class_names``; numbers from tables are int64 if
+        all are whole, else float64; other files keep the stored dtype.
     feature_names : tuple of str or None
         Names of the columns of a table with a header.
     class_names : tuple of str or None
         Names of the classes in sorted order, if the targets were names.
     X_test, y_test : numpy.ndarray or None
-        A test part that an ``.npz`` keeps beside the training part.
+        The test part of an ``.npz``, if there is one.
     source : str
         The file.
     target_name : str or None
@@ -79,18 +79,18 @@ def load_file(
 ) -> Table:
     """Read samples and targets from a user's file.
 
-    The kind of file is told by its ending.
+    The ending determines the kind of file.
 
     - ``.npz``: arrays ``X`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``
       (``x`` or ``X`` alike). An archive that would unpack to more than 256 MiB and to more than 100
       times its size is refused.
-    - ``.npy``: the samples; ``labels`` names the file of the targets. An array takes what its file
-      takes, and a header of more than 64 KiB is refused.
+    - ``.npy``: the samples; ``labels`` names the file of the targets. Memory is limited by the size
+    of the file, and a header of more than 64 KiB is refused.
     - IDX, such as ``train-images-idx3-ubyte.gz`` of MNIST: the samples, as for ``.npy``.
     - A table: ``.csv``, ``.tsv`` or ``.txt``, also with ``.gz`` behind it, ``.parquet`` or a
-      spreadsheet such as ``.xlsx``. It is read by polars, which is not needed for all else:
-      ``pip install "cnn-core[app]"``. Every column but the target is a feature and must be a number
-      in each row. Separator, encoding and decimal mark are found out.
+      spreadsheet such as ``.xlsx``. It is read by polars, which other files do not need: ``pip
+      install "cnn-core[app]"``. Every column except the target is a feature and must be numeric.
+      Separator, encoding and decimal mark are detected.
 
     Nothing in a file can run code: pickled objects are refused.
 
@@ -101,16 +101,16 @@ def load_file(
     target : str, optional
         Name of the target column of a table, or its number from 1; the last column if not given.
     labels : str or path-like, optional
-        File of the targets that belong to an ``.npy`` or IDX file.
+        File of the targets for an ``.npy`` or IDX file.
     has_target : bool, default True
-        False if the file has samples only, as for prediction. Targets in an ``.npz`` are then left
-        out; a table is taken to have no target column.
+        False if the file has only samples, as for prediction. Targets in an ``.npz`` are then
+        ignored, and a table has no target column.
     header : bool, optional
         Whether the first row of a table holds the names of its columns. By default it does if it
-        has text over a column of numbers; a row of which this cannot be told is refused.
+        has text over a column of numbers; an unclear first row is refused.
     features : sequence of str or int, optional
-        Names of the columns of a table to use as features, in this order, or how many of the first
-        ones. What other columns hold does not matter then. By default all but the target.
+        Names of the columns of a table to use as features, in this order, or the number of first
+        columns to use. Other columns are ignored. By default all except the target.
 
     Returns
     -------
@@ -124,10 +124,10 @@ def load_file(
     ImportError
         It is a table, and polars is not installed.
     DataError
-        The file is damaged, does not hold what it should or does not fit in memory; names the
-        line and column of a table and the first offending index of an array.
+        The file is damaged, has wrong contents or does not fit in memory. The message names the
+        line and column of a table, and the first wrong index of an array.
     ValueError
-        The arguments do not go with this kind of file or with each other.
+        The arguments do not fit this kind of file, or each other.
     """
     file = Path(checked_path(path))
     labels_file = None if labels is None else Path(checked_path(labels, "labels"))
@@ -198,7 +198,7 @@ def _array_in(file: Path) -> Array:
 
 
 ARRAYS = (".npz", ".npy")
-# Files that hold samples or targets, not both.
+# Files that hold either samples or targets.
 _ONE_ARRAY = (".npy", "IDX")
 
 
@@ -240,7 +240,7 @@ def table_of(
     feature_names: tuple[str, ...] | None = None,
     target_name: str | None = None,
 ) -> Table:
-    """Check the arrays of a file, turn names into numbers, and put it all together."""
+    """Check the arrays of a file, convert names to numbers, and build the table."""
     y, y_test = parts.get("y"), parts.get("y_test")
     samples = _checked_samples(file, "X", parts["X"])
     test_samples = None
@@ -297,7 +297,7 @@ def _checked_targets(file: Path, name: str, array: Array | None, count: int) -> 
 def _check_finite(file: Path, name: str, array: Array) -> None:
     if array.dtype.kind != "f":
         return
-    # An extended type holds numbers that nothing here can compute with.
+    # An extended float type has numbers beyond float64.
     with np.errstate(over="ignore"):
         finite = np.isfinite(array.astype(np.float64) if array.dtype.itemsize > 8 else array)
     if not finite.all():

@@ -1,7 +1,7 @@
 """Trained models for other programs: ONNX, C, Python without packages, PyTorch's weights.
 
-The methods of `cnn_core.NN`, `cnn_core.Model` and the estimators write the files: ``to_onnx`` and
-its like. Each compares what was made with the model itself, on the user's rows, before it writes.
+The methods ``to_onnx`` and others of `cnn_core.NN`, `cnn_core.Model` and the estimators write the
+files. Each compares the exported model with the original on the user's rows before it writes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Agreement", "ExportError", "Exportable", "onnx_feed", "register_skl2onnx"]
 
-# Imported when they are asked for: most programs export nothing.
+# Imported on first use: most programs export nothing.
 _NAMES = {
     "Agreement": "selftest",
     "ExportError": "selftest",

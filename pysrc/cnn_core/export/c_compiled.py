@@ -1,4 +1,4 @@
-"""An exported header, compiled and run: what it computes, and what it takes of a machine."""
+"""Compile and run an exported header: its outputs and its size."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from cnn_core.export.selftest import ExportError
 
 Array = npt.NDArray[Any]
 
-# As users of microcontrollers compile: any warning is a fault of the header.
+# Strict flags, as for microcontrollers: any warning is an error of the header.
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
 _SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a network takes of a microcontroller, in bytes.
+    """Memory that a network needs on a microcontroller, in bytes.
 
     Attributes
     ----------
     constants, ram : int
         Weights and sizes; the work array and one sample.
     code : int or None
-        As compiled for this machine with -Os; None if that is not known.
+        Compiled for this machine with -Os; None if unknown.
     """
 
     constants: int
@@ -42,7 +42,7 @@ class Budget:
     code: int | None = None
 
     def sizes(self) -> dict[str, int]:
-        """Return them by what they are."""
+        """Return the sizes by name."""
         code = {} if self.code is None else {"flash, code (by -Os, here)": self.code}
         return {"flash, constants": self.constants, **code, "RAM, work and sample": self.ram}
 
@@ -73,7 +73,7 @@ def compiler_named(wish: str | None) -> list[str] | None:
     Raises
     ------
     FileNotFoundError
-        If the one that was named is not there.
+        If the named compiler does not exist.
     """
     for name in (wish, os.environ.get("CC"), "cc", "gcc", "clang"):
         command = shlex.split(name or "")
@@ -93,7 +93,7 @@ def outputs_in_c(
     budget: Budget,
     runner: Sequence[str] = (),
 ) -> tuple[Array, Array | None, Budget]:
-    """Return values and labels that a header computes for rows, and what it takes.
+    """Return the values and labels that a header computes for rows, and its memory.
 
     Parameters
     ----------
@@ -101,14 +101,14 @@ def outputs_in_c(
     header : str
         Its text.
     name : str
-        Before the names in it.
+        Prefix of the names in it.
     rows : (n, n_inputs) array of float32, or (n,) array of structs
     command : sequence of str
         The compiler.
     budget : Budget
-        As it is known without a compiler.
+        The sizes that are known without a compiler.
     runner : sequence of str
-        What runs the program, if it is not one of this machine.
+        Command that runs the program, if it is for another machine.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _calls(program: Program) -> str:
 
 
 def _code_size(command: Sequence[str], source: Path, folder: str) -> int | None:
-    """Return the bytes of code and constants, less those of a program that does nothing."""
+    """Return the bytes of code and constants, minus those of an empty program."""
     if shutil.which("size") is None:
         return None
     object_file = Path(folder) / "main.o"

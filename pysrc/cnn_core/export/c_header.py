@@ -1,7 +1,7 @@
-"""C headers: a network as one file of C99, for microcontrollers and whatever else has a compiler.
+"""Write a network as a C99 header, for microcontrollers and any C compiler.
 
-There is no allocation and nothing to link with: the caller gives a work array. Weights are floats,
-or int8 with a scale for each unit.
+The header allocates nothing and needs no library; the caller passes a work array. Weights are
+floats, or int8 with a scale for each unit.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ def write_c(
     name: str | None = None,
     compiler: str | None = None,
 ) -> Agreement:
-    """Write a network to a C header, once what it computes has been found to agree.
+    """Write a network to a C header, after a comparison of the outputs.
 
     Raises
     ------
     cnn_core.export.ExportError
-        If it does not.
+        If they do not agree.
     OSError
-        If the file cannot be written, or the compiler that is named cannot be run.
+        If the file cannot be written, or the named compiler cannot be run.
     """
     checked_target(path)
     name = identifier(Path(path).stem if name is None else name, exact=name is not None)
@@ -82,7 +82,7 @@ def write_c(
         values, labels, budget = outputs_in_c(program, text, name, rows, command, budget)
         computed_by = f"the header, compiled by {command[0]}"
         if int8:
-            # That the code is right: what int8 itself costs is told by the agreement.
+            # Checks the code against quantized weights; the agreement reports the cost of int8.
             own = replace(reference, values=exact, labels=None)
             agreement(program, own, values, None, computed_by=computed_by, tolerance=tolerance)
     result = agreement(
@@ -108,7 +108,7 @@ def _write_table(
     name: str,
     compiler: str | None,
 ) -> Agreement:
-    """Write a learner of tables, as `write_c`."""
+    """Write a learner of tables; see `write_c`."""
     if int8:
         raise TypeError(
             "int8: expected one network on rows of numbers, found the networks of a table, whose "
@@ -143,7 +143,7 @@ def _write_table(
 
 
 def quantized(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
-    """Return operations whose weights are what int8 makes of them."""
+    """Return operations with weights rounded to int8."""
     found: list[Operation] = []
     for operation in operations:
         if isinstance(operation, Affine | Convolve):
@@ -154,7 +154,7 @@ def quantized(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
 
 
 def _use(program: Program, file: str, name: str) -> str:
-    """Return how the header is used, in a line."""
+    """Return a line that shows how to use the header."""
     if program.answer.kind == "multilabel":
         call = f"{name}_predict(x, labels, work)"
     elif program.answer.is_for_classes:
@@ -194,7 +194,7 @@ class CHeader:
         self.n_bytes = self._constants.n_bytes
 
     def _split(self) -> tuple[tuple[Operation, ...], tuple[Activate, ...]]:
-        """Return the operations, and apart the last activation, which no class depends on."""
+        """Split off the last activation, which does not change the predicted class."""
         operations = self._program.network
         last = operations[-1]
         if self._program.answer.is_for_classes and isinstance(last, Activate):

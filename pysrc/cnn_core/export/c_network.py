@@ -1,4 +1,4 @@
-"""The networks of a C header: statements that compute one, and constants that all share."""
+"""C code of networks: the statements of each, and the constants that all share."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ class CNetwork(Walk):
     steps : list of str
         Statements.
     count : int
-        Values that the last of them has written.
+        Number of values written by the last statement.
     sizes : list of int
-        Floats of both halves of the work array, ``a`` and ``b``. Values go from one to the other;
-        each is as large as it has to be.
+        Floats of both halves of the work array, ``a`` and ``b``. Operations read one half and write
+        the other.
     """
 
     def __init__(self, constants: Constants, n_inputs: int, *, int8: bool = False) -> None:
@@ -90,11 +90,11 @@ class CNetwork(Walk):
         self._half = 1
 
     def scores(self, operations: Sequence[Operation]) -> str:
-        """Add operations, and return where their outputs are: they may be written to."""
+        """Add operations, and return the variable of their outputs, which may be overwritten."""
         return self._as_work(self.through(operations, "x"))
 
     def function(self, name: str, scores: str) -> str:
-        """Return the function of this name that computes what the statements say."""
+        """Return the C function of this name with the statements."""
         halves = f"float *const a = work, *const b = work + {self.sizes[0]};"
         unused = "(void)0;" if self.sizes[1] else "(void)b;"
         steps = "\n    ".join(self.steps)
@@ -186,14 +186,14 @@ class CNetwork(Walk):
     # Values and constants
 
     def _next(self, count: int) -> str:
-        """Return where an operation writes: the half that it does not read."""
+        """Return the output of an operation: the half that it does not read."""
         self._half = 1 - self._half
         self.sizes[self._half] = max(self.sizes[self._half], count)
         self.count = count
         return "ab"[self._half]
 
     def _as_work(self, x: str) -> str:
-        """Return values that may be written to: the samples are the caller's."""
+        """Return a copy of the samples, which must not be overwritten."""
         if x != "x":
             return x
         out = self._next(self.count)
@@ -208,7 +208,7 @@ class CNetwork(Walk):
         return out
 
     def _weights(self, weights: Array) -> str:
-        """Return the names of weights, with int8 also of their scales."""
+        """Return the names of weights, and for int8 of their scales."""
         if not self._int8:
             return self._constant("weights", weights.astype(_FLOAT))
         codes, scale = as_int8(weights)

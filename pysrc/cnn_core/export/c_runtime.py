@@ -1,14 +1,14 @@
-"""The C functions that an exported header may need, each with those that it calls.
+"""The C functions of exported headers, and their dependencies.
 
-They are C99 without any header but ``stdint.h``, and without mathematical functions of a library:
-exponentials, roots and logarithms are computed here, to the last digits of a float.
+They are C99 with only ``stdint.h`` and without a mathematical library: exponentials, roots and
+logarithms are computed here, nearly to float precision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# What a function calls.
+# The functions that a function calls.
 _CALLS = {
     "sigmoid": ("exp",),
     "tanh": ("exp",),
@@ -306,7 +306,7 @@ FUNCTIONS |= {
 
 
 def functions_for(used: Iterable[str]) -> list[str]:
-    """Return the text of functions and of all that they call, in an order that C can read."""
+    """Return the text of functions and their dependencies, each after those that it calls."""
     wanted = set(used)
     for name in list(wanted):
         wanted.update(_CALLS.get(name, ()))

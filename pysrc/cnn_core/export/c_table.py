@@ -1,4 +1,4 @@
-"""Learners of tables in C: a row of columns as a struct, several networks and their blend."""
+"""Write a learner of tables in C: a row as a struct, several networks and their blend."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 
 _TYPES = {"number": "double", "category": "int", "date": "long long"}
 _DTYPES = {"number": np.float64, "category": np.int32, "date": np.int64}
-# What a date that is missing is in a row.
+# A missing date in a row.
 NO_DATE = np.iinfo(np.int64).min
 
 
@@ -60,7 +60,7 @@ class TableHeader:
         self.n_bytes = self._constants.n_bytes
 
     def records(self, columns: Rows) -> Array:
-        """Return rows as the struct has them."""
+        """Return rows as an array of the struct."""
         assert isinstance(columns, list)
         own = self._program.columns
         kinds = [(field, _DTYPES[one.kind]) for one, field in zip(own, self._fields, strict=True)]
@@ -71,7 +71,7 @@ class TableHeader:
                 codes[""] = column.missing_code
                 rows[field] = [codes.get(text, -1) for text in values.tolist()]
             elif column.kind == "date":
-                # A date that is missing is the smallest number, as a row has it.
+                # A missing date (NaT) becomes `NO_DATE`.
                 rows[field] = values.astype("datetime64[us]").astype(np.int64)
             else:
                 rows[field] = values
@@ -193,7 +193,7 @@ def _width(scale: NumberInput) -> int:
 
 
 def _clip(least: float, most: float) -> str:
-    """Return the statements that keep a value within its limits."""
+    """Return the statements that clip a value."""
     lines = []
     if np.isfinite(least):
         lines.append(f"value = value < {float(least)!r} ? {float(least)!r} : value;")
@@ -203,7 +203,7 @@ def _clip(least: float, most: float) -> str:
 
 
 def _fields(columns: Sequence[Column]) -> list[str]:
-    """Return the names of columns as C has them, all different."""
+    """Return distinct C identifiers for columns."""
     fields: list[str] = []
     for number, column in enumerate(columns, start=1):
         name = kept(re.sub(r"\W+", "_", column.name, flags=re.ASCII).strip("_"))

@@ -1,4 +1,4 @@
-"""Pieces of the text of a C header: literals, and the functions that give the answers."""
+"""Text of a C header: literals, and the functions that return predictions."""
 
 from __future__ import annotations
 
@@ -97,20 +97,20 @@ def numbers(values: Array) -> str:
     if values.dtype == _FLOAT:
         texts = [_c_float(value) for value in values.tolist()]
     else:
-        # A float64 in the digits that give it back; no infinity stands in a header.
+        # A float64 with the digits to restore it; there are no infinities in a header.
         texts = [repr(value) for value in values.tolist()]
     lines = [", ".join(texts[start : start + 8]) for start in range(0, len(texts), 8)]
     return ",\n".join(f"    {line}" for line in lines)
 
 
 def _c_float(value: float) -> str:
-    """Return a float32 in digits that give it back."""
+    """Return a float32 with the digits to restore it."""
     text = f"{value:.9g}"
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
 def c_text(text: str) -> str:
-    """Return a string literal, in UTF-8; digits behind an escape would belong to it."""
+    """Return a string literal in UTF-8; digits after an escape would be part of it."""
     return kept('"' + "".join(_c_byte(byte) for byte in text.encode()) + '"')
 
 
@@ -122,12 +122,12 @@ def _c_byte(byte: int) -> str:
 
 
 def identifier(text: str, *, exact: bool) -> str:
-    """Return a name for C: the one that was asked for, or one made of a file's name.
+    """Return a C identifier: the given one, or one derived from a file name.
 
     Raises
     ------
     ValueError
-        If the one that was asked for is no identifier.
+        If the given one is not an identifier.
     """
     if exact:
         if not isinstance(text, str) or not re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII):
@@ -142,7 +142,7 @@ def identifier(text: str, *, exact: bool) -> str:
 
 
 def names_of_classes(program: Program) -> str | None:
-    """Return the array of the classes, None where there is none."""
+    """Return the array of the classes; None if there is none."""
     classes = program.answer.classes
     if classes is None or program.answer.kind == "multilabel":
         return None
@@ -154,7 +154,7 @@ def names_of_classes(program: Program) -> str | None:
 
 
 def comment(text: str) -> str:
-    """Return a text for a comment: nothing in it ends the comment or is obeyed."""
+    """Return a text that is safe inside a comment."""
     plain = "".join(one if one.isprintable() else " " for one in text)
     return (
         kept(plain)
@@ -166,10 +166,10 @@ def comment(text: str) -> str:
 
 
 def kept(text: str) -> str:
-    """Return a text of the user's in which `named` finds no name to replace."""
+    """Return a text of the user in which `named` replaces nothing."""
     return text.replace("NAME", "N\0AME").replace("MACRO", "M\0ACRO")
 
 
 def named(text: str, name: str) -> str:
-    """Return the text of a header with its name for ``NAME``, and in capitals for ``MACRO``."""
+    """Replace ``NAME`` in a header by its name, and ``MACRO`` by its name in capitals."""
     return text.replace("NAME", name).replace("MACRO", name.upper()).replace("\0", "")

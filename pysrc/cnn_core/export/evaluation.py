@@ -1,4 +1,4 @@
-"""What a network's operations compute, in NumPy: the measure of what a file has computed."""
+"""Evaluate a network's operations in NumPy, as the reference for exported files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def evaluated(operations: tuple[Operation, ...], x: Array) -> Array:
 
 
 class Evaluation(Walk):
-    """Computes with samples (n, values)."""
+    """Evaluates operations for samples (n, values)."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
@@ -69,7 +69,7 @@ class Evaluation(Walk):
         return u
 
     def pool(self, operation: Pool, x: Array) -> Array:
-        """Return what the windows give."""
+        """Return the pooled values."""
         u = np.empty((len(x), operation.n_outputs), self._dtype)
         layer: Any = operation.layer
         self._kernels.pool(layer, np.ascontiguousarray(x), u)

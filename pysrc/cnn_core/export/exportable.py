@@ -1,4 +1,4 @@
-"""`Exportable`: the methods by which a fitted model is written for other programs."""
+"""`Exportable`: methods that write a fitted model for other programs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from cnn_core.validation import flag, require_known
 class Exportable(ABC):
     """A fitted model that can be written for other programs.
 
-    Whatever is written has computed the user's rows first, and a file that would not give what the
-    model itself gives is not written.
+    Before a file is written, its predictions for the user's rows are compared with those of the
+    model. If they differ, nothing is written.
     """
 
     __slots__ = ()
 
     @abstractmethod
     def as_program(self) -> Program:
-        """Return the model as the exports read it, `cnn_core.export.program.Program`."""
+        """Return the model as a `cnn_core.export.program.Program`."""
 
     @abstractmethod
     def _rows_to_export(self, X: Any) -> Rows:
-        """Return a user's rows as a program takes them."""
+        """Return a user's rows in the form of a program."""
 
     @abstractmethod
     def _values_of_rows(self, rows: Rows) -> npt.NDArray[Any]:
@@ -44,14 +44,13 @@ class Exportable(ABC):
         tolerance: float = TOLERANCE,
         input_dtype: str | None = None,
     ) -> Agreement:
-        """Write the model to an ONNX file, once onnxruntime has been found to agree with it.
+        """Write the model to an ONNX file, after a comparison with onnxruntime.
 
-        The input is ``X``, (n, n_features); of a learner of tables each column is an input of its
-        own, (n, 1), by its name: numbers in float64 (NaN where one is missing), categories as text
-        (empty where one is missing), dates as microseconds since 1970 in int64.
-        `cnn_core.export.onnx_feed` makes them of a table. The outputs are called as skl2onnx does:
-        ``label`` and ``probabilities`` for classes, ``variable`` for numbers; ``outputs`` for an
-        `NN` and a `Model`.
+        The input is ``X``, (n, n_features). For a learner of tables each column is an input, (n,
+        1), with its name: numbers in float64 (NaN if missing), categories as text (empty if
+        missing), dates as microseconds since 1970 in int64. `cnn_core.export.onnx_feed` creates
+        them from a table. The outputs have skl2onnx's names: ``label`` and ``probabilities`` for
+        classes, ``variable`` for numbers; ``outputs`` for an `NN` and a `Model`.
 
         Parameters
         ----------
@@ -59,7 +58,8 @@ class Exportable(ABC):
         X : array-like or table, optional
             Rows on which both are compared, at most the first 1,000; by default generated ones.
         tolerance : float
-            How much an output may differ, of the larger of 1 and its largest value over all rows.
+            Largest difference of an output, relative to the larger of 1 and its largest value over
+            all rows.
         input_dtype : {"float32", "float64", "uint8"}, optional
             Of the input. By default that of the model, and uint8 where `X` is of bytes. Of no
             meaning for tables.
@@ -67,7 +67,7 @@ class Exportable(ABC):
         Returns
         -------
         cnn_core.export.Agreement
-            How well both agree; printed, it is a line of text.
+            How well both agree; it prints as a line of text.
 
         Raises
         ------
@@ -103,17 +103,17 @@ class Exportable(ABC):
         tolerance: float = TOLERANCE,
         compiler: str | None = None,
     ) -> Agreement:
-        """Write the model to a header of C99, once what it computes has been found to agree.
+        """Write the model to a C99 header, after a comparison of its outputs.
 
-        The header needs no library, allocates nothing and computes in float32: for
-        microcontrollers, and for whatever has a C compiler. It has ``NAME_predict``, for classes
-        ``NAME_probabilities`` and ``NAME_classes``, and ``NAME_WORK``, the floats of a work array
-        that the caller gives. Where there is a C compiler, the header has been compiled with
-        ``-Wall -Wextra -Werror`` and run; elsewhere NumPy has computed the same in float32.
+        The header needs no library, allocates nothing and computes in float32, for microcontrollers
+        and any C compiler. It has ``NAME_predict``, for classes also ``NAME_probabilities`` and
+        ``NAME_classes``, and ``NAME_WORK``, the floats of the work array that the caller passes.
+        For the comparison it is compiled with ``-Wall -Wextra -Werror`` and run. Without a C
+        compiler NumPy computes the same in float32.
 
-        Of a learner of tables the header takes a struct, ``NAME_row``, with a field for each
-        column: numbers as they are, ``NAME_MISSING`` in capitals for one that is missing; the code
-        of a category, which ``NAME_code_COLUMN`` gives for its text; a date in microseconds.
+        For a learner of tables the input is a struct, ``NAME_row``, with a field for each column:
+        numbers, ``NAME_MISSING`` (in capitals) if missing; the code of a category, which
+        ``NAME_code_COLUMN`` returns for a text; dates in microseconds.
 
         Parameters
         ----------
@@ -121,20 +121,20 @@ class Exportable(ABC):
         X : array-like or table, optional
             Rows on which both are compared, at most the first 1,000; by default generated ones.
         int8 : bool
-            Whether the weights are stored in 8 bits, with a scale for each unit: a quarter of the
-            flash. The agreement that is returned says what that costs; no tolerance is applied to
+            Whether to store the weights in 8 bits, with a scale for each unit: a quarter of the
+            flash. The returned agreement reports the loss of accuracy; no tolerance is applied to
             it.
         name : str, optional
-            Before each name in the header; by default that of the file.
+            Prefix of the names in the header; by default the file name.
         tolerance : float
             As for `to_onnx`.
         compiler : str, optional
-            The command of a C compiler; by default ``CC``, cc, gcc or clang, if it is there.
+            The command of a C compiler; by default ``CC``, cc, gcc or clang, if found.
 
         Returns
         -------
         cnn_core.export.Agreement
-            How well both agree, and the bytes of flash and RAM that it takes.
+            How well both agree, and the bytes of flash and RAM.
 
         Raises
         ------
@@ -143,10 +143,10 @@ class Exportable(ABC):
         TypeError
             For a learner of tables with `int8`.
         TypeError, ValueError
-            For rows that `predict` refuses as well, and a `name` that C does not take.
+            For rows that `predict` refuses, and for a `name` that is not valid in C.
         OSError
-            If the file cannot be written, or there is no such compiler; for a learner of tables
-            also if there is none at all.
+            If the file cannot be written, or the compiler does not exist; for a learner of tables
+            also if there is no compiler.
         """
         from cnn_core.export.c_header import write_c
 
@@ -164,11 +164,11 @@ class Exportable(ABC):
     def to_python(
         self, path: str | os.PathLike[str], X: Any = None, *, tolerance: float = TOLERANCE
     ) -> Agreement:
-        """Write the model to a Python file that needs the standard library alone.
+        """Write the model to a Python file that needs only the standard library.
 
-        The file has ``predict(row)``, for classes ``predict_proba(row)`` and ``CLASSES``, for one
-        row at a time: a list of numbers; of a learner of tables a dict of columns, or a list of
-        values in the order of ``COLUMNS``. It runs on Python 3.8 and later, with PyPy faster.
+        The file has ``predict(row)``, and for classes ``predict_proba(row)`` and ``CLASSES``. A row
+        is a list of numbers; for a learner of tables a dict of columns, or a list in the order of
+        ``COLUMNS``. It runs on Python 3.8 and later, faster with PyPy.
 
         Parameters
         ----------
@@ -199,16 +199,16 @@ class Exportable(ABC):
     def to_safetensors(
         self, path: str | os.PathLike[str], X: Any = None, *, tolerance: float = TOLERANCE
     ) -> Agreement:
-        """Write the weights as a state dict of PyTorch's, once they have been compared.
+        """Write the weights as a state dict for PyTorch, after a comparison.
 
-        Two lines load it, with PyTorch and its reader of such files installed; the agreement that
-        is returned and the file's metadata ``"torch"`` have them::
+        Two lines load it in PyTorch with safetensors. They are in the returned agreement and in the
+        metadata ``"torch"`` of the file::
 
             net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), ...)
             net.load_state_dict(safetensors.torch.load_file("model.safetensors"), strict=True)
 
         Running averages and `input_scale` are folded into the weights. Networks for images take
-        these as PyTorch has them, (n, channels, height, width).
+        PyTorch's layout, (n, channels, height, width).
 
         Parameters
         ----------
@@ -227,7 +227,7 @@ class Exportable(ABC):
         cnn_core.export.ExportError
             If they do not agree. It is a ``ValueError``; no file is written.
         TypeError
-            For learners of tables, and for layers that PyTorch has no module for.
+            For learners of tables, and for layers without a PyTorch module.
         ValueError
             For rows that `predict` refuses as well.
         OSError
@@ -243,14 +243,14 @@ class Exportable(ABC):
         return write_state_dict(program, path, reference, tolerance=tolerance_of(tolerance))
 
     def _compared_on(self, X: Any) -> tuple[Program, Reference]:
-        """Return the program, and what the model itself says of the rows to compare."""
+        """Return the program, and the model's predictions for the rows to compare."""
         program = self.as_program()
         rows = None if X is None else self._rows_to_export(X)
         return program, reference_of(program, rows, self._values_of_rows)
 
 
 def program_of(model: BoundNetwork, title: str, answer: Answer) -> Program:
-    """Return the program of a model that reads rows of numbers.
+    """Return the program of a model for rows of numbers.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What an exported model is to be given, made of a user's rows."""
+"""Create the inputs of an exported model from a user's rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnn_core.export.onnx_file import dtype_as_given, onnx_inputs
 def onnx_feed(
     model: Exportable, X: Any, input_dtype: str | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return rows as onnxruntime takes them for a model that `Exportable.to_onnx` has written.
+    """Return rows in the form of onnxruntime, for a file of `Exportable.to_onnx`.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def onnx_feed(
     Returns
     -------
     dict of str to array
-        By the names of the inputs: ``session.run(None, onnx_feed(model, X))``.
+        Keys are the names of the inputs: ``session.run(None, onnx_feed(model, X))``.
 
     Raises
     ------
     TypeError, ValueError
-        For rows that `predict` refuses as well.
+        For rows that `predict` refuses.
     """
     program = model.as_program()
     asked = input_dtype or dtype_as_given(program, X)

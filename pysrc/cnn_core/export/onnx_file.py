@@ -1,4 +1,4 @@
-"""ONNX files: a program as a model, checked by onnx and compared in onnxruntime."""
+"""Write ONNX files: checked by onnx and compared in onnxruntime."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from cnn_core.files import atomic_write, checked_target
 
 Array = npt.NDArray[Any]
 
-# That of opset 13 to 15: the oldest runtimes that have these operators read it.
+# For opset 13 to 15, so that the oldest runtimes with these operators can read it.
 _IR_VERSION = 8
 _HOW_TO_INSTALL = 'pip install "cnn-core[onnx]"'
 _ML_KINDS = ("LabelEncoder",)
-# Above it a message of protocol buffers cannot be written.
+# Limit of a protocol buffers message.
 _MOST_BYTES = 2**31 - 2**20
 
 
@@ -47,14 +47,14 @@ def write_onnx(
     tolerance: float,
     input_dtype: str | None = None,
 ) -> Agreement:
-    """Write a program to an ONNX file, once onnxruntime has been found to agree with it.
+    """Write a program to an ONNX file, after a comparison with onnxruntime.
 
     Raises
     ------
     ImportError
         If onnx or onnxruntime is not installed.
     cnn_core.export.ExportError
-        If what onnxruntime computes is not what the model predicts.
+        If onnxruntime and the model do not agree.
     OSError
         If the file cannot be written.
     """
@@ -76,14 +76,14 @@ def write_onnx(
 
 
 def onnx_model(program: Program, input_dtype: str | None = None) -> Any:
-    """Return a program as an ``onnx.ModelProto`` that its checker accepts.
+    """Return a program as an ``onnx.ModelProto`` that passed ONNX's checker.
 
     Raises
     ------
     ImportError
         If onnx is not installed.
     ValueError
-        If it is larger than such a file may be (2 GB).
+        If it is larger than 2 GB.
     """
     helper, checker = _onnx("helper"), _onnx("checker")
     graph = OnnxGraph()
@@ -123,7 +123,7 @@ def onnx_model(program: Program, input_dtype: str | None = None) -> Any:
 
 
 def add_network(graph: Graph, program: Program, rows: str, element: int) -> tuple[str, int]:
-    """Add the one network of a program; return its outputs and the kind of their elements."""
+    """Add the single network of a program; return its outputs and their element type."""
     dtype = dtype_of(program)
     own = ELEMENT[dtype.name]
     as_they_are = element == own or isinstance(program.network[0], Standardize)
@@ -134,7 +134,7 @@ def add_network(graph: Graph, program: Program, rows: str, element: int) -> tupl
     nodes = NetworkNodes(graph, dtype)
     outputs = nodes.flat(nodes.through(program.network, Flow(value)))
     if program.mirrored is not None:
-        # The images first, their mirror images behind them.
+        # The images, followed by their mirror images.
         both = graph.constant([2, -1, program.n_outputs], np.int64)
         pairs = graph.node("Reshape", outputs, both)
         total = graph.node("ReduceSum", pairs, graph.constant([0], np.int64), keepdims=0)
@@ -154,7 +154,7 @@ def dtype_as_given(program: Program, X: Any) -> str | None:
 
 
 def output_names(program: Program) -> list[str]:
-    """Return what the outputs are called, as skl2onnx names them."""
+    """Return skl2onnx's names of the outputs."""
     if program.answer.is_for_classes:
         return ["label", "probabilities"]
     return ["variable" if program.answer.kind == "number" else "outputs"]
@@ -186,14 +186,14 @@ def onnx_inputs(program: Program, rows: Rows, input_dtype: str | None = None) ->
 
 
 class OnnxGraph(Graph):
-    """Nodes and constants of a graph of their own.
+    """The nodes and constants of a new graph.
 
     Attributes
     ----------
     nodes, constants : list
-        Of onnx's own messages.
+        Messages of onnx.
     n_bytes : int
-        Of the constants.
+        Size of the constants.
     """
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ class OnnxGraph(Graph):
         self._known: dict[Any, str] = {}
 
     def constant(self, values: Any, dtype: Any = None) -> str:
-        """Add a tensor of known values, equal small ones once."""
+        """Add a constant tensor; equal small ones only once."""
         array = np.ascontiguousarray(values, dtype)
         key = (array.dtype.str, np.shape(values), array.tobytes()) if array.size < 64 else None
         if key is None or array.dtype == object or key not in self._known:
@@ -217,7 +217,7 @@ class OnnxGraph(Graph):
         return self._known[key]
 
     def node(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        """Add a node; return the name of what it gives."""
+        """Add a node; return the name of its output."""
         name = output or f"value_{len(self.nodes)}"
         domain = "ai.onnx.ml" if kind in _ML_KINDS else ""
         node = _onnx("helper").make_node(kind, list(inputs), [name], domain=domain, **attributes)
@@ -248,7 +248,7 @@ def _version(package: str) -> str:
 
 
 def _run(content: bytes, feed: dict[str, Array]) -> list[Array]:
-    """Return what onnxruntime computes, on one thread."""
+    """Run onnxruntime on one thread and return the outputs."""
     try:
         import onnxruntime
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""A program as nodes of an ONNX graph, of the operators of opset 13 and ai.onnx.ml 2.
+"""Convert a program to an ONNX graph with operators of opset 13 and ai.onnx.ml 2.
 
-The arithmetic is float32, or float64 for a model of that dtype; convolution is float32 alone, since
-onnxruntime has no other. Nothing here imports onnx: who adds the nodes is a `Graph`.
+The arithmetic is float32, or float64 for a model of that dtype; convolution is always float32,
+since onnxruntime has no other. This module does not import onnx: a `Graph` adds the nodes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cnn_core.layers import EPSILON
 from cnn_core.layers.images import ImageShape
 
 OPSET, ML_OPSET = 13, 2
-# Elements of a tensor, by the numbers that ONNX has for them.
+# ONNX's numbers of element types.
 FLOAT, UINT8, INT64, STRING, BOOL, DOUBLE = 1, 2, 7, 8, 9, 11
 ELEMENT = {"float32": FLOAT, "float64": DOUBLE, "uint8": UINT8, "int64": INT64}
 
@@ -37,30 +37,30 @@ Array = npt.NDArray[Any]
 
 
 class Graph(ABC):
-    """What nodes and constants are added to; values go by their names."""
+    """Interface to add nodes and constants; values are identified by name."""
 
     @abstractmethod
     def constant(self, values: Any, dtype: Any = None) -> str:
-        """Add a tensor of known values."""
+        """Add a constant tensor."""
 
     @abstractmethod
     def node(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        """Add a node; return the name of what it gives."""
+        """Add a node; return the name of its output."""
 
     def cast(self, value: str, element: int, output: str | None = None) -> str:
-        """Add a conversion to another kind of elements."""
+        """Add a conversion to another element type."""
         return self.node("Cast", value, output=output, to=element)
 
 
 class Flow(NamedTuple):
-    """A batch on its way.
+    """A batch between two operations.
 
     Attributes
     ----------
     name : str
     image : (height, width, channels) or None
-        Where it is a batch of images, (n, channels, height, width), as ONNX has them; elsewhere it
-        is (n, values).
+        Shape of images, whose layout is (n, channels, height, width) as in ONNX; None for rows (n,
+        values).
     """
 
     name: str
@@ -75,7 +75,7 @@ def dtype_of(program: Program) -> np.dtype[Any]:
 
 
 class NetworkNodes(Walk):
-    """Adds the operations of a network."""
+    """Adds the operations of a network to a graph."""
 
     def __init__(self, graph: Graph, dtype: np.dtype[Any]) -> None:
         self._graph = graph
@@ -85,7 +85,7 @@ class NetworkNodes(Walk):
         return self._graph.constant(values, self._dtype)
 
     def flat(self, x: Flow) -> str:
-        """Return a batch as (n, values), those of a pixel side by side."""
+        """Return a batch as (n, values), with channels last."""
         if x.image is None:
             return x.name
         by_pixel = self._graph.node("Transpose", x.name, perm=[0, 2, 3, 1])
@@ -183,7 +183,7 @@ class NetworkNodes(Walk):
         return Flow(found, operation.image)
 
     def normalize(self, operation: Normalize, x: Flow) -> Flow:
-        """Add a normalization over the channels, which are the second axis in any case."""
+        """Add a normalization over the channels, which are always the second axis."""
         graph = self._graph
         value, by_channel = x.name, self._constant
         if operation.image is not None:
@@ -200,7 +200,7 @@ class NetworkNodes(Walk):
         return self._constant(values.reshape(1, -1, 1, 1))
 
     def _mean(self, value: str, share: str) -> str:
-        """Add the mean over the second axis, as a sum: that has the same inputs in every opset."""
+        """Add the mean over the second axis as a sum, whose inputs are the same in every opset."""
         total = self._graph.node("ReduceSum", value, self._graph.constant([1], np.int64))
         return self._graph.node("Mul", total, share)
 
@@ -213,7 +213,7 @@ class NetworkNodes(Walk):
 
 
 class _Formula:
-    """Short names for elementwise nodes, of which onnxruntime has both dtypes."""
+    """Short names for elementwise nodes that onnxruntime has in both dtypes."""
 
     def __init__(self, graph: Graph, dtype: np.dtype[Any]) -> None:
         self._graph = graph
@@ -284,24 +284,24 @@ def _clipped(graph: Graph, value: str, least: str, most: str) -> str:
     return graph.node("Min", graph.node("Max", value, least), most)
 
 
-# From outputs to what a user asks for
+# From outputs to predictions
 
 
 def add_answer(
     graph: Graph, answer: Answer, outputs: str, dtype: np.dtype[Any], names: list[str]
 ) -> list[str]:
-    """Add what becomes of the outputs: a label and probabilities, or the numbers themselves.
+    """Add the predictions: labels and probabilities, or numbers.
 
     Parameters
     ----------
     graph : Graph
     answer : Answer
     outputs : str
-        (n, n_outputs), for a table of classes (n, n_classes).
+        Shape (n, n_outputs); for a table with classes (n, n_classes).
     dtype : dtype
-        Of the outputs.
+        Dtype of the outputs.
     names : list of str
-        What they are to be called: two for classes, else one.
+        Names of the graph's outputs: two for classes, else one.
     """
     if not answer.is_for_classes:
         return [graph.node("Identity", outputs, output=names[0])]
@@ -327,12 +327,12 @@ def add_answer(
 
 
 def classes_for_onnx(answer: Answer) -> Array:
-    """Return the classes as ONNX can hold them: int64, or text.
+    """Return the classes in types that ONNX has: int64 or text.
 
     Raises
     ------
     TypeError
-        For bytes, dates and whatever else.
+        For bytes, dates and other types.
     """
     assert answer.classes is not None
     classes = answer.classes

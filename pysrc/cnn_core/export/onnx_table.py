@@ -1,8 +1,8 @@
-"""The columns of a table in ONNX: each is an input of its own, and all preparation is inside.
+"""Learners of tables in ONNX: each column is an input, and the graph does all preprocessing.
 
-Numbers and booleans come in as float64 (NaN for missing ones), categories as text ("" for missing
-ones), dates as microseconds since 1970 in int64 (the smallest int64 for missing ones, as NumPy has
-it). The preparation is computed in float64, by the formulas of `cnn_core.tables`.
+Numbers and booleans are float64 (NaN if missing), categories text ("" if missing), dates
+microseconds since 1970 in int64 (the smallest int64 if missing, as in NumPy). Preprocessing is in
+float64, with the formulas of `cnn_core.tables`.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from cnn_core.export.program import (
 
 _ELEMENTS = {"number": DOUBLE, "category": STRING, "date": INT64}
 _DAY = 86_400_000_000
-# Texts that stand for a missing value; see `cnn_core.tables.values`.
+# Texts for a missing value; see `cnn_core.tables.values`.
 _MISSING = ("", "nan", "NaN", "<NA>", "NaT")
 
 
 def column_inputs(program: Program) -> list[tuple[str, int]]:
-    """Return the name and the kind of elements of each input."""
+    """Return the name and the element type of each input."""
     return [(column.name, _ELEMENTS[column.kind]) for column in program.columns]
 
 
 def add_table(graph: Graph, program: Program, names: list[str]) -> tuple[str, int]:
-    """Add columns, networks and their blend; return the predictions and their kind of elements."""
+    """Add columns, networks and their blend; return the predictions and their element type."""
     values = [
         _feature(graph, program.columns[number], names[number], part)
         for number, part in features_of_columns(program.columns)
@@ -83,7 +83,7 @@ def _date_part(graph: Graph, name: str, part: str) -> str:
     """Return a part of dates, with NaN for missing ones.
 
     The calendar is Howard Hinnant's "chrono-compatible low-level date algorithms" (2013): years
-    begin in March, so that the day that comes and goes is the last one.
+    begin in March, so that the leap day is the last one.
     """
 
     def whole(value: int) -> str:
@@ -177,7 +177,7 @@ def _place(graph: Graph, filled: str, scale: NumberInput) -> str:
     edges = scale.edges
     low = graph.node("Max", filled, _double(graph, edges[0]))
     value = graph.node("Min", low, _double(graph, edges[-1]))
-    # How many of the inner edges a value has reached is the number of its bin.
+    # The index of a bin is the number of inner edges that a value has reached.
     below = graph.node("Less", value, _double(graph, edges[1:-1].reshape(1, -1)))
     reached = graph.cast(graph.node("Not", below), INT64)
     bins = graph.node("ReduceSum", reached, graph.constant([1], np.int64))
@@ -194,7 +194,7 @@ def _place(graph: Graph, filled: str, scale: NumberInput) -> str:
 
 
 def _mean_of(graph: Graph, program: Program, part: Part, matrix: str) -> str:
-    """Return the mean of what is averaged over the networks of a part, in float64."""
+    """Return the mean over the networks of a part, in float64."""
     assert program.blend is not None
     nodes = NetworkNodes(graph, program.dtype)
     total = None

@@ -1,8 +1,7 @@
-"""A trained network as a list of plain operations, which every format of export can write.
+"""A trained network as a list of plain operations, for all export formats.
 
-Normalization by the running averages and `Network.input_scale` are folded into the weights; dropout
-and averages of the parameters are of training alone. So there is little left that a format has to
-know. `Walk` hands the operations to a format one by one.
+Batch normalization and `Network.input_scale` are folded into the weights, and dropout exists only
+in training. So a format needs few operations. `Walk` passes them to a format one by one.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, eq=False)
 class Operation(ABC):
-    """One step from the values of a sample to others.
+    """An operation on the values of a sample.
 
     Attributes
     ----------
     name : str
         The method of `Walk` that handles it.
     n_outputs : int
-        Values of a sample that it gives.
+        Number of output values of a sample.
     """
 
     name: ClassVar[str]
@@ -56,7 +55,7 @@ class Operation(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Standardize(Operation):
-    """``(x - offset) / scale``, in float64 where the format has it; the first operation.
+    """``(x - offset) / scale``, in float64 if the format has it; the first operation.
 
     Attributes
     ----------
@@ -88,7 +87,7 @@ class Embed(Operation):
     Attributes
     ----------
     columns, numbers : tuple of int
-        Those with codes, and the others.
+        Columns with codes, and the others.
     tables : tuple of (codes, dimension) arrays
     """
 
@@ -108,7 +107,7 @@ class Embed(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Affine(Operation):
-    """``x @ weights + bias``; no bias is None."""
+    """``x @ weights + bias``; the bias may be None."""
 
     name = "affine"
     weights: Array
@@ -117,7 +116,7 @@ class Affine(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Convolve(Operation):
-    """A convolution; the weights as `cnn_core.Conv2D` has them; no bias is None."""
+    """A convolution with the weights of `cnn_core.Conv2D`; the bias may be None."""
 
     name = "convolve"
     layer: Conv2D
@@ -142,7 +141,7 @@ class Pool(Operation):
 
 @dataclass(frozen=True, eq=False)
 class ScaleShift(Operation):
-    """``x * scale + shift``, for each of the channels, which are the last axis.
+    """``x * scale + shift`` for each channel, the last axis.
 
     Attributes
     ----------
@@ -164,7 +163,7 @@ class Normalize(Operation):
     ----------
     gain, bias : (channels,) arrays
     image : (height, width, channels) or None
-        None where a sample is one pixel.
+        None if a sample is one pixel.
     """
 
     name = "normalize"
@@ -175,17 +174,17 @@ class Normalize(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Activate(Operation):
-    """An activation, the softmax over all values of a sample."""
+    """An activation; the softmax is over all values of a sample."""
 
     name = "activate"
     activation: Activation
 
 
 class Walk(ABC):
-    """What a format has to say of each operation; a method takes what comes in, and returns it."""
+    """A visitor of operations; each method takes the input of an operation, returns its output."""
 
     def through(self, operations: Sequence[Operation], value: Any) -> Any:
-        """Return what comes out of the last operation."""
+        """Apply all operations; return the output of the last one."""
         for operation in operations:
             value = getattr(self, operation.name)(operation, value)
         return value
@@ -231,12 +230,12 @@ class Walk(ABC):
 
 
 def operations_of(model: BoundNetwork) -> tuple[Operation, ...]:
-    """Return what a model computes in a prediction.
+    """Return the operations of a model's prediction.
 
     Raises
     ------
     ValueError
-        For the article's rule, whose biases belong to the samples that it was trained on.
+        For the article's rule, whose biases belong to the training samples.
     TypeError
         For a kind of layer that cannot be exported.
     """
@@ -248,10 +247,10 @@ def operations_of(model: BoundNetwork) -> tuple[Operation, ...]:
         )
     found: list[Operation] = []
     scale = network.input_scale
-    # Predictions know no augmentation.
+    # Predictions skip the augmentation.
     first = next(layer for layer in network.layers if not isinstance(layer, Augmentation))
     if scale != 1 and isinstance(first, ImageLayer) and not isinstance(first, Conv2D):
-        # A scale below 0 would make the largest value of a window the smallest.
+        # With a scale below 0 the largest value of a window would become the smallest.
         found.append(_scaling(first, scale, model.dtype))
         scale = 1.0
     statistics = network.unflatten_statistics(model.statistics)
@@ -271,14 +270,14 @@ def operations_of(model: BoundNetwork) -> tuple[Operation, ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Folded:
-    """What a layer does to its weighted sums: ``u * scale + bias``, both in float64.
+    """Scale and bias of a layer's weighted sums: ``u * scale + bias``, in float64.
 
     Attributes
     ----------
     scale : (units,) array
-        With `Network.input_scale`, where it is the first layer.
+        Includes `Network.input_scale` for the first layer.
     bias : (units,) array or None
-        None where it is normalized by the layer.
+        None with layer normalization.
     """
 
     scale: Array
@@ -308,7 +307,7 @@ def _dense(
 def _normalized(
     layer: LayerDescription, arrays: LayerArrays, bias: Array | None
 ) -> list[Operation]:
-    """Return the normalization by the layer, where there is one."""
+    """Return the layer normalization, if there is one."""
     if bias is not None or arrays.gain is None:
         return []
     image = layer.output_shape if isinstance(layer, ImageLayer) else None

@@ -1,4 +1,4 @@
-"""A fitted model as a program: what comes in, which networks compute, and what becomes of it."""
+"""A fitted model for export: its inputs, its networks, and the meaning of their outputs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cnn_core.export.operations import Operation
 from cnn_core.layers.images import ImageShape
 
 Array = npt.NDArray[Any]
-# What is made of the outputs of the networks.
+# Kinds of predictions.
 AnswerKind: TypeAlias = Literal["outputs", "number", "one", "binary", "multiclass", "multilabel"]
-# Columns of a table as a program takes them: numbers with NaN, text with "" for missing ones, dates
-# in microseconds with NaT.
+# Columns of a table for a program: numbers with NaN, text with "" if missing, dates in microseconds
+# with NaT.
 Columns: TypeAlias = list[Array]
 # Rows of numbers, or columns of a table.
 Rows: TypeAlias = Array | Columns
@@ -24,18 +24,18 @@ Rows: TypeAlias = Array | Columns
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table that takes part.
+    """A used column of a table.
 
     Attributes
     ----------
     name : str
     kind : {"number", "category", "date"}
     levels : tuple of str
-        Those of a category, by their codes.
+        Levels of a category, by their codes.
     missing_code : int
-        The code of a missing category; -1 where it has none, as for a level that is not known.
+        The code of a missing category; -1 if it has none, as for unknown levels.
     parts : tuple of str
-        Those of a date; see `cnn_core.tables.dates`.
+        Parts of a date; see `cnn_core.tables.dates`.
     """
 
     name: str
@@ -46,22 +46,22 @@ class Column:
 
     @property
     def n_features(self) -> int:
-        """Features that the networks have of it."""
+        """Number of features from it."""
         return len(self.parts) or 1
 
 
 @dataclass(frozen=True, eq=False)
 class NumberInput:
-    """How a feature of numbers is seen; see `cnn_core.tables.scaling.NumberScale`.
+    """Scale of a numeric feature; see `cnn_core.tables.scaling.NumberScale`.
 
     Attributes
     ----------
     centre, spread : float
     edges : array of float64
-        Of the bins; empty for none.
+        Edges of the bins; empty for none.
     marked : bool
     limit, smallest : float
-        A scaled number lies between minus `limit` and `limit`; numbers nearer to 0 than `smallest`
+        Scaled numbers lie between ``-limit`` and ``limit``; numbers nearer to 0 than `smallest`
         count as 0.
     """
 
@@ -75,15 +75,15 @@ class NumberInput:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Networks that see their samples alike.
+    """Networks with the same encoding of their inputs.
 
     Attributes
     ----------
     networks : tuple of tuple of Operation
     share : float
-        Of the mean over these networks in the blend of all parts.
+        Weight of the mean over these networks in the blend.
     scales : tuple of NumberInput or int
-        For each feature of a table how it is scaled, or how many levels it has.
+        For each feature of a table its scale, or its number of levels.
     """
 
     networks: tuple[tuple[Operation, ...], ...]
@@ -93,14 +93,14 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What becomes of the outputs of the networks.
+    """The meaning of the networks' outputs.
 
     Attributes
     ----------
     kind : str
-        ``"outputs"`` and ``"number"``: they are it; ``"one"``: there is one class; ``"binary"``:
-        the output is the probability of the second class; ``"multiclass"``: of each class;
-        ``"multilabel"``: of each label.
+        ``"outputs"`` and ``"number"``: the outputs are the prediction; ``"one"``: there is one
+        class; ``"binary"``: the output is the probability of the second class; ``"multiclass"``: of
+        each class; ``"multilabel"``: of each label.
     classes : (n_classes,) array, or None
     """
 
@@ -115,11 +115,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Blend:
-    """How several networks that learned from a table become one prediction.
+    """How the outputs of several networks are combined into one prediction.
 
     For classes the logarithms of the probabilities, each at least `least_probability`, are
-    averaged, divided by `temperature`, and made probabilities again. Numbers are averaged, and then
-    ``clip((mean * spread + centre) * unit, least, most)``.
+    averaged, divided by `temperature`, and converted back to probabilities. Numbers are averaged;
+    the prediction is ``clip((mean * spread + centre) * unit, least, most)``.
     """
 
     temperature: float = 1.0
@@ -133,28 +133,28 @@ class Blend:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A fitted model, ready to be written.
+    """A fitted model, ready for export.
 
     Attributes
     ----------
     title : str
-        What it is, in a few words.
+        A short description.
     dtype : numpy.dtype
-        Of its arithmetic: float32 or float64.
+        Dtype of the arithmetic: float32 or float64.
     n_inputs : int
         Numbers of a sample, or columns of a table.
     n_outputs : int
-        Of each network.
+        Outputs of each network.
     parts : tuple of Part
     answer : Answer
     columns : tuple of Column
-        Those of a table; empty for rows of numbers.
+        Columns of a table; empty for rows of numbers.
     blend : Blend or None
         None for one network.
     mirrored : (height, width, channels) or None
         The shape of images whose outputs are averaged with those of their mirror images.
     input_scale : float
-        What the samples of the network are multiplied by, which the weights already do.
+        Factor of the samples, already included in the weights.
     """
 
     title: str
@@ -170,18 +170,18 @@ class Program:
 
     @property
     def mirror_order(self) -> Array:
-        """The places of the values of an image, left for right."""
+        """The order of values that mirrors an image."""
         assert self.mirrored is not None
         places = np.arange(self.n_inputs).reshape(self.mirrored)
         return places[:, ::-1].ravel()
 
     @property
     def network(self) -> tuple[Operation, ...]:
-        """The operations of a program of one network."""
+        """The operations of a program with one network."""
         return self.parts[0].networks[0]
 
     def require_one_network(self, where: str) -> None:
-        """Refuse a program of several networks, or of the columns of a table.
+        """Refuse a program with several networks, or for the columns of a table.
 
         Raises
         ------
@@ -214,10 +214,10 @@ def taken(rows: Rows, chosen: Any) -> Rows:
 
 
 def chosen_labels(answer: Answer, values: Array) -> Array:
-    """Return the labels that probabilities, (n, n_classes), stand for.
+    """Return the labels for probabilities, (n, n_classes).
 
-    They are taken as the estimators take them: the first of the largest; of two classes the second
-    one if its probability is above one half; of several labels each that is.
+    The rule is that of the estimators: the first largest; of two classes the second if its
+    probability is above 0.5; each of several labels above 0.5.
     """
     assert answer.classes is not None
     if answer.kind == "multilabel":
@@ -237,7 +237,7 @@ def as_answer(answer: Answer, outputs: Array) -> Array:
 
 
 def features_of_columns(columns: Sequence[Column]) -> list[tuple[int, str | None]]:
-    """Return for each feature the number of its column, and which part of a date it is."""
+    """Return, for each feature, the number of its column, and its part of a date."""
     found: list[tuple[int, str | None]] = []
     for number, column in enumerate(columns):
         found += [(number, part) for part in column.parts or (None,)]

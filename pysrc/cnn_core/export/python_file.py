@@ -1,4 +1,4 @@
-"""Python files: a model as one file of the standard library alone."""
+"""Write a model as a Python file that needs only the standard library."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def write_python(
     *,
     tolerance: float,
 ) -> Agreement:
-    """Write a program to a Python file, once Python alone has been found to agree with it.
+    """Write a program to a Python file, after a comparison in plain Python.
 
     Raises
     ------
     cnn_core.export.ExportError
-        If it does not.
+        If they do not agree.
     OSError
         If the file cannot be written.
     """
@@ -81,7 +81,7 @@ def python_source(program: Program) -> str:
 
 
 def run(text: str, program: Program, rows: Rows) -> tuple[Array, Array | None]:
-    """Return values and labels that a file computes, in a Python of its own without packages.
+    """Return the values and labels that a file computes, in a new Python without packages.
 
     Raises
     ------
@@ -387,7 +387,7 @@ def _features(number: int, column: Column) -> list[str]:
 
 
 def _code(values: Array) -> str:
-    """Return what the module array calls the dtype."""
+    """Return the type code of the dtype in the module array."""
     return "f" if values.dtype.itemsize == 4 else "d"
 
 

@@ -1,6 +1,6 @@
-"""The Python functions that an exported file may need, each with those that it calls.
+"""The Python functions of exported files, and their dependencies.
 
-They are Python 3.8 and its standard library. A batch is one sample: a list of floats.
+They need Python 3.8 and its standard library. A sample is a list of floats.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def scaled(value, centre, spread, edges, marked):
 
 
 def functions_for(used: Iterable[str]) -> list[str]:
-    """Return the text of functions and of all that they call."""
+    """Return the text of functions and their dependencies."""
     wanted = set(used)
     for name in list(wanted):
         wanted.update(_CALLS.get(name, ()))

@@ -1,4 +1,4 @@
-"""The comparison of an exported model with the one it was made from, before a file is written."""
+"""Compare an exported model with the original, before a file is written."""
 
 from __future__ import annotations
 
@@ -22,38 +22,39 @@ from cnn_core.validation import number, shown, whole
 
 Array = npt.NDArray[Any]
 
-# The greatest difference of an output, of the larger of 1 and its largest value over all rows.
+# Largest difference of an output, relative to the larger of 1 and its largest value.
 TOLERANCE = 1e-5
-# Most rows of the user's that are compared: Python alone is slow.
+# Largest number of the user's rows to compare: plain Python is slow.
 MOST_ROWS = 1000
 N_GENERATED = 100
 
 
 class ExportError(ValueError):
-    """An exported model does not give what the model itself does; no file was written."""
+    """An exported model differs from the original; no file was written."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well an exported model agrees with the one it was made from.
+    """How well an exported model agrees with the original.
 
     Attributes
     ----------
     n_rows : int
-        Rows that both have predicted.
+        Number of compared rows.
     rows : str
-        Where these were from, in words.
+        Their origin, in words.
     difference : float
-        The greatest difference of an output, of the larger of 1 and its largest value over all
-        rows: sums of large terms are rounded by as much, also where little is left of them.
+        Largest difference of an output, relative to the larger of 1 and its largest value over all
+        rows. Small values are not judged relative to themselves, since they may be sums of large
+        terms.
     same_labels : float or None
         Share of the rows with the same label; None if there are no classes.
     computed_by : str
-        What has computed for the exported model.
+        The program that computed the exported model.
     sizes : dict of str to int
-        Bytes of what was written, by what they are.
+        Sizes in bytes, by name.
     notes : str
-        What the one who uses the file should know.
+        Notes for users of the file.
     """
 
     n_rows: int
@@ -84,7 +85,7 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Rows, and what the model itself says of them.
+    """Rows, and the model's predictions for them.
 
     Attributes
     ----------
@@ -93,7 +94,7 @@ class Reference:
         Probabilities of the classes, or outputs.
     labels : array, or None
     origin : str
-        Where the rows are from, in words.
+        Origin of the rows, in words.
     """
 
     rows: Rows
@@ -105,13 +106,13 @@ class Reference:
 def reference_of(
     program: Program, rows: Rows | None, values_of: Callable[[Rows], Array]
 ) -> Reference:
-    """Return what is compared: the first rows of a user, or generated ones.
+    """Return the rows to compare, with predictions: the user's first rows, or generated ones.
 
     Parameters
     ----------
     program : Program
     rows : Rows or None
-        Those of the user.
+        The user's rows.
     values_of : callable
         Returns the model's own probabilities or outputs for rows.
 
@@ -151,24 +152,24 @@ def agreement(
     program : Program
     reference : Reference
     values : (n, k) array
-        As the exported model gives them.
+        Values of the exported model.
     labels : array, or None
-        Those of the exported model, if it gives any.
+        Labels of the exported model, if it has any.
     computed_by : str
     tolerance : float or None
         None for no limit.
     sizes, notes
-        As `Agreement` has them.
+        See `Agreement`.
 
     Raises
     ------
     ExportError
-        If a value differs by more than the tolerance, or a label where values leave no doubt.
+        If a value differs by more than the tolerance, or a label although its value is clear.
     """
     expected = reference.values.astype(np.float64)
     found = np.asarray(values, np.float64).reshape(expected.shape)
     differences = np.abs(found - expected) / np.abs(expected).max(axis=0, initial=1.0)
-    # NaN is no agreement.
+    # NaN counts as a difference.
     differences = np.where(np.isfinite(found), differences, np.inf)
     greatest = float(differences.max(initial=0.0))
     row = int(np.argmax(differences.max(axis=1))) if differences.size else 0
@@ -194,7 +195,7 @@ def agreement(
 def _require_same_labels(
     answer: Answer, reference: Reference, equal: Array, tolerance: float
 ) -> None:
-    """Refuse another label where the probabilities do not lie within the tolerance."""
+    """Refuse another label if the probabilities differ by more than the tolerance."""
     values = reference.values
     if answer.kind == "multilabel":
         margin = np.abs(values - 0.5)
@@ -223,14 +224,14 @@ def tolerance_of(value: Any) -> float:
     return found
 
 
-# Rows where the user gives none
+# Rows, if the user passes none
 
 
 def generated_rows(program: Program, n: int = N_GENERATED, seed: int = 0) -> Rows:
-    """Return rows such as the program may be given.
+    """Generate rows that are valid inputs of the program.
 
-    For a network whose `input_scale` is that of bytes they are whole numbers from 0 to 255; columns
-    of codes have codes.
+    If `input_scale` is that of bytes, they are whole numbers from 0 to 255. Columns of codes have
+    codes.
     """
     whole("n", n, 1)
     random = np.random.default_rng(seed)
@@ -245,7 +246,7 @@ def generated_rows(program: Program, n: int = N_GENERATED, seed: int = 0) -> Row
     scale = abs(program.input_scale)
     if scale == 1:
         return random.normal(size=(n, program.n_inputs)).astype(program.dtype)
-    # What the scale is for: numbers up to its inverse.
+    # The scale suggests numbers up to its inverse.
     most = max(1.0, round(1 / scale))
     numbers: Array = random.integers(0, int(most), (n, program.n_inputs), endpoint=True)
     return numbers.astype(program.dtype)

@@ -1,4 +1,4 @@
-"""Converters for skl2onnx, so that scikit-learn's pipelines convert with our estimators in them."""
+"""Converters for skl2onnx, for scikit-learn's pipelines that contain our estimators."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ _OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False]}
 
 
 def register_skl2onnx(*estimators: type[Exportable]) -> None:
-    """Tell skl2onnx how estimators are converted; call it once before a conversion.
+    """Register our converters with skl2onnx; call it once before a conversion.
 
-    It is for estimators that read rows of numbers, which is what a pipeline hands on. A learner of
-    tables stands alone: ``TabularClassifier.to_onnx`` writes it with all preparation.
+    It is for estimators on rows of numbers, as in a pipeline. For a learner of tables use
+    ``TabularClassifier.to_onnx``, which includes all preprocessing.
 
     Parameters
     ----------
     *estimators : type
-        Classes, by default all that have been imported so far: `MLPClassifier`, `MLPRegressor` and
-        those that derive from them.
+        Classes, by default all imported ones: `MLPClassifier`, `MLPRegressor` and their subclasses.
 
     Raises
     ------
@@ -77,7 +76,7 @@ def register_skl2onnx(*estimators: type[Exportable]) -> None:
 
 
 def _known(kind: type[Exportable]) -> list[type[Exportable]]:
-    """Return the classes that derive from one and are scikit-learn's estimators."""
+    """Return the subclasses of a class that are scikit-learn estimators."""
     found = []
     for one in kind.__subclasses__():
         found += [one, *_known(one)] if hasattr(one, "get_params") else _known(one)
@@ -91,7 +90,7 @@ def _program(operator: Any) -> Program:
 
 
 def _shapes(operator: Any) -> None:
-    """Set the types of what an estimator gives."""
+    """Set the output types of an estimator."""
     from skl2onnx.common import data_types
 
     program = _program(operator)
@@ -128,7 +127,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _element(kind: Any) -> int:
-    """Return the kind of elements of a variable of skl2onnx's; any other than floats is cast."""
+    """Return the element type of a variable of skl2onnx; types other than floats are cast."""
     name = type(kind).__name__
     return {"FloatTensorType": FLOAT, "DoubleTensorType": DOUBLE, "UInt8TensorType": UINT8}.get(
         name, INT64
@@ -136,7 +135,7 @@ def _element(kind: Any) -> int:
 
 
 class _ContainerGraph(Graph):
-    """Nodes and constants in a container of skl2onnx's."""
+    """Adds nodes and constants to a container of skl2onnx."""
 
     def __init__(self, scope: Any, container: Any) -> None:
         self._scope = scope
@@ -165,5 +164,5 @@ class _ContainerGraph(Graph):
         return name
 
 
-# The opset from which an operator is as it is used here, where that is not 13.
+# The opset since which an operator has the form used here, if it is not 13.
 _SINCE = {"Conv": 11, "MaxPool": 12, "AveragePool": 11}

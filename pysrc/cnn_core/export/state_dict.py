@@ -1,13 +1,12 @@
 """Weights for PyTorch: a state dict of a ``torch.nn.Sequential`` in a safetensors file.
 
-Two lines load it; `Agreement.notes` and the file's metadata have them::
+Two lines load it; they are in `Agreement.notes` and in the file's metadata::
 
     net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
     net.load_state_dict(safetensors.torch.load_file("model.safetensors"))
 
-Batch normalization and `Network.input_scale` are folded into the weights. PyTorch's images are
-(channels, height, width): networks for images take these, and the weights behind them are in their
-order.
+Batch normalization and `Network.input_scale` are folded into the weights. Networks for images take
+PyTorch's layout (channels, height, width), and the weights are in this order.
 """
 
 from __future__ import annotations
@@ -63,16 +62,16 @@ def write_state_dict(
     *,
     tolerance: float,
 ) -> Agreement:
-    """Write the weights of a network as PyTorch names them, once they have been compared.
+    """Write the weights of a network with PyTorch's names, after a comparison.
 
-    What PyTorch would compute from them is computed by NumPy, module by module.
+    PyTorch's computation is reproduced in NumPy, module by module.
 
     Raises
     ------
     cnn_core.export.ExportError
-        If it is not what the model predicts.
+        If it differs from the model's predictions.
     TypeError
-        For operations that no module of PyTorch has.
+        For operations without a PyTorch module.
     OSError
         If the file cannot be written.
     """
@@ -111,14 +110,14 @@ def _channels_first(image: ImageShape) -> str:
 
 
 class Modules(Walk):
-    """The modules of a ``torch.nn.Sequential``; what goes from one to the next is a shape.
+    """The modules of a ``torch.nn.Sequential``; the walk passes shapes from one to the next.
 
-    That is (height, width, channels) for images, and None for rows of values.
+    A shape is (height, width, channels) for images, and None for rows of values.
 
     Attributes
     ----------
     image : (height, width, channels) or None
-        What the first module takes.
+        Input shape of the first module.
     """
 
     def __init__(self) -> None:
@@ -131,7 +130,7 @@ class Modules(Walk):
         self._modules.append((text, found, compute))
 
     def text(self) -> str:
-        """Return the network in Python."""
+        """Return the Python code of the network."""
         modules = ", ".join(f"torch.nn.{text}" for text, _, _ in self._modules)
         return f"torch.nn.Sequential({modules})"
 
@@ -144,7 +143,7 @@ class Modules(Walk):
         }
 
     def computed(self, rows: Array) -> Array:
-        """Return what PyTorch gives for rows, which become images with the channels first."""
+        """Return PyTorch's outputs for rows, which become images with the channels first."""
         x = rows
         if self.image is not None:
             x = x.reshape(-1, *self.image).transpose(0, 3, 1, 2)
@@ -155,7 +154,7 @@ class Modules(Walk):
     # The operations
 
     def standardize(self, operation: Standardize, x: None) -> None:
-        """Remember it for the weights of the next layer."""
+        """Store it, to fold it into the weights of the next layer."""
         self._standard = operation
 
     def encode(self, operation: Encode, x: Any) -> Any:
@@ -163,7 +162,7 @@ class Modules(Walk):
         raise TypeError("safetensors: a layer on encoded columns has no module in PyTorch")
 
     def embed(self, operation: Embed, x: Any) -> Any:
-        """Refuse: its Embedding takes codes alone."""
+        """Refuse: PyTorch's Embedding takes only codes."""
         raise TypeError("safetensors: an embedding beside numbers has no module in PyTorch")
 
     def affine(self, operation: Affine, x: ImageShape | None) -> None:
@@ -173,7 +172,7 @@ class Modules(Walk):
             weights, bias = _folded(self._standard, weights, bias)
             self._standard = None
         if x is not None:
-            # Behind images the values of a channel lie side by side there.
+            # After images PyTorch has the values of a channel side by side.
             weights = weights.reshape(*x, -1).transpose(2, 0, 1, 3).reshape(weights.shape)
             self._add("Flatten()", lambda values: values.reshape(len(values), -1))
         inputs, units = weights.shape
@@ -219,7 +218,7 @@ class Modules(Walk):
         return layer.output_shape
 
     def scale_shift(self, operation: ScaleShift, x: ImageShape | None) -> ImageShape:
-        """Add a convolution of each pixel and channel by itself."""
+        """Add a depthwise 1 x 1 convolution."""
         assert operation.image is not None
         self._takes_images(operation.image, x)
         channels = len(operation.scale)
@@ -265,7 +264,7 @@ class Modules(Walk):
         return x
 
     def flatten(self, image: ImageShape, where: str) -> None:
-        """Add a Flatten of images of one pixel, which is in the order of both.
+        """Add a Flatten of images of one pixel, whose order is the same in both.
 
         Raises
         ------
@@ -280,7 +279,7 @@ class Modules(Walk):
         self._add("Flatten()", lambda values: values.reshape(len(values), -1))
 
     def _takes_images(self, shape: ImageShape, x: ImageShape | None) -> None:
-        """Refuse images that are made of the outputs of a dense layer.
+        """Refuse images made from the outputs of a dense layer.
 
         Raises
         ------
@@ -301,7 +300,7 @@ class Modules(Walk):
 def _folded(
     standard: Standardize, weights: Array, bias: Array | None
 ) -> tuple[Array, Array | None]:
-    """Return weights and bias of a dense layer that standardize as well."""
+    """Return weights and bias of a dense layer that include the standardization."""
     own = weights.astype(np.float64) / standard.scale[:, np.newaxis]
     moved = -(standard.offset @ own) + (0 if bias is None else bias)
     return own.astype(weights.dtype), moved.astype(weights.dtype)
