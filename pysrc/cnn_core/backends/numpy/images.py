@@ -34,7 +34,7 @@ def add_patches(layer: ImageLayer, grad: FloatArray) -> FloatArray:
             places = padded[:, i : i + step * rows : step, j : j + step * columns : step]
             places += grad[:, :, :, i, j]
     inside = padded[:, margin : margin + height, margin : margin + width]
-    return inside.reshape(n, -1)
+    return inside.reshape(n, layer.fan_in)
 
 
 def convolved(layer: Conv2D, x: FloatArray, weights: FloatArray) -> FloatArray:
@@ -43,9 +43,11 @@ def convolved(layer: Conv2D, x: FloatArray, weights: FloatArray) -> FloatArray:
     out = np.empty((found[..., 0, 0, 0].size, layer.channels), x.dtype)
     for inputs, outputs in _groups(layer):
         np.matmul(
-            found[..., inputs].reshape(len(out), -1), weights[:, outputs], out=out[:, outputs]
+            found[..., inputs].reshape(len(out), len(weights)),
+            weights[:, outputs],
+            out=out[:, outputs],
         )
-    return out.reshape(len(x), -1)
+    return out.reshape(len(x), layer.fan_out)
 
 
 def weight_gradient(layer: Conv2D, x: FloatArray, delta: FloatArray) -> FloatArray:
@@ -54,7 +56,7 @@ def weight_gradient(layer: Conv2D, x: FloatArray, delta: FloatArray) -> FloatArr
     delta = delta.reshape(-1, layer.channels)
     gradient: FloatArray = np.empty(layer.weights_shape, x.dtype)
     for inputs, outputs in _groups(layer):
-        rows = found[..., inputs].reshape(len(delta), -1)
+        rows = found[..., inputs].reshape(len(delta), len(gradient))
         gradient[:, outputs] = rows.T @ delta[:, outputs]
     return gradient
 
@@ -88,7 +90,7 @@ def pooled(layer: ImageLayer, x: FloatArray) -> FloatArray:
     out: FloatArray = (
         found.max(axis=(3, 4)) if isinstance(layer, MaxPool2D) else found.mean(axis=(3, 4))
     )
-    return out.reshape(len(x), -1)
+    return out.reshape(len(x), layer.fan_out)
 
 
 def pooled_backward(layer: ImageLayer, x: FloatArray, grad: FloatArray) -> FloatArray:
