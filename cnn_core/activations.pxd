@@ -12,7 +12,6 @@ cdef class ActivationLayer(Layer):
     cdef bint passes_back
 
 
-cdef int activation_named(str name) except -1
 # All arrays of a call have one shape, the distance between rows included; out may be an input.
 cdef void activate(int activation, const real[::1] z, real[::1] out, Shape shape) noexcept nogil
 cdef void activation_backward(

@@ -48,18 +48,12 @@ NAMES = {
 NEED_Z = ("gelu", "silu")
 
 
-cdef int activation_named(str name) except -1:
-    if name not in NAMES:
-        raise ValueError(f"activation: expected one of {', '.join(NAMES)}, found {name!r}")
-    return NAMES[name]
-
-
 @cython.final
 cdef class ActivationLayer(Layer):
     """The layer of an activation: in place, unless its input is read later."""
 
     def __cinit__(self, str name, Py_ssize_t units, bint is_last, bint passes_back):
-        self.activation = activation_named(name)
+        self.activation = NAMES[name]
         self.fan_in = self.fan_out = units
         # The loss is computed from z. The article takes what is in place of it for z once more.
         self.keeps_z = (is_last or name in NEED_Z) and not passes_back

@@ -381,7 +381,7 @@ cdef inline void add_sums(
         out[lane] = out[lane] + sums[lane]
 
 
-cdef Layer convolution_layer(
+def convolution_layer(
     description, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t start, bint has_bias, pool,
     bint is_overwritten,
 ):

@@ -9,17 +9,17 @@ from cnn_core.backends.pools import is_overwritten, own_pool, pool_within, shape
 from cnn_core.layers import Augmentation, Conv2D, ImageLayer
 
 from .channels import ChannelNormalization
+from .convolution import convolution_layer
 from .dropout import DropoutLayer
 from .embedding import EmbeddingLayer
 from .encoded_layer import EncodedLayer
+from .pooling import pool_layer
 
 from .activations cimport ActivationLayer
 from .augmentation cimport changes_of
-from .convolution cimport convolution_layer
 from .dense_layer cimport dense_layer
 from .layer cimport Layer, Net
 from .normalization cimport normalization_layer
-from .pooling cimport pool_layer
 
 
 def net_of(network, Py_ssize_t n_parameters):

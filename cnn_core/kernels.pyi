@@ -1,88 +1,60 @@
+# For `cnn_core.backends.compiled`, which knows that the arguments fit.
+from typing import Any, final
+
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.layers import Conv2D, ImageLayer
-from cnn_core.network import Activation, FloatArray, Loss, Normalization
+from cnn_core.losses import Loss
 from cnn_core.optimizers import Optimizer
+from cnn_core.types import FloatArray
 
-def dense_forward(
-    x: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray
-) -> None: ...
-def dense_backward(
-    x: FloatArray,
-    weights: FloatArray,
-    delta: FloatArray,
-    grad_weights: FloatArray | None = None,
-    grad_bias: FloatArray | None = None,
-    grad_x: FloatArray | None = None,
-) -> None: ...
-def convolve(layer: Conv2D, x: FloatArray, weights: FloatArray, out: FloatArray) -> None: ...
-def convolve_backward(
-    layer: Conv2D,
-    x: FloatArray,
-    weights: FloatArray,
-    delta: FloatArray,
-    grad_weights: FloatArray | None = None,
-    grad_x: FloatArray | None = None,
-) -> None: ...
-def pool(layer: ImageLayer, x: FloatArray, out: FloatArray) -> None: ...
-def pool_backward(
-    layer: ImageLayer, x: FloatArray, grad_out: FloatArray, grad_x: FloatArray
-) -> None: ...
-def activate(activation: Activation, z: FloatArray, out: FloatArray) -> None: ...
-def activation_backward(
-    activation: Activation, z: FloatArray, a: FloatArray, grad_a: FloatArray, out: FloatArray
-) -> None: ...
-def loss(
-    loss: Loss, z: FloatArray, y: FloatArray, t: FloatArray, weights: FloatArray | None = None
-) -> float: ...
-def output_delta(
-    loss: Loss,
-    activation: Activation,
-    z: FloatArray,
-    y: FloatArray,
-    t: FloatArray,
-    out: FloatArray,
-    weights: FloatArray | None = None,
-) -> None: ...
-def normalize(
-    normalization: Normalization,
-    u: FloatArray,
-    gain: FloatArray,
-    bias: FloatArray,
-    normal: FloatArray,
-    spread: FloatArray,
-    z: FloatArray,
-) -> None: ...
-def normalize_backward(
-    normalization: Normalization,
-    normal: FloatArray,
-    spread: FloatArray,
-    gain: FloatArray,
-    delta: FloatArray,
-    grad_gain: FloatArray,
-    grad_bias: FloatArray,
+def multiply(
+    left: FloatArray,
+    turns_left: bool,
+    right: FloatArray,
+    turns_right: bool,
+    base: FloatArray | None,
     out: FloatArray,
 ) -> None: ...
-def normalize_by(
-    mean: FloatArray,
-    variance: FloatArray,
-    gain: FloatArray,
-    bias: FloatArray,
-    u: FloatArray,
-    z: FloatArray,
+def add_rows(array: FloatArray, out: FloatArray) -> None: ...
+
+@final
+class Alone:
+    def __new__(
+        cls,
+        layer: Any,
+        rows: int,
+        parameters: FloatArray | None = None,
+        gradient: FloatArray | None = None,
+        *,
+        statistics: FloatArray | None = None,
+        spread: FloatArray | None = None,
+        key: int = 0,
+        step: int = 0,
+        number: int = 0,
+    ) -> Alone: ...
+    def forward(self, x: FloatArray, out: FloatArray) -> None: ...
+    def predict(self, x: FloatArray, out: FloatArray) -> None: ...
+    def backward(
+        self, x: FloatArray, y: FloatArray | None, delta: FloatArray, out: FloatArray | None
+    ) -> None: ...
+
+def normalization(name: str, units: int) -> Any: ...
+def row_losses(
+    loss: Loss, z: FloatArray, y: FloatArray, t: FloatArray, out: npt.NDArray[np.float64]
 ) -> None: ...
+def output_slope(
+    loss: Loss, y: FloatArray, t: FloatArray, total: float, out: FloatArray
+) -> bool: ...
 def update(
-    optimizer: Optimizer,
+    settings: Optimizer,
     parameters: FloatArray,
     gradient: FloatArray,
-    moments: FloatArray,
+    first: FloatArray,
+    second: FloatArray,
     learning_rate: float,
-    step: int,
+    number: int,
 ) -> None: ...
 def random_bits(
-    key: int, counter: tuple[int, int, int, int], out: npt.NDArray[np.uint32]
-) -> None: ...
-def dropout(
-    rate: float, key: int, step: int, layer: int, a: FloatArray, out: FloatArray
+    key: int, first: int, second: int, third: int, fourth: int, out: npt.NDArray[np.uint32]
 ) -> None: ...

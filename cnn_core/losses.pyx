@@ -40,16 +40,11 @@ cdef class LossFunction:
         if kind == "Huber":
             self.value = Loss(HUBER, loss.delta, NULL)
         elif kind == "Pinball":
-            quantiles = loss.quantiles(outputs)
-            if len(quantiles) != outputs:
-                raise ValueError(f"loss: expected {outputs} quantiles, found {loss.quantile!r}")
             # And one more, since an array of no values has no address.
-            self.quantiles = np.array([*quantiles, 0], np.float64)
+            self.quantiles = np.array([*loss.quantiles(outputs), 0], np.float64)
             self.value = Loss(PINBALL, 0, &self.quantiles[0])
-        elif isinstance(loss, str) and loss in NAMES:
-            self.value = Loss(NAMES[loss], 0, NULL)
         else:
-            raise ValueError(f"loss: expected {', '.join(NAMES)}, Huber or Pinball, found {loss!r}")
+            self.value = Loss(NAMES[loss], 0, NULL)
 
 
 # The compiler puts a formula into these loops and leaves neither a call nor a pointer.

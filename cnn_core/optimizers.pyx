@@ -35,10 +35,7 @@ cdef class Optimizer:
     """An optimizer's settings, and the loop that goes with them."""
 
     def __cinit__(self, settings):
-        name = type(settings).__name__
-        if name not in RULES:
-            raise ValueError(f"optimizer: expected one of {', '.join(RULES)}, found {settings!r}")
-        self.rule = RULES[name]
+        self.rule = RULES[type(settings).__name__]
         # What an optimizer has no setting of is 0, and no formula of its own reads it.
         self.momentum = getattr(settings, "momentum", 0)
         self.beta_1 = getattr(settings, "beta_1", 0)

@@ -1,6 +1,5 @@
 """Pooling: the largest value or the mean of each window. How: pooling.pyx."""
 
-from .layer cimport Layer
 from .scalar cimport real
 
 
@@ -24,7 +23,6 @@ cdef struct Windows:
 
 
 cdef Windows windows_of(description)
-cdef Layer pool_layer(description)
 # A row of windows, which begins at x: the largest values, and which of its window each of them is,
 # unless `winners` is NULL.
 cdef void pool_row(const Windows *w, const real *x, real *out, real *winners) noexcept nogil

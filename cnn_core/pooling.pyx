@@ -240,7 +240,7 @@ cdef Windows windows_of(description):
     )
 
 
-cdef Layer pool_layer(description):
+def pool_layer(description):
     """The layer of a description."""
     cdef PoolLayer layer = PoolLayer.__new__(PoolLayer)
     layer.fan_in, layer.fan_out = description.fan_in, description.fan_out

@@ -257,21 +257,25 @@ def test_a_number_of_threads_that_makes_no_sense_is_refused_where_it_would_be_us
 
 @pytest.mark.compiled
 def test_the_two_backends_share_no_operation(dtype):
-    compiled = backends.get("cython").kernels(dtype)
-    reference = backends.get("numpy").kernels(dtype)
+    compiled = backends.get("cython").kernels(dtype).operations
+    reference = backends.get("numpy").kernels(dtype).operations
     names = [name for name in vars(Kernels) if not name.startswith("_")]
     assert len(names) >= 8
     for name in names:
-        assert getattr(compiled, name) is not getattr(reference, name)
-        assert type(getattr(compiled, name)).__name__ == "cython_function_or_method"
+        assert getattr(compiled, name).__func__ is not getattr(reference, name)
         assert type(getattr(reference, name)).__name__ == "function"
+    loops = [loop for name, loop in vars(compiled.loops).items() if callable(loop)]
+    loops = [loop for loop in loops if loop.__module__ == compiled.loops.__name__]
+    assert len(loops) >= 8
+    for loop in loops:
+        assert isinstance(loop, type) or type(loop).__name__ == "cython_function_or_method"
 
 
 @pytest.mark.compiled
 def test_the_two_dtypes_share_no_operation():
     compiled = backends.get("cython")
-    single, double = compiled.kernels(np.float32), compiled.kernels(np.float64)
-    assert single.dense_forward is not double.dense_forward
+    single, double = (compiled.kernels(dtype).operations for dtype in (np.float32, np.float64))
+    assert single.loops.multiply is not double.loops.multiply
 
 
 # --- what an import costs

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnn_core.network import FloatArray
+from cnn_core.losses import LOSSES, Loss, Pinball
+from cnn_core.optimizers import OPTIMIZERS, Optimizer
 from cnn_core.sparse import Samples, SparseRows, require_sparse_rows
+from cnn_core.types import FloatArray
 
 
 def require(
     argument: str,
     array: FloatArray,
-    shape: tuple[int, ...] | None,
+    shape: tuple[int | None, ...],
     like: FloatArray,
     *,
     written: bool = False,
@@ -29,7 +31,7 @@ def require(
         What an error calls the array.
     array : numpy.ndarray
     shape : tuple of int or None
-        None stands for any matrix.
+        None stands for any number.
     like : numpy.ndarray
         The array whose dtype it has to have.
     written : bool
@@ -83,8 +85,7 @@ def require_samples(argument: str, array: Samples, n_inputs: int, like: FloatArr
     _require_array(argument, array)
     if array.dtype != np.uint8:
         _require_real(argument, array, like)
-    _require_layout(argument, array, None)
-    _require_layout(argument, array, (len(array), n_inputs))
+    _require_layout(argument, array, (None, n_inputs))
 
 
 def require_vector(
@@ -116,6 +117,22 @@ def require_vector(
         )
     if written:
         _require_writeable(argument, array)
+
+
+def require_loss(loss: Loss, n_outputs: int) -> None:
+    """Refuse a loss that is not in the registry, or has another number of quantiles."""
+    if (loss if isinstance(loss, str) else type(loss)) not in LOSSES:
+        known = ", ".join(repr(key) if isinstance(key, str) else key.__name__ for key in LOSSES)
+        raise ValueError(f"loss: expected {known}, found {loss!r}")
+    if isinstance(loss, Pinball) and len(loss.quantiles(n_outputs)) != n_outputs:
+        raise ValueError(f"loss: expected {n_outputs} quantiles, found {loss.quantile!r}")
+
+
+def require_optimizer(optimizer: Optimizer) -> None:
+    """Refuse an optimizer that is not in the registry."""
+    if type(optimizer) not in OPTIMIZERS:
+        known = ", ".join(kind.__name__ for kind in OPTIMIZERS)
+        raise ValueError(f"optimizer: expected one of {known}, found {optimizer!r}")
 
 
 def require_known(argument: str, name: str, known: Iterable[str]) -> None:
@@ -158,20 +175,19 @@ def _require_real(argument: str, array: npt.NDArray[Any], like: FloatArray) -> N
         )
     if array.dtype != like.dtype:
         raise ValueError(
-            f"{argument}: expected the dtype {like.dtype} like the first, found {array.dtype}"
+            f"{argument}: expected the dtype {like.dtype}, that of the others, found {array.dtype}"
         )
 
 
-def _require_shape(argument: str, array: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
-    if array.shape != shape:
-        raise ValueError(f"{argument}: expected the shape {shape}, found {array.shape}")
+def _require_shape(argument: str, array: npt.NDArray[Any], shape: tuple[int | None, ...]) -> None:
+    if len(array.shape) != len(shape):
+        raise ValueError(f"{argument}: expected {len(shape)} dimensions, found {array.ndim}")
+    if any(size not in (None, found) for size, found in zip(shape, array.shape, strict=True)):
+        shown = str(shape).replace("None", "n")
+        raise ValueError(f"{argument}: expected the shape {shown}, found {array.shape}")
 
 
-def _require_layout(argument: str, array: npt.NDArray[Any], shape: tuple[int, ...] | None) -> None:
-    dimensions = 2 if shape is None else len(shape)
-    if array.ndim != dimensions:
-        raise ValueError(f"{argument}: expected {dimensions} dimensions, found {array.ndim}")
-    if shape is not None:
-        _require_shape(argument, array, shape)
+def _require_layout(argument: str, array: npt.NDArray[Any], shape: tuple[int | None, ...]) -> None:
+    _require_shape(argument, array, shape)
     if not array.flags.c_contiguous:
         raise ValueError(f"{argument}: expected a C-contiguous array, found {array.strides=}")

@@ -18,7 +18,9 @@ import numpy.typing as npt
 
 from cnn_core import _native
 from cnn_core.backends.backend import Backend, EngineSpec
+from cnn_core.backends.compiled import CompiledKernels
 from cnn_core.backends.interface import Engine, Kernels
+from cnn_core.backends.kernels import checked
 from cnn_core.backends.threads import available_threads
 
 _PACKAGE = "cnn_core._native"
@@ -85,7 +87,7 @@ class NativeBackend(Backend):
 
     def kernels(self, dtype: npt.DTypeLike) -> Kernels:
         """Return the kernels for arrays of `dtype`."""
-        return cast(Kernels, self._modules[np.dtype(dtype)]["kernels"])
+        return checked(CompiledKernels(self._modules[np.dtype(dtype)]), dtype)
 
     def engine_from(self, spec: EngineSpec) -> Engine:
         """Return an engine that trains ``spec.parameters`` in place."""

@@ -30,8 +30,8 @@ class TestDense:
     @pytest.mark.compiled
     @pytest.mark.parametrize("shape", DENSE_SHAPES, ids=str)
     def test_the_plain_loop_computes_the_product_as_well(self, dtype, rng, shape):
-        compiled = backends.get("cython").kernels(dtype)
-        loop = importlib.import_module(compiled.__name__.replace("kernels", "dense"))
+        loops = backends.get("cython").kernels(dtype).operations.loops
+        loop = importlib.import_module(loops.__name__.replace("kernels", "dense"))
         n, fan_in, fan_out = shape
         x, weights = normal(rng, (n, fan_in), dtype), normal(rng, (fan_in, fan_out), dtype)
         bias, out = normal(rng, fan_out, dtype), unset((n, fan_out), dtype)

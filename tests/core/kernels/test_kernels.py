@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from inspect import isfunction, ismodule
 
 import numpy as np
 import pytest
@@ -22,21 +23,27 @@ class TestContract:
         found = inspect.signature(getattr(kernels, operation)).parameters.values()
         assert [(p.name, p.default) for p in found] == expected
 
+    @pytest.mark.parametrize("operation", OPERATIONS)
+    def test_what_is_called_once_the_arguments_are_checked_has_them_as_well(
+        self, kernels, operation
+    ):
+        checked = inspect.signature(getattr(kernels, operation))
+        assert inspect.signature(getattr(kernels.operations, operation)) == checked
+
     def test_no_backend_has_an_operation_that_the_contract_lacks(self, kernels):
-        public = {
-            name
-            for name, value in vars(kernels).items()
-            if callable(value)
-            and not isinstance(value, type)
-            and getattr(value, "__module__", None) == kernels.__name__
-        }
-        assert {name for name in public if not name.startswith("_")} == set(OPERATIONS)
+        operations = kernels.operations
+        holders = (type(kernels), operations if ismodule(operations) else type(operations))
+        for holder in holders:
+            public = {name for name, value in vars(holder).items() if isfunction(value)}
+            if ismodule(holder):
+                public = {n for n in public if getattr(holder, n).__module__ == holder.__name__}
+            assert {name for name in public if not name.startswith("_")} == set(OPERATIONS)
 
     @pytest.mark.compiled
     def test_the_two_backends_are_not_one_and_the_same(self, dtype):
-        compiled = backends.get("cython").kernels(dtype)
-        reference = backends.get("numpy").kernels(dtype)
-        assert compiled.__file__.endswith((".so", ".pyd"))
+        compiled = backends.get("cython").kernels(dtype).operations
+        reference = backends.get("numpy").kernels(dtype).operations
+        assert compiled.loops.__file__.endswith((".so", ".pyd"))
         assert reference.__file__.endswith(".py")
         for operation in OPERATIONS:
             assert getattr(compiled, operation) is not getattr(reference, operation)
@@ -110,6 +117,16 @@ class TestRefusals:
         getattr(kernels, operation)(**arguments)
         for name, before in inputs.items():
             assert np.array_equal(arguments[name], before), name
+
+    @pytest.mark.parametrize(
+        "operation", ["convolve", "convolve_backward", "pool", "pool_backward"]
+    )
+    def test_no_images_are_accepted_and_give_no_gradient(self, kernels, dtype, rng, operation):
+        arguments = well_formed_call(operation, dtype, rng)
+        for name in arrays_of(arguments).keys() - {"weights", "grad_weights"}:
+            arguments[name] = arguments[name][:0]
+        getattr(kernels, operation)(**arguments)
+        assert not np.any(arguments.get("grad_weights", 0))
 
     @pytest.mark.parametrize("operation", OPERATIONS)
     def test_nothing_beside_an_output_is_written(self, kernels, dtype, rng, operation):

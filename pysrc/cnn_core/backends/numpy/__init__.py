@@ -19,10 +19,11 @@ class NumpyBackend(Backend):
     threads = None
 
     def kernels(self, dtype: npt.DTypeLike) -> Kernels:
-        """Return the kernels, which are the same for every dtype."""
+        """Return the kernels for arrays of `dtype`."""
+        from cnn_core.backends.kernels import checked
         from cnn_core.backends.numpy import kernels
 
-        return kernels
+        return checked(kernels, dtype)
 
     def engine_from(self, spec: EngineSpec) -> Engine:
         """Return an engine that trains in place; its threads are those of the BLAS."""

@@ -25,7 +25,7 @@ from cnn_core.backends.interface import Predictor
 from cnn_core.backends.numpy import kernels
 from cnn_core.backends.numpy.augmentation import augmented
 from cnn_core.backends.numpy.layers import layers_of
-from cnn_core.backends.numpy.optimizers import require_optimizer, take_step
+from cnn_core.backends.numpy.optimizers import take_step
 from cnn_core.backends.state import bound_state
 from cnn_core.class_targets import ClassTargets, Targets, rows_of
 from cnn_core.exclusive import Exclusive
@@ -46,7 +46,6 @@ class NumpyEngine:
 
     def __init__(self, spec: EngineSpec) -> None:
         network, parameters = spec.network, spec.parameters
-        require_optimizer(network.optimizer)
         moments, statistics, average = bound_state(spec)
         self.moments, self.statistics, self.average = moments, statistics, average
         self.steps = 0

@@ -151,13 +151,6 @@ UPDATE: dict[type, Callable[[Any, FloatArray, FloatArray, FloatArray, float, int
 }
 
 
-def require_optimizer(optimizer: Optimizer) -> None:
-    """Refuse one that is not in the table, with a ``ValueError``."""
-    if type(optimizer) not in UPDATE:
-        known = ", ".join(kind.__name__ for kind in UPDATE)
-        raise ValueError(f"optimizer: expected one of {known}, found {optimizer!r}")
-
-
 def take_step(
     optimizer: Optimizer, p: FloatArray, g: FloatArray, moments: FloatArray, rate: float, step: int
 ) -> None:
