@@ -1,7 +1,7 @@
 """The command line: ``cnn-core``, also ``python -m cnn_core``.
 
-Each command is a module with a function ``run``; its arguments stand in ``commands``. The modules
-import nothing beyond NumPy: what uses a package of the extra ``cnn-core[app]`` imports it.
+Each command is a module with a function ``run``; its arguments are defined in ``commands``. The
+modules import only NumPy; packages of the extra ``cnn-core[app]`` are imported where they are used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ learned, and use it.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out a command.
+    """Run a command.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     argv = _as_options(argv)
-    # An unknown command is refused here and not by argparse, so that the likely one can be named.
+    # An unknown command is refused here, not by argparse, to suggest the likely one.
     command = next((text for text in argv if not text.startswith("-")), None)
     if command is not None and command not in COMMANDS:
         raise CommandError(_unknown_command(command, list(COMMANDS)))
@@ -93,7 +93,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _as_options(argv: list[str]) -> list[str]:
-    """Return ``help``, ``help COMMAND`` and ``version`` as the options that they stand for."""
+    """Convert ``help``, ``help COMMAND`` and ``version`` to the corresponding options."""
     if argv[:1] == ["help"]:
         return [*argv[1:2], "--help"]
     return ["--version"] if argv == ["version"] else argv
@@ -105,7 +105,7 @@ def parsers(with_arguments: Collection[str]) -> tuple[Parser, dict[str, Parser]]
     Parameters
     ----------
     with_arguments : collection of str
-        Commands whose parsers have their arguments; if there are none not even NumPy is imported.
+        Commands whose parsers get their arguments; if empty, not even NumPy is imported.
     """
     parser = Parser(prog="cnn-core", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cnn-core {__version__}")
@@ -138,8 +138,8 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 def _replace_closed_streams() -> None:
     """Replace streams that were closed before this process began.
 
-    What is printed to standard output is a result and must not get lost silently, so that writing
-    there fails, as it does for any program; what goes to standard error may get lost.
+    Standard output carries the result, so writing to it must fail as in any program. Standard error
+    may get lost.
     """
     if sys.stdout is None:
         sys.stdout = _null_stream(1, os.O_RDONLY)
@@ -148,7 +148,7 @@ def _replace_closed_streams() -> None:
 
 
 def _null_stream(descriptor: int, mode: int) -> TextIO:
-    """Open the null device, where nobody else has taken it under the descriptor of the stream."""
+    """Open the null device under the descriptor of the stream, unless that is in use."""
     opened = os.open(os.devnull, mode)
     try:
         os.fstat(descriptor)

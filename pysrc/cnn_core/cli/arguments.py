@@ -74,7 +74,7 @@ class Whole:
         Raises
         ------
         argparse.ArgumentTypeError
-            If `text` is none, or outside the limits.
+            If `text` is not a whole number, or outside the limits.
         """
         try:
             value = int(text)
@@ -91,7 +91,7 @@ class Whole:
 
 
 def positive(text: str) -> float:
-    """Return the finite number above 0 that was typed.
+    """Parse a finite number above 0.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def positive(text: str) -> float:
 
 
 def share(text: str) -> float:
-    """Return the share, above 0 and at most a half, that was typed.
+    """Parse a share above 0 and at most 0.5.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def share(text: str) -> float:
 
 
 def at_least_0(text: str) -> float:
-    """Return the finite number of at least 0 that was typed.
+    """Parse a finite number of at least 0.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def at_least_0(text: str) -> float:
 
 
 def below_1(text: str) -> float:
-    """Return the number from 0 to below 1 that was typed.
+    """Parse a number from 0 to below 1.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def below_1(text: str) -> float:
 
 
 def inside_1(text: str) -> float:
-    """Return the number above 0 and below 1 that was typed.
+    """Parse a number above 0 and below 1.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def inside_1(text: str) -> float:
 
 
 def path(text: str) -> Path:
-    """Return the path that was typed.
+    """Parse a path.
 
     Raises
     ------
@@ -177,12 +177,12 @@ def path(text: str) -> Path:
 
 
 def new_file(text: str) -> Path:
-    """Return the path that was typed, of a file that is to be written.
+    """Parse the path of a file to write.
 
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is none, or ends as that of a folder does.
+        If it is not a path, or ends like that of a folder.
     """
     try:
         return Path(checked_target(text))
@@ -191,9 +191,9 @@ def new_file(text: str) -> Path:
 
 
 def checkpoint_every(text: str) -> dict[str, Any] | None:
-    """Return how often a checkpoint is to be written, as `cnn_core.Checkpoint` takes it.
+    """Parse the interval of checkpoints into arguments of `cnn_core.Checkpoint`.
 
-    That is ``N`` epochs, or ``Ns`` for seconds; None for ``never``.
+    ``N`` means epochs, ``Ns`` seconds; None for ``never``.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def separator(text: str) -> str:
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is no single character.
+        If it is not a single character.
     """
     character = {"\\t": "\t", "tab": "\t"}.get(text, text)
     if len(character) != 1 or not character.isascii() or character in '"\r\n':
@@ -228,12 +228,12 @@ def separator(text: str) -> str:
 
 
 def widths(text: str) -> tuple[int, ...]:
-    """Return the numbers of units that were typed with commas between them, at least one.
+    """Parse numbers of units with commas between them, at least one.
 
     Raises
     ------
     argparse.ArgumentTypeError
-        If one of them is no whole number above 0.
+        If one of them is not a whole number above 0.
     """
     try:
         return tuple(Whole(1)(part) for part in text.split(","))
@@ -254,7 +254,7 @@ class _Images(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        """Keep the folder, and what it is."""
+        """Store the folder as the data, and that it holds images."""
         namespace.data = values
         namespace.images = True
 
@@ -289,7 +289,7 @@ def add_data(parser: Parser, *, default: str | None, help: str, with_columns: bo
 
 
 def add_size(group: argparse._ActionsContainer) -> None:
-    """Add what images are resized to."""
+    """Add the size to which images are resized."""
     group.add_argument(
         "--size",
         metavar="WxH",
@@ -307,7 +307,7 @@ def add_target(group: argparse._ActionsContainer) -> None:
 
 
 def add_columns(group: argparse._ActionsContainer) -> None:
-    """Add what can be said about the columns of a table that is trained on."""
+    """Add settings for the columns of a training table."""
     for name, help in (
         ("ignore", "columns of a table that are left out"),
         ("categorical", "columns that are categories, whatever they look like"),
@@ -327,7 +327,7 @@ def add_columns(group: argparse._ActionsContainer) -> None:
 
 
 def add_table_layout(group: argparse._ActionsContainer) -> None:
-    """Add the arguments for the form of a table."""
+    """Add the arguments for the format of a table."""
     group.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,

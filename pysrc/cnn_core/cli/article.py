@@ -1,9 +1,9 @@
-"""``cnn-core article``: the published experiment that `NN` has its names from, beside its cure.
+"""``cnn-core article``: the published experiment whose names `NN` uses, and its correction.
 
 The published program trains 784-128-10 on the first 5,000 images of Fashion-MNIST, all of them in
-one step, and tests it on the first 5,000 test images. Its step is not the gradient of any loss, and
-its biases belong to the training samples one by one, so that test image k is predicted with the
-bias of training sample k. Here it runs beside the exact gradient, on each backend.
+one step, and tests it on the first 5,000 test images. Its step is not the gradient of any loss.
+Each training sample has its own biases, so that test image k is predicted with the bias of training
+sample k. Here it runs beside the exact gradient, on each backend.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Result:
         return math.fsum(self.net.history["seconds"])
 
     def row(self) -> dict[str, Any]:
-        """Return what the table tells of this result, by the names of its columns."""
+        """Return a row of the table, by column name."""
         return {
             "rule": self.experiment.title,
             "batch": self.experiment.batch_size,

@@ -1,7 +1,7 @@
-"""``cnn-core bench``: a short race, on this machine, of everything that is installed.
+"""``cnn-core bench``: a short benchmark of all installed libraries on this machine.
 
-The drivers of other libraries are no part of an installation: they stand in ``bench/contenders``
-of the sources, from where the command has to be run.
+The drivers of other libraries are not installed. They are in ``bench/contenders`` of the sources,
+where the command has to be run.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def run(args: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0, or 1 if someone does not compute the same, or cnn_core could not be measured.
+        0, or 1 if a library computes another result, or cnn_core could not be measured.
 
     Raises
     ------
     CommandError
-        If this is no checkout of the sources.
+        If this is not a checkout of the sources.
     """
     if args.data_folder is not None and args.data != "fashion-mnist":
         raise CommandError("--data-folder belongs to --data fashion-mnist")

@@ -1,4 +1,4 @@
-"""The arguments of each command; what a command does is imported when it is run."""
+"""The arguments of each command; its module is imported only when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cnn-core completion``: a script by which a shell completes commands, options and files."""
+"""``cnn-core completion``: a shell script that completes commands, options and files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cnn_core.cli.parser import COMMANDS, Parser
 
 __all__ = ["run"]
 
-# The names of data sets beside those of files; a shell knows by the function's name that its words
-# may be files.
+# Names of data sets, in addition to files; the function's name tells the shell that words may be
+# files.
 _DATA_SETS = "fashion-mnist digits"
 _DATA: dict[str, Any] = {
     "bash": "_cnn_core_data_file",
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         "DATA": _DATA,
     }
     for name, command in commands.items():
-        # A shell shows one line of each.
+        # A shell shows one line for each.
         command.description = COMMANDS[name]
         _describe_values(command, kinds)
     show(shtab.complete(parser, args.shell))
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _describe_values(parser: Parser, kinds: dict[str, Any]) -> None:
-    """Say of each argument what its values are, where the parser cannot know it."""
+    """Set the kind of values of arguments that the parser does not know."""
     for action in parser._actions:
         if action.metavar in kinds and not action.choices:
             action.complete = kinds[str(action.metavar)]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""``--config FILE``: the options of a command by their long names, in a file of TOML."""
+"""``--config FILE``: options of a command by their long names, in a TOML file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from cnn_core.files import write_text
 
 __all__ = ["as_toml", "expanded", "write"]
 
-# What belongs to one run alone, not to what it learns.
+# Options that concern a single run, not its result.
 _NOT_REPEATED = ("--out", "--resume", "--config", "--quiet", "--json", "--watch", "--port")
 _BOOLEANS = {True: "true", False: "false"}
 
 
 def expanded(argv: list[str], parser: Parser) -> list[str]:
-    """Return what was typed with the options of the file instead of ``--config FILE``.
+    """Replace ``--config FILE`` by the options in the file.
 
-    An option that was typed replaces that of the file.
+    Options on the command line override the file.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def expanded(argv: list[str], parser: Parser) -> list[str]:
     Raises
     ------
     CommandError
-        If the file is no TOML, or holds anything but options of the command.
+        If the file is not TOML, or has anything but options of the command.
     OSError
         If it cannot be read.
     """
@@ -79,7 +79,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _words(place: str, option: str, action: argparse.Action, value: Any) -> list[str]:
-    """Return the words that are typed for a value."""
+    """Return the command line words of a value."""
     if isinstance(value, bool) != (action.nargs == 0):
         expected = "true or false" if action.nargs == 0 else "a text or a number"
         raise CommandError(f"{place}: expected {expected}, found {value!r:.80}")
@@ -96,7 +96,7 @@ def _words(place: str, option: str, action: argparse.Action, value: Any) -> list
 
 
 def write(folder: Path, argv: list[str]) -> None:
-    """Write the file that repeats a ``cnn-core train`` into its run folder."""
+    """Write the file that repeats a ``cnn-core train`` to its run folder."""
     parser = Parser(prog="cnn-core", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command")
     add_train(commands)
@@ -106,7 +106,7 @@ def write(folder: Path, argv: list[str]) -> None:
 def as_toml(argv: list[str], parser: Parser) -> str:
     """Return a file for ``--config`` that repeats a command; see `expanded`.
 
-    Where the results go and what is shown is left out.
+    Options for the output are left out.
     """
     found: dict[str, Any] = {}
     for option, words in _groups(argv[1:], parser):
@@ -151,5 +151,5 @@ def _literal(text: str) -> str:
         except ValueError:
             continue
     quoted = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-    # A name of a file that is no text cannot be said in TOML: reading refuses it.
+    # TOML cannot hold a file name that is not valid text; reading it fails.
     return quoted.encode("utf-8", "backslashreplace").decode()

@@ -28,7 +28,7 @@ __all__ = [
 
 INSTALL_HINT = 'pip install "cnn-core[app]"'
 
-# Control characters, but for the end of a line, and those that turn the direction of the text.
+# Control characters except line feed, and characters that change the text direction.
 _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _LINE_BREAKS = re.compile(r"[\n\u2028\u2029]")
@@ -45,7 +45,7 @@ _PACKAGES = {
 
 
 class CommandError(ValueError):
-    """A command that cannot be carried out as it was typed; the message says why."""
+    """A command cannot run with its arguments; the message says why."""
 
 
 def say(kind: str, text: str) -> None:
@@ -59,7 +59,7 @@ def note(text: str) -> None:
 
 
 def show_progress(line: str) -> None:
-    """Print a line to standard error; a closed stream does not end the work."""
+    """Print a line to standard error; ignore a closed stream."""
     with suppress(OSError):
         print(_shown_by(sys.stderr, line), file=sys.stderr, flush=True)
 
@@ -76,7 +76,7 @@ def show(text: str, end: str = "\n") -> None:
     Raises
     ------
     OSError
-        If it cannot be printed, with standard output as the name of the file.
+        If it cannot be printed; standard output is named as the file.
     """
     try:
         print(_shown_by(sys.stdout, text), end=end, flush=True)
@@ -85,12 +85,12 @@ def show(text: str, end: str = "\n") -> None:
 
 
 def one_line(name: object) -> str:
-    """Return a name from a file as a report shows it: nothing in it ends a line or is obeyed."""
+    """Return a name from a file for a report, without line ends and control characters."""
     return _LINE_BREAKS.sub(_code, _OBEYED.sub(_code, str(name)))
 
 
 def _shown_by(stream: TextIO, text: str) -> str:
-    """Return a text as it is for a file or a pipe, and with control characters as codes else."""
+    """Return a text unchanged for a file or a pipe, else with control characters escaped."""
     return _OBEYED.sub(_code, text) if stream.isatty() else text
 
 
@@ -110,14 +110,14 @@ def error_text(error: BaseException) -> str:
 
 
 def require(command: str, *modules: str) -> None:
-    """Check that packages of the extra ``cnn-core[app]`` are there before work begins.
+    """Check that packages of the extra ``cnn-core[app]`` are installed before work begins.
 
     Parameters
     ----------
     command : str
         The command that needs them, for the message.
     *modules : {"rich", "jinja2", "matplotlib", "sklearn", "shtab"}
-        Names by which they are imported.
+        Names of the modules.
 
     Raises
     ------
@@ -133,11 +133,11 @@ def require(command: str, *modules: str) -> None:
 
 
 def short_path(path: str | Path) -> str:
-    """Return a path as a user would type it from the current folder, if it lies below it."""
+    """Return a path relative to the current folder, if it is below it."""
     try:
         return str(Path(path).resolve().relative_to(Path.cwd()))
     except (ValueError, OSError, RuntimeError):
-        # A RuntimeError is a link that leads to itself.
+        # A RuntimeError comes from a link to itself.
         return str(path)
 
 

@@ -1,4 +1,4 @@
-"""``cnn-core data``: where a data set is, and what is in it."""
+"""``cnn-core data``: location and contents of a data set."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table_text(samples: TableSamples, source: Source) -> str:
-    """Return what is in a table, and how the tables' learner sees it."""
+    """Return the contents of a table, and how the learner uses its columns."""
     target = target_text(samples, is_named=source.target is not None, is_task_said=False)
     return "\n".join([target, *_targets_of(samples), "", *_hashes(samples.hashes)])
 
 
 def _targets_of(samples: TableSamples) -> list[str]:
-    """Return how often each class is there, or the numbers that are learned."""
+    """Return the number of rows of each class, or statistics of a numeric target."""
     name = one_line(samples.target.name)
     if samples.task == "regression":
         low, middle, high = np.quantile(samples.y, (0, 0.5, 1))
@@ -70,7 +70,7 @@ def _class_rows(names: Sequence[str], counts: Sequence[npt.NDArray[Any]]) -> lis
 
 
 def _table_values(samples: TableSamples) -> dict[str, Any]:
-    """Return what is in a table for programs."""
+    """Return the contents of a table as JSON values."""
     head, *rows = decisions(samples)
     classes = _class_counts(samples) if samples.task == "classification" else None
     return {
@@ -91,7 +91,7 @@ def _hashes(hashes: dict[str, str]) -> list[str]:
 
 
 def _values(samples: Samples) -> dict[str, Any]:
-    """Return what is in a data set for programs."""
+    """Return the contents of a data set as JSON values."""
     arrays = {
         name: {"shape": array.shape, "dtype": array.dtype.name}
         for name, array in (("x_train", samples.x_train), ("x_test", samples.x_test))
@@ -108,7 +108,7 @@ def _values(samples: Samples) -> dict[str, Any]:
 
 
 def _counts(samples: Samples) -> list[npt.NDArray[Any]]:
-    """Return how many training and test samples each class has."""
+    """Return the number of training and test samples of each class."""
     n_classes = len(samples.class_names)
     return [np.bincount(y, minlength=n_classes) for y in (samples.y_train, samples.y_test)]
 

@@ -1,4 +1,4 @@
-"""Columns of a table as a network takes them: numbers as they are, texts as indicators."""
+"""Encode columns of a table for a network: numbers unchanged, texts as indicators."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["Encoding"]
 
 Array = npt.NDArray[Any]
 
-# Texts of a column that have an input of their own: the most frequent ones.
+# Number of most frequent texts of a column that get an input.
 _MOST_LEVELS = 100
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the columns of a table become inputs of a network.
+    """Conversion of table columns to inputs of a network.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Encoding:
     def of(cls, names: Sequence[str], counts: Mapping[str, Counter[str]]) -> Encoding:
         """Return the encoding of columns, by how often each text was found in those of text.
 
-        The most frequent texts have an input; of equally frequent ones the first in their order.
+        The most frequent texts get an input; ties are broken by order.
         """
         levels: dict[str, tuple[str, ...] | None] = dict.fromkeys(names)
         for name, found in counts.items():
@@ -77,7 +77,7 @@ class Encoding:
         numbers : (n, k) array
             The columns of numbers.
         places : dict of str to (n,) array of int
-            For each column of text where the text of a cell stands among its levels, -1: nowhere.
+            For each column of text the index of each cell's text among its levels, or -1.
         """
         if not places:
             return numbers
@@ -97,7 +97,7 @@ class Encoding:
         Raises
         ------
         DataError
-            For the first cell of a column of numbers that is no finite number.
+            For the first cell of a numeric column that is not a finite number.
         """
         places = {}
         for name, levels in self.levels.items():
@@ -116,7 +116,7 @@ class Encoding:
 
     @classmethod
     def from_json(cls, columns: Fields) -> Encoding:
-        """Return the encoding that `to_json` described.
+        """Return the encoding from the result of `to_json`.
 
         Raises
         ------

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     require("evaluate", "sklearn")
     trained = read_any(args.folder, args.backend)
     source = source_of(trained, args)
-    # Nothing of the last of several files was learned.
+    # The last of several files was not used for training.
     asked_for = args.data is not None or isinstance(trained, FilesRun)
     if isinstance(trained, TableRun):
         text, values = _of_table(trained, source, asked_for=asked_for)
@@ -97,7 +97,7 @@ def source_of(run: Run | TableRun, args: argparse.Namespace) -> Source:
 
 
 def _laid_out_alike(source: Source, trained_on: Source) -> Source:
-    """Return a table whose layout, where nothing was said about it, is that of another one."""
+    """Return a table with unset layout options taken from another table."""
     if source.target is None and source.header is not False:
         source = replace(source, target=trained_on.target)
     if source.header is None and source.target is None:

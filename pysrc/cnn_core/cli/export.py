@@ -26,14 +26,14 @@ from cnn_core.export.program import Answer, AnswerKind, Program, Rows
 
 __all__ = ["FORMATS", "RunModel", "run"]
 
-# The formats, by their options, and what writes them.
+# The formats, by their options, and the functions that write them.
 FORMATS: dict[str, Callable[..., Agreement]] = {
     "onnx": Exportable.to_onnx,
     "c": Exportable.to_c,
     "python": Exportable.to_python,
     "safetensors": Exportable.to_safetensors,
 }
-# Those that hold several networks on columns of any kind.
+# Formats that can hold learners of tables.
 _OF_TABLES = ("onnx", "c", "python")
 
 
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _model_and_rows(trained: AnyRun) -> tuple[Exportable, Any]:
-    """Return the model of a run, and rows of its own test part; None where they are gone."""
+    """Return the model of a run, and rows of its test part; None if the data are gone."""
     model = trained.learner if isinstance(trained, TableRun) else RunModel(trained)
     try:
         return model, _test_rows(trained)
@@ -100,7 +100,7 @@ def _test_rows(trained: AnyRun) -> Any:
 
 
 class RunModel(Exportable):
-    """The model of a run, with the scaling and the names of the classes that the run records.
+    """The model of a run, with its recorded scaling and class names.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class RunModel(Exportable):
         self._run = trained
 
     def as_program(self) -> Program:
-        """Return the program, from samples as they were read to the names of classes."""
+        """Return the program, from raw samples to class names."""
         owner, scaling = self._run.trained, self._run.scaling
         network = owner.model.network
         kinds: dict[int, AnswerKind] = {1: "one", 2: "binary"}

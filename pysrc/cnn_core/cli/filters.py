@@ -1,4 +1,4 @@
-"""The filters of a network's first convolution, and what they see in some images."""
+"""The filters of a network's first convolution, and their outputs for some images."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ __all__ = ["FILTERED_IMAGES", "FilterView", "plot_filters", "seen_by_filters"]
 Array = npt.NDArray[Any]
 
 FILTERED_IMAGES = 4
-# As many as can be told apart on a page.
+# Largest number of filters to show.
 _MOST_FILTERS = 16
 
 
 @dataclass(frozen=True, eq=False)
 class FilterView:
-    """Filters, images, and what the filters make of them.
+    """Filters, images, and the filters' outputs.
 
     Attributes
     ----------
     filters : (m, kernel, kernel) array
-        The mean over the channels of the image, where there are several.
+        The mean over the channels of the image.
     images : (n, height, width) or (n, height, width, 3) array
         From 0 to 1.
     responses : (n, m, height, width) array
-        Of the convolution alone, before normalization and activation.
+        Outputs of the convolution, before normalization and activation.
     n_filters : int
-        How many the layer has; the strongest are shown.
+        Number of filters of the layer; the strongest are shown.
     """
 
     filters: Array
@@ -46,13 +46,13 @@ class FilterView:
 
 
 def seen_by_filters(model: Model, x: Array) -> FilterView | None:
-    """Return what the first layer sees in images; None if it is no convolution.
+    """Return filters and their outputs for images; None if the first layer is not a convolution.
 
     Parameters
     ----------
     model : Model
     x : (n, n_features) array
-        The images as the network takes them.
+        The images in the form of the network.
     """
     layers = zip(model.network.layers, model.predicting_layers, strict=True)
     layer, (weights, *_) = next(
@@ -72,7 +72,7 @@ def seen_by_filters(model: Model, x: Array) -> FilterView | None:
     responses = convolution.predict(np.ascontiguousarray(x)).reshape(len(x), *alone.output_shape)
     strength = np.abs(weights).sum(axis=0)
     chosen = np.sort(np.argsort(-strength, kind="stable")[:_MOST_FILTERS])
-    # Grouped channels have filters of some of them alone.
+    # With groups, filters cover only some of the channels.
     filters = weights.reshape(layer.kernel, layer.kernel, -1, layer.channels).mean(axis=2)
     images = x.reshape(len(x), height, width, channels) * model.network.input_scale
     return FilterView(
@@ -91,7 +91,7 @@ def _shown(images: Array) -> Array:
 
 
 def plot_filters(path: Path, view: FilterView, title: str) -> None:
-    """Draw the filters in a row, and below it for each image what they make of it.
+    """Draw the filters in a row, and below it their outputs for each image.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def plot_filters(path: Path, view: FilterView, title: str) -> None:
     title : str
     """
     count = len(view.filters)
-    # So large that a filter fits in.
+    # Large enough for a filter.
     by = -(-view.filters.shape[1] // min(view.responses.shape[2:]))
     responses = view.responses.repeat(by, axis=2).repeat(by, axis=3)
     height, width = responses.shape[2:]

@@ -1,4 +1,4 @@
-"""``cnn-core report``: the page of a run, ``report.html``, written again from its folder."""
+"""``cnn-core report``: write ``report.html`` of a run again from its folder."""
 
 from __future__ import annotations
 

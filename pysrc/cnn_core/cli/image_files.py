@@ -1,4 +1,4 @@
-"""Images in PNG and JPEG files, read by Pillow."""
+"""Read images from PNG and JPEG files with Pillow."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = ["ENDINGS", "OTHER_ENDINGS", "Size", "is_image", "read_images"]
 Pixels = npt.NDArray[np.uint8]
 
 ENDINGS = (".png", ".jpg", ".jpeg")
-# Images that have to be converted first; leaving them out would be a surprise.
+# Formats that are refused, not skipped: the user has to convert them first.
 OTHER_ENDINGS = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".pgm", ".ppm", ".svg"),
     *(".tif", ".tiff", ".webp"),
 )
-# What Pillow raises for a file that is damaged, or no image.
+# Errors of Pillow for a damaged file, or a file that is not an image.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 _GREY = ("1", "L", "LA", "La")
 _TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
@@ -46,7 +46,7 @@ class Size(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Size:
-        """Return the size that was typed, such as ``32x32`` or ``64x48``.
+        """Parse a size such as ``32x32`` or ``64x48``.
 
         Raises
         ------
@@ -76,16 +76,16 @@ def read_images(
     """Read images of one size.
 
     Transparent parts become black. If one of the images is in colour, all are. Photographs are
-    turned as their cameras say.
+    rotated by their EXIF data.
 
     Parameters
     ----------
     files : sequence of pathlib.Path
         At least one.
     size : Size, optional
-        What all images are resized to, with the mean of the pixels that become one.
+        Size to which all images are resized, by averaging pixels.
     shape : (height, width) or (height, width, 3), optional
-        What each has to be; colours become grey, and grey colours, if need be.
+        Required shape of each image; colour and grey are converted if necessary.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def read_images(
     Raises
     ------
     DataError
-        If one of them is damaged, of another size, or larger than any image that is meant.
+        If one of them is damaged, of another size, or implausibly large.
     FileNotFoundError, OSError
         If one of them cannot be read.
     """
@@ -154,7 +154,7 @@ def _plain(image: Image.Image) -> Image.Image:
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):
-        # 16 bits for each pixel, of which the upper 8 are taken.
+        # Of 16 bits for each pixel the upper 8 are used.
         values: Any = np.asarray(image)
         return Image.fromarray((values.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     kind = "L" if image.mode in _GREY else "RGB"
@@ -165,7 +165,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _in_channels(pixels: Pixels, shape: tuple[int, ...] | None) -> Pixels:
-    """Return an image in grey or in colour, whichever the shape has."""
+    """Convert an image to grey or colour, as the shape requires."""
     if shape is None or pixels.ndim == len(shape):
         return pixels
     if len(shape) == 3:
@@ -192,7 +192,7 @@ def _require_size(
 
 
 def _empty(files: Sequence[Path], first: Pixels) -> Pixels:
-    """Return an array for all images, if the memory is large enough.
+    """Return an uninitialised array for all images, if memory suffices.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def _empty(files: Sequence[Path], first: Pixels) -> Pixels:
 
 
 def _memory() -> int | None:
-    """Return the bytes of memory of this machine, if they are known."""
+    """Return the bytes of memory of this machine, if known."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -221,7 +221,7 @@ def _memory() -> int | None:
 
 
 def _coloured(images: Pixels, count: int, files: Sequence[Path]) -> Pixels:
-    """Return grey images, of which the first so many are there, as colour images."""
+    """Convert the first `count` grey images to colour images."""
     coloured = _empty(files, np.empty((*images.shape[1:], 3), np.uint8))
     coloured[:count] = images[:count, ..., np.newaxis]
     return coloured

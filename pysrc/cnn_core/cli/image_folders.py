@@ -1,4 +1,4 @@
-"""``--images FOLDER``: a folder for each class, with images in it."""
+"""``--images FOLDER``: images in a folder for each class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ImageFolder", "holds_images", "images_below"]
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing")
 _VALIDATION = ("val", "valid", "validation")
-# What systems leave in folders, beside names that begin with a dot.
+# Files that systems leave in folders, besides hidden ones.
 _LEFT_BEHIND = ("__macosx", "thumbs.db", "desktop.ini")
 
 
@@ -34,10 +34,9 @@ class ImageFolder:
     class_names : tuple of str
         Names of the folders of the classes, sorted.
     train, test : list of (pathlib.Path, int)
-        Each image and the position of its class, sorted by the names. `test` is empty without a
-        test part.
+        Images and their class indices, sorted by name. `test` is empty without a test part.
     left_out : set of pathlib.Path
-        What is no image, hidden, or of a part that is not used.
+        Files that are not images, hidden, or of an unused part.
     """
 
     path: Path
@@ -48,12 +47,12 @@ class ImageFolder:
 
     @classmethod
     def at(cls, path: Path) -> ImageFolder:
-        """Return what is in a folder, of which nothing but the names is read.
+        """Return the images in a folder; only names are read.
 
         Raises
         ------
         DataError
-            If it holds no folders of classes with images; names what is in the wrong place.
+            If it holds no class folders with images; the message names misplaced files.
         OSError
             If a folder cannot be read.
         """
@@ -146,7 +145,7 @@ class ImageFolder:
         return train, test or validation
 
     def _classes(self, folder: Path, least: int) -> dict[str, list[Path]]:
-        """Return the images of each class, by its name; there are at least this many."""
+        """Return the images of each class, by name; at least `least` classes are required."""
         entries = self._visible(folder)
         folders = [entry for entry in entries if entry.is_dir()]
         for entry in entries:
@@ -166,7 +165,7 @@ class ImageFolder:
             )
         for entry in folders:
             if any("\ud800" <= character <= "\udfff" for character in entry.name):
-                # Python's sign for a byte that is no text.
+                # Python's escape for a byte that is not valid text.
                 hint = "rename the folder"
                 raise DataError(entry, "a name of a class in UTF-8", ascii(entry.name), hint)
         return {entry.name: self._images(entry) for entry in folders}
@@ -191,7 +190,7 @@ class ImageFolder:
         return images
 
     def _visible(self, folder: Path) -> list[Path]:
-        """Return what is in a folder and not hidden, sorted."""
+        """Return the visible contents of a folder, sorted."""
         visible = []
         for entry in sorted(folder.iterdir()):
             if entry.name.startswith(".") or entry.name.lower() in _LEFT_BEHIND:
@@ -218,12 +217,12 @@ def holds_images(folder: str | os.PathLike[str]) -> bool:
 
 
 def images_below(paths: Sequence[Path]) -> list[Path]:
-    """Return images that are named one by one, or by a folder that holds them.
+    """Return the images at paths of files and folders.
 
     Raises
     ------
     DataError
-        If a folder holds none, or a file is no image.
+        If a folder holds no images, or a file is not an image.
     """
     found: list[Path] = []
     for path in paths:
@@ -241,7 +240,7 @@ def images_below(paths: Sequence[Path]) -> list[Path]:
 
 
 def _images_in(folder: Path, levels: int) -> Iterator[Path]:
-    """Yield the images in a folder, and in its folders so many levels deep, without hidden ones."""
+    """Yield the visible images in a folder and in `levels` levels of subfolders."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue

@@ -1,4 +1,4 @@
-"""The arguments of networks for images: their layers, and random changes in training."""
+"""The arguments for image networks: layers, and random changes in training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "toml_reader",
 ]
 
-# What trains the layers of a file.
+# The preset for layers from a file.
 DEFAULT_PRESET = "image"
 OWN = ("network", "mirror", "mirror_average", "shift", "crop", "erase")
 # Arguments of dense networks.
@@ -65,12 +65,12 @@ def add_images(group: argparse._ActionsContainer) -> None:
 
 
 def is_for_images(args: argparse.Namespace) -> bool:
-    """Tell whether a network for images was asked for."""
+    """Tell whether the arguments ask for an image network."""
     return args.preset in presets()
 
 
 def check(args: argparse.Namespace, default_preset: str) -> None:
-    """Settle the preset of a network in a file; refuse arguments without effect.
+    """Set the preset for a network from a file; refuse arguments without effect.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def check(args: argparse.Namespace, default_preset: str) -> None:
 
 
 def layers_in(path: Path) -> list[dict[str, Any]]:
-    """Return the layers that a file describes, each with its kind and settings.
+    """Read the layers in a file, each with its kind and settings.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def layers_in(path: Path) -> list[dict[str, Any]]:
 
 
 def toml_reader(option: str) -> Any:
-    """Return the reader of TOML, for the file of an option: Python's own, from 3.11 on."""
+    """Return the TOML module for the file of an option: `tomllib` from Python 3.11 on."""
     if sys.version_info >= (3, 11):
         import tomllib
 

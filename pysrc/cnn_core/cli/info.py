@@ -1,4 +1,4 @@
-"""``cnn-core info``: what computes on this machine."""
+"""``cnn-core info``: the backend in use on this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         _require_that_loading_ends(args.backend)
         info = backend_info(args.backend)
-    # A damaged or foreign binary may fail in any way when it is loaded.
+    # Loading a damaged or foreign binary may fail in any way.
     except Exception as error:
         failure = _failure(args.backend, error)
         print_result(args, _failure_text(failure), failure)
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _require_that_loading_ends(backend: str) -> None:
-    """Load the backend in a process of its own, which a damaged binary may end by a signal."""
+    """Load the backend in a separate process, since a damaged binary may crash it."""
     if not sys.executable:
         return
     code = f"import cnn_core; cnn_core.backend_info({backend!r})"
@@ -60,7 +60,7 @@ def _require_that_loading_ends(backend: str) -> None:
 
 
 def _failure(asked_for: str, error: Exception) -> dict[str, Any]:
-    """Return what can be said where the backend cannot be loaded."""
+    """Return the information if the backend cannot be loaded."""
     package = Path(cnn_core.__file__)
     suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
     binaries = (path for path in package.parent.rglob("_native/**/*") if path.is_file())
@@ -101,7 +101,7 @@ def _failure_text(failure: dict[str, Any]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return the settings of the library that stand in the environment."""
+    """Return the library's environment variables."""
     return {name: value for name, value in sorted(os.environ.items()) if name[:9] == "CNN_CORE_"}
 
 

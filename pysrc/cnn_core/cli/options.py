@@ -57,7 +57,7 @@ _NOT_OF_NN = (
     "patience",
 )
 MODELS = ("tables", "mlp")
-# Arguments that one of the models alone has.
+# Arguments of only one of the models.
 OF_TABLES = (
     "task",
     "quality",
@@ -155,7 +155,7 @@ def add_network(group: argparse._ActionsContainer) -> None:
 
 
 def add_training(group: argparse._ActionsContainer) -> None:
-    """Add what settles how long the network is trained, and in steps of which length."""
+    """Add the arguments for the length of the training and the learning rate."""
     group.add_argument(
         "--epochs",
         metavar="N",
@@ -194,7 +194,7 @@ def add_training(group: argparse._ActionsContainer) -> None:
 
 
 def add_tables(group: argparse._ActionsContainer) -> None:
-    """Add the choice of the model, and the settings of the tables' learners."""
+    """Add the choice of the model, and the settings of the learners of tables."""
     group.add_argument(
         "--model",
         choices=MODELS,
@@ -234,7 +234,7 @@ def add_tables(group: argparse._ActionsContainer) -> None:
 
 
 def add_intervals(group: argparse._ActionsContainer) -> None:
-    """Add the intervals of predicted numbers."""
+    """Add the coverage of prediction intervals."""
     group.add_argument(
         "--intervals",
         metavar="X",
@@ -245,15 +245,15 @@ def add_intervals(group: argparse._ActionsContainer) -> None:
 
 
 def choose_model(args: argparse.Namespace, source: Source) -> str:
-    """Settle which model is trained, refuse arguments without effect on it, and return it.
+    """Choose the model, refuse arguments without effect on it, and return its name.
 
     Parameters
     ----------
     args : argparse.Namespace
         With the arguments of `add_network`, `add_training` and `add_tables`.
     source : Source
-        The data: a table is learned by the tables' learner, and images of one's own by a network
-        for images, if nothing else is said.
+        The data. By default a table gets a learner of tables, and the user's images an image
+        network.
 
     Raises
     ------
@@ -264,7 +264,7 @@ def choose_model(args: argparse.Namespace, source: Source) -> str:
     of_tables = [name for name in OF_TABLES if getattr(args, name, None) not in (None, [])]
     of_networks = [name for name in _OF_NETWORKS if getattr(args, name, None) is not None]
     if getattr(args, "model", None) == "tables" and "hidden" in of_networks:
-        # Of all that a network has, the learner's have this as well.
+        # Learners of tables have this option of networks as well.
         of_networks.remove("hidden")
     is_table = source.is_table
     if getattr(args, "model", None) is None:
@@ -330,7 +330,7 @@ def _check_nn(args: argparse.Namespace) -> None:
 
 
 def presets() -> str:
-    """Return the presets as a table, a line for each."""
+    """Return a table of the presets."""
     from cnn_core.estimators.presets import PRESETS
 
     rows = [(name, _line_of(settings)) for name, settings in PRESETS.items()]
@@ -350,7 +350,7 @@ def preset_names() -> tuple[str, ...]:
 
 
 def _preset(text: str) -> str:
-    """Return the name of a preset that was typed."""
+    """Parse the name of a preset."""
     names = preset_names()
     if text not in names:
         raise argparse.ArgumentTypeError(no_choice(text, names))
@@ -358,7 +358,7 @@ def _preset(text: str) -> str:
 
 
 def _line_of(settings: dict[str, Any]) -> str:
-    """Return a preset of the library's in a line."""
+    """Describe a preset of the library in a line."""
     widths = "-".join(str(units) for units in settings["hidden_layer_sizes"])
     words = [
         widths,
@@ -370,7 +370,7 @@ def _line_of(settings: dict[str, Any]) -> str:
 
 
 def _line_of_images(settings: dict[str, Any]) -> str:
-    """Return a preset of networks for images in a line."""
+    """Describe a preset for images in a line."""
     from cnn_core.images.architectures import ARCHITECTURES
 
     named = ARCHITECTURES[settings["architecture"]]

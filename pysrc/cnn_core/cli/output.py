@@ -1,7 +1,7 @@
-"""The result of a command on standard output: a text for people, or with ``--json`` a document.
+"""Print the result of a command to standard output: text, or with ``--json`` a document.
 
-With ``--json`` standard output holds one JSON document, or nothing if the command fails; all else
-goes to standard error, errors as they always do.
+With ``--json`` standard output holds one JSON document, or nothing if the command fails. Everything
+else goes to standard error, as errors always do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["introduce", "print_document", "print_result", "run_values"]
 
 
 def introduce(args: argparse.Namespace, text: str) -> None:
-    """Print what is not yet the result: to standard output, or with ``--json`` to standard error.
+    """Print an introduction: to standard output, or with ``--json`` to standard error.
 
     Raises
     ------
@@ -43,9 +43,9 @@ def print_result(
     ----------
     args : argparse.Namespace
     text : str
-        The result for people.
+        The result as text.
     values : dict
-        The same for programs, printed instead with ``--json``; see `print_document`.
+        The result as JSON values, printed instead with ``--json``; see `print_document`.
     folder : pathlib.Path, optional
         The complete run folder.
     end : str
@@ -79,7 +79,7 @@ def print_document(values: dict[str, Any]) -> None:
     Parameters
     ----------
     values : dict
-        Arrays become lists, NaN and infinity null, and what JSON does not have its text.
+        Arrays become lists, NaN and infinity null, and other types text.
 
     Raises
     ------
@@ -90,12 +90,12 @@ def print_document(values: dict[str, Any]) -> None:
 
 
 def run_values(folder: Path, files: list[str]) -> dict[str, Any]:
-    """Return what a document says of the run folder that was written."""
+    """Return the JSON values about the run folder."""
     return {"run": str(folder), "files": files}
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
+    """Convert a value to JSON types."""
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The commands, and the parser of what is typed; it imports nothing that computes."""
+"""The commands and the argument parser; it does not import the library."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ COMMANDS = {
 def add_command(
     commands: Subcommands, name: str, *, has_result: bool = True, **options: Any
 ) -> Parser:
-    """Add a command to the parser, and return its own one.
+    """Add a command to the parser, and return the command's parser.
 
     Parameters
     ----------
     commands : action of argparse
     name : str
     has_result : bool
-        Whether what it prints is a result, which programs can have as JSON.
+        Whether it prints a result, and so has ``--json``.
     **options
         Those of `Parser`.
     """
@@ -59,7 +59,7 @@ def add_command(
 
 
 class _Help(argparse.HelpFormatter):
-    """Fills paragraphs of text, and leaves those alone that are indented: they are tables."""
+    """Wraps paragraphs of text, but not indented ones, which are tables."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n\n".join(
@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
     Parameters
     ----------
     late_epilog : callable, optional
-        Gives the text below the help, when it is asked for and not before.
+        Returns the text below the help; called only when the help is printed.
     **options
         Those of `argparse.ArgumentParser`.
     """
@@ -90,11 +90,11 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        # What is printed is the help or the version; argparse would ignore that it cannot be.
+        # This prints the help or the version; argparse would ignore errors.
         show(message, end="")
 
     def error(self, message: str) -> NoReturn:
-        """Raise what is wrong with the arguments.
+        """Raise an error about the arguments.
 
         Raises
         ------
@@ -104,14 +104,14 @@ class Parser(argparse.ArgumentParser):
         raise CommandError(f"{message} (see {self.prog} --help)")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse a value that is not among the choices, and say which was likely meant."""
+        """Refuse a value that is not among the choices, and suggest the likely one."""
         choices = [str(choice) for choice in action.choices or ()]
         if not choices or value in choices:
             return
         raise argparse.ArgumentError(action, no_choice(value, choices))
 
     def refuse(self, unknown: list[str]) -> NoReturn:
-        """Raise what is wrong with arguments that it does not know, and what was likely meant.
+        """Raise an error about unknown arguments, with suggestions.
 
         Raises
         ------
@@ -121,16 +121,16 @@ class Parser(argparse.ArgumentParser):
         likely = self.likely(unknown[0])
         hint = f"; did you mean {likely}?" if likely else ""
         if likely == unknown[0].partition("=")[0]:
-            # It is known, and so it was typed before the command.
+            # A known option was typed before the command.
             hint = f"; options follow the command: {self.prog} {unknown[0]}"
         self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
     def option(self, text: str) -> argparse.Action | None:
-        """Return what belongs to an option such as ``--name`` or ``--name=value``, if known."""
+        """Return the action of an option such as ``--name`` or ``--name=value``, if known."""
         return self._option_string_actions.get(text.partition("=")[0])
 
     def likely(self, text: str) -> str | None:
-        """Return what was likely meant by an option that is unknown."""
+        """Return the likely option for an unknown one."""
         options = self._option_string_actions
         if text.startswith("-"):
             return _nearest(text.partition("=")[0], list(options))
@@ -139,7 +139,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def no_choice(value: str, choices: Sequence[str]) -> str:
-    """Return what is wrong with a value that is not among the choices."""
+    """Return the error text for a value that is not among the choices."""
     *others, last = choices
     expected = f"{', '.join(others)} or {last}" if others else last
     near = get_close_matches(str(value), choices, n=1)
@@ -148,7 +148,7 @@ def no_choice(value: str, choices: Sequence[str]) -> str:
 
 
 def _nearest(typed: str, options: list[str]) -> str | None:
-    """Return the option that was likely meant: by its start, its initials or its spelling."""
+    """Return the likely option, by its start, its initials or its spelling."""
     words = {option.strip("-"): option for option in options if option.startswith("--")}
     text = typed.strip("-").lower()
     for name, option in words.items():

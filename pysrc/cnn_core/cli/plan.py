@@ -1,4 +1,4 @@
-"""Plans: a network and the settings of its training, for each kind of estimator."""
+"""Plans: a network and its training settings, for each kind of estimator."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDLESS", "Data", "Part", "Plan", "counted"]
 
-# The presets' epochs are for 60,000 samples. Fewer get as many epochs as give a useful number of
-# steps, up to a limit.
+# The presets' epochs are for 60,000 samples. With fewer samples there are more epochs, for enough
+# steps, up to this limit.
 _MOST_DEFAULT_EPOCHS = 300
 _DEFAULT_SAMPLES = 320_000
 # More epochs than fit into any time budget.
@@ -28,7 +28,7 @@ ENDLESS = 1_000_000
 
 
 class Part(NamedTuple):
-    """Samples in the form that the network takes, and their classes.
+    """Samples in the form of the network, and their classes.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Data(NamedTuple):
     n_samples : int
         Samples to train on.
     image_shape : tuple of int, optional
-        Height and width, and channels where there are several; None for other samples.
+        Height and width, and channels if there are several; None for other samples.
     """
 
     n_features: int
@@ -67,7 +67,7 @@ class Data(NamedTuple):
 
 
 class Plan(ABC):
-    """A network that is to be trained, and how.
+    """A network and its training settings.
 
     Attributes
     ----------
@@ -84,9 +84,9 @@ class Plan(ABC):
         Seconds.
     patience : int or None
     smoothing : float
-        Share of a label that the loss of the training spreads over all classes.
+        Label smoothing of the training loss.
     least_rate, largest_rate : float
-        Range in which a useful learning rate is looked for.
+        Range to search for a learning rate.
     """
 
     preset: str
@@ -109,7 +109,7 @@ class Plan(ABC):
         callbacks: list[Callback],
         checkpoint: Checkpoint | None = None,
     ) -> bool:
-        """Train on one part and measure the other after each epoch; resume from a checkpoint.
+        """Train on one part and evaluate the other after each epoch; resume from a checkpoint.
 
         Returns
         -------
@@ -130,15 +130,15 @@ class Plan(ABC):
     @property
     @abstractmethod
     def _steps(self) -> str:
-        """What the steps are made by."""
+        """Description of the optimizer."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Return what the record keeps of it."""
+        """Return the settings for the record."""
 
     @property
     def length(self) -> str:
-        """How long it will take: ``8 epochs``, ``5 s``."""
+        """Planned length: ``8 epochs``, ``5 s``."""
         if self.time_budget is None:
             return counted(self.epochs)
         most = "" if self.epochs == ENDLESS else f", at most {counted(self.epochs)},"

@@ -1,4 +1,4 @@
-"""The plan of a preset of the library: `cnn_core.MLPClassifier`."""
+"""Plans for presets of `cnn_core.MLPClassifier`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["ClassifierPlan"]
 
 
 class ClassifierPlan(Plan):
-    """A preset of the library's classifier."""
+    """A plan for a preset of `MLPClassifier`."""
 
     face: MLPClassifier | ImageClassifier
 
@@ -77,7 +77,7 @@ class ClassifierPlan(Plan):
         return network_overrides(args)
 
     def _network_of(self, data: Data) -> Network:
-        """Return the network that the estimator is going to have."""
+        """Return the network of the estimator."""
         return _network_of(self.face, data)
 
     def fit(
@@ -99,13 +99,13 @@ class ClassifierPlan(Plan):
         finally:
             face.set_params(callbacks=None)
         done = len(face.model_.history.get("loss", ()))
-        # An epoch in which it diverged is counted, but is no part of the history.
+        # A diverged epoch is counted, but is not in the history.
         diverged = face.n_iter_ > done
         if not done:
             raise DivergenceError(face.stopped_because_) if diverged else KeyboardInterrupt
         for warning in caught:
             text = str(warning.message)
-            # The command says in its own words that it was interrupted.
+            # The command has its own message about the interruption.
             if not text.startswith("Training interrupted"):
                 note(text)
         return diverged or done >= self.epochs or face.stopped_because_ not in (None, INTERRUPTED)
@@ -115,7 +115,7 @@ class ClassifierPlan(Plan):
         return f"{self.face.solver}, {self.face.schedule}"
 
     def settings(self) -> dict[str, Any]:
-        """Return what the record keeps of it."""
+        """Return the settings for the record."""
         face = self.face
         return {
             "preset": self.preset,
@@ -139,7 +139,7 @@ class ClassifierPlan(Plan):
 
 
 def _default_rate(usual: dict[str, Any], optimizer: str | None) -> float:
-    """Return the learning rate of a preset, adapted to another optimizer than its own."""
+    """Return the learning rate of a preset, adapted to another optimizer."""
     rate: float = usual["learning_rate_init"]
     if optimizer is None:
         return rate
@@ -161,7 +161,7 @@ def network_overrides(args: argparse.Namespace) -> dict[str, Any]:
         none = args.normalization == "none"
         overrides["normalization"] = None if none else args.normalization
     if args.weight_decay is not None or args.optimizer not in (None, "adamw"):
-        # The preset's is that of "adamw"; the others have none, or another one.
+        # The preset's value is for "adamw"; other optimizers have none, or another default.
         overrides["weight_decay"] = args.weight_decay
     return overrides
 

@@ -1,4 +1,4 @@
-"""The plan of a network for images: `cnn_core.ImageClassifier`."""
+"""Plans for image networks: `cnn_core.ImageClassifier`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cnn_core.network import Network
 
 __all__ = ["ImagePlan"]
 
-# Data that the random changes of the presets were chosen for: clothes may be mirrored, digits may
-# not, and pixels are more of a smaller image.
+# Data for which the presets' random changes were chosen. Digits must not be mirrored, and shifts in
+# pixels are larger for smaller images.
 _CHANGED_BY_PRESETS = ("fashion-mnist",)
 
 
 class ImagePlan(ClassifierPlan):
-    """A preset for images, or layers of the user's own."""
+    """A plan for an image preset, or for the user's layers."""
 
     @staticmethod
     def _usual_settings(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,16 +1,16 @@
-"""The plan of the preset ``nn``: plain gradient descent by `cnn_core.NN`.
+"""Plan for the preset ``nn``: plain gradient descent with `cnn_core.NN`.
 
-The settings (batches of 16, learning rate 1, 20 epochs) were chosen on Fashion-MNIST's
-training images alone: 50,000 were trained on and the 10,000 others measured. Learning rates from
-0.3 to 1.5 with batches of 4, 8 and 16 came within about half a percentage point of each other;
-batches of 16 take the least time of them, and after 20 epochs three seeds had reached 0.889 to
-0.892. The command repeats such an experiment with ``--validation-share 0.1667``.
+The settings (batches of 16, learning rate 1, 20 epochs) were chosen on Fashion-MNIST's training
+images: 50,000 for training and 10,000 for validation. Learning rates from 0.3 to 1.5 with batches
+of 4, 8 and 16 came within about half a percentage point of each other; batches of 16 take the least
+time of them, and after 20 epochs three seeds had reached 0.889 to 0.892. The command repeats such
+an experiment with ``--validation-share 0.1667``.
 
-A step moves an output's sum by an amount that grows with the number of hidden units, all of which
-feed it: at learning rate 1 a sigmoid network of 1,000 of them learns nothing. Beyond 128 hidden
-units the default is therefore 128 / N for N of them. With it, 8 epochs of that experiment
-brought 128, 256, 512 and 1,000 units to 0.881, 0.864, 0.856 and 0.842: wide networks learn safely,
-and take more epochs. Twice that rate brought 512 and 1,000 a percentage point further.
+The effect of a step on an output grows with the number of hidden units: at learning rate 1 a
+sigmoid network with 1,000 of them learns nothing. Above 128 hidden units the default is therefore
+128 / N for N units. With it, 8 epochs of that experiment reached 0.881, 0.864, 0.856 and 0.842 with
+128, 256, 512 and 1,000 units: wide networks learn reliably, but need more epochs. Twice that rate
+gave 512 and 1,000 units a percentage point more.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class NNPlan(Plan):
         return "plain gradient descent"
 
     def settings(self) -> dict[str, Any]:
-        """Return what the record keeps of it."""
+        """Return the settings for the record."""
         return {
             "preset": self.preset,
             "hidden": self.hidden,

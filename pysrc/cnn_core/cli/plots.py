@@ -1,7 +1,7 @@
-"""The pictures of a run, drawn by matplotlib without a display and without its global state.
+"""The plots of a run, drawn by matplotlib without a display or global state.
 
-The colours (blue, vermilion) are told apart by colour-blind eyes, and nothing is told by a colour
-alone: a wrong prediction is red and has the true class beneath it.
+The colours (blue, vermilion) are distinguishable for colour-blind readers, and no information is in
+colour alone: a wrong prediction is red and also shows the true class.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _STYLE: dict[str, Any] = {
 
 _ANNOTATED_CLASSES = 20
 _LABELLED_CLASSES = 60
-# Where an axis of accuracies ends, so that it has no number above 1 and a line at 1 is seen.
+# Upper end of an accuracy axis: no tick above 1, but a line at 1 is visible.
 _ABOVE_THE_BEST = 1.005
 
 
@@ -76,7 +76,7 @@ def plot_curves(
         Values of each epoch; the accuracy of training may be missing.
     title : str
     measured : str
-        What the validation data are: ``"test"`` or ``"validation"``.
+        Kind of the validation data: ``"test"`` or ``"validation"``.
     loss : str
         Title of the plot of losses.
     kept_epoch : int, optional
@@ -127,7 +127,7 @@ def _plot_over_epochs(axes: Axes, values: list[float], style: str, **how: Any) -
     axes.plot(np.arange(1, len(values) + 1), values, style, marker=marker, markersize=4, **how)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    # Half an epoch beside the first and the last, also if they are one and the same.
+    # A margin of half an epoch, also if there is only one epoch.
     beside = max(0.5, 0.02 * len(values))
     axes.set_xlim(1 - beside, len(values) + beside)
     axes.margins(y=0.08)
@@ -237,7 +237,7 @@ def plot_gallery(
 
 
 def _caption(axes: Axes, text: str, number: int, right: bool) -> None:
-    """Write one of the two lines beneath an image, each on the same height in all of a row."""
+    """Write one of the two lines below an image, at the same height in a row."""
     axes.annotate(
         shortened(text, 15),
         (0.5, 0.0),
@@ -254,13 +254,13 @@ def _caption(axes: Axes, text: str, number: int, right: bool) -> None:
 
 @contextmanager
 def new_figure(path: Path, height: float) -> Iterator[Figure]:
-    """Give a figure of full width, and write it when it is drawn."""
+    """Yield a figure of full width, and write it at the end of the block."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context():
-        # The user's own settings could make labels overlap; the context brings them back.
+        # The user's settings could make labels overlap; the context restores them.
         matplotlib.rcdefaults()
         settings: Any = matplotlib.rcParams
         settings.update(_STYLE)
@@ -275,11 +275,11 @@ def new_figure(path: Path, height: float) -> Iterator[Figure]:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name of at most this many characters, as text that Matplotlib draws as it is."""
+    """Return a name of at most `most` characters, escaped for Matplotlib."""
     name = one_line(name)
     return as_it_is(name if len(name) <= most else f"{name[: most - 1]}…")
 
 
 def as_it_is(text: str) -> str:
-    """Escape a text so that Matplotlib reads no formula in it."""
+    """Escape a text so that Matplotlib does not parse formulas."""
     return text.replace("$", r"\$")

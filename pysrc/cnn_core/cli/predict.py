@@ -1,4 +1,4 @@
-"""``cnn-core predict``: what the model of a run folder says of the samples of a file."""
+"""``cnn-core predict``: predict the samples of a file with the model of a run folder."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _written(args: argparse.Namespace, raw: RawTable | None, found: Predictions)
 
 
 def _like_training(source: Source, trained: Run | TableRun) -> Source:
-    """Return the file to be predicted, with a header if the one that was trained on is said to."""
+    """Return the file to predict, with the header setting of the training file."""
     return source if source.header is not None else replace(source, header=trained.source.header)
 
 
@@ -105,7 +105,7 @@ def _of_network(trained: Run, raw: RawTable | None, args: argparse.Namespace) ->
 
 
 def _of_images(trained: Run | TableRun, args: argparse.Namespace) -> Predictions:
-    """Return what is predicted for images in files, by their names."""
+    """Return the predictions for image files, with their names."""
     if isinstance(trained, TableRun):
         raise CommandError("expected a table such as .csv, as the run was trained on, found images")
     if trained.image_shape is None:
@@ -117,7 +117,7 @@ def _of_images(trained: Run | TableRun, args: argparse.Namespace) -> Predictions
     size = trained.source.image_size if args.size is None else Size.of(args.size)
     x = read_images(files, size, trained.image_shape)
     found = _predicted(trained, x, files[0], with_outputs=args.outputs)
-    # A name of a file need not be a text.
+    # A file name need not be valid text.
     names = [os.fsencode(file).decode("utf-8", "backslashreplace") for file in files]
     return replace(found, names=names)
 

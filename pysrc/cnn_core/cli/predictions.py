@@ -1,4 +1,4 @@
-"""Predictions beside the samples that they are of, as text or as a file."""
+"""Write predictions beside their samples, as text or to a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Predictions", "text_of", "values_of", "write_parquet"]
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What is predicted for each sample.
+    """The prediction for each sample.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Predictions:
 
 
 def text_of(raw: RawTable | None, found: Predictions) -> str:
-    """Return predictions as comma-separated text, behind the columns of the table if it is one."""
+    """Return predictions as CSV text, after the columns of a table if there is one."""
     if raw is None:
         return table_text(_numbered(found))
     names = list(raw.frame.columns)
@@ -51,7 +51,7 @@ def text_of(raw: RawTable | None, found: Predictions) -> str:
 
 
 def values_of(raw: RawTable | None, found: Predictions) -> list[dict[str, Any]]:
-    """Return predictions for programs, each with the row that it is of if that is in a table."""
+    """Return predictions as JSON values, each with its row of the table if there is one."""
     rows: Iterator[dict[str, Any]] | None = None if raw is None else raw.frame.iter_rows(named=True)
     values = []
     for number, predicted in enumerate(found.predicted):
@@ -102,7 +102,7 @@ def _shown(value: Any) -> object:
 
 
 def write_parquet(path: Path, raw: RawTable | None, found: Predictions) -> None:
-    """Write predictions behind the columns of a table as a Parquet file.
+    """Write the columns of a table and predictions to a Parquet file.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Progress of a training: a bar on a terminal, a few lines elsewhere, or nothing.
+"""Show the progress of a training: a bar on a terminal, a few lines elsewhere, or nothing.
 
-All of it goes to standard error, so that the results can be piped.
+Everything goes to standard error, so that the results can be piped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FEW_EPOCHS = 20
 _SECONDS_BETWEEN_LINES = 5.0
 
 # The fields beside the bar and the columns that they need, the most important one first; 0 where it
-# depends on the training. What has no room on a line is left out.
+# depends on the training. Fields without room are left out.
 _FIELDS = {"done": 0, "loss": 11, "measured": 0, "accuracy": 14, "rate": 14, "elapsed": 7}
 _NARROWEST_BAR, _WIDEST_BAR = 4, 30
 
@@ -46,7 +46,7 @@ def epochs_shown(
     Parameters
     ----------
     label : str
-        What is trained, in one or two words.
+        Short name of the training.
     epochs : int
         Planned number of epochs.
     quiet : bool
@@ -112,7 +112,7 @@ class _ByTime:
 
 @contextmanager
 def _called_every_second(function: Callable[[], None]) -> Iterator[None]:
-    """Call a function from another thread as long as the block lasts."""
+    """Call a function every second from another thread during the block."""
     ended = threading.Event()
 
     def call() -> None:
@@ -150,7 +150,7 @@ class _Lines:
         self._waiting: str | None = None
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """Print an epoch, or keep it in case that it is the last one."""
+        """Print an epoch, or keep it in case it is the last one."""
         done, now = self._way.done(record), self._clock()
         values = [value for value in _values(record, self._measured).values() if value]
         self._waiting = "  ".join([f"{self._label}: {self._way.line(record)}", *values])
@@ -161,7 +161,7 @@ class _Lines:
             self.print_waiting()
 
     def on_second(self) -> None:
-        """Print that an epoch is still going on, if nothing else was printed for long."""
+        """Print that an epoch is still running, if nothing was printed for long."""
         now = self._clock()
         if self._is_late(now):
             self._printed_at = now
@@ -210,9 +210,9 @@ def _bar(label: str, way: _ByEpochs | _ByTime, measured: str) -> Iterator[OnEpoc
 
 
 def _fitting(room: int, widths: dict[str, int]) -> tuple[set[str], int]:
-    """Return the fields that fit into so many columns, and the width of the bar, 0 for none.
+    """Return the fields that fit into `room` columns, and the width of the bar, 0 for none.
 
-    A space stands between any two.
+    Fields are separated by a space.
     """
     fields: set[str] = set()
     for field, width in widths.items():
@@ -225,7 +225,7 @@ def _fitting(room: int, widths: dict[str, int]) -> tuple[set[str], int]:
 
 
 def _values(record: EpochRecord, measured: str) -> dict[str, str]:
-    """Return what is shown of an epoch, as text."""
+    """Return the fields of an epoch, as text."""
     values = {"loss": f"loss {record.loss:.4f}", "accuracy": "", "measured": ""}
     if record.accuracy is not None:
         values["accuracy"] = f"accuracy {record.accuracy:.3f}"

@@ -1,4 +1,4 @@
-"""The records of a run, in JSON: how they are written, and read field by field."""
+"""Write the JSON records of a run, and read them field by field."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "write_json",
 ]
 
-# Of a longer record nothing is read: 600,000 features, each with its name and its scaling.
+# Longer records are refused: enough for 600,000 features with names and scaling.
 MAX_RECORD_BYTES = 64 * 2**20
 
 
@@ -39,7 +39,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def record_head(kind: str, version: int, argv: list[str]) -> dict[str, Any]:
-    """Return what every record begins with: of what kind it is, what was run, by what, when."""
+    """Return the first fields of every record: kind, command, versions, date."""
     from cnn_core import __version__
 
     return {
@@ -52,12 +52,12 @@ def record_head(kind: str, version: int, argv: list[str]) -> dict[str, Any]:
 
 
 def read_record(path: Path) -> Fields:
-    """Return what a record holds.
+    """Read a record.
 
     Raises
     ------
     CommandError
-        If it is no object in JSON, or longer than any that is written.
+        If it is not a JSON object, or too long.
     OSError
         If it cannot be read.
     """
@@ -71,12 +71,12 @@ def read_record(path: Path) -> Fields:
 
 @contextmanager
 def damaged(path: Path) -> Iterator[None]:
-    """Turn the errors of fields into one about their record.
+    """Convert errors of fields to an error about the record.
 
     Raises
     ------
     CommandError
-        In the place of these errors.
+        Instead of these errors.
     """
     try:
         yield
@@ -85,7 +85,7 @@ def damaged(path: Path) -> Iterator[None]:
 
 
 def check_format(fields: Fields, kind: str, versions: tuple[int, ...]) -> None:
-    """Check that the kind and the version of a record can be read.
+    """Check that kind and version of a record are supported.
 
     Raises
     ------
@@ -101,12 +101,12 @@ def check_format(fields: Fields, kind: str, versions: tuple[int, ...]) -> None:
 
 
 def source_to_json(source: Source) -> dict[str, Any]:
-    """Return a source as the record keeps it: so that it is found from any folder."""
+    """Return a source for the record, with absolute paths."""
     return asdict(source.absolute())
 
 
 def source_from_json(fields: Fields) -> Source:
-    """Return the source that `source_to_json` gave.
+    """Return the source from the result of `source_to_json`.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def source_from_json(fields: Fields) -> Source:
     """
     known: dict[str, Any] = {"header": fields.optional(fields.flag, "header")}
     texts: tuple[str, ...] = ("labels", "target", "folder")
-    # Records of earlier versions lack the others.
+    # Missing in records of earlier versions.
     texts += tuple(
         one
         for one in ("separator", "encoding", "decimal", "sheet", "size", "date_order")

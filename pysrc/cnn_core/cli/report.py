@@ -1,4 +1,4 @@
-"""How good a network is on samples with classes: loss, accuracy, confusion matrix, report."""
+"""Evaluate a network on samples with classes: loss, accuracy, confusion matrix, report."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def evaluate(
     ----------
     trained : Trained
     x : numpy.ndarray, (n, features)
-        Samples in the form that the network takes.
+        Samples in the form of the network.
     y : numpy.ndarray, (n,)
         True classes, as positions in `class_names`.
     class_names : tuple of str

@@ -1,4 +1,4 @@
-"""A training as it was asked for, or as it was recorded: the same settings on the same data."""
+"""Set up a training from the arguments, or repeat a recorded one on the same data."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _NOT_COMPARED = {"backend", "threads"}
 def training_of(
     args: argparse.Namespace, source: Source, report: Callable[[str], None] | None
 ) -> AnyTraining:
-    """Return the training that was asked for, not yet run.
+    """Return the training for the arguments, not yet run.
 
     Parameters
     ----------
     args : argparse.Namespace
-        For which `options.choose_model` has settled the model.
+        After `options.choose_model`.
     source : Source
     report : callable or None
         Called with each line of text for the user.
@@ -63,7 +63,7 @@ def training_of(
 
 @dataclass(frozen=True)
 class _Recorded:
-    """What a record says of a training."""
+    """The recorded training."""
 
     source: Source
     hashes: dict[str, str]
@@ -78,7 +78,7 @@ class _Recorded:
         scaling = (
             Scaling.from_json(record.fields("preprocessing")) if "preprocessing" in record else None
         )
-        # Before there were others, every model was a network.
+        # In the first version every model was a network.
         return cls(
             source_from_json(data.fields("asked_for")),
             data.text_by_text("sha256"),
@@ -96,16 +96,16 @@ def training_again(args: argparse.Namespace, record: Fields, refusal: str) -> An
     args : argparse.Namespace
         The recorded command, parsed.
     record : Fields
-        Its data and settings, the scaling of the features or what was decided about columns: these
-        are taken as they are. What computes is not compared.
+        Its data and settings, and its scaling or column decisions, which are reused. Backend and
+        machine are not compared.
     refusal : str
-        What errors begin with.
+        Prefix of errors.
 
     Raises
     ------
     CommandError
-        If the record is damaged, the data have changed, or the command means other settings in
-        this version.
+        If the record is damaged, the data have changed, or the command gives other settings in this
+        version.
     FileNotFoundError, ValueError
         If the data cannot be read.
     """
@@ -119,7 +119,7 @@ def training_again(args: argparse.Namespace, record: Fields, refusal: str) -> An
     if args.model == "tables":
         training = _table_training_again(args, recorded, refusal)
     else:
-        # The layers of a file stand in the record; the file itself may have changed, or be gone.
+        # The layers are in the record; their file may have changed, or be gone.
         args.layers = recorded.settings.get("architecture") if args.network is not None else None
         training = Training(args, recorded.source, _samples_again(recorded, refusal))
     now = json.loads(json.dumps(training.settings()))
@@ -139,7 +139,7 @@ def training_again(args: argparse.Namespace, record: Fields, refusal: str) -> An
 def _samples_again(recorded: _Recorded, refusal: str) -> Samples:
     source = recorded.source
     if source.is_file and source.data != STANDARD_INPUT:
-        # Before they are read: changed data may be refused for another reason.
+        # Check before reading: changed data may be refused for another reason.
         _require_same_data(recorded, file_hashes(source), refusal)
     samples = read_samples(source, note)
     _require_same_data(recorded, samples.hashes, refusal)

@@ -1,7 +1,7 @@
-"""The folder of an unfinished training: how it is begun and resumed.
+"""Begin and resume the folder of an unfinished training.
 
-It has its name followed by ``.unfinished``. A training that was ended by Ctrl-C leaves a complete
-run folder, with a model that can be used, in which there is what is needed to go on as well.
+Its name ends in ``.unfinished``. After Ctrl-C there is a complete run folder with a usable model,
+which also holds the files to resume.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FORMAT_VERSION = 1
 
 @contextmanager
 def begin(out: Path | None, name: str, record: dict[str, Any]) -> Iterator[NewFolder]:
-    """Make a run folder that can be resumed from its first checkpoint on.
+    """Create a run folder that can be resumed after its first checkpoint.
 
     While the block runs, the folder's name ends in ``.unfinished``. If the block fails, the folder
     is removed, unless it holds the checkpoint of an epoch.
@@ -47,14 +47,14 @@ def begin(out: Path | None, name: str, record: dict[str, Any]) -> Iterator[NewFo
     out : pathlib.Path or None
         As for `run_folder.new_folder`.
     name : str
-        What was trained on.
+        Name of the data.
     record : dict
-        All that resuming the training needs.
+        Everything that is needed to resume the training.
 
     Raises
     ------
     CommandError
-        If `out` is not empty, or another training is writing it or has left it unfinished.
+        If `out` is not empty, or another training is writing it or left it unfinished.
     OSError
         If nothing can be written there.
     """
@@ -81,7 +81,7 @@ class Begun:
     Attributes
     ----------
     path, final : pathlib.Path
-        Its folder, and the name of that at the end; both are the same if Ctrl-C ended the training.
+        Its folder, and the final name of the folder; equal if Ctrl-C ended the training.
     """
 
     path: Path
@@ -89,7 +89,7 @@ class Begun:
 
 
 def find(folder: Path) -> Begun | None:
-    """Return the unfinished training of a run folder, None if it is complete.
+    """Return the unfinished training of a run folder; None if it is complete.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def find(folder: Path) -> Begun | None:
     Raises
     ------
     CommandError
-        If there is neither.
+        If neither exists.
     """
     whole = Path(os.path.realpath(folder))
     if whole.is_file():
@@ -129,15 +129,15 @@ def find(folder: Path) -> Begun | None:
 
 @contextmanager
 def go_on(begun: Begun) -> Iterator[Fields]:
-    """Open an unfinished training; yield what was recorded at its beginning.
+    """Open an unfinished training; yield its initial record.
 
     No other process can resume it before the block ends. The folder is not changed.
 
     Raises
     ------
     CommandError
-        If another process is resuming it, the record is damaged, or the folder holds files that no
-        training writes.
+        If another process is resuming it, the record is damaged, or the folder has unexpected
+        files.
     """
     _require_own_files(begun.path)
     with _locked(begun.path):
@@ -146,7 +146,7 @@ def go_on(begun: Begun) -> Iterator[Fields]:
 
 @contextmanager
 def reopen(begun: Begun, record: Fields) -> Iterator[NewFolder]:
-    """Make the run folder of a training that goes on, within the block of `go_on`; see `begin`."""
+    """Create the run folder of a resumed training, inside the block of `go_on`; see `begin`."""
     path = _while_unfinished(begun.final)
     try:
         if begun.path != path:
@@ -155,7 +155,7 @@ def reopen(begun: Begun, record: Fields) -> Iterator[NewFolder]:
             os.rename(begun.path, path)
         _remove_old_results(path)
         with records.damaged(path / TRAINING):
-            # Records of the first version say nothing about it.
+            # Missing in records of the first version.
             asked_for = "asked_for_folder" not in record or record.flag("asked_for_folder")
         with _made(path, begun.final, asked_for=asked_for, is_new=False) as folder:
             yield folder
@@ -185,7 +185,7 @@ def _made(path: Path, final: Path, *, asked_for: bool, is_new: bool) -> Iterator
     if folder.was_interrupted and (folder.final / CHECKPOINT).exists():
         note(f"cnn-core train --resume {short_path(folder.final)} goes on to the end")
         return
-    # Not before: whenever the process ends, what is there can be gone on with or is complete.
+    # Only now, so that the folder is always complete or resumable.
     shutil.rmtree(folder.final / CHECKPOINTS, ignore_errors=True)
     for name in (CHECKPOINT, TRAINING):
         with suppress(OSError):
@@ -198,7 +198,7 @@ def _checkpoints(path: Path) -> list[Path]:
 
 
 def _was_interrupted(final: Path) -> bool:
-    """Tell whether a run folder has what is needed to go on, and nothing says that it has ended."""
+    """Tell whether a run folder can be resumed and its training has not ended."""
     if not (final / TRAINING).is_file():
         return False
     try:
@@ -209,7 +209,7 @@ def _was_interrupted(final: Path) -> bool:
 
 
 def _epochs_in(checkpoint: Path) -> int:
-    """Return the epochs of a checkpoint, 0 if there is none that can be read."""
+    """Return the epochs of a checkpoint; 0 if it is missing or cannot be read."""
     try:
         epochs: int = load(checkpoint, backend="numpy").epochs_done
     except (OSError, ValueError):
@@ -241,15 +241,15 @@ def _claim(out: Path | None, name: str) -> tuple[Path, Path]:
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """Open the record of a training, so that no other process can before it is closed.
+    """Open and lock the record of a training until it is closed.
 
-    The system takes the lock away from a process that ends, in whichever way.
+    The system releases the lock when the process ends.
     """
     stream = open(path / TRAINING, "r+b")  # noqa: SIM115 (the caller closes it)
     try:
         if fcntl is not None:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Another process may have come to its end between the two.
+            # Another process may have finished in between.
             if not os.path.samestat(os.fstat(stream.fileno()), os.stat(path / TRAINING)):
                 raise FileNotFoundError
     except BlockingIOError as error:
@@ -269,12 +269,12 @@ def _read(path: Path) -> Fields:
 
 
 def _require_own_files(path: Path) -> None:
-    """Check that files written to a folder stay in it; it may come from a stranger.
+    """Check that files written to a folder stay in it, since it may come from a stranger.
 
     Raises
     ------
     CommandError
-        If a name that a training writes to is that of a link, a folder or a device.
+        If the name of an output file is a link, a folder or a device.
     """
     folder = path / CHECKPOINTS
     inside = list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else [folder]
@@ -287,7 +287,7 @@ def _require_own_files(path: Path) -> None:
 
 
 def _remove_old_results(path: Path) -> None:
-    """Remove what the folder of a complete run has, or the beginning of one that was cut short."""
+    """Remove the results of a complete run, or partial results."""
     for name in run_folder.ALL_FILES:
         (path / name).unlink(missing_ok=True)
         remove_leftovers(path / name)

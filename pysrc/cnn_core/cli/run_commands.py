@@ -1,4 +1,4 @@
-"""The arguments of the commands that take a run folder; what they do is imported when it is run."""
+"""The arguments of commands on a run folder; their modules are imported when they run."""
 
 from __future__ import annotations
 

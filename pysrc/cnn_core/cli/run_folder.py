@@ -1,4 +1,4 @@
-"""The folder of a run: written as a whole, and read again."""
+"""Write the folder of a run completely or not at all, and read it."""
 
 from __future__ import annotations
 
@@ -63,19 +63,19 @@ CONFIG = "run.toml"
 REPORT = "report.txt"
 PAGE = "report.html"
 PICTURES = ("curves.png", "confusion.png", "gallery.png", "filters.png")
-# What an unfinished training goes on from: a file, or a folder with one for each of many networks.
+# Checkpoint of an unfinished training: a file, or a folder with one for each network.
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINTS = "checkpoints"
 # All files of the run folder of a network, and of any.
 FILES = (MODEL, RECORD, CONFIG, HISTORY, REPORT, PAGE, *PICTURES)
 ALL_FILES = (*FILES, "predicted.png", "residuals.png")
-# Behind the name of a folder whose training has not come to its end.
+# Suffix of the folder of an unfinished training.
 UNFINISHED = ".unfinished"
 FORMAT = "cnn-core run"
 FORMAT_VERSION = 2
-# That of runs of the tables' learner.
+# Version of runs of learners of tables.
 TABLES_VERSION = 3
-# The first version knew the model of an `NN` alone.
+# The first version had only `NN` models.
 _READABLE_VERSIONS = (1, FORMAT_VERSION)
 
 _RUNS = Path("runs")
@@ -88,9 +88,9 @@ class NewFolder:
     Attributes
     ----------
     path : pathlib.Path
-        Where its files are to be written.
+        Where to write its files.
     final : pathlib.Path
-        Where it is once it is complete.
+        Its final path.
     was_interrupted : bool
         Whether its training was ended by Ctrl-C.
     """
@@ -103,24 +103,23 @@ class NewFolder:
 
 @contextmanager
 def new_folder(out: Path | None, name: str) -> Iterator[NewFolder]:
-    """Make a complete run folder, or none.
+    """Create a run folder completely or not at all.
 
-    Files are written into a hidden folder beside it, which takes its name when the block ends
-    without an exception and is removed otherwise.
+    Files are written to a hidden folder beside it. It is renamed when the block ends without an
+    exception, and removed otherwise.
 
     Parameters
     ----------
     out : pathlib.Path or None
-        The folder, which must be absent or empty, and gets a number behind its name if another run
-        takes it meanwhile; None: ``runs/<date>-<time>-<name>``, with a
-        number behind it if that is taken.
+        The folder, which must be absent or empty. It gets a number as suffix if another run takes
+        it meanwhile. None: ``runs/<date>-<time>-<name>``, with a number if that exists.
     name : str
-        What was trained on.
+        Name of the data.
 
     Raises
     ------
     CommandError
-        If `out` is there and not empty.
+        If `out` exists and is not empty.
     OSError
         If nothing can be written there.
     """
@@ -142,28 +141,27 @@ def new_folder(out: Path | None, name: str) -> Iterator[NewFolder]:
 
 
 def final_folder(out: Path | None, name: str) -> Path:
-    """Return where a run folder is to be, in a folder that is there; see `new_folder`."""
+    """Return the path of a new run folder, whose parent exists; see `new_folder`."""
     final = _default_folder(name) if out is None else _checked(out)
     _make_parents(final)
     return final
 
 
 def is_about(error: OSError, hidden: Path) -> bool:
-    """Tell whether an error concerns the hidden folder, which the user has never heard of."""
+    """Tell whether an error concerns the hidden folder, which the user does not know."""
     if error.filename is None:
-        # Writing to an open file fails without a name.
+        # An error of writing to an open file has no name.
         return error.errno in _NO_ROOM
     return isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(hidden)
 
 
 def put_in_place(hidden: Path, final: Path, *, asked_for: bool) -> Path:
-    """Give the complete folder its name, or that name with a number if it has been taken."""
+    """Rename the complete folder to its final name, with a number if that is taken."""
     if asked_for:
         try:
             os.replace(hidden, final)
         except OSError:
-            # Whatever stands there now, a file or a folder with something in it, came later than
-            # the check of the name.
+            # A file or folder was created there after the check of the name.
             if not _is_taken(final):
                 raise
         else:
@@ -187,7 +185,7 @@ def _is_taken(final: Path) -> bool:
 
 
 def _checked(out: Path) -> Path:
-    """Return the folder that was asked for, behind any symbolic link, if it can be taken."""
+    """Return the requested folder, with links resolved, if it can be used."""
     final = Path(os.path.realpath(out))
     if final.is_dir() and any(final.iterdir()):
         raise CommandError(
@@ -211,7 +209,7 @@ def _make_parents(final: Path) -> None:
 
 
 def _claimed(wanted: Path) -> Path:
-    """Make an empty folder of this name, or with the first number behind it that is free."""
+    """Create an empty folder with this name, or with the first free number as suffix."""
     for number in range(1, 1000):
         path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         try:
@@ -232,9 +230,9 @@ def write_history(path: Path, history: dict[str, list[float]], measured: str) ->
     ----------
     path : pathlib.Path
     history : dict of str to list of float
-        What each epoch had.
+        Values of each epoch.
     measured : str
-        What the validation data were: ``"test"`` or ``"validation"``.
+        Kind of the validation data: ``"test"`` or ``"validation"``.
     """
     columns = {key.replace("validation", measured): values for key, values in history.items()}
     rows = zip(*columns.values(), strict=True)
@@ -243,7 +241,7 @@ def write_history(path: Path, history: dict[str, list[float]], measured: str) ->
 
 
 def read_losses(path: Path) -> list[float]:
-    """Return the losses of the epochs of a training, from what `write_history` wrote.
+    """Read the losses of each epoch from a file of `write_history`.
 
     Raises
     ------
@@ -254,7 +252,7 @@ def read_losses(path: Path) -> list[float]:
 
 
 def read_history(path: Path) -> dict[str, list[float]]:
-    """Return the history of a training, from what `write_history` wrote.
+    """Read the history of a training from a file of `write_history`.
 
     Raises
     ------
@@ -291,18 +289,18 @@ class Run:
     source : Source
         The data that it was trained on.
     hashes : dict of str to str
-        Their SHA-256.
+        SHA-256 of the data.
     class_names : tuple of str
     feature_names : tuple of str or None
     target_name : str or None
-        None also where an earlier version recorded none.
+        None also for runs of earlier versions.
     image_shape : tuple of int or None
         Height and width of images, and 3 for colours.
     scaling : Scaling
     accuracy : float
         Accuracy on the test part, as recorded.
     record : Fields
-        All that the record holds.
+        The whole record.
     """
 
     trained: Trained
@@ -329,11 +327,11 @@ class Run:
 
     @property
     def weights_sha256(self) -> str:
-        """The SHA-256 of what was learned."""
+        """SHA-256 of the learned weights."""
         return weights_sha256(self.trained.model)
 
     def scaled(self, x: npt.NDArray[Any], source: str | Path) -> FloatArray | ByteArray:
-        """Return samples as the network takes them."""
+        """Return samples in the form of the network."""
         features = int(np.prod(x.shape[1:]))
         if features != self.trained.n_features:
             raise CommandError(
@@ -356,7 +354,7 @@ def record_in(folder: Path) -> Fields:
     Raises
     ------
     CommandError
-        If it is no such folder, or its record is damaged.
+        If it is not a run folder, or its record is damaged.
     OSError
         If it cannot be read.
     """
@@ -389,7 +387,7 @@ def read_run(folder: Path, backend: str = "auto") -> Run:
     Raises
     ------
     CommandError
-        If it is no such folder, or damaged.
+        If it is not a run folder, or damaged.
     ValueError, OSError
         If the model cannot be read.
     """
@@ -429,7 +427,7 @@ def _image_shape(data: Fields, features: int) -> tuple[int, ...] | None:
 
 
 def _values(fields: Fields) -> dict[str, Any]:
-    """Return what a `Run` is made of, and the number of features."""
+    """Return the values for a `Run`, and the number of features."""
     data = fields.fields("data")
     features = data.whole("features", 1)
     names = data.optional(data.names, "feature_names")

@@ -1,4 +1,4 @@
-"""The folder of a run of whichever kind, read again."""
+"""Read the folder of a run of any kind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_any(folder: Path, backend: str = "auto") -> AnyRun:
     Raises
     ------
     CommandError
-        If it is no such folder, or damaged.
+        If it is not a run folder, or damaged.
     ValueError, OSError
         If the model cannot be read.
     """

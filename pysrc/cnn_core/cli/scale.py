@@ -1,4 +1,4 @@
-"""``cnn-core train --workers N``: a training on a cluster, also on files beyond the memory."""
+"""``cnn-core train --workers N``: train on a cluster, also on files larger than memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0, or 130 if it was interrupted after its first epoch; the same command goes on then.
+        0, or 130 if it was interrupted after its first epoch; the same command then resumes.
     """
     require("train", "rich", "jinja2")
     require_dask()
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             every = args.checkpoint_every
             how = None if every is None else Checkpoint(checkpoint, **every)
             with warnings.catch_warnings():
-                # The command says in its own words that it was interrupted.
+                # The command has its own message about the interruption.
                 warnings.filterwarnings("ignore", "Training interrupted")
                 model.fit(partitions, args.target, checkpoint=how)
             model.set_params(callbacks=None)

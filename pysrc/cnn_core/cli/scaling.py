@@ -1,4 +1,4 @@
-"""How features are scaled, before the network or by it: ``(x - offset) / scale``."""
+"""Scale features, before the network or in it: ``(x - offset) / scale``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from cnn_core.standardization import offset_and_scale
 
 __all__ = ["Scaling"]
 
-# Values so many scales away are no measurements; a float32 network takes them without overflow.
+# Values further away than this many scales are refused; a float32 network takes this many without
+# overflow.
 _FARTHEST = 1e18
-# Below it, what overflows in a difference is too far away as well.
+# For scales below it, an overflow of the difference also means too far away.
 _LARGE = 2.0**960
 # Names of the dtypes that samples may have.
 _DTYPES = frozenset(np.dtype(code).name for code in "?" + np.typecodes["AllInteger"] + "efdg")
@@ -27,18 +28,18 @@ _DTYPES = frozenset(np.dtype(code).name for code in "?" + np.typecodes["AllInteg
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """A scaling that was fixed on training samples and is applied to all others alike.
+    """A scaling that is computed from training samples and applied to all samples.
 
     Attributes
     ----------
     description : str
-        In words, for people.
+        Description as text.
     offset, scale : numpy.ndarray, float64, () or (features,)
     dtype : str
-        Type of the samples that it was fixed on.
+        Dtype of the training samples.
     in_network : bool
-        Whether the network does it, as its `input_scale`, so that bytes stay bytes. There is no
-        offset then, and one scale for all features.
+        Whether the network applies it as `input_scale`, so that bytes stay bytes. Then there is no
+        offset, and one scale for all features.
     """
 
     description: str
@@ -69,11 +70,11 @@ class Scaling:
 
     @classmethod
     def fixed_on(cls, x: npt.NDArray[Any]) -> Scaling:
-        """Return the scaling that suits the training samples `x`.
+        """Compute the scaling from the training samples `x`.
 
-        It depends on what they are, never on the range of their values. Pixels, which are bytes and
-        images, are divided by their largest magnitude. A table is standardised: each feature less
-        its mean, over its standard deviation (see `cnn_core.standardization`).
+        The kind of scaling depends on the kind of samples, never on the range of their values.
+        Bytes and images are divided by their largest magnitude. A table is standardised (see
+        `cnn_core.standardization`).
 
         Parameters
         ----------
@@ -87,7 +88,7 @@ class Scaling:
         return cls("standardised feature by feature", offset, scale, dtype)
 
     def apply(self, x: npt.NDArray[Any], dtype: npt.DTypeLike) -> FloatArray | ByteArray:
-        """Return samples as rows that are scaled, or that the network will scale.
+        """Return samples as rows, scaled here or later by the network.
 
         Parameters
         ----------
@@ -98,7 +99,7 @@ class Scaling:
         Returns
         -------
         (n, features) array
-            Of `dtype`; bytes stay bytes where the network scales them.
+            Of `dtype`; bytes stay bytes if the network scales them.
         """
         rows = x.reshape(len(x), -1)
         if not self.in_network:
@@ -113,7 +114,7 @@ class Scaling:
     def require_near(
         self, x: npt.NDArray[Any], names: Sequence[str] | None, source: str | Path
     ) -> None:
-        """Refuse a value for which the arithmetic of a network would overflow.
+        """Refuse a value that would overflow in a network.
 
         Parameters
         ----------
@@ -121,7 +122,7 @@ class Scaling:
         names : sequence of str or None
             The names of the features.
         source : str or path-like
-            Where the samples are from, for the message.
+            Origin of the samples, for the message.
 
         Raises
         ------
@@ -148,10 +149,10 @@ class Scaling:
         )
 
     def _scaled(self, rows: npt.NDArray[Any], dtype: npt.DTypeLike) -> FloatArray:
-        # A mean may be far larger than the deviation from it; pixels are many and need no care.
+        # A mean may be much larger than the deviation; the many pixels need no such check.
         is_pixels = not self.scale.ndim and self.scale <= _FARTHEST
         precision = dtype if is_pixels else np.float64
-        # What overflows is too far away: see `require_near`.
+        # Values that overflow are too far away: see `require_near`.
         with np.errstate(over="ignore"):
             if max(np.abs(self.offset).max(), self.scale.max()) > _LARGE:
                 # Halves, because the difference of two finite numbers can overflow.
@@ -175,7 +176,7 @@ class Scaling:
 
     @classmethod
     def from_json(cls, fields: Fields, n_features: int | None = None) -> Scaling:
-        """Return the scaling that `to_json` described.
+        """Return the scaling from the result of `to_json`.
 
         Parameters
         ----------
@@ -203,6 +204,6 @@ class Scaling:
             raise ValueError(
                 f"{fields.name('dtype')}: expected that of numbers, found {dtype!r:.80}"
             )
-        # Records of the first version say nothing about it.
+        # Missing in records of the first version.
         in_network = "in_network" in fields and fields.flag("in_network")
         return cls(fields.text("description"), offset, scale, dtype, in_network)

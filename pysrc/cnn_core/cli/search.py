@@ -1,4 +1,4 @@
-"""What ``cnn-core tune`` searches: settings to try, what learns with them, and how well it did."""
+"""Searches of ``cnn-core tune``: settings to try, estimators with them, and their scores."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Search(Protocol):
     name : str
         Of the data, short.
     measure : str
-        What is compared: ``"accuracy"`` or ``"r2"``.
+        The score: ``"accuracy"`` or ``"r2"``.
     measured_on : str
-        In words, on which rows.
+        Rows that are scored, as text.
     names : list of str
         Of the settings that are tried.
     usual : str
-        In words, the settings if none are given.
+        The default settings, as text.
     """
 
     name: str
@@ -54,28 +54,28 @@ class Search(Protocol):
     usual: str
 
     def suggested(self, trial: Any) -> Settings:
-        """Return what a trial of Optuna's suggests."""
+        """Return the suggestions of an Optuna trial."""
 
     def estimator(self, settings: Settings) -> Any:
-        """Return what learns, with such settings."""
+        """Return an estimator with these settings."""
 
     def rows(self) -> tuple[Any, Any]:
-        """Return what it learns from."""
+        """Return the training rows."""
 
     def score(self, fitted: Any) -> float:
-        """Return how well it has learned; the larger, the better."""
+        """Return the score; higher is better."""
 
     def options(self, settings: Settings) -> list[str]:
         """Return the options of ``cnn-core train`` that say such settings."""
 
 
 def search_of(args: argparse.Namespace, source: Source) -> Search:
-    """Return the search for what `options.choose_model` has chosen.
+    """Return the search for the model of `options.choose_model`.
 
     Raises
     ------
     CommandError
-        If all that could be tried was typed, or there are too few rows.
+        If the user fixed all settings, or there are too few rows.
     FileNotFoundError, ImportError, ValueError
         If the data cannot be read, or nothing can be learned from them.
     """
@@ -164,7 +164,7 @@ class NetworkSearch:
 
 
 class TableSearch:
-    """Settings of the tables' learner, by its score on rows that its networks have held out.
+    """Settings of a learner of tables, by its out-of-fold score.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class TableSearch:
         return self._training.rows()
 
     def score(self, fitted: Any) -> float:
-        """Return the score on rows held out; minus infinity if it is none."""
+        """Return the out-of-fold score; minus infinity if it is NaN."""
         score = float(fitted.oof_score_)
         return score if np.isfinite(score) else -np.inf
 
@@ -242,5 +242,5 @@ class TableSearch:
 
 
 def _short(value: float) -> float:
-    """Return a number of two digits: what is tried is what is printed."""
+    """Round to two digits, so that the tried value is the printed one."""
     return float(f"{value:.2g}")

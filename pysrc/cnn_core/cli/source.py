@@ -40,7 +40,7 @@ _OF_TABLES = {
 
 @dataclass(frozen=True)
 class Source:
-    """What was typed to name the data; kept with a run, so that the data can be read again.
+    """The arguments that select the data; stored with a run, so that the data can be read again.
 
     Attributes
     ----------
@@ -50,11 +50,11 @@ class Source:
     labels, target, header, folder, separator, encoding, decimal, sheet
         As the arguments ``--labels``, ``--target``, ``--header``, ``--data-folder`` and so on.
     ignore, categorical, numerical : tuple of str
-        Columns that the user says something about.
+        Columns with settings of the user.
     missing : tuple of str
-        Cells that stand for a missing value.
+        Cells that mean a missing value.
     date_order : str, optional
-        ``"day-first"`` or ``"month-first"``, for dates that can be read either way.
+        ``"day-first"`` or ``"month-first"``, for ambiguous dates.
     images : bool, optional
         True for a folder of images, with a folder for each class.
     size : str, optional
@@ -79,7 +79,7 @@ class Source:
     size: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse arguments that do not go with the data."""
+        """Refuse arguments that do not fit the data."""
         for name in ("data", "labels", "folder"):
             if (path := getattr(self, name)) is not None:
                 checked_path(path, f"--{name}")
@@ -146,13 +146,13 @@ class Source:
 
     @property
     def name(self) -> str:
-        """A short name, fit for a folder's name."""
+        """A short name, suitable for a folder."""
         if self.data == STANDARD_INPUT:
             return "stdin"
         path = Path(self.data.removesuffix(".gz"))
         if are_several(self.data):
             return path.stem.strip("*?[]-_. ") or "files"
-        # Of "." the name is that of the folder.
+        # For "." use the name of the folder.
         return path.stem or path.resolve().name if self.is_file else self.data
 
     @property
@@ -168,7 +168,7 @@ class Source:
 
     @property
     def file_names(self) -> list[str]:
-        """What a record calls them: their names, with the folders where these are equal."""
+        """Names of the files in a record, with folders if names are equal."""
         files = self.files
         if files == [STANDARD_INPUT]:
             return [name_of(STANDARD_INPUT)]
@@ -182,12 +182,12 @@ class Source:
 
     @property
     def image_size(self) -> Size | None:
-        """What images are resized to."""
+        """Size to which images are resized."""
         return None if self.size is None else Size.of(self.size)
 
     @property
     def layout(self) -> TableLayout:
-        """What is said about the form of a table."""
+        """The user's settings for the format of a table."""
         return TableLayout(self.header, self.separator, self.encoding, self.sheet)
 
     def absolute(self) -> Source:

@@ -1,4 +1,4 @@
-"""From what was typed behind ``--data`` to samples with classes, in a training and a test part."""
+"""Read the samples of ``--data``, with a training and a test part."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ TEST_SHARE = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples with classes, as they were stored, and the scaling for them.
+    """Unscaled samples with classes, and their scaling.
 
     Attributes
     ----------
     name : str
-        Short name, fit for a folder's name.
+        Short name, suitable for a folder.
     source : str
         Where the data were found.
     x_train, x_test : numpy.ndarray, (n, features) or images
@@ -62,9 +62,9 @@ class Samples:
         Name of the column that held the classes.
     scaling : Scaling
     hashes : dict of str to str
-        SHA-256 of what was read, by what it is the hash of.
+        SHA-256 of the data, by name.
     test_part : str
-        In words, how the test part came about.
+        Origin of the test part, as text.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class TestPart:
-    """What a model is evaluated on.
+    """Samples to evaluate a model on.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ def read_samples(source: Source, report: Callable[[str], None] | None = None) ->
     ----------
     source : Source
     report : callable, optional
-        Called with a line of text for each place in which the data were looked for in vain.
+        Called with a line of text for each place without the data.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def read_samples(source: Source, report: Callable[[str], None] | None = None) ->
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it does not hold samples with classes.
+        If the file does not exist, or does not hold samples with classes.
     """
     if source.is_file:
         return _own_samples(source, report or unheard)
@@ -162,19 +162,18 @@ def read_test_part(
     *,
     asked_for: bool,
 ) -> TestPart:
-    """Read what a run's model is to be evaluated on.
+    """Read the samples to evaluate the model of a run on.
 
-    That is the test part of the data if they have one of their own; the part that was held out
-    in training if it is the file that was trained on, unchanged; and otherwise all of the file,
-    which must have been asked for.
+    These are the test part of the data if there is one. For the unchanged training file they are
+    the part that was held out. Otherwise they are the whole file, which the user must have named.
 
     Parameters
     ----------
     source : Source
     class_names : tuple of str
-        Those of the run.
+        Class names of the run.
     columns : TrainedColumns
-        What the run was trained on.
+        Columns of the training data.
     known_hashes : dict of str to str
         SHA-256 of the data of the run.
     report : callable
@@ -185,8 +184,8 @@ def read_test_part(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, it does not go with the run, or it is the one that was trained
-        on, but has changed.
+        If the file does not exist, does not fit the run, or is a changed version of the training
+        file.
     """
     if not source.is_file:
         dataset = _known_dataset(source, report)
@@ -226,7 +225,7 @@ def read_test_part(
 def split_off(
     y: Array, class_names: tuple[str, ...], fraction: float
 ) -> tuple[IndexArray, IndexArray]:
-    """Split samples at random, the same way each time, every class in the same proportion.
+    """Split samples with a fixed seed, stratified by class.
 
     Parameters
     ----------
@@ -234,7 +233,7 @@ def split_off(
         Positions in `class_names`.
     class_names : tuple of str
     fraction : float
-        Above 0 and at most 0.5: what is split off.
+        Share to split off, above 0 and at most 0.5.
 
     Returns
     -------
@@ -266,19 +265,19 @@ def split_off(
 def find_fashion_mnist(
     folder: str | Path | None, report: Callable[[str], None] | None = None
 ) -> Dataset:
-    """Load Fashion-MNIST; report each place that is searched if it is not found at once.
+    """Load Fashion-MNIST; report each searched place if it is not found at once.
 
     Parameters
     ----------
     folder : str or pathlib.Path or None
-        Where it is to be, if anywhere in particular.
+        The folder to use, if given.
     report : callable, optional
         See `read_samples`.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is nowhere, or damaged. Places that were reported are not listed again.
+        If it is not found, or damaged. Reported places are not listed again.
     """
     tried: list[str] = []
 

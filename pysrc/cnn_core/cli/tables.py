@@ -1,4 +1,4 @@
-"""Files of the user, for a network: their samples as numbers, and messages about their errors."""
+"""Read a user's files for a network: samples as numbers, and messages about errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-# What to do about cells that are no numbers.
+# Advice about cells that are not numbers.
 NUMBERS_ALONE = (
     "a network learns numbers; cnn-core train --model tables also takes text, dates and missing "
     "cells"
@@ -53,13 +53,13 @@ class TrainedColumns(NamedTuple):
     n_features : int
     feature_names : tuple of str or None
     target_name : str or None
-        None where there was no header, or an earlier version recorded none.
+        None without a header, or for runs of earlier versions.
     is_last : bool
         Whether the target was the last column.
     image_shape : tuple of int or None
         Height and width, and 3 for colours, of images.
     encoding : Encoding or None
-        What the features become, where some of them are text.
+        Encoding of the features, if some of them are text.
     """
 
     n_features: int
@@ -70,7 +70,7 @@ class TrainedColumns(NamedTuple):
     encoding: Encoding | None = None
 
     def are_named_in(self, raw: RawTable) -> bool:
-        """Tell whether a table has columns of their names."""
+        """Tell whether a table has columns with these names."""
         names = self.feature_names
         return raw.has_header and names is not None and not set(raw.frame.columns).isdisjoint(names)
 
@@ -81,16 +81,16 @@ def read_features(
     columns: TrainedColumns,
     report: Callable[[str], None],
 ) -> Array:
-    """Read samples to predict the classes of.
+    """Read samples for predictions.
 
     Parameters
     ----------
     path : pathlib.Path
         IDX file, ``.npz`` (its test part, if it has one), ``.npy`` or a table.
     raw : RawTable or None
-        The table. Its columns are found by their names if it has any, and others are left out.
+        The table. Columns are found by name if it has names; others are ignored.
     columns : TrainedColumns
-        What the run was trained on.
+        Columns of the training data.
     report : callable
         Called with each line of text for the user.
 
@@ -101,7 +101,7 @@ def read_features(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it does not hold what the run needs.
+        If the file does not exist, or does not fit the run.
     """
     if raw is not None:
         features = _features_in(raw, columns, report)
@@ -120,12 +120,12 @@ def read_features(
 
 
 def read_table(source: Source, report: Callable[[str], None]) -> tuple[Table, dict[str, str]]:
-    """Return what is in the file of a source, and the SHA-256 of its files by their names.
+    """Read the file of a source; return its contents and the SHA-256 of its files by name.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is of no kind that can be read.
+        If the file does not exist, or cannot be read.
     """
     source.require_readable()
     path = Path(source.data)
@@ -179,12 +179,12 @@ def _numeric(
 def read_table_alike(
     source: Source, columns: TrainedColumns, report: Callable[[str], None]
 ) -> tuple[Table, dict[str, str]]:
-    """Return what `read_table` does, of a table laid out as the one that a run was trained on.
+    """Like `read_table`, for a table with the layout of a run's training data.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_table`, and if features or target are not there.
+        As for `read_table`, and if features or target are missing.
     """
     if source.images:
         folder = ImageFolder.at(Path(source.data))
@@ -226,7 +226,7 @@ def hashes_of(files: Iterable[Path]) -> dict[str, str]:
 
 
 def classes_of(table: Table) -> tuple[tuple[str, ...], Array, Array | None]:
-    """Return the names of the classes, and the targets of both parts as positions in them."""
+    """Return the class names, and the targets of both parts as class indices."""
     if table.y is None:
         raise CommandError(f"{table.source}: expected a class for each sample, found none")
     y = _class_column(table.source, table.y, table.target_name)
@@ -244,7 +244,7 @@ def classes_of(table: Table) -> tuple[tuple[str, ...], Array, Array | None]:
 
 
 def require_learnable(table: Table, names: tuple[str, ...], n_samples: int) -> None:
-    """Refuse targets that are no classes, or only one class."""
+    """Refuse targets that are not classes, or only one class."""
     source, hint = table.source, _other_target(table.target_name)
     if len(names) < 2:
         raise CommandError(f"{source}: expected at least two classes, found {names[0]!r}{hint}")
@@ -294,7 +294,7 @@ def _other_target(name: str | None) -> str:
 def _features_in(
     raw: RawTable, columns: TrainedColumns, report: Callable[[str], None]
 ) -> list[str]:
-    """Return the names that the features have in a table, by which or by whose places they go."""
+    """Return the names of the features in a table, found by name or position."""
     names, count = list(raw.frame.columns), columns.n_features
     if columns.are_named_in(raw):
         require_columns(raw, columns.feature_names or ())
@@ -320,7 +320,7 @@ def _features_in(
 
 
 def _target_among(raw: RawTable, asked_for: str | None, columns: TrainedColumns) -> str:
-    """Return the name of the column with the classes, which a header must hold."""
+    """Return the name of the target column, which the header must contain."""
     features = set(columns.feature_names or ())
     names = raw.frame.columns
     others = [name for name in names if name not in features]

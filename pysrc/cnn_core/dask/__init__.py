@@ -1,6 +1,6 @@
 """Training on a cluster of Dask: the same bits on any number of workers.
 
-The estimators are named and used like those of ``lightgbm.dask``. Without a client they use the
+The estimators have the names and interface of ``lightgbm.dask``. Without a client they use the
 current one, or a cluster of threads in this process.
 """
 
@@ -36,8 +36,8 @@ __all__ = [
     "train_ensemble",
 ]
 
-# Imported when they are asked for: workers compute rounds without the estimators, whose base
-# classes of scikit-learn take more memory than two blocks.
+# Imported on first use: workers need no estimators, whose scikit-learn base classes take more
+# memory than two blocks.
 _NAMES = {
     "ClusterError": "cnn_core.dask.recovery",
     "DaskMLPClassifier": "cnn_core.dask.estimators",

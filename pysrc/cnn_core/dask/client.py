@@ -1,4 +1,4 @@
-"""The client that a fit uses: the one given, the current one, or that of a cluster made for it."""
+"""The client of a fit: the given one, the current one, or a new cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster, get_client
 
 from cnn_core.backends.threads import available_threads
 
-# What a process of a cluster does beside its work, and how often.
+# Intervals of the background work of a cluster's processes.
 _SELDOM = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
@@ -31,25 +31,25 @@ def current_client() -> Client | None:
 
 @contextmanager
 def local_cluster(n_workers: int, *, processes: bool = False, **how: Any) -> Iterator[LocalCluster]:
-    """Yield a cluster on this machine, of workers of one thread each.
+    """Yield a cluster on this machine, with workers of one thread each.
 
-    Its processes look after themselves less often than Dask has it, since each of them would wake
-    fifty to a hundred times a second: that took a fifth of the time of two workers on two cores.
+    Background work is less frequent than Dask's default, with which each process wakes fifty to a
+    hundred times a second. That took a fifth of the time of two workers on two cores.
 
     Parameters
     ----------
     n_workers : int
     processes : bool, optional
-        Whether workers are processes of their own. As threads they share this one: the compiled
-        loops run without Python's lock, and no data have to be copied.
+        Whether workers are processes. As threads they share this process: the compiled loops
+        release the GIL, and no data are copied.
     **how
-        More of `distributed.LocalCluster`.
+        Further arguments of `distributed.LocalCluster`.
     """
     how = {
         "threads_per_worker": 1,
         "processes": processes,
         "dashboard_address": ":0",
-        # What fails in a task comes here as an exception; what is cancelled needs no word.
+        # Errors of tasks are raised here; cancelled tasks need no log message.
         "silence_logs": logging.CRITICAL,
         **how,
     }
@@ -59,9 +59,9 @@ def local_cluster(n_workers: int, *, processes: bool = False, **how: Any) -> Ite
 
 @contextmanager
 def client_for(client: Client | None) -> Iterator[Client]:
-    """Yield the client to use; a cluster that is made for it is closed afterwards.
+    """Yield the client to use; close a cluster that was created for it afterwards.
 
-    That cluster has a worker for each core, all in this process.
+    A new cluster has a worker for each core, all in this process.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Rows are dealt to shards: each has a range of all rows, whatever partitions they came in."""
+"""Divide the rows among shards: each gets a range of all rows, across partitions."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Segment(NamedTuple):
 
 
 def deal(sizes: IndexArray, n_shards: int) -> list[list[Segment]]:
-    """Return the rows of each shard: ranges of equal length of all rows, up to one.
+    """Return the rows of each shard: ranges whose lengths differ by at most one.
 
-    They depend on the number of all rows alone, not on how these are divided into partitions.
+    They depend only on the total number of rows, not on the partitions.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def assemble(
     Parameters
     ----------
     segments : list of (name, start, stop)
-        Of each of its partitions.
+        A segment for each of its partitions.
     task : Task
     dtype : dtype of float32 or float64
     estimator : str
@@ -84,7 +84,7 @@ def assemble(
     one = joined(sets)
     t = one.t
     if isinstance(t, ClassTargets):
-        # Once, rather than in every round.
+        # Convert once, not in every round.
         t = ClassTargets(np.ascontiguousarray(t.labels, np.intp), t.n_classes, t.smoothing)
     return ArrayShard(one.x, t, one.weights, one.y)
 
@@ -92,13 +92,13 @@ def assemble(
 def _rows(
     task: Task, dtype: np.dtype[Any], estimator: str, start: int, stop: int, *part: Any
 ) -> EvaluationSet:
-    """Return some rows of a partition as an engine takes them."""
+    """Return some rows of a partition in the form of an engine."""
     x, y, weights = (_cut(one, start, stop) for one in part)
     return rows_as_set(task, dtype, estimator, x, y, weights)
 
 
 def _cut(values: Any, start: int, stop: int) -> Any:
-    """Return some rows of any container; None of None."""
+    """Return some rows of any container; None for None."""
     if values is None:
         return None
     # Sparse rows have no length.

@@ -27,12 +27,12 @@ from cnn_core.io.checkpoint import Checkpoint
 from cnn_core.types import FloatArray
 from cnn_core.validation import whole
 
-# The parameters beside those of the plain estimators.
+# The parameters in addition to those of the plain estimators.
 _OWN = ("client", "n_shards", "round_steps")
 
 
 class _OnDask(OfPlain, BaseMLP):
-    """What both estimators have in common."""
+    """Base class of both estimators."""
 
     n_shards: int | None
     round_steps: int | None
@@ -106,7 +106,7 @@ class _OnDask(OfPlain, BaseMLP):
         return lazily(self.to_local(), "predict", X, columns, sample.dtype)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return how good the predictions for samples are; see `MLPClassifier.score`."""
+        """Return the score of the predictions; see `MLPClassifier.score`."""
         self._require_fitted()
         if is_lazy(X):
             with client_for(self.client) as client:
@@ -123,7 +123,7 @@ class _OnDask(OfPlain, BaseMLP):
 
 
 class _ToScore:
-    """Predicts what a task needs to score."""
+    """Predictor for a scorer."""
 
     def __init__(self, local: Any) -> None:
         self._local = local
@@ -135,32 +135,32 @@ class _ToScore:
 
 
 class DaskMLPClassifier(_OnDask, MLPClassifier):
-    """A classifier that is trained on a cluster of Dask.
+    """A classifier that is trained on a Dask cluster.
 
-    Its parameters are those of `cnn_core.MLPClassifier`, with the same meaning, and three more.
-    What it learns depends on the data, the seed and `n_shards` alone: not on the number of workers,
-    their speed, their order or their loss. With one shard it is the plain estimator, bit for bit.
+    It has the parameters of `cnn_core.MLPClassifier`, with the same meaning, and three more. The
+    result depends only on the data, the seed, `n_shards` and `round_steps`, not on the number of
+    workers, their speed, order or failures. With one shard it has the bits of the plain estimator.
 
     Parameters
     ----------
     client : distributed.Client, optional
         By default the current one; if there is none, a cluster of threads in this process.
     n_shards : int, optional
-        Parts of the data that are trained on side by side, by default as many as there are
-        partitions, at most 16. Each has a range of the rows, whatever partition they came in; if
-        the rows are in an order that means something, shuffle them first.
+        Number of parts of the data that are trained on in parallel; by default the number of
+        partitions, at most 16. Each is a range of the rows, across partitions. If the order of the
+        rows means something, shuffle them first.
     round_steps : int, optional
-        Steps after which what the shards have learned is averaged. By default chosen by a rule on
-        the size of network and data.
+        Steps between two averages of the shards. By default chosen by a rule on the size of network
+        and data.
     **parameters
         See `cnn_core.MLPClassifier`. `n_threads` are those of each round, by default 1.
 
     Attributes
     ----------
     rounds_ : str
-        How long the rounds of the last fit were, in steps and measured, and the share of the
-        workers' time that was not spent on computing; also printed with `verbose`. The others are
-        those of `cnn_core.MLPClassifier`.
+        Length of the rounds of the last fit, in steps and seconds, and the share of the workers'
+        time not spent on computing; also printed with `verbose`. Other attributes are those of
+        `cnn_core.MLPClassifier`.
 
     See Also
     --------
@@ -203,16 +203,16 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
         Parameters
         ----------
         X : Dask array or data frame, list of partitions, or array-like, (n, n_features)
-            A list has a partition each: arrays, data frames, Delayed objects or futures.
+            The items of a list are partitions: arrays, data frames, Delayed objects or futures.
         y : likewise, (n,) or (n, n_labels)
             With the partitions of `X`.
         sample_weight : likewise, (n,), optional
         X_val, y_val, sample_weight_val : optional
             As for `MLPClassifier.fit`.
         eval_set : tuple (X, y) or (X, y, sample_weight), or list of such, optional
-            Dask collections are brought to this process.
+            Dask collections are computed in this process.
         checkpoint : Checkpoint or path-like, optional
-            A file of this process; the same call goes on from it, bit for bit.
+            A file of this process; the same call resumes from it, to the same bits.
 
         Returns
         -------
@@ -222,9 +222,9 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
         Raises
         ------
         PartitionError
-            For a partition that cannot be used, by its name. It is a ``ValueError``.
+            For a partition that cannot be used; the message names it. It is a ``ValueError``.
         ClusterError
-            If the cluster cannot go on.
+            If the cluster fails.
         TypeError, ValueError, DivergenceError, RuntimeError
             As `cnn_core.MLPClassifier.fit` does.
         """
@@ -246,7 +246,7 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
         return self._each_class("predict_proba", X)
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the natural logarithm of each class's probability; see `predict_proba`."""
+        """Return the logarithm of the probability of each class; see `predict_proba`."""
         return self._each_class("predict_log_proba", X)
 
     def _each_class(self, method: str, X: Any) -> FloatArray:
@@ -259,12 +259,12 @@ class DaskMLPClassifier(_OnDask, MLPClassifier):
 
 
 class DaskMLPRegressor(_OnDask, MLPRegressor):
-    """A regressor that is trained on a cluster of Dask; see `DaskMLPClassifier`.
+    """A regressor that is trained on a Dask cluster; see `DaskMLPClassifier`.
 
     Parameters
     ----------
     client, n_shards, round_steps
-        As `DaskMLPClassifier` has them.
+        As for `DaskMLPClassifier`.
     **parameters
         See `cnn_core.MLPRegressor`.
 

@@ -1,8 +1,8 @@
-"""The networks of an ensemble as tasks of a cluster.
+"""Train the networks of an ensemble as tasks on a cluster.
 
-The training of a network is cut where a checkpoint of it is due: each task trains a part and
-returns the checkpoint, which the next one goes on from. So a lost worker costs a part, and this
-process has all checkpoints, whatever disks the workers have.
+A training is divided at its checkpoints: each task trains a part and returns the checkpoint from
+which the next task continues. So a lost worker costs one part, and this process has all
+checkpoints, whatever disks the workers have.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from cnn_core.model import read_model
 from cnn_core.training.callbacks import Callback
 from cnn_core.training.state import EpochRecord, TrainingState
 
-# What members share: each goes to the cluster once.
+# Arrays that members share; each is sent to the cluster once.
 _SHARED = ("x", "t", "validation_t", "weights", "rows", "validation_rows")
-# Where nothing is said of checkpoints, a part takes at least this many times as long as its
-# beginning: reading the checkpoint, and finding that it belongs to these data.
+# Without an interval of the user, a part takes at least this many times as long as its start:
+# reading the checkpoint, and checking that it belongs to these data.
 _TIMES_OF_BEGINNING = 20
 
 
 @contextmanager
 def members_trained_on(client: Client, learner: Any) -> Iterator[None]:
-    """Let a learner of tables train its networks on a cluster while the block runs."""
+    """Let a learner of tables train its networks on a cluster inside the block."""
     vars(learner)["_train_members"] = partial(train_on_cluster, client)
     try:
         yield
@@ -59,16 +59,15 @@ def train_on_cluster(
 ) -> list[TrainedMember]:
     """Train all members on the workers; see `cnn_core.members.train_members`.
 
-    Their callbacks are called in this process, whenever a part has come back: at the ends of its
-    epochs, each with its record, and the model as it is after the last of them. They may look and
-    stop, nothing else.
+    Their callbacks are called in this process when a part is done, for each of its epochs, with the
+    model after the last of them. They may read the state and stop the training, but change nothing.
 
     Parameters
     ----------
     client : distributed.Client
     members : sequence of Member
     n_threads : int, optional
-        Left alone: each member takes a thread of a worker.
+        Ignored: each member takes a thread of a worker.
     time_budget : float, optional
     checkpoint : Checkpoint or path-like, optional
         A folder of this process.
@@ -76,9 +75,9 @@ def train_on_cluster(
     Raises
     ------
     ClusterError
-        If the cluster cannot go on.
+        If the cluster fails.
     DivergenceError, TypeError, ValueError, OSError
-        As `train_members` does; also for callbacks that have a state of their own.
+        As for `train_members`; also for callbacks that have a state.
     """
     _require_stateless({type(one) for member in members for one in member.callbacks})
     with ExitStack() as ends:
@@ -118,7 +117,7 @@ def _require_stateless(kinds: set[type[Callback]]) -> None:
 
 
 def _name_of(key: str) -> str:
-    """Return what is trained under a key, for an error."""
+    """Return the name of the training with this key, for errors."""
     return " ".join(key.split("-")[:2]) if key.startswith("network-") else key
 
 
@@ -127,16 +126,16 @@ def _write(contents: bytes, stream: Any) -> None:
 
 
 class _Part(NamedTuple):
-    """What a task has trained of a member.
+    """Result of a task: a trained part of a member.
 
     Attributes
     ----------
     file : bytes
         The checkpoint after it.
     epochs : list of EpochRecord
-        Those that were trained in it.
+        Epochs of the part.
     trained : TrainedMember or None
-        If it has ended.
+        The result, if the training has ended.
     """
 
     file: bytes
@@ -145,14 +144,14 @@ class _Part(NamedTuple):
 
 
 class _Tasks:
-    """The parts that are trained now, at most one of each member.
+    """The running tasks, at most one for each member.
 
     Parameters
     ----------
     client : distributed.Client
     members : sequence of Member
     how : Checkpoint
-        When checkpoints are due.
+        Settings of the checkpoints.
     """
 
     def __init__(self, client: Client, members: Sequence[Member], how: Checkpoint) -> None:
@@ -161,13 +160,13 @@ class _Tasks:
         self._running: dict[Future, int] = {}
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of running tasks."""
         return len(self._running)
 
     def submit(self, number: int, file: bytes | None, stop: str | None = None) -> None:
         """Train the next part of a member, from its checkpoint, if there is one.
 
-        The first members come first, so that some have ended while others have not begun.
+        Members are started in order, so that some end before others begin.
         """
         member = self._members[number]
         shared = [self._future_of(getattr(member, name)) for name in _SHARED]
@@ -186,12 +185,12 @@ class _Tasks:
         return self._sent[id(value)]
 
     def done(self, files: Sequence[Checkpoint]) -> list[tuple[int, _Part]]:
-        """Wait until some are done; return their members' numbers, and what they have trained.
+        """Wait until some are done; return their member numbers and results.
 
         Raises
         ------
         ModelFileError
-            If one cannot go on from its file.
+            If a task cannot resume from its file.
         """
         wait_for(self._client, list(self._running), first=True)
         done = [one for one in self._running if one.done()]
@@ -201,17 +200,17 @@ class _Tasks:
             try:
                 found.append((number, task.result()))
             except ModelFileError as error:
-                # The worker knows it by another name.
+                # The file has another name on the worker.
                 raise type(error)(files[number].path, error.reason) from error
         return found
 
     def cancel(self) -> None:
-        """Drop what nobody waits for any more."""
+        """Cancel the remaining tasks."""
         self._client.cancel(list(self._running))
 
 
 class _Followed:
-    """Calls the callbacks of a member as its parts come back.
+    """Calls the callbacks of a member when its parts are done.
 
     Parameters
     ----------
@@ -231,7 +230,7 @@ class _Followed:
         )
 
     def tell(self, file: Path, part: _Part) -> None:
-        """Call the hooks of the epochs of a part, whose checkpoint is in a file."""
+        """Call the hooks for the epochs of a part, with its checkpoint in a file."""
         state = self.state
         if self._callbacks:
             state.model, _ = read_model(ModelFile(file, *read_tensors(file), "auto", 1))
@@ -249,7 +248,7 @@ class _Followed:
             self.end()
 
     def end(self) -> None:
-        """Call the hooks after the training, if it has begun and not ended."""
+        """Call the hooks after the training, if it has begun and not yet ended."""
         if self._has_begun and not self._has_ended:
             self._has_ended = True
             for callback in self._callbacks:
@@ -265,7 +264,7 @@ def _followed(member: Member) -> Iterator[_Followed]:
         followed.end()
 
 
-# What the tasks are made of.
+# Code of the tasks.
 
 
 class _PartError(Exception):
@@ -273,21 +272,21 @@ class _PartError(Exception):
 
 
 class _PartEnd(Callback):
-    """Ends a part when a checkpoint was written that it can go on from.
+    """Ends a part when a checkpoint was written from which the next part can resume.
 
     Parameters
     ----------
     path : pathlib.Path
-        Of the checkpoint.
+        Path of the checkpoint.
     times : float
-        How many times as long as its beginning the part takes at least.
+        Least duration of the part, as a multiple of its start.
     stop : str or None
-        Why the training is to end.
+        Reason to end the training, if any.
 
     Attributes
     ----------
     epochs : list of EpochRecord
-        Those of the part.
+        Epochs of the part.
     """
 
     def __init__(self, path: Path, times: float, stop: str | None) -> None:
@@ -297,7 +296,7 @@ class _PartEnd(Callback):
         self._file: tuple[int, int] | None = None
 
     def on_epoch_begin(self, state: TrainingState) -> None:
-        """End the part if the epoch before has left a checkpoint."""
+        """End the part if the last epoch wrote a checkpoint."""
         took = time.perf_counter() - self._start
         found = self._path.stat()
         file = found.st_ino, found.st_mtime_ns
@@ -310,7 +309,7 @@ class _PartEnd(Callback):
             state.stop(self._stop)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Keep what was measured."""
+        """Keep the record of the epoch."""
         assert state.record is not None
         self.epochs.append(state.record)
 

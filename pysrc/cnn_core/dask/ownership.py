@@ -1,6 +1,6 @@
-"""Which worker has a shard, and computes its rounds.
+"""Assign shards to the workers that compute their rounds.
 
-Left to itself, Dask carries shards back and forth between workers that are free for a moment.
+By default Dask moves shards between workers that are briefly idle.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from distributed import Client, Future
 
 
 def owners_of(client: Client, shards: Sequence[Future]) -> list[str]:
-    """Return the worker of each shard, by who has it now; "" if there is none."""
+    """Return the worker that holds each shard now; "" if there is none."""
     having = client.who_has(list(shards))
     return evenly([having.get(one.key, ()) for one in shards], client.nthreads())
 
 
 def evenly(having: Sequence[Sequence[str]], threads: dict[str, int]) -> list[str]:
-    """Deal shards to workers in proportion to their threads, so that one that joins gets its part.
+    """Assign shards to workers in proportion to their threads, also to new workers.
 
     Parameters
     ----------
     having : sequence of sequence of str
-        The workers that have each shard, or most of its rows, the likeliest first.
+        The workers that have each shard, or most of its rows, in order of preference.
     threads : dict of str to int
-        Of each worker.
+        Threads of each worker.
 
     Returns
     -------
     list of str
-        A worker that has the shard, as long as it has room; "" if there are no workers.
+        A worker for each shard, if possible one that has it; "" without workers.
     """
     if not threads:
         return [""] * len(having)
@@ -48,5 +48,5 @@ def evenly(having: Sequence[Sequence[str]], threads: dict[str, int]) -> list[str
 
 
 def preferred(owner: str) -> dict[str, Any]:
-    """Return what lets Dask prefer a worker for a task. One that is lost is not waited for."""
+    """Return the Dask settings that prefer a worker for a task; a lost worker is not waited for."""
     return {"workers": [owner], "allow_other_workers": True} if owner else {}

@@ -1,4 +1,4 @@
-"""The partitions of a user's data, of any kind, and what is known of each after one pass."""
+"""Partitions of a user's data, of any kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distributed import Future
 
 
 class Partition(NamedTuple):
-    """Some rows of the data, wherever they are.
+    """A partition: some rows of the data, here or on the cluster.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ def partitions_of(X: Any, y: Any, weights: Any, name: str = "X") -> list[Partiti
     y, weights : likewise
         With the same partitions; `weights` may be None.
     name : str
-        What the user calls `X`.
+        Name of `X`, for errors.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _is_partition(value: Any) -> bool:
 
 
 def _parts_of(values: Any, name: str) -> list[Any]:
-    """Return what the partitions of a collection are made of."""
+    """Return the parts of a collection."""
     if values is None:
         raise ValueError(f"{name}: expected samples, found None")
     if is_list_of_partitions(values):
@@ -90,7 +90,7 @@ def _parts_of(values: Any, name: str) -> list[Any]:
         )
     if hasattr(values, "numblocks") and values.ndim == 2 and values.numblocks[1] > 1:
         values = values.rechunk({1: -1})
-    # As they are: samples and targets may come of one graph, whose keys have to mean one thing.
+    # Without optimization: samples and targets may share a graph, whose keys must stay unique.
     delayed = values.to_delayed(optimize_graph=False)
     return list(np.asarray(delayed, object).reshape(-1))
 
@@ -109,7 +109,7 @@ def _known_rows(values: Any) -> tuple[int, ...] | None:
 def _like(
     xs: list[Any], rows: tuple[int, ...] | None, values: Any, name: str, of: str
 ) -> list[Any]:
-    """Return the parts of targets or weights that belong to those of the samples."""
+    """Return the parts of targets or weights for the parts of the samples."""
     if values is None:
         raise ValueError(f"{name}: expected one for each sample, found None")
     if is_dask_collection(values) and hasattr(values, "chunks"):
@@ -128,7 +128,7 @@ def _like(
 
 
 def _cut(values: Any, rows: tuple[int, ...] | None, name: str, of: str) -> list[Any]:
-    """Return a local array in the parts that the samples have."""
+    """Split a local array like the samples."""
     array = np.asarray(values)
     if rows is None:
         raise TypeError(
@@ -142,7 +142,7 @@ def _cut(values: Any, rows: tuple[int, ...] | None, name: str, of: str) -> list[
 
 
 def compute(client: Any, values: Any) -> Any:
-    """Return the local value of a Dask collection; anything else as it is."""
+    """Return the local value of a Dask collection; other values unchanged."""
     if isinstance(values, Future):
         return values.result()
     if is_dask_collection(values):

@@ -1,4 +1,4 @@
-"""Partitions on a cluster: looked at once, then dealt to shards."""
+"""Partitions on a cluster: read their metadata, then divide their rows among shards."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class Data(ABC):
 
     @abstractmethod
     def _looked_at(self, *how: Any) -> list[Future]:
-        """Return the description of each partition, to come."""
+        """Return futures of the metadata of each partition."""
 
     @abstractmethod
     def _shard(self, segments: list[Segment], owner: str, *how: Any) -> Future:
-        """Return a shard, to come; if possible, on this worker."""
+        """Return a future of a shard, if possible on the worker `owner`."""
 
     def _rows_of_workers(self) -> list[list[str]]:
-        """Return the workers that have each partition, as far as it is known."""
+        """Return the workers that hold each partition, if known."""
         return [[] for _ in self._partitions]
 
     def described(self, *how: Any) -> Together:
-        """Look at every partition once, where it is; return what is known of all.
+        """Read the metadata of every partition on its worker; return the combined metadata.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class Data(ABC):
         dtype: np.dtype[Any],
         estimator: str,
     ) -> OnCluster:
-        """Deal the rows to shards.
+        """Divide the rows among shards.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class Data(ABC):
         kind, client, partitions = type(self), self._client, self._partitions
 
         def submit() -> list[Future]:
-            # The partitions are placed anew, and let go once the shards are there.
+            # The partitions are placed again, and released when the shards exist.
             placed = kind(client, partitions)
             shards = placed.shards(dealt, *how)
             with client.as_current():
@@ -101,12 +101,12 @@ class Data(ABC):
         sizes = [sum(one.stop - one.start for one in segments) for segments in dealt]
         with cluster_errors(self._client, str), quiet_about_sizes():
             shards = self.shards(dealt, *how)
-            # What rounds cost is not to be taken for what this does.
+            # Wait, so that this is not counted as time of the rounds.
             wait_for(client, shards)
             return OnCluster(client, shards, submit, sizes, names)
 
     def shards(self, dealt: list[list[Segment]], *how: Any) -> list[Future]:
-        """Return the shards, to come: evenly over the workers, near their rows."""
+        """Return futures of the shards: evenly over the workers, near their rows."""
         having = self._rows_of_workers()
         owners = evenly([_most_rows(segments, having) for segments in dealt], self._threads())
         return [
@@ -119,12 +119,12 @@ class Data(ABC):
         return threads
 
     def _name_of(self, number: int, segments: list[Segment]) -> str:
-        """Return what an error calls a shard."""
+        """Return the name of a shard, for errors."""
         first, last = (self._names[segments[place].partition] for place in (0, -1))
         return f"shard {number} ({first if first == last else f'{first} to {last}'})"
 
     def _named_by(self, key: str) -> str:
-        """Return the partition that a task belongs to; the task itself if it is not known."""
+        """Return the partition of a task; the task itself if unknown."""
         if key in self._keys:
             return self._keys[key]
         for partition in self._partitions:
@@ -186,7 +186,7 @@ class Files(Data):
 
 
 def _on(client: Client, value: Any) -> Any:
-    """Return what refers to a part of a partition on the cluster."""
+    """Return a reference to a part of a partition on the cluster."""
     if value is None or isinstance(value, Future):
         return value
     return client.submit(as_given, value, pure=False)
@@ -202,6 +202,6 @@ def _most_rows(segments: list[Segment], having: list[list[str]]) -> list[str]:
 
 
 def _keys_below(part: Delayed) -> set[str]:
-    """Return the tasks that a part of a partition is computed by."""
+    """Return the tasks that compute a part of a partition."""
     tasks, _ = cull(part.__dask_graph__(), [part.key])
     return {str(key) for key in tasks}

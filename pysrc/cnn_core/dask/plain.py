@@ -1,4 +1,4 @@
-"""Estimators of a cluster as those of a process: their parameters, copies and plain estimators."""
+"""Common code of Dask estimators: parameters, copies, and conversion to plain estimators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Estimator = TypeVar("_Estimator", bound="OfPlain")
 
 
 def with_parameters_of(plain: type[Any], own: tuple[str, ...]) -> Callable[..., None]:
-    """Return an ``__init__`` with the parameters of a plain estimator and some more, None at first.
+    """Return an ``__init__`` with the parameters of a plain estimator, and others, by default None.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def with_parameters_of(plain: type[Any], own: tuple[str, ...]) -> Callable[..., 
 
 
 class OfPlain:
-    """What all estimators of a cluster have in common.
+    """Base class of all Dask estimators.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class OfPlain:
     _own: ClassVar[tuple[str, ...]]
 
     def to_local(self) -> Any:
-        """Return the plain estimator that was learned, with the same parameters.
+        """Return a fitted plain estimator with the same parameters.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class OfPlain:
         return {name: value for name, value in parameters.items() if name not in names}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the client out: it is a connection of this process."""
+        """Leave out the client, which is a connection of this process."""
         return {**vars(self), "client": None}
 
     def __sklearn_clone__(self: _Estimator) -> _Estimator:

@@ -1,4 +1,4 @@
-"""Predictions for Dask collections: Dask arrays, computed when they are asked for."""
+"""Lazy predictions for Dask collections."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def lazily(local: Any, method: str, X: Any, columns: int | None, dtype: np.dtype
     ----------
     local : MLPClassifier or MLPRegressor
     method : str
-        That gives them.
+        Name of the prediction method.
     X : Dask array or data frame, (n, n_features)
     columns : int or None
-        Of the predictions; None for an array of one dimension.
+        Columns of the predictions; None for one dimension.
     dtype : dtype
         Of the predictions.
     """
@@ -55,7 +55,7 @@ def _of_frame(local: Any, method: str, X: Any, columns: int | None, dtype: np.dt
 def _predicted(
     X: Any, local: Any, method: str, columns: int | None, dtype: np.dtype[Any]
 ) -> npt.NDArray[Any]:
-    """Return the predictions for a block; none for none."""
+    """Return the predictions for a block, which may be empty."""
     if not X.shape[0]:
         return np.empty((0,) if columns is None else (0, columns), dtype)
     found: npt.NDArray[Any] = getattr(local, method)(X)

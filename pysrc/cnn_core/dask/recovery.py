@@ -1,7 +1,7 @@
-"""What fails on a cluster, as errors that name the partition and say what to do.
+"""Convert failures of a cluster to errors that name the partition and say what to do.
 
-A worker that is lost needs nothing: Dask computes its shards and its rounds again, to the same
-bits. What is left are failures that would come again.
+A lost worker needs no handling: Dask computes its shards and rounds again, to the same bits. Only
+failures that would repeat are handled here.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from cnn_core.estimators.partitions import PartitionError
 
 
 class ClusterError(RuntimeError):
-    """The cluster cannot go on with a training; says what happened and what to do."""
+    """The cluster failed in a training; the message says what happened and what to do."""
 
 
-# What tells that the cluster failed, not what it computed.
+# Errors of the cluster, not of the computation.
 _OF_CLUSTER = (
     KilledWorker,
     ClosedClientError,
@@ -33,7 +33,7 @@ _OF_CLUSTER = (
 )
 
 
-# After so many seconds of waiting the user is told if there is no worker.
+# Seconds of waiting without workers after which the user is warned.
 _PATIENCE = 10.0
 
 
@@ -44,11 +44,11 @@ def results_of(client: Any, futures: Sequence[Any]) -> list[Any]:
 
 
 def wait_for(client: Any, futures: Sequence[Any], *, first: bool = False) -> None:
-    """Wait for futures, also for those that fail; warn if there is nobody to compute them.
+    """Wait for futures, also for failing ones; warn if there are no workers.
 
-    With `first` one of them is enough.
+    With `first` wait for one of them.
 
-    A cluster may be about to start its workers, so that waiting is all that can be done.
+    The cluster may still be starting workers, so there is no time limit.
     """
     while True:
         try:
@@ -71,12 +71,12 @@ def wait_for(client: Any, futures: Sequence[Any], *, first: bool = False) -> Non
 
 
 def named_results_of(client: Any, futures: Sequence[Any], names: Sequence[str]) -> list[Any]:
-    """Return the results of futures; errors name the partition, also those of what it came from.
+    """Return the results of futures; errors name the partition.
 
     Raises
     ------
     PartitionError
-        For whatever computing one of them raises.
+        For any error of a computation.
     """
     found = []
     for future, name in zip(futures, names, strict=True):
@@ -91,18 +91,18 @@ def named_results_of(client: Any, futures: Sequence[Any], names: Sequence[str]) 
 
 @contextmanager
 def cluster_errors(client: Any, names: Callable[[str], str]) -> Iterator[None]:
-    """Turn errors of the scheduler into errors that say what to do.
+    """Convert errors of the scheduler to errors that say what to do.
 
     Parameters
     ----------
     client : distributed.Client
     names : callable
-        Returns what is computed under a key.
+        Returns a description of the task with a key.
 
     Raises
     ------
     ClusterError
-        In their place.
+        Instead of these errors.
     """
     try:
         yield

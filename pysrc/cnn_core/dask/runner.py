@@ -1,4 +1,4 @@
-"""Rounds as tasks of a cluster, each where its shard is."""
+"""Compute rounds as tasks on a cluster, each on the worker of its shard."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from cnn_core.sharding.rounds import Plan, Result, Round
 from cnn_core.sharding.shard import Shard
 
 _NUMBERS = itertools.count()
-# Between so many seconds of rounds are given to the scheduler at once.
+# Rounds of this many seconds are submitted at once.
 _LEAST_SECONDS, _MOST_SECONDS = 2.0, 6.0
 
 
 class OnCluster:
-    """Shards on the workers of a cluster; what they learn is what `InProcess` defines.
+    """Shards on the workers of a cluster, with the results of `InProcess`.
 
-    Some rounds are given to the scheduler at once, so that they do not wait for the client. What a
-    lost worker had is computed again, from the partitions and from the state that the client has.
+    Several rounds are submitted at once, so that they do not wait for the client. The work of a
+    lost worker is repeated from the partitions and the client's state.
 
     Parameters
     ----------
     client : distributed.Client
     shards : sequence of Future
     submit : callable
-        Gives the shards to the scheduler once more, as other tasks; returns their futures.
+        Submits the shards again as new tasks; returns their futures.
     sizes : sequence of int
-        Samples of each.
+        Samples of each shard.
     names : sequence of str
-        What errors call each of them.
+        Names of the shards, for errors.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class OnCluster:
         self._window = 4
 
     def n_workers(self) -> int:
-        """Return the threads of the cluster, though no more than there are shards."""
+        """Return the number of threads of the cluster, at most the number of shards."""
         with cluster_errors(self._client, str):
             threads: int = sum(self._client.nthreads().values())
         return min(threads, len(self.sizes))
@@ -67,7 +67,7 @@ class OnCluster:
     ) -> Iterator[Result]:
         """Compute rounds; see `cnn_core.sharding.runner.Runner`."""
         with cluster_errors(self._client, self._name_of):
-            # Where they are is asked for.
+            # Their workers are needed next.
             wait_for(self._client, self._shards)
             while rounds:
                 began = time.perf_counter()
@@ -79,9 +79,9 @@ class OnCluster:
                 self._fit_window(time.perf_counter() - began)
 
     def _fit_window(self, seconds: float) -> None:
-        """Set how many rounds are given to the scheduler at once; they change no bit.
+        """Set the number of rounds submitted at once, which changes no bit.
 
-        The client has the state after them. When a worker is lost, only they are computed again.
+        The client gets the state after them. If a worker is lost, only these are computed again.
         """
         if seconds < _LEAST_SECONDS:
             self._window *= 2
@@ -89,10 +89,10 @@ class OnCluster:
             self._window //= 2
 
     def _surely(self, *window: Any) -> Iterator[Result]:
-        """Compute a window of rounds, and once more if Dask has given up a task of it.
+        """Compute a window of rounds, and repeat it once if Dask gave up one of its tasks.
 
-        It does so when it has lost a worker with that task for the fourth time, which in a long
-        training happens to tasks that do no harm.
+        Dask gives up a task after the fourth lost worker, which in a long training also happens to
+        harmless tasks.
         """
         done = 0
         try:
@@ -104,7 +104,7 @@ class OnCluster:
             yield from itertools.islice(self._run_window(*window), done, None)
 
     def _submit_again(self) -> None:
-        # The old ones first: what nobody wants any more is forgotten, with its lost workers.
+        # Release the old futures first, so that Dask forgets the tasks and their lost workers.
         self._shards = []
         with quiet_about_sizes():
             self._shards = self._submit()
@@ -121,7 +121,7 @@ class OnCluster:
                 yield from found[-1:] if every else found
 
     def _graph(self, plan: Plan, start: Result, epoch: int, rounds: list[Round]) -> list[Delayed]:
-        """Return what is known after each round: the results of all rounds up to it."""
+        """Return, for each round, the task of the results of all rounds up to it."""
         run = f"{next(_NUMBERS)}-{epoch}"
         own_plan = _task(f"plan-{run}", as_given, plan)
         reached = [_task(f"start-{run}", as_given, _Reached(start._replace(parts=[])))]
@@ -142,7 +142,7 @@ class OnCluster:
 
     @contextmanager
     def _running(self, wanted: list[Delayed]) -> Iterator[list[Future]]:
-        """Yield the futures of what is wanted; they are cancelled at the end."""
+        """Yield the futures of tasks, and cancel them at the end."""
         with quiet_about_sizes():
             futures = self._client.compute(wanted, optimize_graph=False)
         try:
@@ -151,14 +151,14 @@ class OnCluster:
             self._client.cancel(futures)
 
     def _name_of(self, key: str) -> str:
-        """Return what is computed under a key, for an error."""
+        """Return a description of the task with a key, for errors."""
         for number, (future, name) in enumerate(zip(self._shards, self._names, strict=True)):
             if key == future.key or key.endswith(f"-of-shard-{number}"):
                 return name
         return key
 
     def each(self, function: Callable[..., Any], *args: Any) -> list[Any]:
-        """Return what a function gives for every shard."""
+        """Call a function for every shard; return the results."""
         with cluster_errors(self._client, self._name_of), quiet_about_sizes():
             try:
                 return self._each(function, args)
@@ -171,7 +171,7 @@ class OnCluster:
         return results_of(self._client, futures)
 
     def changed(self, function: Callable[..., Any], *args: Any) -> OnCluster:
-        """Return other shards, made of these."""
+        """Return a runner with shards made from these."""
 
         def submit() -> list[Future]:
             return _submitted(self._client, self._submit(), function, args)
@@ -193,7 +193,7 @@ def _submitted(
 
 
 def _task(key: str, function: Callable[..., Any], *args: Any) -> Delayed:
-    # What is passed is data: Dask need not look for tasks in it.
+    # The arguments are data: Dask need not search them for tasks.
     return delayed(function, pure=False, traverse=False)(*args, dask_key_name=f"cnn_core-{key}")
 
 
@@ -201,27 +201,27 @@ def _joined(key: str, one: Delayed, other: Delayed) -> Delayed:
     return _task(f"{key}-{next(_NUMBERS)}", _added, one, other)
 
 
-# What the tasks are made of.
+# Code of the tasks.
 
 
 def as_given(value: Any) -> Any:
-    """Return a value that a task is to hold."""
+    """Return its argument, so that a task holds it."""
     return value
 
 
 class _Reached(NamedTuple):
-    """What some shards, neighbours in their order, have come to in a round.
+    """Combined result of some consecutive shards in a round.
 
-    What there is to know but once stands beside the first shard.
+    Values that exist only once are with the first shard.
 
     Attributes
     ----------
     result : Result
-        Their sum.
+        Sum of their results.
     before : Result or None
-        What an outer step has to know of the state that the round began with.
+        The state before the round, for an outer step.
     past : tuple of Result
-        Of the rounds before it, without arrays.
+        Results of earlier rounds, without arrays.
     """
 
     result: Result
@@ -238,9 +238,9 @@ def _round(
     last: Round | None,
     *reached: _Reached,
 ) -> _Reached:
-    """Take the outer step after the round before, here as on every worker, and a round.
+    """Take the outer step of the last round, as on every worker, and compute a round.
 
-    As a task of its own that step would have to be waited for, and sent.
+    As a separate task, that step would have to be waited for and sent.
     """
     start, past = reached[0].result, reached[0].past
     if last is not None:
@@ -273,13 +273,13 @@ def _after(mean: _Reached, plan: Plan, steps: Round) -> Result:
 
 
 def _results(plan: Plan, steps: Round, *branches: _Reached) -> list[Result]:
-    """Return the results of all rounds; the last one has the state."""
+    """Return the results of all rounds; only the last one has the state."""
     mean = _mean(*branches)
     return [*mean.past, _after(mean, plan, steps)]
 
 
 def _report(result: Result) -> Result:
-    """Return what is known of a round but for the arrays."""
+    """Return a result without its arrays."""
     return result._replace(arrays={}, momentum=None)
 
 
@@ -289,7 +289,7 @@ def _size(shard: Any, number: int) -> int:
 
 @contextmanager
 def quiet_about_sizes() -> Iterator[None]:
-    """Let no warning say that data go to the scheduler: they do so once."""
+    """Suppress the warning about data sent to the scheduler, which happens once."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
         yield

@@ -1,4 +1,4 @@
-"""Many trainings at once, each a task of its own: sweeps and ensembles."""
+"""Many trainings in parallel, each as a task: sweeps and ensembles."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def train_each(
     on_trained: Callable[[int, Any], None] | None = None,
     **fit: Any,
 ) -> list[Any]:
-    """Fit each estimator on the same data, as tasks of a cluster; return them in their order.
+    """Fit each estimator on the same data, as tasks on a cluster; return them in order.
 
-    The data go to the cluster once. Each fit takes one thread, so that workers of one thread each
-    are never too many for their cores; what is learned does not depend on them.
+    The data are sent to the cluster once. Each fit uses one thread, for workers with one thread
+    each. The results do not depend on the workers.
 
     Parameters
     ----------
     estimators : sequence of MLPClassifier, MLPRegressor or the like
         They are not changed.
     X, y, sample_weight
-        As their `fit` takes them.
+        Arguments of `fit`.
     client : distributed.Client, optional
         By default the current one; if there is none, a cluster of threads in this process.
     on_trained : callable, optional
-        Called with the place of an estimator and its fitted copy as soon as it is trained.
+        Called with the index of an estimator and its fitted copy when it is trained.
     **fit
         Further arguments of `fit`, such as `eval_set`.
 
@@ -52,9 +52,9 @@ def train_each(
     Raises
     ------
     ClusterError
-        If the cluster cannot go on.
+        If the cluster fails.
     Exception
-        What a fit raises.
+        Any error of a fit.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class Ensemble:
         return mean
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Return the most probable classes (n,), or the mean of the numbers."""
+        """Return the most probable classes (n,), or the mean of the predicted numbers."""
         first = self.estimators[0]
         if hasattr(first, "classes_"):
             classes: npt.NDArray[Any] = first.classes_[self.predict_proba(X).argmax(axis=1)]
@@ -115,12 +115,12 @@ class Ensemble:
 
 
 def train_ensemble(estimator: Any, n_members: int, X: Any, y: Any, **how: Any) -> Ensemble:
-    """Fit an estimator with several seeds, as tasks of a cluster; return the ensemble.
+    """Fit an estimator with several seeds, as tasks on a cluster; return the ensemble.
 
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor or the like
-        Its `random_state` is a whole number; member i has that plus i.
+        Its `random_state` must be an int; member i uses this plus i.
     n_members : int
         At least 1.
     X, y, **how
@@ -129,7 +129,7 @@ def train_ensemble(estimator: Any, n_members: int, X: Any, y: Any, **how: Any) -
     Raises
     ------
     TypeError, ValueError
-        For another `random_state`, or no members.
+        If `random_state` is not an int, or for no members.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def train_ensemble(estimator: Any, n_members: int, X: Any, y: Any, **how: Any) -
 
 
 def _fitted(estimator: Any, data: tuple[Any, Any, Any, dict[str, Any]]) -> Any:
-    """Return a fitted copy that takes one thread."""
+    """Return a fitted copy that uses one thread."""
     X, y, sample_weight, fit = data
     own = copy.deepcopy(estimator)
     if hasattr(own, "n_threads"):

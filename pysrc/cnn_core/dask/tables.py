@@ -1,4 +1,4 @@
-"""`DaskTabularClassifier` and `DaskTabularRegressor`: networks of an ensemble as tasks."""
+"""`DaskTabularClassifier` and `DaskTabularRegressor`: each network of the ensemble is a task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OWN = ("client",)
 
 
 class _TableOnDask(OfPlain, BaseTable):
-    """What both estimators have in common."""
+    """Base class of both estimators."""
 
     _own = (*_OWN, "_train_members")
 
@@ -38,40 +38,41 @@ class _TableOnDask(OfPlain, BaseTable):
             return super()._fit(X, y, sample_weight, groups, checkpoint)
 
     def _lazily(self, method: str, X: Any) -> Any:
-        """Return the predictions for a Dask collection, computed when they are asked for."""
+        """Return lazy predictions for a Dask collection."""
         self._require_fitted()
         local = self.to_local()
         sample = getattr(local, method)(_first_rows(X))
         return lazily(local, method, X, sample.shape[1] if sample.ndim == 2 else None, sample.dtype)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return how good the predictions for rows are; Dask collections are brought here."""
+        """Return the score of the predictions; Dask collections are computed here."""
         with client_for(self.client) as client:
             here = [compute(client, one) for one in (X, y, sample_weight)]
         return super().score(*here)
 
 
 def _first_rows(X: Any) -> Any:
-    """Return some rows of the columns and kinds that a collection has."""
+    """Return some rows with the columns and dtypes of a collection."""
     if hasattr(X, "_meta_nonempty"):
         return X._meta_nonempty
     return np.zeros((1, X.shape[1]), X.dtype)
 
 
 class DaskTabularClassifier(_TableOnDask, TabularClassifier):
-    """A `cnn_core.TabularClassifier` whose networks are trained on a cluster of Dask.
+    """A `cnn_core.TabularClassifier` whose networks are trained on a Dask cluster.
 
-    Each network of the ensemble is a task of its own, on one thread. What is learned has the bits
-    of the plain estimator, whatever the cluster. The table goes to the workers once, and has to fit
-    into the memory of this process and of each worker: more workers make it faster, not larger.
+    Each network of the ensemble is a task on one thread. The result has the bits of the plain
+    estimator, whatever the cluster. The table is sent to the workers once, and must fit in the
+    memory of this process and of each worker: more workers give speed, not capacity.
 
     Parameters
     ----------
     client : distributed.Client, optional
         By default the current one; if there is none, a cluster of threads in this process.
     **parameters
-        See `cnn_core.TabularClassifier`. `callbacks` are called in this process, as networks come
-        back from the workers, about every second; they may look and stop, nothing else.
+        See `cnn_core.TabularClassifier`. `callbacks` are called in this process when parts of a
+        training come back, about every second. They may read the state and stop the training, but
+        change nothing.
 
     See Also
     --------
@@ -94,7 +95,7 @@ class DaskTabularClassifier(_TableOnDask, TabularClassifier):
     __init__ = with_parameters_of(TabularClassifier, _OWN)
 
     def predict(self, X: Any) -> Any:
-        """Return the likeliest class of each row, lazily for a Dask collection."""
+        """Return the most probable class of each row, lazily for a Dask collection."""
         return self._lazily("predict", X) if is_lazy(X) else super().predict(X)
 
     def predict_proba(self, X: Any) -> Any:
@@ -103,7 +104,7 @@ class DaskTabularClassifier(_TableOnDask, TabularClassifier):
 
 
 class DaskTabularRegressor(_TableOnDask, TabularRegressor):
-    """A `cnn_core.TabularRegressor` on a cluster of Dask; see `DaskTabularClassifier`.
+    """A `cnn_core.TabularRegressor` on a Dask cluster; see `DaskTabularClassifier`.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
-"""The pages that a browser shows: the report of a run, complete or while it is trained.
+"""The report of a run as an HTML page, complete or live during training.
 
-`contents` says what a page tells; `classes`, `numbers`, `weights` and `importance` compute it;
-`charts` and `pictures` draw it; `rendering` writes it as one file that needs no network.
+`contents` defines the contents of a page; `classes`, `numbers`, `weights` and `importance` compute
+them; `charts` and `pictures` draw them; `rendering` writes a self-contained file.
 """

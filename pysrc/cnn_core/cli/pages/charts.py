@@ -1,6 +1,6 @@
-"""Charts as SVG, drawn by a few lines of Python and coloured by the style of the page.
+"""Charts as SVG, coloured by the style sheet of the page.
 
-Texts are escaped by MarkupSafe: what stands in braces is never read as markup.
+Texts are escaped by MarkupSafe, so they are never read as markup.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 WIDTH, HEIGHT = 460, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 47
-# The width of a digit, and what stands beside a number: a gap, and the label of its axis.
+# Width of a digit, and of the gap and the axis label beside a number.
 _DIGIT, _BESIDE_NUMBERS = 8.3, 28
 _TICKS_ACROSS, _TICKS_UP = 8, 6
 _MOST_POINTS = 400
@@ -61,7 +61,7 @@ class _Axis:
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self, most: int, *, whole: bool = False) -> list[float]:
-        """Return round numbers within the range, about so many at the most."""
+        """Return round numbers within the range, at most about `most`."""
         rough = (self.high - self.low) / most
         power = 10.0 ** math.floor(math.log10(rough))
         step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= 0.999 * rough)
@@ -111,9 +111,9 @@ def line_chart(
     ----------
     lines : sequence of Line
     label : str
-        What is drawn, for those who cannot see it.
+        Description of the chart for screen readers.
     marked : float, optional
-        An epoch at which a vertical line stands.
+        An epoch to mark with a vertical line.
     mark_name : str
     """
     lines = [line for line in lines if len(line.values)]
@@ -163,7 +163,7 @@ def _line(line: Line, across: _Axis, up: _Axis) -> Markup:
 def calibration_chart(
     confidence: Sequence[float], accuracy: Sequence[float], counts: Sequence[int]
 ) -> Markup:
-    """Draw the share of right answers over the probability that was given; dots by their number."""
+    """Draw accuracy over predicted probability; the size of a dot shows its count."""
     low = min(0.0 if min(confidence) < 0.4 else 0.4, math.floor(10 * min(accuracy)) / 10)
     up = _Axis.up(low, 1.02)
     across = _Axis.across(low, 1.0, up)
@@ -215,7 +215,7 @@ def scatter_chart(x: Array, y: Array, x_label: str, y_label: str, *, diagonal: b
 
 
 def histogram(values: Array, x_label: str) -> Markup:
-    """Draw how often values occur."""
+    """Draw a histogram."""
     counts, edges = np.histogram(values, bins=min(30, max(5, int(math.sqrt(len(values))))))
     up = _Axis.up(0.0, 1.05 * float(counts.max()))
     across = _Axis.across(float(edges[0]), float(edges[-1]), up)

@@ -1,4 +1,4 @@
-"""How well classes are told apart: what a page shows of the samples of the test part."""
+"""Results of a classifier on the test part, for a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Calibration", "Cell", "ClassResults", "ClassRow", "Mistake", "class_
 
 Array = npt.NDArray[Any]
 
-# A matrix for more classes would be a wall of zeros: the largest confusions are listed instead.
+# For more classes the largest confusions are listed instead of a matrix.
 MOST_CLASSES = 30
 _MOST_CONFUSIONS = 60
 _SAMPLES_OF_A_CELL = 24
@@ -35,13 +35,13 @@ class Cell:
 
     @property
     def tint(self) -> float:
-        """How strong its colour is: of confusions, which are rare, stronger than their share."""
+        """Strength of its colour; rare confusions are stronger than their share."""
         return self.share if self.truth == self.predicted else min(1.0, 1.4 * self.share**0.5)
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """What is known of one class; `taken_for` is the class that it was most often taken for."""
+    """Results of one class; `taken_for` is its most frequent wrong prediction."""
 
     name: str
     count: int
@@ -54,7 +54,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample that was given a wrong class with a high probability."""
+    """A sample with a confident wrong prediction."""
 
     sample: Shown
     number: int
@@ -66,7 +66,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The share of right answers among those that were given with about the same probability.
+    """Accuracy of predictions with similar probability.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Calibration:
 
 @dataclass(frozen=True, eq=False)
 class ClassResults:
-    """What a page tells of predicted classes.
+    """Results of a classifier for a page.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class ClassResults:
     matrix : list of list of Cell
         A row for each true class; empty for too many classes.
     confusions : list of Cell
-        The largest confusions, where there is no matrix.
+        The largest confusions, if there is no matrix.
     rows : list of ClassRow
     mistakes : list of Mistake
     wrong : int
@@ -114,7 +114,7 @@ class ClassResults:
 def class_results(
     probabilities: Array, y: Array, names: tuple[str, ...], samples: SampleViewer
 ) -> ClassResults:
-    """Return what a page tells of predicted classes.
+    """Compute the results of a classifier for a page.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def class_results(
 def _cells(
     confusion: Array, y: Array, predicted: Array, confidence: Array, samples: SampleViewer
 ) -> dict[tuple[int, int], Cell]:
-    """Return the cells that hold samples; of many classes the largest confusions alone."""
+    """Return the cells with samples; for many classes only the largest confusions."""
     places = [(int(row), int(column)) for row, column in np.argwhere(confusion)]
     if len(confusion) > MOST_CLASSES:
         places = [place for place in places if place[0] != place[1]]
@@ -166,7 +166,7 @@ def _cells(
     cells = {}
     for row, column in places:
         numbers = np.flatnonzero((y == row) & (predicted == column))
-        # The least sure of the right answers and the surest of the wrong ones tell most.
+        # The least confident right and the most confident wrong predictions are most useful.
         order = np.argsort(confidence[numbers] * (1 if row == column else -1), kind="stable")
         count = len(numbers)
         shown = samples.show(numbers[order], _SAMPLES_OF_A_CELL)

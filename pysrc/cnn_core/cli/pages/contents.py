@@ -1,4 +1,4 @@
-"""What a page tells, as plain values; names from the data are as they were read."""
+"""The contents of a page as plain values; names from the data are not escaped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = tuple[str, str]
 
 @dataclass(frozen=True)
 class Tile:
-    """A number that the page opens with, and what it is."""
+    """A headline number of the page, with its label."""
 
     value: str
     label: str
@@ -40,9 +40,9 @@ class History:
     values : dict of str to list of float
         As `cnn_core.Model.history`.
     measured : str
-        What the validation data are: ``"test"`` or ``"validation"``.
+        Kind of the validation data: ``"test"`` or ``"validation"``.
     kept_epoch : int or None
-        Number of the epoch whose weights were kept, if not those of the last one.
+        Number of the epoch whose weights were kept, if not the last.
     loss_name : str
     """
 
@@ -62,12 +62,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Members:
-    """The networks of an ensemble that have begun, in the order in which they did.
+    """The started networks of an ensemble, in the order of their start.
 
     Attributes
     ----------
     loss_name : str
-        What their losses are.
+        Name of the loss.
     """
 
     members: tuple[Member, ...]
@@ -83,7 +83,7 @@ class Table:
     columns : tuple of str
     rows : tuple of tuple of str
     left_out : int
-        How many columns are not shown.
+        Number of columns that are not shown.
     numeric : tuple of bool
         For each column whether its cells are numbers.
     """
@@ -101,7 +101,7 @@ class Shown:
     Attributes
     ----------
     of : int
-        How many samples there are; the first of them are shown.
+        Total number of samples; the first are shown.
     """
 
     of: int
@@ -125,7 +125,7 @@ class WeightPictures:
     kind : {"units", "filters", "table"}
     images : ImageGrid
     of : int
-        How many units there are; those with the largest weights are shown.
+        Total number of units; those with the largest weights are shown.
     names : tuple of str
         Of the columns, for a table.
     """
@@ -138,7 +138,7 @@ class WeightPictures:
 
 @dataclass(frozen=True)
 class Importance:
-    """How much the loss rises if a column is shuffled, the most important columns first."""
+    """Increase of the loss if a column is shuffled, most important columns first."""
 
     names: tuple[str, ...]
     means: tuple[float, ...]
@@ -148,7 +148,7 @@ class Importance:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """All that a page tells; what is None or empty is left out.
+    """All contents of a page; None and empty parts are left out.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ class Contents:
     facts : dict of str to list of (str, str)
         Tables of names and values by their titles: data, settings, versions.
     commands : list of (str, str)
-        What can be done with the run, and the command that does it.
+        Next steps with the run, and their commands.
     """
 
     title: str

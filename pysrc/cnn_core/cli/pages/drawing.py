@@ -1,4 +1,4 @@
-"""A field to draw in: what the network answers, and which pixels decide."""
+"""A field to draw in, with the prediction and the most important pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["DrawingField"]
 Array = npt.NDArray[Any]
 
 _MOST_PIXELS = 64 * 64
-# Pixels around the one whose part is measured, on each side.
+# Half-width of the square of pixels that is removed.
 _AROUND = 1
 
 
@@ -33,9 +33,9 @@ class DrawingField:
     scaling : Scaling
         Of the samples that the network was trained on.
     examples : numpy.ndarray, (n, height, width)
-        Images to begin from, as they were stored.
+        Images to start from, unscaled.
     network : callable
-        Gives the network that answers, at once and by itself; None before there is one.
+        Returns the current network without waiting; None before there is one.
     """
 
     shape: tuple[int, int]
@@ -46,7 +46,7 @@ class DrawingField:
 
     @staticmethod
     def fits(samples: Array, scaling: Scaling) -> bool:
-        """Tell whether samples, (n, height, width), are such images."""
+        """Tell whether samples are images that can be drawn."""
         return samples.ndim == 3 and samples[0].size <= _MOST_PIXELS and not scaling.scale.ndim
 
     def example(self, sent: dict[str, Any]) -> dict[str, Any]:
@@ -64,11 +64,11 @@ class DrawingField:
         return {"pixels": (image.ravel() / float(self.scaling.scale)).clip(0, 1).round(3).tolist()}
 
     def answer(self, sent: dict[str, Any]) -> dict[str, Any]:
-        """Return the outputs for a drawing, and which pixels decided.
+        """Return the outputs for a drawing, and the importance of its pixels.
 
-        The part of a pixel is how much the output of the answer falls when it and its neighbours
-        are taken away (Zeiler and Fergus, "Visualizing and understanding convolutional networks",
-        2014).
+        The importance of a pixel is the decrease of the predicted class's output when it and its
+        neighbours are removed (Zeiler and Fergus, "Visualizing and understanding convolutional
+        networks", 2014).
 
         Raises
         ------
@@ -83,9 +83,9 @@ class DrawingField:
         if trained is None:
             return {"classes": [], "parts": []}
         image = pixels.clip(0, 1).reshape(self.shape)
-        # Not the gradient of the output by the pixels: of its 50 largest values 44 % lie on blank
-        # paper (Fashion-MNIST, preset fast), and it vanishes where the network is sure. Times the
-        # pixels it is as good as this, 5 ms faster, and no longer what an eraser would show.
+        # The gradient is not used: 44 % of its 50 largest values are on blank pixels
+        # (Fashion-MNIST, preset fast), and it vanishes for confident predictions. Gradient times
+        # input is as good and 5 ms faster, but does not show the effect of erasing.
         outputs = trained.outputs(self._scaled(np.stack([image, *_without_each(image)])))
         best = int(outputs[0].argmax())
         parts = outputs[0, best] - outputs[1:, best]

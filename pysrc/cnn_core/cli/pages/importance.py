@@ -1,4 +1,4 @@
-"""Which columns of a table the predictions depend on, by shuffling each of them."""
+"""Permutation importance of the columns of a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHOWN = 20
 def permutation_importance(
     x: Array, y: Array, names: tuple[str, ...], loss: Callable[[Array, Array], float]
 ) -> Importance | None:
-    """Return how much the loss rises if a column is shuffled (Breiman, "Random forests", 2001).
+    """Return the increase of the loss if a column is shuffled (Breiman, "Random forests", 2001).
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def permutation_importance(
 
 
 def largest(names: tuple[str, ...], means: Array, deviations: Array) -> Importance:
-    """Return the columns that matter most, the first of them at the start."""
+    """Return the most important columns, in decreasing order."""
     order = np.argsort(-means, kind="stable")[:_SHOWN].tolist()
     return Importance(
         tuple(names[column] for column in order),

@@ -1,4 +1,4 @@
-"""A run as a live page: what it shows now, with a version that grows when that changes."""
+"""A run as a live page: its current contents, with a version number that grows."""
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ from cnn_core.training.state import TrainingState
 
 __all__ = ["Checkpoints", "NetworkProgress", "Progress", "Shown", "page_of"]
 
-# Between two copies of the weights of a training.
+# Seconds between two copies of the weights of a training.
 _SECONDS = 0.25
 
 
 class Shown:
-    """What the page shows at last: contents that no longer change."""
+    """Final contents of the page, which no longer change."""
 
     def __init__(self, contents: Contents, status: str) -> None:
         self._html = sections(contents, live=True)
         self._status = status
 
     def state(self, version: int) -> dict[str, Any]:
-        """Return what a browser that has this version is to show."""
+        """Return the update for a browser that has this version."""
         html = None if version == 0 else self._html
         return {"version": 0, "status": self._status, "done": True, "html": html}
 
 
 class Progress(Callback):
-    """What a training has learned so far, for the threads of a server.
+    """State of a training, for the threads of a server.
 
-    Hooks of the training change it under `lock`; a subclass gives the contents of the page.
+    Hooks of the training change it under `lock`; subclasses return the contents of the page.
 
     Parameters
     ----------
     length : str
-        How long the training will take, for people.
+        Planned length of the training, as text.
     """
 
     def __init__(self, length: str) -> None:
         self.lock = threading.Lock()
         self.status = f"beginning: {length}"
-        # It grows with what is to be shown.
+        # Grows with every change of the contents.
         self.version = 0
         self._done = False
         self._html: tuple[int, str] = (-1, "")
         self._last_seen = -1
 
     def contents(self) -> Contents | None:
-        """Return what the page tells now, None before there is anything; under `lock`."""
+        """Return the current contents of the page, or None; called under `lock`."""
         raise NotImplementedError
 
     def ends(self, contents: Contents) -> None:
-        """Show these contents from now on."""
+        """Set the final contents."""
         with self.lock:
             self.version += 1
             self._html = (self.version, sections(contents, live=True))
             self._done, self.status = True, "the training has ended"
 
     def state(self, version: int) -> dict[str, Any]:
-        """Return what a browser that has this version is to show."""
+        """Return the update for a browser that has this version."""
         with self.lock:
             self._last_seen = self.version
             if self._html[0] != self.version:
@@ -86,7 +86,7 @@ class Progress(Callback):
             }
 
     def wait_until_seen(self, seconds: float) -> None:
-        """Wait until a browser that had been there has what is shown last."""
+        """Wait until a connected browser has the final contents."""
         end = time.monotonic() + seconds
         while -1 < self._last_seen < self.version and time.monotonic() < end:
             time.sleep(0.05)
@@ -101,7 +101,7 @@ class NetworkProgress(Progress):
         Gives the contents of the page from a model with its history.
     n_classes : int
     length : str
-        How long the training will take, for people.
+        Planned length of the training, as text.
     """
 
     def __init__(self, contents: Callable[[Model], Contents], n_classes: int, length: str) -> None:
@@ -176,7 +176,7 @@ class Checkpoints:
         raise NotImplementedError
 
     def state(self, version: int) -> dict[str, Any]:
-        """Return what a browser that has this version is to show."""
+        """Return the update for a browser that has this version."""
         with self.lock:
             is_over = not self.folder.is_dir()
             if not is_over:

@@ -1,4 +1,4 @@
-"""How well numbers are predicted: what a page shows of a regression."""
+"""Results of a regression, for a page."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Miss:
 
 @dataclass(frozen=True, eq=False)
 class NumberResults:
-    """What a page tells of predicted numbers.
+    """Results of a regression for a page.
 
     Attributes
     ----------
     target : str
-        The name of what was predicted.
+        Name of the target.
     truth, predicted : numpy.ndarray, (n,)
     low, high : numpy.ndarray, (n,), or None
         Ends of the predicted intervals.
     coverage : float or None
-        The share of the targets that the intervals were made for.
+        Nominal coverage of the intervals.
     r2, rmse, mae : float
     misses : list of Miss
         The largest errors.
@@ -59,7 +59,7 @@ class NumberResults:
 
     @property
     def residuals(self) -> Array:
-        """Truth less prediction."""
+        """True minus predicted values."""
         difference: Array = self.truth - self.predicted
         return difference
 
@@ -80,7 +80,7 @@ def number_results(
     intervals: Array | None = None,
     coverage: float | None = None,
 ) -> NumberResults:
-    """Return what a page tells of predicted numbers.
+    """Compute the results of a regression for a page.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pictures inside a page: PNG files as ``data:`` addresses, many small images in one."""
+"""Embedded pictures: PNG files as ``data:`` URLs, many small images in one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ImageGrid", "as_bytes", "diverging", "image_grid", "png"]
 Array = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]
 
-# Blue for values below zero, white for zero, vermilion above: told apart by colour-blind eyes.
+# Blue below zero, white at zero, vermilion above: distinguishable for colour-blind readers.
 _BELOW, _ZERO, _ABOVE = (0, 90, 160), (250, 250, 250), (200, 80, 0)
 
 
@@ -32,7 +32,7 @@ class ImageGrid:
     width, height : int
         Pixels of the picture.
     shown : int
-        How many images there are.
+        Number of images.
     """
 
     address: str
@@ -73,11 +73,11 @@ def image_grid(images: Pixels, columns: int, *, gap: int = 1, ground: int = 255)
     ----------
     images : numpy.ndarray of uint8, (n, height, width) or (n, height, width, 3)
     columns : int
-        Images in a row, if there are so many.
+        Largest number of images in a row.
     gap : int
         Pixels between two images.
     ground : int
-        Grey of what is between them.
+        Grey value between the images.
     """
     count, height, width = images.shape[:3]
     columns = min(columns, count)

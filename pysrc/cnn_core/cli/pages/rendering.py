@@ -1,4 +1,4 @@
-"""From what a page tells to one file of HTML that needs nothing else."""
+"""Render the contents of a page as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def report_page(contents: Contents) -> str:
 
 
 def sections(contents: Contents, *, live: bool = False) -> str:
-    """Return what stands in the body of the page."""
+    """Return the sections of the page."""
     return _rendered("sections.html", contents, live)
 
 
 def live_page(title: str, field: DrawingField | None) -> str:
-    """Return the page that asks for its sections again and again."""
+    """Return the page that polls for its sections."""
     return _environment().get_template("watch.html").render(title=title, field=field)
 
 
@@ -76,7 +76,7 @@ def _environment() -> Environment:
 
 
 def _as_shown(value: Any) -> Any:
-    """Return a text without characters that are obeyed instead of shown."""
+    """Return a text without control characters."""
     return one_line(value) if type(value) is str else value
 
 
@@ -86,7 +86,7 @@ def _shortened(value: Any, most: int) -> str:
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent, with as many digits as tell it from none and from all."""
+    """Return a share in percent, with enough digits to differ from 0 and 100 %."""
     percent = 100 * share
     if percent < 0.01:
         return "0\N{NO-BREAK SPACE}%"
@@ -95,7 +95,7 @@ def _percent(share: float) -> str:
 
 
 def _with_deviation(mean: float, deviation: float) -> str:
-    """Return a mean to the digits that its deviation leaves, two of which are shown."""
+    """Return a mean, rounded to two digits of its deviation."""
     if not deviation > 0:
         return charts.short(mean)
     digits = min(max(1 - math.floor(math.log10(deviation)), 0), 6)
@@ -142,7 +142,7 @@ def _curves(history: History | None) -> list[_Curves]:
 
 
 def _curves_of_members(members: Members | None) -> list[_Curves]:
-    """Return one chart with a line for each network; those that are trained lie above."""
+    """Return one chart with a line for each network; networks in training are on top."""
     found = [] if members is None else [one for one in members.members if one.losses]
     if members is None or not found:
         return []

@@ -1,4 +1,4 @@
-"""Samples as a page shows them: images, or rows of a table."""
+"""Show samples on a page: images, or rows of a table."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST_COLUMNS = 12
 
 
 class SampleViewer:
-    """Shows samples by their numbers."""
+    """Shows samples by index."""
 
     def show(self, numbers: IndexArray, most: int) -> Shown:
-        """Return the first `most` of these samples as they are shown."""
+        """Return the first `most` of these samples for the page."""
         raise NotImplementedError
 
 
@@ -32,13 +32,13 @@ class SampleViewer:
 class ImageSamples(SampleViewer):
     """Images, (n, height, width) or (n, height, width, channels); grey ones are dark on white.
 
-    Of other channels than three the mean is shown.
+    If there are not three channels, their mean is shown.
     """
 
     images: Array
 
     def show(self, numbers: IndexArray, most: int) -> Shown:
-        """Return the first `most` of these samples as they are shown."""
+        """Return the first `most` of these samples for the page."""
         chosen = self.images[numbers[:most]]
         if chosen.ndim == 4 and chosen.shape[3] != 3:
             chosen = chosen.mean(axis=3)
@@ -71,7 +71,7 @@ class TableSamples(SampleViewer):
     first: tuple[int, ...] = ()
 
     def show(self, numbers: IndexArray, most: int) -> Shown:
-        """Return the first `most` of these samples as they are shown."""
+        """Return the first `most` of these samples for the page."""
         order = [*self.first, *(c for c in range(len(self.names)) if c not in set(self.first))]
         shown = order[:_MOST_COLUMNS]
         rows = tuple(

@@ -1,4 +1,4 @@
-"""A page on this machine alone: loopback, a token in the address, nothing from elsewhere."""
+"""Serve a page on this machine only: loopback, a token in the URL, no external resources."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POLICY = (
 
 
 class Answer(Exception):  # noqa: N818 (it is what is answered, an error or not)
-    """An answer with a status of its own."""
+    """An HTTP answer with this status."""
 
     def __init__(self, status: HTTPStatus) -> None:
         super().__init__(status.phrase)
@@ -32,16 +32,16 @@ class Answer(Exception):  # noqa: N818 (it is what is answered, an error or not)
 
 
 class LivePage:
-    """What is served; each method is called from a thread of the server.
+    """The served contents; methods are called from threads of the server.
 
     Parameters
     ----------
     files : dict of str to (str, bytes)
         The type and the contents of each file, by its name; ``""`` is the page.
     state : callable
-        Given the version that the browser has, returns what it is to show.
+        Returns the update for a browser with the given version.
     post : dict of str to callable
-        What is done with an object of JSON that is sent to a name; a ValueError refuses it.
+        Handlers of JSON objects posted to a name; a ValueError refuses the object.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class LivePage:
 
 @contextmanager
 def served(page: LivePage, port: int = 0) -> Iterator[str]:
-    """Serve a page while the block runs, and give its address.
+    """Serve a page while the block runs; yield its URL.
 
     Parameters
     ----------
     page : LivePage
     port : int
-        0: any that is free.
+        0: any free port.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def served(page: LivePage, port: int = 0) -> Iterator[str]:
 
 def _handler_of(page: LivePage, token: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        """Answers the browser; everything else is refused."""
+        """Answers the browser; other requests are refused."""
 
         server_version, sys_version = "cnn-core", ""
         timeout = 30
@@ -112,7 +112,7 @@ def _handler_of(page: LivePage, token: str) -> type[BaseHTTPRequestHandler]:
         def _post(self, name: str, query: str) -> tuple[str, bytes]:
             if name not in page.post:
                 raise Answer(HTTPStatus.NOT_FOUND)
-            # A form of another page cannot send this type without being asked first.
+            # A form on another page cannot send this type without a preflight request.
             if self.headers.get_content_type() != "application/json":
                 raise Answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
             length = self.headers.get("Content-Length", "")
@@ -140,7 +140,7 @@ def _handler_of(page: LivePage, token: str) -> type[BaseHTTPRequestHandler]:
             except Answer as refusal:
                 status = refusal.status
                 kind, contents = "text/plain; charset=utf-8", status.phrase.encode()
-                # What it sent may not have been read.
+                # The request body may not have been read.
                 self.close_connection = True
             self.send_response(status)
             for header, value in (
@@ -157,7 +157,7 @@ def _handler_of(page: LivePage, token: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(contents)
 
         def _require_own(self) -> None:
-            """Refuse what was sent to another name, as by a page that moved its own here."""
+            """Refuse requests to another host name, as in DNS rebinding."""
             port = self.server.server_address[1]  # type: ignore[index]
             own = {f"{HOST}:{port}", f"localhost:{port}"}
             hosts = self.headers.get_all("Host") or []

@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 _UNITS = 32
 _IN_A_ROW = 8
-# As a heat map, a line for each column of the table.
+# Largest number of columns of a heat map.
 _MOST_COLUMNS = 64
 
 
@@ -28,13 +28,13 @@ def weight_pictures(
     image_shape: tuple[int, ...] | None,
     names: tuple[str, ...] | None = None,
 ) -> WeightPictures | None:
-    """Return the weights of the first layer of a network, None if there is no picture of them.
+    """Return pictures of the weights of the first layer, or None.
 
     Parameters
     ----------
     model : Model
     image_shape : tuple of int or None
-        Height and width of a sample, and its channels where there are several.
+        Height and width of a sample, and channels if there are several.
     names : tuple of str, optional
         Of the columns, for a table.
     """
@@ -51,7 +51,7 @@ def weight_pictures(
 def _units(weights: Array, kind: str) -> WeightPictures:
     """Return weights, (units, height, width, channels), as one image for each unit.
 
-    Three channels are red, green and blue, grey for 0; of other numbers of them the mean is shown.
+    Three channels are shown as red, green and blue, with grey for 0; otherwise their mean.
     """
     units = weights.astype(np.float64)
     strength = np.sqrt((units**2).sum(axis=(1, 2, 3)))
