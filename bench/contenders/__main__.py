@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +11,7 @@ from contenders import Contender, Predictor, Trainer, make
 from contenders.check import CHECK_SAMPLES, Check, check
 from contenders.process import Job, Outcome
 from contenders.work import Samples, start_weights
+from race.timing import repeated
 
 # A process ends with the first of these, so that short epochs are repeated and long ones are not.
 _MOST_EPOCHS, _EPOCH_SECONDS = 3, 0.6
@@ -57,24 +56,14 @@ def _epochs(trainer: Trainer, samples: Samples) -> list[float]:
     order = np.random.RandomState(2).permutation(len(samples))
     trainer.load(samples)
     trainer.train_epoch(order)
-    return _repeated(lambda: trainer.train_epoch(order), _MOST_EPOCHS, _EPOCH_SECONDS)
+    return repeated(lambda: trainer.train_epoch(order), _MOST_EPOCHS, _EPOCH_SECONDS)
 
 
 def _predictions(predictor: Predictor, samples: Samples) -> list[float]:
     """Return the seconds of many calls, in rising order."""
     predict = predictor.prediction(samples)
-    _repeated(predict, _MOST_CALLS // 10, _CALL_SECONDS / 10)
-    return sorted(_repeated(predict, _MOST_CALLS, _CALL_SECONDS))
-
-
-def _repeated(work: Callable[[], object], most: int, enough: float) -> list[float]:
-    seconds: list[float] = []
-    begun = time.perf_counter()
-    while len(seconds) < most and time.perf_counter() - begun < enough:
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return seconds
+    repeated(predict, _MOST_CALLS // 10, _CALL_SECONDS / 10)
+    return sorted(repeated(predict, _MOST_CALLS, _CALL_SECONDS))
 
 
 def _thread_pools() -> list[dict[str, Any]]:

@@ -6,8 +6,6 @@ import importlib
 import json
 import re
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 
 from images import CONTENDERS
 from images.work import Contender, Floats, Job, reference_outputs, samples
+from race.timing import repeated
 
 _SECONDS, _MOST_EPOCHS, _MOST_CALLS = 1.5, 8, 5000
 # Images of the check, and how far outputs may be from those in float64. Where a gradient is nearly
@@ -37,7 +36,7 @@ def main() -> None:
         work = contender.train_epoch if job.batch_size else contender.predict
         work()
         most = _MOST_EPOCHS if job.batch_size else _MOST_CALLS
-        seconds = sorted(_repeated(work, most))
+        seconds = sorted(repeated(work, most, _SECONDS))
         # The least of epochs, the median of calls.
         best = seconds[0] if job.batch_size else seconds[len(seconds) // 2]
         outcome = {
@@ -67,16 +66,6 @@ def _difference(job: Job) -> float:
         contender.train_epoch()
     found = np.abs(contender.outputs() - reference_outputs(job, x, labels)).max()
     return float(found)
-
-
-def _repeated(work: Callable[[], Any], most: int) -> list[float]:
-    seconds: list[float] = []
-    begun = time.perf_counter()
-    while len(seconds) < most and time.perf_counter() - begun < _SECONDS:
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return seconds
 
 
 def _memory(job: Job) -> float:
