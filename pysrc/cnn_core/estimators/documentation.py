@@ -13,7 +13,8 @@ from cnn_core.training.schedules import SCHEDULES
 Class = TypeVar("Class", bound=type)
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Return names in quotes, with commas between them."""
     return ", ".join(f'"{name}"' for name in names)
 
 
@@ -176,9 +177,9 @@ Rumelhart, Hinton, Williams, "Learning representations by back-propagating error
 "Understanding the difficulty of training deep feedforward neural networks", 2010.
 """,
     # Used in the texts above: the names in the registries.
-    "activations": _listed(["logistic", *HIDDEN_ACTIVATIONS]),
-    "solvers": _listed(SOLVERS),
-    "schedules": _listed(SCHEDULES),
+    "activations": listed(["logistic", *HIDDEN_ACTIVATIONS]),
+    "solvers": listed(SOLVERS),
+    "schedules": listed(SCHEDULES),
 }
 
 

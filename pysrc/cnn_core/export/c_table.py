@@ -29,8 +29,6 @@ Array = npt.NDArray[Any]
 
 _TYPES = {"number": "double", "category": "int", "date": "long long"}
 _DTYPES = {"number": np.float64, "category": np.int32, "date": np.int64}
-# A missing date in a row.
-NO_DATE = np.iinfo(np.int64).min
 
 
 class TableHeader:
@@ -71,7 +69,7 @@ class TableHeader:
                 codes[""] = column.missing_code
                 rows[field] = [codes.get(text, -1) for text in values.tolist()]
             elif column.kind == "date":
-                # A missing date (NaT) becomes `NO_DATE`.
+                # A missing date (NaT) becomes the smallest number, which is `NAME_NO_DATE`.
                 rows[field] = values.astype("datetime64[us]").astype(np.int64)
             else:
                 rows[field] = values

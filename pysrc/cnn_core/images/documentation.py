@@ -6,13 +6,9 @@ from functools import partial
 from typing import Any
 
 from cnn_core.estimators.documentation import documented as _documented
+from cnn_core.estimators.documentation import listed
 from cnn_core.optimizers import SOLVERS
 from cnn_core.training.schedules import SCHEDULES
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
 
 _TEXTS = {
     "parameters": """
@@ -118,7 +114,7 @@ stopped_because_ : str or None
 model_ : cnn_core.model.Model
     The network and its trained state.
 """,
-    "solvers": _listed(SOLVERS),
-    "schedules": _listed(SCHEDULES),
+    "solvers": listed(SOLVERS),
+    "schedules": listed(SCHEDULES),
 }
 documented: Any = partial(_documented, texts=_TEXTS)
