@@ -45,6 +45,7 @@ FLOORS = (
     ("losses", "optimizers", "stack"),
     ("class_targets", "layers", "outputs", "sparse"),
     ("containers", "exclusive", "files", "interrupts", "standardization", "types", "validation"),
+    ("lazy_imports",),
     ("_native", "_version"),
 )
 PACKAGE = "cnn_core"

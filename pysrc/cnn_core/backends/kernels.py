@@ -1,7 +1,7 @@
-"""The kernels of both backends: every argument is checked here, before an operation sees it.
+"""Check all arguments of kernels, for both backends.
 
-So a compiled loop leaves no array, whoever calls, and both backends refuse the same in the same
-words.
+So a compiled loop never accesses memory outside an array, and both backends refuse the same
+arguments with the same messages.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ current one, or a cluster of threads in this process.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnn_core.lazy_imports import on_first_use
 
 try:
     import dask as _dask
@@ -38,28 +39,19 @@ __all__ = [
 
 # Imported on first use: workers need no estimators, whose scikit-learn base classes take more
 # memory than two blocks.
-_NAMES = {
-    "ClusterError": "cnn_core.dask.recovery",
-    "DaskMLPClassifier": "cnn_core.dask.estimators",
-    "DaskMLPRegressor": "cnn_core.dask.estimators",
-    "DaskTabularClassifier": "cnn_core.dask.tables",
-    "DaskTabularRegressor": "cnn_core.dask.tables",
-    "Ensemble": "cnn_core.dask.sweep",
-    "PartitionError": "cnn_core.estimators.partitions",
-    "train_each": "cnn_core.dask.sweep",
-    "train_ensemble": "cnn_core.dask.sweep",
-}
+__getattr__, __dir__ = on_first_use(
+    __name__,
+    {
+        "ClusterError": "recovery",
+        "DaskMLPClassifier": "estimators",
+        "DaskMLPRegressor": "estimators",
+        "DaskTabularClassifier": "tables",
+        "DaskTabularRegressor": "tables",
+        "Ensemble": "sweep",
+        "PartitionError": ".estimators.partitions",
+        "train_each": "sweep",
+        "train_ensemble": "sweep",
+    },
+)
 
 del _dask, _distributed
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'cnn_core.dask' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_NAMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})

@@ -6,8 +6,9 @@ its pipelines, searches, metadata routing and callbacks work with them.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnn_core.lazy_imports import on_first_use
 
 if TYPE_CHECKING:
     from cnn_core.estimators.classifier import MLPClassifier
@@ -18,16 +19,6 @@ __all__ = ["MLPClassifier", "MLPRegressor", "read"]
 
 # Imported on first use: the command line's help reads the presets, and should not wait for
 # scikit-learn.
-_NAMES = {"MLPClassifier": "classifier", "MLPRegressor": "regressor", "read": "reading"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'cnn_core.estimators' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"cnn_core.estimators.{_NAMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})
+__getattr__, __dir__ = on_first_use(
+    __name__, {"MLPClassifier": "classifier", "MLPRegressor": "regressor", "read": "reading"}
+)

@@ -6,8 +6,9 @@ files. Each compares the exported model with the original on the user's rows bef
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnn_core.lazy_imports import on_first_use
 
 if TYPE_CHECKING:
     from cnn_core.export.exportable import Exportable
@@ -18,22 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["Agreement", "ExportError", "Exportable", "onnx_feed", "register_skl2onnx"]
 
 # Imported on first use: most programs export nothing.
-_NAMES = {
-    "Agreement": "selftest",
-    "ExportError": "selftest",
-    "Exportable": "exportable",
-    "onnx_feed": "feeds",
-    "register_skl2onnx": "skl2onnx_converters",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'cnn_core.export' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"cnn_core.export.{_NAMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})
+__getattr__, __dir__ = on_first_use(
+    __name__,
+    {
+        "Agreement": "selftest",
+        "ExportError": "selftest",
+        "Exportable": "exportable",
+        "onnx_feed": "feeds",
+        "register_skl2onnx": "skl2onnx_converters",
+    },
+)

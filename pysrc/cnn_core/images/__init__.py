@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnn_core.lazy_imports import on_first_use
 
 if TYPE_CHECKING:
     from cnn_core.images.classifier import ImageClassifier
@@ -13,16 +14,4 @@ __all__ = ["ImageClassifier", "read"]
 
 # Imported on first use: the command line's help reads the presets, and should not wait for
 # scikit-learn.
-_NAMES = {"ImageClassifier": "classifier", "read": "reading"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'cnn_core.images' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"cnn_core.images.{_NAMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})
+__getattr__, __dir__ = on_first_use(__name__, {"ImageClassifier": "classifier", "read": "reading"})

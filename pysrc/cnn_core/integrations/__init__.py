@@ -7,8 +7,9 @@ tool itself is imported when a training begins.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnn_core.lazy_imports import on_first_use
 
 if TYPE_CHECKING:
     from cnn_core.integrations.mlflow_logger import MLflowLogger
@@ -25,22 +26,13 @@ __all__ = [
     "register_threadpoolctl",
 ]
 
-_NAMES = {
-    "MLflowLogger": "mlflow_logger",
-    "NotebookProgress": "notebook_progress",
-    "OptunaPruning": "optuna_pruning",
-    "TensorBoardLogger": "tensorboard_logger",
-    "register_threadpoolctl": "thread_limits",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'cnn_core.integrations' has no attribute {name!r}")
-    module = importlib.import_module(f"cnn_core.integrations.{_NAMES[name]}")
-    value = globals()[name] = getattr(module, name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})
+__getattr__, __dir__ = on_first_use(
+    __name__,
+    {
+        "MLflowLogger": "mlflow_logger",
+        "NotebookProgress": "notebook_progress",
+        "OptunaPruning": "optuna_pruning",
+        "TensorBoardLogger": "tensorboard_logger",
+        "register_threadpoolctl": "thread_limits",
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnn_core.lazy_imports import on_first_use
 
 if TYPE_CHECKING:
     from cnn_core.tables.classifier import TabularClassifier
@@ -13,16 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["TabularClassifier", "TabularRegressor", "read"]
 
 # Imported on first use, as in `cnn_core.estimators`.
-_NAMES = {"TabularClassifier": "classifier", "TabularRegressor": "regressor", "read": "reading"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'cnn_core.tables' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"cnn_core.tables.{_NAMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})
+__getattr__, __dir__ = on_first_use(
+    __name__,
+    {"TabularClassifier": "classifier", "TabularRegressor": "regressor", "read": "reading"},
+)
