@@ -1,8 +1,8 @@
-/* What the processor has, and what this package was built with. */
+/* Features of the processor, and facts of the build. */
 #ifndef CNN_CORE_CPU_H
 #define CNN_CORE_CPU_H
 
-/* CNN_CORE_BUILT_LEVELS, CNN_CORE_BUILT_MODULES and CNN_CORE_CYTHON are given by setup.py. */
+/* setup.py defines CNN_CORE_BUILT_LEVELS, CNN_CORE_BUILT_MODULES and CNN_CORE_CYTHON. */
 
 #if defined(__clang__)
 #define CNN_CORE_COMPILER "clang " __clang_version__
@@ -15,12 +15,12 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
 
-/* The instructions themselves: __builtin_cpu_supports knows nothing in some compilers' libraries. */
+/* Use CPUID itself: __builtin_cpu_supports does not work with the libraries of some compilers. */
 typedef struct {
     unsigned eax, ebx, ecx, edx;
 } registers;
 
-/* What CPUID says of a leaf; zeros where the processor has no such leaf. */
+/* The result of CPUID for a leaf; zeros if the processor has no such leaf. */
 static registers cpuid(unsigned leaf) {
     registers r = {0, 0, 0, 0};
     if (leaf <= __get_cpuid_max(leaf & 0x80000000u, 0))
@@ -28,7 +28,7 @@ static registers cpuid(unsigned leaf) {
     return r;
 }
 
-/* Which registers the operating system saves (XCR0); it must be known that XGETBV exists. */
+/* Registers that the operating system saves (XCR0). Only call it if XGETBV exists (OSXSAVE). */
 static unsigned saved_state(void) {
     unsigned low, high;
     __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -37,8 +37,8 @@ static unsigned saved_state(void) {
 
 static int has(unsigned bits, unsigned wanted) { return (bits & wanted) == wanted; }
 
-/* The highest x86-64 microarchitecture level, 0 for none: the features of the System V psABI (x86-64
- * supplement, 3.1.1), by the bits of Intel's manual (volume 2, CPUID). */
+/* The highest x86-64 microarchitecture level, 0 for none. The features of a level are those of the
+ * System V psABI (x86-64 supplement, 3.1.1), the bits those of Intel's manual (volume 2, CPUID). */
 static int x86_64_level(void) {
     const unsigned sse3 = 1u << 0, ssse3 = 1u << 9, fma = 1u << 12, cx16 = 1u << 13;
     const unsigned sse4_1 = 1u << 19, sse4_2 = 1u << 20, movbe = 1u << 22, popcnt = 1u << 23;
@@ -64,7 +64,7 @@ static int x86_64_level(void) {
 static int x86_64_level(void) { return 0; }
 #endif
 
-/* What the compiler did, not what it was asked for: gcc has a macro for it, clang a feature. */
+/* Ask the compiler, not the build options: gcc has a macro, clang a feature. */
 #ifndef __has_feature
 #define __has_feature(name) 0
 #endif

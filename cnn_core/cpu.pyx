@@ -1,4 +1,4 @@
-"""Which ISA levels the processor has, and what was built. Compiled for the lowest of all."""
+"""ISA levels of the processor and of the build. This module is compiled for the lowest level."""
 
 cdef extern from "cpu.h":
     int x86_64_level() nogil
@@ -11,7 +11,7 @@ cdef extern from "cpu.h":
 
 
 def detected_levels():
-    """Return the levels that this processor has, in rising order; ("generic",) where none is known."""
+    """Return the levels of this processor, in rising order; ("generic",) if none is known."""
     cdef int level = x86_64_level()
     if level:
         return tuple([f"x86-64-v{number}" for number in range(2, level + 1)])
@@ -19,17 +19,17 @@ def detected_levels():
 
 
 def built_levels():
-    """Return the levels that this package was compiled for, in rising order."""
+    """Return the levels that the package was compiled for, in rising order."""
     return tuple(CNN_CORE_BUILT_LEVELS.decode().split())
 
 
 def built_modules():
-    """Return the names of the modules that each level and dtype has, each after those that it uses."""
+    """Return the modules of each level and dtype; a module follows those that it imports."""
     return tuple(CNN_CORE_BUILT_MODULES.decode().split())
 
 
 def is_sanitized():
-    """Return whether this is a build whose accesses to memory are checked at run time."""
+    """Return whether this build has a sanitizer, which checks memory accesses at run time."""
     return HAS_SANITIZERS
 
 
@@ -39,5 +39,5 @@ def compiler():
 
 
 def cython_version():
-    """Return the version of Cython that made the C sources."""
+    """Return the version of Cython that generated the C sources."""
     return CNN_CORE_CYTHON.decode()

@@ -1,4 +1,4 @@
-"""The dense layer's product. What it computes: dense.pyx."""
+"""The matrix product of the dense layer; dense.pyx explains it."""
 
 from .matrix cimport Matrix
 from .scalar cimport real
@@ -11,19 +11,19 @@ cdef extern from "vector.h" nogil:
 
 
 cdef enum:
-    # A panel of 400 rows of 256 bytes streams from the L2 cache; docs/engine.md has the figures.
+    # Most rows of a panel: 400 rows of 256 bytes stream from the L2 cache (see docs/engine.md).
     DEPTH_BLOCK = 400
-    # Memory that can be asked for ahead.
+    # Memory ranges that an `Ahead` can hold.
     MOST_AHEAD = 4
-    # Bytes between two rows from which on the processor does not foresee the next one.
+    # Row stride in bytes. From here on the hardware does not prefetch the next row.
     FAR = 4096
 
 
 cdef struct Product:
-    # out = base + factor * (left @ right). The sizes, at least 1 deep; where the operands stand in their
-    # flat arrays: left and right, which may be transposed, row i of the output from value `out` +
-    # i * `out_row` on, and what is added to it from value `base` + i * `base_row` on. Without a base the
-    # output starts from zeros.
+    # out = base + factor * (left @ right). Left is rows x depth, right is depth x columns, and the
+    # depth at least 1. All operands are in flat arrays; left and right may be transposed. Row i of
+    # the output starts at value `out` + i * `out_row`, and row i of the base at value
+    # `base` + i * `base_row`. Without a base, the output starts from zeros.
     Py_ssize_t rows
     Py_ssize_t columns
     Py_ssize_t depth
@@ -38,7 +38,7 @@ cdef struct Product:
 
 
 cdef struct Memory:
-    # `rows` rows of `lines` cache lines, which begin `row` bytes apart.
+    # A range to prefetch: `rows` rows of `lines` cache lines, with a row stride of `row` bytes.
     const char *start
     Py_ssize_t row
     Py_ssize_t lines
@@ -46,8 +46,9 @@ cdef struct Memory:
 
 
 cdef struct Ahead:
-    # Memory that is needed soon: tiles ask for it, a cache line at each of their terms. What is left of
-    # the one they are at: lines in all, and of the row; where the next is, and what lies between rows.
+    # Ranges that are needed soon. Tiles prefetch one cache line of them with each term of a sum.
+    # `number` is the next range. Of the current one: lines left in all and in this row, address of
+    # the next line, and bytes from the end of a row to the next row.
     Memory memory[MOST_AHEAD]
     int count
     int number
@@ -58,9 +59,8 @@ cdef struct Ahead:
 
 
 cdef class ProductBuffers:
-    # What a thread needs while it computes a product, each from a cache line on: a panel of the
-    # right-hand side whose columns are brought together, zeros to start from, and the lists of what is
-    # not 0.
+    # Buffers of one thread, aligned to cache lines: a packed panel of the right-hand side, zeros
+    # for a product without a base, and the lists of non-zero terms, which `terms` points to.
     cdef real[::1] panel
     cdef real[::1] zeros
     cdef real[::1] lists

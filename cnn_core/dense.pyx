@@ -4,22 +4,22 @@
     weight gradient    out = x.T @ delta
     input gradient     out = delta @ weights.T
 
-The product is computed tile by tile. A tile of the output stays in registers while the loop runs
-over the depth k: one value of the left-hand side, broadcast, times a row of the right-hand side.
-What the output starts from is added at the end, and the product may be scaled then, so that
-`weights - learning_rate * (x.T @ delta)` is a product as well: the gradient is never stored.
+A register tile holds a block of the output while the loop runs over the depth k. Each step
+multiplies one broadcast value of the left-hand side by a row of the right-hand side. At the end the
+sum is scaled and added to the base. So `weights - learning_rate * (x.T @ delta)` is one product as
+well, and the gradient is never stored.
 
-The right-hand side is taken a panel at a time, as wide as a tile and at most DEPTH_BLOCK deep, so
-that a panel stays in cache while the tiles pass over it. Every element of the output is one sum over
-k in rising order, in blocks that the depth alone decides, so that its bits depend on the problem and
-not on the tile that it falls into, nor on who computes which rows.
+The right-hand side is processed in panels. A panel is as wide as a tile and at most DEPTH_BLOCK
+deep, so it stays in cache while all tiles use it. Each element of the output is one sum over k in
+rising order. Only the depth decides how the sum is cut into blocks. So the bits depend neither on
+the tile nor on the thread.
 
-Where the inputs are mostly zeros, as the pixels around what a picture shows, the terms with a zero for
-all rows of a tile are left out of its sums: see zero_skipping.pyx.
+Inputs can be mostly zeros, such as the background of pictures. A tile then skips the terms whose
+left-hand value is zero in all of its rows: see zero_skipping.pyx.
 
-Operands are flat arrays, and a `Product` says which values of each are meant. An address is taken only
-where a vector is loaded or stored, and of what a tile is added to, which stands in one of three arrays.
-The caller guarantees the shapes; kernels.pyx checks them for everyone else.
+Operands are flat arrays, and a `Product` says which values to use. Addresses are taken only to load
+or store vectors, and for the base of a tile, which can be in one of three arrays. The caller
+guarantees the shapes; kernels.pyx checks them for calls from Python.
 """
 
 cimport cython
@@ -36,21 +36,21 @@ cdef extern from "vector.h" nogil:
     void prefetch_near(const void *address)
 
 cdef enum:
-    # Rows of a tile that is one vector wide: as many sums as hide the latency of a multiply-add.
+    # Rows of a tile that is one vector wide: enough sums to hide the latency of a multiply-add.
     TALL_ROWS = 12
     CACHE_LINE = 64
 
 
 @cython.final
 cdef class ProductBuffers:
-    """What a thread needs while it computes a product."""
+    """Buffers of one thread for a product."""
 
 
 cdef void ask_ahead(
     Ahead *ahead, const real[::1] values, Py_ssize_t start, Py_ssize_t row, Py_ssize_t columns,
     Py_ssize_t rows,
 ) noexcept nogil:
-    """Let tiles ask for `rows` rows of `columns` values, `row` values apart, of an array if it has any."""
+    """Add `rows` rows of `columns` values, row stride `row`, unless the array is empty."""
     cdef Py_ssize_t lines = (columns * <Py_ssize_t>sizeof(real) + CACHE_LINE - 1) // CACHE_LINE
     if values.shape[0] > 0:
         ahead.memory[ahead.count] = Memory(
@@ -60,7 +60,7 @@ cdef void ask_ahead(
 
 
 cdef inline void go_on(Ahead *ahead) noexcept nogil:
-    """Begin with the next memory where all of one was asked for."""
+    """Move to the next range when the current one is used up."""
     cdef const Memory *memory
     if ahead.left == 0 and ahead.number < ahead.count:
         memory = &ahead.memory[ahead.number]
@@ -77,9 +77,9 @@ cdef inline void tile(
 ) noexcept nogil:
     """out = base + factor * (left @ right): `rows` rows and `vectors` vectors of columns.
 
-    Unless it is whole, the tile is one vector wide and its last columns are missing. `terms`: the
-    `count` k that are to be added up, NULL for all. Called with constants for `rows`, `vectors` and
-    `whole`, so that the sums become registers.
+    A tile that is not `whole` is one vector wide and has only the first `at.columns` columns.
+    `terms` lists the `count` values of k to add up; NULL means all. Callers pass constants for
+    `rows`, `vectors` and `whole`, so that the compiler keeps the sums in registers.
     """
     cdef vector sums[TALL_ROWS][ROW_VECTORS]
     cdef vector row[ROW_VECTORS]
@@ -93,12 +93,12 @@ cdef inline void tile(
     for i in range(rows):
         for v in range(vectors):
             sums[i][v] = zero_vector()
-            # Read at the end, after hundreds of terms.
+            # The base is read only after hundreds of terms.
             if vectors > 1 and at.base_row * <Py_ssize_t>sizeof(real) >= FAR:
                 prefetch_near(base + i * at.base_row + v * VECTOR_LENGTH)
     for n in range(count):
         k = n if terms == NULL else terms[n]
-        # Rows one after the other the processor foresees by itself.
+        # The hardware prefetches consecutive rows, but not the rows of a list.
         if terms != NULL:
             for v in range(vectors):
                 prefetch_near(
@@ -123,7 +123,7 @@ cdef inline void tile(
                 sums[i][v] = sums[i][v] + value * row[v]
     if rows == TILE_ROWS and vectors > 1 and terms == NULL:
         ahead.left, ahead.left_in_row, ahead.next = ahead.left - lines, left_in_row, next_line
-    # All loads before the first store: rows that share a cache line would wait for each other.
+    # Load everything before the first store: a load waits for a store to the same cache line.
     for i in range(rows):
         for v in range(vectors):
             sums[i][v] = at.factor * sums[i][v] + load(
@@ -142,10 +142,10 @@ cdef inline void tile_of_terms(
     const real[::1] right, const real *base, real[::1] out, Product at, const Terms *terms,
     Py_ssize_t number, Ahead *ahead,
 ) noexcept nogil:
-    """A tile, with all of its terms or those that are listed."""
+    """Compute a tile from all terms, or from the listed ones."""
     if vectors == 1 or terms == NULL:
         tile(rows, vectors, whole, left, right, base, out, at, NULL, at.depth, ahead)
-    # What nothing is added to is there already.
+    # Without terms, a tile that is its own base is already complete.
     elif terms.counts[number] > 0 or base != &out[at.out]:
         tile(
             rows, vectors, whole, left, right, base, out, at, terms.lists[number],
@@ -154,7 +154,7 @@ cdef inline void tile_of_terms(
 
 
 cdef inline int rows_of_next(Py_ssize_t rows, const int vectors) noexcept nogil:
-    """How many of the rows that are left the next tile takes."""
+    """Return the height of the next tile when `rows` rows are left."""
     if vectors == 1 and rows >= TALL_ROWS:
         return TALL_ROWS
     return rows_of_tile(rows)
@@ -164,7 +164,7 @@ cdef inline void column_of_tiles(
     const int vectors, const bint whole, const real[::1] left, const real[::1] right,
     const real *base, real[::1] out, Product at, const Terms *terms, Ahead *ahead,
 ) noexcept nogil:
-    """The product for any number of rows: full tiles, then smaller ones."""
+    """Compute a panel for any number of rows: full tiles, then smaller ones."""
     cdef Py_ssize_t number = 0
     cdef int rows
     while at.rows > 0:
@@ -190,7 +190,7 @@ cdef void multiply_panel(
     const real[::1] left, const real[::1] right, const real *base, real[::1] out,
     const Product *part, const Terms *terms, Ahead *ahead,
 ) noexcept nogil:
-    """One panel: as wide as a tile, one vector, or what is left of one."""
+    """Compute one panel, which is as wide as a tile, one vector, or less than a vector."""
     cdef Product at = part[0]
     if at.columns == ROW_VECTORS * VECTOR_LENGTH:
         tile(1, ROW_VECTORS, True, left, right, base, out, at, NULL, at.depth, ahead)
@@ -205,9 +205,9 @@ cdef void multiply_panel(
 cdef void pack_transposed(
     const real[::1] right, const Product *at, real[::1] panel
 ) noexcept nogil:
-    """Copy columns of `right`, whose values stand side by side, to rows of a panel, four by four.
+    """Pack columns of `right`, each contiguous, as rows of a panel: blocks of 4 x 4 values.
 
-    A cache line of every column at a time, which may not be there any more for the next four.
+    A step takes one cache line of each column, which may be evicted before the next four.
     """
     cdef Py_ssize_t column = at.right.column, j, k, line = 0, size
     while line < at.depth:
@@ -224,7 +224,7 @@ cdef void pack_transposed(
 
 
 cdef void pack(const real[::1] right, const Product *at, real[::1] panel) noexcept nogil:
-    """Copy columns of `right` to a panel: rows without gaps."""
+    """Pack columns of `right` into a panel: rows without gaps."""
     cdef Py_ssize_t k
     for k in range(at.depth):
         memcpy(
@@ -234,9 +234,9 @@ cdef void pack(const real[::1] right, const Product *at, real[::1] panel) noexce
 
 
 cdef inline bint is_spread(Matrix right, Py_ssize_t rows) noexcept nogil:
-    """Whether the rows of the right-hand side are worth bringing together.
+    """Return whether packing the rows of the right-hand side pays.
 
-    At such distances they fall into the same few sets of the caches.
+    With such row strides, all rows fall into a few sets of the caches.
     """
     cdef Py_ssize_t distance = right.row * <Py_ssize_t>sizeof(real)
     return distance >= FAR and distance % (FAR // 4) == 0 and rows >= 4 * TILE_ROWS
@@ -245,7 +245,7 @@ cdef inline bint is_spread(Matrix right, Py_ssize_t rows) noexcept nogil:
 cdef inline Py_ssize_t panel_width(
     Py_ssize_t columns, Py_ssize_t rows, Py_ssize_t depth, bint transposes
 ) noexcept nogil:
-    """How many of the columns that are left the next panel takes."""
+    """Return the width of the next panel when `columns` columns are left."""
     cdef bint is_wide = rows == 1 and not (
         transposes and depth * ROW_VECTORS > DEPTH_BLOCK * TILE_VECTORS
     )
@@ -259,7 +259,7 @@ cdef inline Py_ssize_t panel_width(
 cdef inline void ask_for_panel(
     Ahead *ahead, const real[::1] right, const Product *at, Py_ssize_t columns
 ) noexcept nogil:
-    """Let the tiles of a panel ask for the next one, which is `columns` wide, if its rows are far."""
+    """Let the tiles of a panel prefetch the next one, `columns` wide, if its rows are far apart."""
     cdef Py_ssize_t row = max(at.right.row, at.right.column)
     cdef Py_ssize_t start = at.right.start + at.columns * at.right.column
     ahead.count = ahead.number = 0
@@ -276,10 +276,10 @@ cdef void product(
     const real[::1] left, const real[::1] right, const real[::1] base, real[::1] out,
     const Product *extent, bint lists, Ahead *ahead, ProductBuffers buffers,
 ) noexcept nogil:
-    """See `Product`; panel by panel.
+    """Compute a `Product`, panel by panel.
 
-    `lists`: the terms that are not 0 in `left` are looked for, unless `buffers` has them already.
-    `ahead`: memory that is asked for meanwhile; NULL for the panels of this product.
+    `lists`: list the non-zero terms of `left`, unless `buffers` already has the list.
+    `ahead`: memory to prefetch meanwhile; NULL for the next panel of this product.
     """
     cdef Product at = extent[0]
     cdef Py_ssize_t blocks = (extent.depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
@@ -329,9 +329,9 @@ cdef void product(
 def dense_reference(
     const real[:, ::1] x, const real[:, ::1] weights, const real[::1] bias, real[:, ::1] out
 ):
-    """out = x @ weights + bias, by the plain loops that a tile spreads over registers.
+    """Compute out = x @ weights + bias by plain loops, as a definition of what the tiles compute.
 
-    Up to a depth of DEPTH_BLOCK, a product with fused multiply-adds has the same bits.
+    Up to a depth of DEPTH_BLOCK, the bits are those of a product with fused multiply-adds.
     """
     cdef Py_ssize_t i, j, k
     cdef real total

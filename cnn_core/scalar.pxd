@@ -1,30 +1,30 @@
-"""Scalar maths: tiny inline functions, without branches, for the loops around them."""
+"""Scalar maths: small inline functions without branches, so that loops over them vectorize."""
 
 cdef extern from "vector.h" nogil:
-    # The dtype of this build: float or double. Cython only has to know that it is a floating type.
+    # The dtype of this build, float or double. For Cython it is just some floating type.
     ctypedef float real
     real scale_by_power_of_two(real x, int n)
     real magnitude(real x)
     real square_root(real x)
     int is_nonfinite(real x)
-    # a * b + c, for sums of products.
+    # a * b + c, fused where the processor can.
     double multiply_add(double a, double b, double c)
     real real_multiply_add(real a, real b, real c)
 
 
 cdef inline real whole_powers(real x) noexcept nogil:
-    """The whole n that leaves the least r of x = n ln 2 + r: |r| <= ln 2 / 2."""
-    # Adding and taking away 1.5 * 2**23, or 2**52, rounds to the nearest whole number.
+    """Return the integer n of x = n ln 2 + r with the smallest r: |r| <= ln 2 / 2."""
+    # Adding and subtracting 1.5 * 2**23 (or 1.5 * 2**52) rounds to the nearest integer.
     if sizeof(real) == 4:
         return (x * <real>1.44269504088896341 + <real>12582912) - <real>12582912
     return (x * <real>1.4426950408889634073599 + <real>6755399441055744) - <real>6755399441055744
 
 
 cdef inline real exp_less_1_of_rest(real x, real n) noexcept nogil:
-    """exp(r) - 1 for the r of `whole_powers`; relative error about 1 unit in the last place.
+    """Return exp(r) - 1 for the r of `whole_powers`; relative error about 1 unit in the last place.
 
-    A polynomial (float32) or a quotient of polynomials (float64); coefficients and the split of
-    ln 2 from Cephes (S. Moshier, expf.c, exp.c).
+    A polynomial (float32) or a quotient of polynomials (float64). The coefficients and the split of
+    ln 2 are from Cephes (S. Moshier, expf.c, exp.c).
     """
     cdef real r, rr, p, q
     if sizeof(real) == 4:
@@ -50,34 +50,34 @@ cdef inline real exp_less_1_of_rest(real x, real n) noexcept nogil:
 
 
 cdef inline real at_least(real least, real x) noexcept nogil:
-    """The larger one; NaN if x is NaN."""
+    """Return the larger value; NaN if x is NaN."""
     return least if x < least else x
 
 
 cdef inline real at_most(real most, real x) noexcept nogil:
-    """The smaller one; NaN if x is NaN."""
+    """Return the smaller value; NaN if x is NaN."""
     return most if x > most else x
 
 
 cdef inline real exp_end() noexcept nogil:
-    """Where exp(-x) is 0, below half the least subnormal, exp(-103.98), exp(-745.13), and exp(x) inf."""
+    """Return x with exp(x) inf and exp(-x) 0; half the least subnormal: e**-103.98, e**-745.13."""
     return <real>104 if sizeof(real) == 4 else <real>746
 
 
 cdef inline real exp_of_negative(real x) noexcept nogil:
-    """exp(x) for x <= 0, NaN for NaN; relative error about 1 unit in the last place."""
+    """Return exp(x) for x <= 0, NaN for NaN; relative error about 1 unit in the last place."""
     x = at_least(-exp_end(), x)
     cdef real n = whole_powers(x)
     return scale_by_power_of_two(exp_less_1_of_rest(x, n) + <real>1, <int>n)
 
 
 cdef inline real exp_of(real x) noexcept nogil:
-    """exp(x), NaN for NaN."""
+    """Return exp(x), NaN for NaN."""
     return exp_of_negative(at_most(exp_end(), x))
 
 
 cdef inline real exp_less_1_of_negative(real x) noexcept nogil:
-    """exp(x) - 1 for x <= 0, with all its digits near 0: 2**n * (exp(r) - 1) + (2**n - 1)."""
+    """Return exp(x) - 1 for x <= 0, accurate near 0, as 2**n * (exp(r) - 1) + (2**n - 1)."""
     x = at_least(-exp_end(), x)
     cdef real n = whole_powers(x)
     cdef real rest = scale_by_power_of_two(exp_less_1_of_rest(x, n), <int>n)
@@ -85,9 +85,9 @@ cdef inline real exp_less_1_of_negative(real x) noexcept nogil:
 
 
 cdef inline real log_of_1_plus(real e) noexcept nogil:
-    """log(1 + e) for e from 0 to 1: 2 artanh(s) for s = e / (2 + e), by its series.
+    """Return log(1 + e) for 0 <= e <= 1, by the series of 2 artanh(s) with s = e / (2 + e).
 
-    With s up to 1/3 the first term left out is below a tenth of a unit in the last place.
+    s is at most 1/3, and the first omitted term is below a tenth of a unit in the last place.
     """
     cdef real s = e / (<real>2 + e)
     cdef real ss = s * s
@@ -112,25 +112,25 @@ cdef inline real log_of_1_plus(real e) noexcept nogil:
 
 
 cdef inline real sigmoid_of(real z) noexcept nogil:
-    """1 / (1 + exp(-z)) from exp(-|z|), which cannot overflow."""
+    """Return 1 / (1 + exp(-z)), computed from exp(-|z|), which cannot overflow."""
     cdef real e = exp_of_negative(z if z < 0 else -z)
     return (e if z < 0 else <real>1) / (<real>1 + e)
 
 
 cdef inline real sigmoid_slope(real a) noexcept nogil:
-    """The derivative of the sigmoid at the point where its value is a."""
+    """Return the derivative of the sigmoid where its value is a."""
     return a * (<real>1 - a)
 
 
 cdef inline real tanh_of(real z) noexcept nogil:
-    """tanh(z): near 0 a series in z, beyond it from exp(-2|z|), where nothing cancels.
+    """Return tanh(z): a series near 0, else from exp(-2|z|), where nothing cancels.
 
     The series up to 0.625 are those of Cephes (S. Moshier, tanhf.c, tanh.c).
     """
     cdef real size = -z if z < 0 else z
     cdef real e = exp_of_negative(-<real>2 * size)
     cdef real far = (<real>1 - e) / (<real>1 + e)
-    # Bounded, so that what is not chosen below cannot overflow.
+    # Bounded, so that the value that is not chosen cannot overflow.
     cdef real near = size if size < <real>0.625 else <real>0.625
     cdef real square = near * near
     cdef real p, q
@@ -154,16 +154,16 @@ cdef inline real tanh_of(real z) noexcept nogil:
 
 
 cdef inline real tanh_slope(real a) noexcept nogil:
-    """The derivative of tanh at the point where its value is a."""
+    """Return the derivative of tanh where its value is a."""
     return (<real>1 - a) * (<real>1 + a)
 
 
 cdef inline real sign_of(real x) noexcept nogil:
-    """-1, 0 or 1; NaN for NaN."""
+    """Return -1, 0 or 1; NaN for NaN."""
     return <real>1 if x > 0 else (<real>-1 if x < 0 else x)
 
 
 cdef inline real normal_or_zero(real x) noexcept nogil:
-    """x, or 0 if it is smaller than the least normal number, with which processors are slow."""
+    """Return x, or 0 if x is subnormal: processors are slow with subnormals."""
     cdef real least = <real>1.17549435e-38 if sizeof(real) == 4 else <real>2.2250738585072014e-308
     return <real>0 if magnitude(x) < least else x

@@ -1,5 +1,5 @@
-/* What Cython cannot say of threads: operations on a number that several of them share, each one
- * sequentially consistent, and how a loop waits without taking more of the core than it must. */
+/* What Cython cannot express about threads: sequentially consistent operations on shared integers,
+ * the pause instruction for spin waits, a clock, and the affinity of a thread. */
 #ifndef CNN_CORE_THREADS_H
 #define CNN_CORE_THREADS_H
 
@@ -15,7 +15,7 @@
 
 #ifdef __linux__
 static inline int current_core(void) { return sched_getcpu(); }
-/* Keep to the cores of the process without this one, if there are any others. */
+/* Restrict this thread to the other cores of the process, if there are any. */
 static inline void leave_core(int core) {
     cpu_set_t others;
     if (sched_getaffinity(getpid(), sizeof others, &others) != 0)
@@ -25,7 +25,7 @@ static inline void leave_core(int core) {
         sched_setaffinity(0, sizeof others, &others);
 }
 #else
-/* -1: not known. */
+/* -1: unknown. */
 static inline int current_core(void) { return -1; }
 static inline void leave_core(int core) { (void)core; }
 #endif

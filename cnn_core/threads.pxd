@@ -1,39 +1,38 @@
-"""The threads of the process, how many of them share a step, and signals. How: threads.pyx."""
+"""The thread pool, the choice of the number of threads, and signals; threads.pyx explains them."""
 
 from libc.stdint cimport int64_t
 
-# Task number `task`, by a thread whose number, from 0 to below as many as were asked for, no other has
-# meanwhile.
+# Function that does task number `task`. While it runs, no other thread of the job has the same
+# number `thread`, which is from 0 to the number of threads asked for, less 1.
 ctypedef void (*Task)(void *context, Py_ssize_t task, int thread) noexcept nogil
 
 cdef enum:
-    # Nanoseconds that a thread waits awake. With less, and threads that take turns, as they do next to
-    # busy neighbours, lose each other: who sleeps is woken on the waker's core and stays there.
-    # docs/engine.md has the figures.
+    # Nanoseconds of spin wait before a thread sleeps. A woken thread may start on the core of its
+    # waker and stay there, so too short a wait leaves a core idle. docs/engine.md has the figures.
     PATIENCE = 1000000
 
 
 cdef int prepare(int threads) except -1
 cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept nogil
-# Work since the last look at the signals, of which more has been done.
+# `since`: multiply-adds since the last check, to which `work` more are added.
 cdef int check_signals(double *since, double work) except -1 nogil
 
 
 cdef class ThreadCountTuner:
     cdef int most
     cdef int threads
-    # The trial under way: with how many threads, whether these are at work, how many of their steps
-    # are done (-1: there is no trial), what all steps of it took, and the least nanoseconds that a
-    # multiply-add took with as many as before and with as many as are tried.
+    # The current trial: its number of threads; whether they run now (else the usual number does);
+    # their steps so far (-1: no trial); nanoseconds of these steps; least nanoseconds of a
+    # multiply-add with the usual number [0] and with the tried one [1].
     cdef int tried
     cdef bint tries
     cdef int steps
     cdef int64_t took
     cdef double[2] least
     cdef bint tried_fewer
-    # When the next trial begins.
+    # Time of the next trial, in nanoseconds.
     cdef int64_t due
-    # The step under way: when it began, and its multiply-adds, 0 if it is none for trials.
+    # The current step: its start in nanoseconds, and its multiply-adds (0: not used for trials).
     cdef int64_t begun
     cdef double work
 

@@ -1,18 +1,17 @@
-"""The threads of the process that share the work of a job with whoever asks for it.
+"""The thread pool of the process, with work stealing.
 
-A job is a number of tasks, which may be done in any order and by anyone. Every thread begins with a
-share of its own, the same from job to job, so that what it works on stays in its caches, and then
-takes from the ends of the others' shares. The thread that asks does tasks like the others, so that
-it needs nobody: where the workers are asleep, or kept from their cores by other programs, it does
-them all. It waits for a worker only while that one is in the midst of a task. Whoever waits spins a
-bounded time and then sleeps.
+A job is a number of tasks, which can run in any order and on any thread. Each thread starts with
+its own share of the tasks. The share is the same in every job, so the data stay in the caches of
+the core. Then the thread steals tasks from the ends of the other shares. The thread that submits
+the job, the asker, also does tasks. It does all of them if the workers sleep or other programs hold
+their cores. It waits for a worker only while that worker is in the middle of a task. A thread that
+waits spins for a bounded time and then sleeps.
 
-There is one pool. A job that finds it taken, by another training in another thread, runs on the
-thread that asked for it: there is nothing to wait for, hence no deadlock, and never more busy
-threads than the pool has and those that ask. In a child process after a fork there are no workers;
-new ones are started when they are needed.
+There is one pool. If another training in another thread has it, a job runs on its own thread alone.
+So nothing waits for the pool, and there is no deadlock. The busy threads are at most those of the
+pool and the askers. A child process has no workers after a fork, and starts new ones when needed.
 
-How many threads a training asks for at each step is found by trial: `ThreadCountTuner`.
+`ThreadCountTuner` finds by trial how many threads a training asks for in each step.
 """
 
 cimport cython
@@ -48,15 +47,15 @@ cdef extern from "pythread.h":
 
 cdef enum:
     MOST_WORKERS = 255
-    # Looks at a shared number between two looks at the clock.
+    # Iterations of a spin wait between two readings of the clock.
     LOOKS = 256
-    # A share stands alone in the two cache lines that processors fetch together.
+    # A share fills the two cache lines that processors fetch together: no false sharing.
     SHARE_WORDS = 16
     END_BITS = 32
 
 cdef struct Sleeper:
-    # `asleep` is 1 while its thread waits for `wakeup`. Who turns it to 0 owes the thread one
-    # release of `wakeup`, or, if it was the thread itself, nobody does.
+    # `asleep` is 1 while its thread waits for `wakeup`. A thread that sets it to 0 must release
+    # `wakeup` once, unless it is the sleeper itself.
     int64_t asleep
     PyThread_type_lock wakeup
 
@@ -68,27 +67,27 @@ cdef struct SpinWait:
 
 cdef Sleeper workers[MOST_WORKERS]
 cdef Sleeper asker
-# Workers that there are. More of them may be started while a job runs.
+# Number of workers. It may rise while a job runs.
 cdef int64_t started = 0
 
-# The most workers that may help in a job; see `limit_threads`.
+# Most workers in a job; see `limit_threads`.
 cdef int64_t most_helpers = MOST_WORKERS
 
-# Whether a job has the pool.
+# 1 while a job has the pool.
 cdef int64_t taken = 0
-# The job: it stays as it is until every task that was begun is finished.
+# The job. It does not change until every task that was begun is finished.
 cdef Task job_task
 cdef void *job_context
 cdef int job_threads = 1
-# Workers that may take part in it; tasks that are not finished.
+# Workers that may take part in it; unfinished tasks.
 cdef int64_t helpers = 0
 cdef int64_t unfinished = 0
-# Of each thread, the asker last: the tasks of its share that nobody has begun, the first one and, in
-# the upper half of the word, the one behind the last.
+# The share of each thread, the asker's last: a half-open range of tasks that nobody has begun. The
+# lower END_BITS of the word are its first task, the upper ones its end.
 cdef int64_t shares[(MOST_WORKERS + 1) * SHARE_WORDS]
-# 1 while a thread does a task by this number.
+# 1 while a thread does a task under this number.
 cdef int64_t slots[(MOST_WORKERS + 1) * SHARE_WORDS]
-# Where the thread that asked was when it did.
+# Core on which the asker submitted the job; -1 if unknown.
 cdef int64_t askers_core = -1
 
 
@@ -102,7 +101,7 @@ cdef int make_sleeper(Sleeper *sleeper) except -1:
 
 
 cdef int prepare(int threads) except -1:
-    """Have `threads` - 1 workers, or as many as the system allows. Needs the GIL."""
+    """Start workers up to `threads` - 1, or as many as the system allows. Needs the GIL."""
     cdef Sleeper *worker
     if asker.wakeup == NULL:
         make_sleeper(&asker)
@@ -133,7 +132,7 @@ cdef inline bint has_tasks(int64_t share) noexcept nogil:
 
 
 cdef inline int64_t take(int number, bint is_own) noexcept nogil:
-    """A task of a share that nobody has begun: the first for who owns it, else the last; or -1."""
+    """Take the first task of the own share, the last one of another's; -1 if it is empty."""
     cdef int64_t *share = share_of(number)
     cdef int64_t found = shared_load(share), end
     while has_tasks(found):
@@ -152,9 +151,9 @@ cdef inline int64_t *slot_of(int number) noexcept nogil:
 
 
 cdef inline int take_slot(int number) noexcept nogil:
-    """A number below `job_threads` that no other thread has meanwhile.
+    """Reserve a number below `job_threads` that no other thread has meanwhile.
 
-    Not the thread's own number: a worker may be late, and come from a job that had more of them.
+    The thread's own number will not do: a late worker may come from a job with more threads.
     """
     cdef int slot = number % job_threads
     while not shared_replace(slot_of(slot), 0, 1):
@@ -163,7 +162,7 @@ cdef inline int take_slot(int number) noexcept nogil:
 
 
 cdef void do_tasks(int number) noexcept nogil:
-    """Do what nobody has begun, of the own share first."""
+    """Do tasks that nobody has begun, those of the own share first."""
     cdef int parties = <int>shared_load(&helpers) + 1
     cdef int64_t task, done = 0
     cdef int i, slot
@@ -181,7 +180,7 @@ cdef void do_tasks(int number) noexcept nogil:
 
 
 cdef inline bint stays_awake(SpinWait *wait) noexcept nogil:
-    """Wait a moment; return False when there has been enough of it."""
+    """Spin once; return False when the wait has lasted PATIENCE."""
     cdef int64_t time
     pause_briefly()
     wait.looks += 1
@@ -194,7 +193,7 @@ cdef inline bint stays_awake(SpinWait *wait) noexcept nogil:
 
 
 cdef void work(void *argument) noexcept nogil:
-    """The life of a worker."""
+    """Do tasks, spin and sleep, for ever: the main loop of a worker."""
     cdef Sleeper *own = <Sleeper *>argument
     cdef int number = <int>(own - workers)
     cdef SpinWait wait = SpinWait(0, 0)
@@ -205,14 +204,14 @@ cdef void work(void *argument) noexcept nogil:
             wait = SpinWait(0, 0)
         elif not stays_awake(&wait):
             shared_store(&own.asleep, 1)
-            # Once more, since a job that came before the line above woke nobody.
+            # Look again: a job that came before the line above woke nobody.
             if not is_wanted(number) or not shared_exchange(&own.asleep, 0):
                 PyThread_acquire_lock(own.wakeup, 1)
             wait = SpinWait(0, 0)
 
 
 cdef inline void keep_away_from_asker() noexcept nogil:
-    """Two threads that wait for each other get nowhere on one core, where a wake-up may leave them."""
+    """Leave the asker's core, where a wake-up can put a worker: two that wait there get nowhere."""
     cdef int core = current_core()
     if core >= 0 and core == shared_load(&askers_core):
         leave_core(core)
@@ -228,9 +227,9 @@ cdef inline bint is_wanted(int number) noexcept nogil:
 
 
 cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept nogil:
-    """Do the tasks from 0 to `tasks` - 1 with the help of up to `threads` - 1 workers.
+    """Do the tasks from 0 to `tasks` - 1 with up to `threads` - 1 workers.
 
-    Jobs whose tasks work on the same memory in the same order find it where they left it.
+    Jobs should use the same memory in the same order of tasks, since shares then stay in cache.
     """
     global job_task, job_context, job_threads
     cdef Py_ssize_t i
@@ -269,10 +268,10 @@ cdef void wait_for_the_others() noexcept nogil:
 
 
 def forget_workers():
-    """Begin anew without workers: what is true in a child process after a fork."""
+    """Reset the pool in a child process after a fork, where no worker exists."""
     cdef int i
     shared_store(&started, 0)
-    # The locks of the parent are not touched, since their state is unknown.
+    # Do not touch the locks of the parent, whose state is unknown.
     asker.wakeup = NULL
     asker.asleep = 0
     shared_store(&unfinished, 0)
@@ -287,37 +286,36 @@ if hasattr(os, "register_at_fork"):
 
 
 cdef enum:
-    # Steps of each side of a trial that are timed, and those before the second side's.
+    # Timed steps for each number of threads of a trial; untimed steps before those of the second.
     TIMED = 6
     WARMING = 2
 
-# Nanoseconds that go by before the second side is timed as well: a worker that sleeps has to be woken,
-# and one that is not needed to fall asleep.
+# Nanoseconds before the second number is timed: sleeping workers have to wake up, and workers that
+# are not needed have to fall asleep.
 cdef int64_t SETTLING = PATIENCE + 200_000
-# Multiply-adds between two meetings of the threads, for each of them, above which all pay whatever
-# they exchange.
+# From this many multiply-adds per thread between two barriers on, all threads take part.
 cdef double LEAST_CERTAIN_WORK = 5e7
-# What is tried must be better by so much to change anything.
+# Ratio of times below which the tried number of threads replaces the usual one.
 cdef double CLEARLY = 0.95
-# Nanoseconds from the first step to the first trial, and from one trial to the next: at least the
-# pause, and so many times what the second side of the last one took.
+# Nanoseconds from the first step to the first trial; then between trials at least PAUSE, and at
+# least TIMES_OF_TRIAL times what the second number of the last trial took.
 cdef int64_t FIRST_TRIAL = 2_000_000
 cdef int64_t PAUSE = 500_000_000
 cdef int64_t TIMES_OF_TRIAL = 100
 
-# Whether there are trials; if not, all threads share every step.
+# Whether to make trials; without them, all threads share every step.
 cdef bint has_trials = True
 
 
 @cython.final
 cdef class ThreadCountTuner:
-    """How many threads share the steps of a training: as many as make them fastest, by trial.
+    """Find by trial the number of threads with which the steps of a training are fastest.
 
-    What threads exchange in a step costs the more the smaller the step is, and how much depends on
-    how far their cores are from each other, which can change by the minute where the machine is a
-    virtual one. So now and then a few steps are taken with half as many threads, or with twice as
-    many, and if the fastest of them was clearly faster it stays so. That is a measure of the cores, not
-    of other programs that keep a thread from its core for a while. No result depends on it.
+    Threads exchange data in each step, which costs a small step relatively more. The cost depends
+    on the distance of the cores, which can change by the minute on a virtual machine. So now and
+    then a few steps run with half or twice as many threads. If the fastest of them is clearly
+    faster, that number stays. The fastest step measures the cores, not other programs that hold a
+    core for a while. No result depends on the number of threads.
     """
 
     def __cinit__(self, int most):
@@ -325,9 +323,9 @@ cdef class ThreadCountTuner:
         self.steps = -1
 
     cpdef int begin(self, double work, double piece, int64_t now) noexcept nogil:
-        """Return how many threads take the step that begins now, of which more than one may.
+        """Return the number of threads for the step that begins now and may be shared.
 
-        It has `work` multiply-adds, of which `piece` are done between two meetings of the threads.
+        It has `work` multiply-adds in all, `piece` of them between two barriers.
         """
         self.work = 0
         if not has_trials or piece >= self.most * LEAST_CERTAIN_WORK:
@@ -340,7 +338,7 @@ cdef class ThreadCountTuner:
         return self.tried if self.steps >= 0 and self.tries else self.threads
 
     cpdef void end(self, int64_t now) noexcept nogil:
-        """Say that the step is done."""
+        """Record the end of the step."""
         cdef int64_t took = now - self.begun
         if self.work == 0 or self.steps < 0:
             return
@@ -370,42 +368,42 @@ cdef class ThreadCountTuner:
         if self.least[1] < CLEARLY * self.least[0]:
             self.threads = self.tried
             if 1 < self.threads < self.most:
-                # At once the next one, further on in the same direction.
+                # Try the next number in the same direction at once.
                 self.tried_fewer = not self.tried_fewer
                 self.due = now
 
 
 def limit_threads(int threads):
-    """Let at most so many threads take part in a job, from 1, whatever a network was made with."""
+    """Limit the threads of every job, at least 1, whatever number a network was made with."""
     shared_store(&most_helpers, max(0, min(threads - 1, <int>MOST_WORKERS)))
 
 
 def thread_limit():
-    """Return what `limit_threads` has set, by default all that there can be."""
+    """Return the limit that `limit_threads` has set, by default the largest possible one."""
     return shared_load(&most_helpers) + 1
 
 
 def try_fewer_threads(bint wanted):
-    """Have trials or, as tests of the pool need it, every step shared by all threads."""
+    """Make trials, or share every step among all threads, as tests of the pool need it."""
     global has_trials
     has_trials = wanted
 
 
-# Multiply-adds between two looks at the signals: some milliseconds, so that Ctrl-C is prompt.
+# Multiply-adds between two checks of signals: some milliseconds, so that Ctrl-C is prompt.
 cdef double WORK_BETWEEN_SIGNALS = 2e8
-# What a step costs beside its multiply-adds, in as many of them as would take as long.
+# Fixed cost of a step, in multiply-adds.
 cdef double WORK_OF_A_STEP = 1e5
 
 
 cdef int check_signals(double *since, double work) except -1 nogil:
-    """Now and then let Python handle what has come in, Ctrl-C above all."""
+    """Let Python handle signals such as Ctrl-C, every WORK_BETWEEN_SIGNALS multiply-adds."""
     cdef PyThreadState *thread
     cdef int found
     since[0] += work + WORK_OF_A_STEP
     if since[0] <= WORK_BETWEEN_SIGNALS:
         return 0
     since[0] = 0
-    # Not `with gil`, which crashes in a daemon thread that outlives Python by the rest of a step.
+    # `with gil` would crash in a daemon thread that still finishes a step while Python exits.
     thread = PyGILState_GetThisThreadState()
     if thread == NULL:
         return 0

@@ -1,7 +1,7 @@
-/* What Cython cannot say: the floating type of this build, vector types, bit patterns, the CPU.
+/* What Cython cannot express: the floating type of this build, vector types, bit patterns, the CPU.
  *
- * The sources are compiled once per ISA level and dtype; the compiler's own target macros and
- * CNN_CORE_FLOAT64 select the sizes here. */
+ * The sources are compiled once per ISA level and dtype. The target macros of the compiler and
+ * CNN_CORE_FLOAT64 select the sizes. */
 #ifndef CNN_CORE_VECTOR_H
 #define CNN_CORE_VECTOR_H
 
@@ -13,8 +13,7 @@
 #include <immintrin.h>
 #endif
 
-/* An intrinsic function for vectors of reals by its name without the end, and a function of the C library by its
- * name for doubles. */
+/* Add the suffix of the dtype: PACKED to x86 intrinsics, FOR_REALS to C library functions. */
 #ifdef CNN_CORE_FLOAT64
 typedef double real;
 typedef int64_t real_bits;
@@ -29,8 +28,8 @@ typedef int32_t real_bits;
 #define FOR_REALS(function) function##f
 #endif
 
-/* The register tile: TILE_ROWS x TILE_VECTORS accumulators, TILE_VECTORS vectors of the right-hand
- * side and one broadcast value have to fit into the registers: 32 with AVX-512 and NEON, else 16. */
+/* The register tile. TILE_ROWS x TILE_VECTORS accumulators, TILE_VECTORS vectors of the right-hand
+ * side and one broadcast value must fit into the registers: 32 with AVX-512 and NEON, else 16. */
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #define TILE_VECTORS 4
@@ -45,24 +44,23 @@ typedef int32_t real_bits;
 #define TILE_VECTORS 2
 #endif
 #define TILE_ROWS 6
-/* A single row has no others to share a vector of the right-hand side with: as many sums as hide the
- * latency of a multiply-add. */
+/* Vectors of a tile of one row: enough sums to hide the latency of a multiply-add. */
 #define ROW_VECTORS 8
 #define VECTOR_LENGTH (VECTOR_BYTES / (int)sizeof(real))
-/* Values of a cache line. */
+/* Values in a cache line. */
 #define LINE (64 / (int)sizeof(real))
 
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef real_bits lane_bits __attribute__((vector_size(VECTOR_BYTES)));
-/* The same in memory: at any address, and allowed to alias the reals that it is made of. */
+/* A vector in memory: at any address, and it may alias reals. */
 typedef real unaligned_vector
     __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 #define INLINED static inline __attribute__((always_inline))
 
 INLINED vector load_vector(const real *address) { return *(const unaligned_vector *)address; }
 INLINED void store_vector(real *address, vector v) { *(unaligned_vector *)address = v; }
-/* The first `count` values of a vector, from 0 to all of them; nothing behind them is touched, and
- * what is loaded for them is 0. The address sanitizer knows nothing of masks. */
+/* Load or store the first `count` values of a vector, from 0 to all. Memory behind them is not
+ * touched; the other lanes are loaded as 0. The address sanitizer does not understand masks. */
 #if defined(__AVX512F__) && !defined(__SANITIZE_ADDRESS__)
 INLINED vector load_some(const real *address, int count) {
     return PACKED(_mm512_maskz_loadu)((1u << count) - 1, address);
@@ -105,7 +103,7 @@ INLINED vector zero_vector(void) {
     return v;
 }
 
-/* Four rows of four values, `row` apart, to four columns: rows again, `out_row` apart. */
+/* Transpose 4 x 4 values; `row` and `out_row` are the row strides in values. */
 #define FOUR_BYTES (4 * sizeof(real))
 typedef real four __attribute__((vector_size(FOUR_BYTES)));
 typedef real unaligned_four
@@ -127,12 +125,12 @@ INLINED void transpose_four(const real *rows, ptrdiff_t row, real *out, ptrdiff_
     *(unaligned_four *)(out + 3 * out_row) = PICK(ab_end, cd_end, 2, 3, 6, 7);
 }
 
-/* `count` values of each of four rows, at most a cache line, to columns: rows again, `out_row` apart. */
+/* Transpose `count` values, at most a cache line, of four rows; strides as above. */
 INLINED void transpose_line(
     const real *rows, ptrdiff_t row, int count, real *out, ptrdiff_t out_row) {
     int i, k = 0;
     for (; k < count && count >= 4; k += 4) {
-        /* The last four may overlap with those before them. */
+        /* The last four may overlap the four before. */
         if (k > count - 4)
             k = count - 4;
         transpose_four(rows + k, row, out + k * out_row, out_row);
@@ -142,10 +140,8 @@ INLINED void transpose_line(
             out[k * out_row + i] = rows[i * row + k];
 }
 
-/* What is not 0, as bits: the lanes of a vector; those of 16 words that share a bit with `bits`. -0 may
- * pass for a number that is not 0. */
 INLINED vector either(vector a, vector b) { return (vector)((lane_bits)a | (lane_bits)b); }
-/* Where a value is larger than the most so far, or the first NaN, keep it and its number. */
+/* Keep a value and its number where it is larger than `most`, or the first NaN. */
 INLINED void keep_larger(vector value, vector number, vector *most, vector *winner) {
 #if defined(__AVX512F__)
     unsigned is_larger = PACKED_MASK(_mm512_cmp)(value, *most, _CMP_NLE_UQ) &
@@ -158,7 +154,7 @@ INLINED void keep_larger(vector value, vector number, vector *most, vector *winn
     *winner = (vector)(((lane_bits)*winner & stays) | ((lane_bits)number & ~stays));
 #endif
 }
-/* Whole numbers, as the bits of lanes; four of up to 255 in one lane, by their place there. */
+/* Integers as the bits of lanes. A lane can hold four of them, 0 to 255, at places 0 to 3. */
 INLINED vector number_vector(int number) { return (vector)((lane_bits)zero_vector() + number); }
 INLINED vector with_number(vector numbers, vector number, int place) {
     return (vector)((lane_bits)numbers | (lane_bits)number << 8 * place);
@@ -166,10 +162,11 @@ INLINED vector with_number(vector numbers, vector number, int place) {
 INLINED vector number_at(vector numbers, int place) {
     return (vector)((lane_bits)numbers >> 8 * place & 255);
 }
-/* The value where two numbers are equal, elsewhere 0. */
+/* The value in lanes where a and b have the same bits, else 0. */
 INLINED vector where_equal(vector a, vector b, vector value) {
     return (vector)((lane_bits)value & ((lane_bits)a == (lane_bits)b));
 }
+/* A bit mask of the lanes that are not 0; -0 may count as not 0. */
 INLINED unsigned lanes_not_zero(vector v) {
 #if defined(__AVX512F__) && defined(CNN_CORE_FLOAT64)
     return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
@@ -187,6 +184,7 @@ INLINED unsigned lanes_not_zero(vector v) {
     return lanes;
 #endif
 }
+/* A bit mask of those of 16 words that share a bit with `bits`. */
 INLINED unsigned words_sharing(const uint64_t *words, uint64_t bits) {
 #if defined(__AVX512F__)
     __m512i wanted = _mm512_set1_epi64((long long)bits);
@@ -201,7 +199,7 @@ INLINED unsigned words_sharing(const uint64_t *words, uint64_t bits) {
     return found;
 #endif
 }
-/* Write first + i for every bit i of 16 that is set, where there is room for 16; how many they are. */
+/* Write first + i for each set bit i of 16; return the count. The list needs room for 16. */
 INLINED int list_bits(uint16_t *list, int first, unsigned bits) {
 #if defined(__AVX512F__)
     __m512i numbers = _mm512_add_epi32(
@@ -220,8 +218,7 @@ INLINED int list_bits(uint16_t *list, int first, unsigned bits) {
 #endif
 }
 
-/* Whether a number is infinite or NaN, told by its bits: a whole number, which a loop can collect in
- * vectors. */
+/* Whether a number is infinite or NaN. The test is on integers, so that loops over it vectorize. */
 INLINED int is_nonfinite(real x) {
 #ifdef CNN_CORE_FLOAT64
     uint64_t bits, exponent = 0x7FF0000000000000u;
@@ -232,9 +229,8 @@ INLINED int is_nonfinite(real x) {
     return (bits & exponent) == exponent;
 }
 
-/* a * b + c with one rounding wherever the level has such an instruction. In a sum the compiler would
- * round the products of whole vectors and fuse those of the rest, so that the bits would depend on the
- * length of a vector. */
+/* a * b + c with one rounding on levels with FMA. The compiler alone would round the products
+ * of whole vectors and fuse those of the rest. The bits would then depend on the vector length. */
 INLINED double multiply_add(double a, double b, double c) {
 #if defined(__FMA__) || defined(__aarch64__)
     return __builtin_fma(a, b, c);
@@ -253,8 +249,8 @@ INLINED real real_multiply_add(real a, real b, real c) {
 INLINED real magnitude(real x) { return FOR_REALS(fabs)(x); }
 INLINED real square_root(real x) { return FOR_REALS(sqrt)(x); }
 
-/* Ask for a cache line that will be read before long, into the second cache or the nearest. Not the
- * compiler's own function: a loop of nothing but that is taken for a loop without effect. */
+/* Prefetch a cache line, into L2 or (near) into L1. Not by __builtin_prefetch: the compiler drops a
+ * loop of nothing else, as one without effect. */
 INLINED void prefetch_line(const void *address) {
 #if defined(__x86_64__)
     __asm__ __volatile__("prefetcht1 %0" : : "m"(*(const char *)address));
@@ -270,7 +266,7 @@ INLINED void prefetch_near(const void *address) {
 #endif
 }
 
-/* 2**n for n as small as the least subnormal, times x: in two steps, each a normal number. */
+/* x * 2**n, for n down to that of the least subnormal: by two factors that are normal numbers. */
 INLINED real scale_by_power_of_two(real x, int n) {
     int half = n >> 1;
 #ifdef CNN_CORE_FLOAT64

@@ -1,13 +1,13 @@
-"""The vectors of the processor as the loops see them; all of them stand in vector.h.
+"""SIMD vectors, declared from vector.h, and `each_vector`, a loop over columns.
 
-Called with constants, `whole` costs nothing: the last columns of a row, fewer than a vector holds, are
-the same formula once more (`each_vector`).
+One formula serves whole vectors and the last columns of a row. Callers pass `whole` as a constant,
+so that it costs nothing.
 """
 
 from .scalar cimport real
 
 cdef extern from "vector.h" nogil:
-    # Operators work value by value; Cython only has to know that it is a floating type.
+    # Operators work lane by lane. For Cython it is just some floating type.
     ctypedef float vector
     enum:
         VECTOR_LENGTH
@@ -16,19 +16,19 @@ cdef extern from "vector.h" nogil:
     vector load_some(const real *address, int count)
     void store_some(real *address, vector value, int count)
     vector zero_vector()
-    # Into the second cache.
+    # Into the L2 cache.
     void prefetch_line(const void *address)
 
 
 cdef inline vector load(const real *address, const bint whole, const int columns) noexcept nogil:
-    """A vector of values, or the first `columns` of it and zeros."""
+    """Load a vector, or its first `columns` values and zeros."""
     return load_vector(address) if whole else load_some(address, columns)
 
 
 cdef inline void store(
     real *address, vector value, const bint whole, const int columns
 ) noexcept nogil:
-    """Write a vector of values, or the first `columns` of it."""
+    """Store a vector, or its first `columns` values."""
     if whole:
         store_vector(address, value)
     else:
@@ -36,8 +36,8 @@ cdef inline void store(
 
 
 cdef struct Lanes:
-    # Some columns from number `at` on: so many vectors of them, or, unless it is whole, the first
-    # `columns` of one vector.
+    # Columns from column `at` on: `vectors` whole vectors, or, if not `whole`, the first `columns`
+    # values of one vector.
     int vectors
     bint whole
     int columns
@@ -45,7 +45,7 @@ cdef struct Lanes:
 
 
 cdef inline vector load_lanes(const real *row, Lanes lanes) noexcept nogil:
-    """The first vector of some columns of a row."""
+    """Load the first vector of the columns of a row."""
     return load(row + lanes.at, lanes.whole, lanes.columns)
 
 
@@ -53,16 +53,16 @@ cdef inline void store_lanes(real *row, vector value, Lanes lanes) noexcept nogi
     store(row + lanes.at, value, lanes.whole, lanes.columns)
 
 
-# A loop over some columns; `of` is what it works on.
+# A function that `each_vector` calls for some columns; `of` is its own argument.
 ctypedef void (*VectorLoop)(Lanes lanes, const void *of) noexcept nogil
 
 
 cdef inline void each_vector(
     VectorLoop loop, const int vectors, Py_ssize_t size, const void *of
 ) noexcept nogil:
-    """Take `size` columns by so many vectors at a time, then by one, then what is left.
+    """Call `loop` for `size` columns: `vectors` vectors at a time, then one, then the last columns.
 
-    The compiler puts the loop in here, so that the sums of its vectors become registers.
+    The compiler inlines the loop, so that its sums stay in registers.
     """
     cdef Py_ssize_t at = 0
     while vectors > 1 and at + vectors * VECTOR_LENGTH <= size:

@@ -1,4 +1,4 @@
-"""Which terms of a product are not zero. How: zero_skipping.pyx."""
+"""Lists of the non-zero terms of a product; zero_skipping.pyx explains them."""
 
 from libc.stdint cimport uint16_t, uint64_t
 
@@ -10,28 +10,28 @@ cdef extern from "vector.h" nogil:
         TILE_ROWS
 
 cdef enum:
-    # The most terms of a tile: a block of the depth.
+    # Most terms of a tile: the size of a block of the depth.
     MOST_TERMS = 400
-    # Tiles whose terms can be listed: more than a block of 512 samples has, rounded up to whole ones.
+    # Most tiles with a list: a block of 512 samples has fewer, even with its partial tiles.
     MOST_TILES = 96
-    # Values that are looked at for a list together.
+    # Columns that are tested for zeros in one step.
     STRIDE = 16
-    # How many terms later is what a tile asks for meanwhile.
+    # Prefetch distance of a tile, in terms.
     TERMS_AHEAD = 3
 
 
 cdef struct Terms:
-    # For each tile of a product, top to bottom, the k in a block of its depth at which any of the
-    # left-hand values is not 0. `listed`: for all of the depth, so that it need not be done again.
+    # For each tile, top to bottom: the k in a block of the depth where any left-hand value is not
+    # 0. `listed`: the lists cover the whole depth and need not be made again.
     uint16_t lists[MOST_TILES][MOST_TERMS + STRIDE]
     int counts[MOST_TILES]
     bint listed
-    # For each k, the rows whose left-hand value is not 0, as bits.
+    # For each k, a bit mask of the rows whose left-hand value is not 0.
     uint64_t nonzero_rows[MOST_TERMS]
 
 
 cdef inline int rows_of_tile(Py_ssize_t rows) noexcept nogil:
-    """How many of the rows that are left the next tile takes."""
+    """Return the height of the next tile when `rows` rows are left."""
     if rows >= TILE_ROWS:
         return TILE_ROWS
     return 4 if rows >= 4 else 2 if rows >= 2 else 1

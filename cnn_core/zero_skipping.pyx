@@ -1,9 +1,8 @@
-"""Zero skipping: which terms of a product have a factor other than 0.
+"""Zero skipping: list the terms of a product whose left-hand value is not 0.
 
-Where the inputs are mostly zeros, as the pixels around what a picture shows, the terms with a zero for
-all rows of a tile are left out of its sums: 0 times a finite weight adds nothing to them. Which ones
-those are is listed once for all columns (`Terms`). Values are looked at a vector at a time, at their
-addresses.
+Inputs can be mostly zeros, such as the background of pictures. A tile skips a term that is zero in
+all of its rows, since 0 times a finite weight adds nothing. The other terms are listed once for all
+columns (`Terms`). Values are tested a vector at a time, by address.
 """
 
 from libc.stdint cimport uint16_t, uint64_t
@@ -23,7 +22,7 @@ cdef extern from "vector.h" nogil:
 cdef void list_terms(
     Terms *terms, const real[::1] left, Matrix at, Py_ssize_t rows, Py_ssize_t depth
 ) noexcept nogil:
-    """List what counts in each tile of a product; for a block of samples or a piece of weights."""
+    """List the non-zero terms of each tile, for a block of samples or a piece of weights."""
     cdef Py_ssize_t k, top = 0, tile = 0
     cdef bint along_rows = at.column == 1
     cdef unsigned bits
@@ -46,7 +45,7 @@ cdef void list_terms(
             count += list_bits(&terms.lists[tile][count], <int>k, bits)
             k += STRIDE
         terms.counts[tile] = count
-        # Behind the last term stand some that do no harm when they are asked for.
+        # Pad the list: prefetching row 0 is harmless.
         memset(&terms.lists[tile][count], 0, TERMS_AHEAD * sizeof(uint16_t))
         top += size
         tile += 1
@@ -55,7 +54,7 @@ cdef void list_terms(
 cdef inline unsigned columns_not_zero(
     const real[::1] values, Py_ssize_t start, Py_ssize_t row, int rows, Py_ssize_t columns
 ) noexcept nogil:
-    """Which of up to 16 columns hold anything but zeros in some rows, as bits."""
+    """Return a bit mask of the columns, at most 16, that are not 0 in any of the rows."""
     cdef vector found
     cdef unsigned bits = 0
     cdef Py_ssize_t j = 0
@@ -72,7 +71,7 @@ cdef inline unsigned columns_not_zero(
 cdef void note_nonzero_rows(
     uint64_t *words, const real[::1] left, Matrix at, Py_ssize_t rows, Py_ssize_t depth
 ) noexcept nogil:
-    """The columns have no gaps: a word of bits for each, for up to 64 rows."""
+    """Write a bit mask of the non-zero rows, at most 64, of each contiguous column."""
     cdef Py_ssize_t k, i
     for k in range(depth):
         words[k] = 0
@@ -87,5 +86,5 @@ cdef void note_nonzero_rows(
 
 
 cdef inline vector load_up_to(const real *address, Py_ssize_t columns) noexcept nogil:
-    """A vector, or as much of it as there is."""
+    """Load a vector, or the first `columns` values of one."""
     return load(address, columns >= VECTOR_LENGTH, <int>columns)
