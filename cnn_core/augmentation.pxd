@@ -1,4 +1,4 @@
-"""Random changes of the images that a step trains on. How: augmentation.pyx."""
+"""Random changes of training images; augmentation.pyx explains them."""
 
 from libc.stdint cimport uint64_t
 
@@ -6,7 +6,7 @@ from .scalar cimport real
 
 
 cdef struct Changes:
-    # Of an image of this shape, as the fields of the description say; whether there are any.
+    # Shape of an image; the changes, as in the fields of `Augmentation`; whether there are any.
     Py_ssize_t height
     Py_ssize_t width
     Py_ssize_t channels

@@ -1,7 +1,7 @@
-"""Random changes of images, while the samples of a batch are gathered.
+"""Random changes of images, applied while the samples of a batch are gathered.
 
-What an image draws depends on its place in the batch and on the step alone, as for dropout. The
-formulas stand in `cnn_core/backends/numpy/augmentation.py`.
+As for dropout, the random numbers of an image depend only on its place in the batch and on the
+step. The formulas are in `cnn_core/backends/numpy/augmentation.py`.
 """
 
 from libc.math cimport floor
@@ -18,27 +18,27 @@ cdef enum:
 
 
 cdef struct Draw:
-    # What an image has drawn.
+    # Random changes of an image: shifts in pixels; rows and columns that a crop removes; its start.
     bint mirrored
     Py_ssize_t down
     Py_ssize_t right
     Py_ssize_t cut
     Py_ssize_t top
     Py_ssize_t left
-    # First row and column of the erased square; it may begin outside.
+    # First row and column of the erased square, negative if it begins outside.
     Py_ssize_t hole_top
     Py_ssize_t hole_left
 
 
 cdef struct Between:
-    # Two neighbouring rows or columns, and how far a place is from the first to the second.
+    # An interpolation: two adjacent rows or columns, and the weight of the second one.
     Py_ssize_t first
     Py_ssize_t second
     real share
 
 
 cdef Changes changes_of(description):
-    """The changes of a network's first layer; none if it is of another kind."""
+    """Return the changes of a network's first layer; none if it is no `Augmentation`."""
     cdef Changes found = Changes(0, 0, 0, False, 0, 0, 0, False)
     if isinstance(description, Augmentation):
         found.height, found.width, found.channels = description.input_shape
@@ -52,7 +52,7 @@ cdef void change(
     const Changes *changes, uint64_t key, Py_ssize_t sample, Py_ssize_t step, const real *image,
     real *out,
 ) noexcept nogil:
-    """out = the image as this step sees it."""
+    """Write an image to `out` with the random changes of this step."""
     cdef Draw draw = draw_of(changes, key, sample, step)
     cdef Py_ssize_t y, row, size = changes.width * changes.channels
     for y in range(changes.height):
@@ -88,14 +88,14 @@ cdef Draw draw_of(
 
 
 cdef inline Py_ssize_t drawn(uint32_t word, Py_ssize_t count) noexcept nogil:
-    """A whole number from 0 to below `count`."""
+    """Turn a random word into an integer from 0 to below `count`."""
     return <Py_ssize_t>(<uint64_t>word * <uint64_t>count >> 32)
 
 
 cdef void copy_row(
     const Changes *changes, const Draw *draw, const real *row, real *out
 ) noexcept nogil:
-    """out = a row, mirrored and shifted."""
+    """Copy a row, mirrored and shifted."""
     cdef Py_ssize_t width = changes.width, channels = changes.channels, x, c
     cdef Py_ssize_t moved = -draw.right if draw.mirrored else draw.right
     cdef Py_ssize_t first = max(moved, <Py_ssize_t>0), end = min(width + moved, width)
@@ -117,7 +117,7 @@ cdef void copy_row(
 cdef void enlarge_row(
     const Changes *changes, const Draw *draw, const real *image, Py_ssize_t row, real *out
 ) noexcept nogil:
-    """out = a row of the enlarged part of an image, mirrored and shifted."""
+    """Interpolate a row of the cropped and enlarged image, mirrored and shifted."""
     cdef Py_ssize_t width = changes.width, channels = changes.channels, x, c, column
     cdef Between down = between(row, changes.height, draw.cut, draw.top), right
     cdef const real *upper = image + down.first * width * channels
@@ -141,7 +141,7 @@ cdef void enlarge_row(
 cdef inline Between between(
     Py_ssize_t place, Py_ssize_t size, Py_ssize_t cut, Py_ssize_t first
 ) noexcept nogil:
-    """The row or column of the old image for one of the enlarged part."""
+    """Return the rows or columns of the old image for row or column `place` of the enlarged one."""
     cdef double scale = <double>(size - cut) / <double>size
     cdef double source = <double>first + ((<double>place + 0.5) * scale - 0.5)
     cdef Between found

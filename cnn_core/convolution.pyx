@@ -1,15 +1,14 @@
 """The convolution layer: a product over the patches of an image, sample by sample.
 
-The image is copied into one with margins of zeros, where the patches of all pixels overlap. Rows of
-patches that lie in a margin, or between pixels, are left out of the product. A piece of weights is a row
-of the kernel, or all of them where they are short; the last piece is the bias. Groups of channels have
-images of their own.
+Each image is copied into one with margins of zeros, which all of its patches share. The product
+skips rows of patches that lie in a margin or between dilated pixels. A piece of weights is one row
+of the kernel, or all rows if they are short. The last piece is the bias. Groups have own images.
 
-A 3 x 3 kernel with a stride of 1 takes fewer multiplications by Winograd's algorithm, where there are
-enough channels to pay for its additions. There a piece is some channels of the output.
+A 3 x 3 kernel with a stride of 1 uses Winograd's algorithm, if there are enough channels to pay for
+its additions. A piece of weights is then a range of output channels.
 
-A pool whose windows tile is part of the convolution below: some rows of windows at a time are convolved into a
-thread's own memory and pooled there; going back, the delta is written out there again.
+A pool whose windows do not overlap is fused into the convolution below. A few rows of windows at a
+time are convolved into the memory of a thread and pooled there. The delta is expanded there too.
 """
 
 cimport cython
@@ -25,19 +24,19 @@ from .update cimport apply_step
 from .winograd cimport Winograd, winograd_of
 
 cdef enum:
-    # Channels that are summed at a time, in registers.
+    # Channels that are summed at a time in registers.
     LANES = 16
-    # Pixels of the delta that are written out at a time, at least: not more than the nearest cache holds.
+    # Least number of pixels of the delta that are expanded at a time; they fit into the L1 cache.
     NEAR_PIXELS = 192
-    # A row of the kernel of fewer values is not worth a piece.
+    # A row of the kernel with fewer values is too short for a piece of its own.
     SHORT_ROW = 16
-    # Channels from which on Winograd's algorithm pays, and most of a piece of its weights.
+    # Least channels for which Winograd's algorithm pays; most channels of a piece of its weights.
     WINOGRAD_CHANNELS = 8
     PIECE_CHANNELS = 32
 
 
 cdef struct KernelRange:
-    # Some rows of the kernel, and some channels of the output, of all groups.
+    # A part of the kernel: first row, rows; first output channel and channels, over all groups.
     Py_ssize_t row
     Py_ssize_t rows
     Py_ssize_t channel
@@ -46,33 +45,33 @@ cdef struct KernelRange:
 
 @cython.final
 cdef class ConvolutionLayer(Layer):
-    """outputs = patches of inputs @ weights + bias, or the largest values of that."""
+    """Compute outputs = patches of inputs @ weights + bias, max pooled if a pool is fused."""
 
-    # Where weights and biases begin in the flat arrays; without biases where there is normalization.
+    # Start of weights and bias in the flat parameters. A layer before normalization has no bias.
     cdef Py_ssize_t weights
     cdef Py_ssize_t bias
     cdef bint has_bias
     cdef Py_ssize_t window
     cdef Py_ssize_t groups
-    # Rows of the kernel and channels of the output that are a piece.
+    # Rows of the kernel and output channels of a piece.
     cdef Py_ssize_t piece_rows
     cdef Py_ssize_t piece_channels
-    # Channels of all groups together; rows and columns of the convolution.
+    # Channels of the input and the output over all groups; rows and columns of output pixels.
     cdef Py_ssize_t input_channels
     cdef Py_ssize_t channels
     cdef Py_ssize_t rows
     cdef Py_ssize_t columns
-    # Of the input, and of the delta as the input gradient takes it.
+    # Patches of the input, and of the delta for the input gradient.
     cdef Patches patches
     cdef Patches delta_patches
-    # The same for Winograd's algorithm.
+    # The same convolutions by Winograd's algorithm.
     cdef bint uses_winograd
     cdef Winograd winograd
     cdef Winograd delta_winograd
-    # Whether the outputs are the largest values of windows; else the outputs are the convolution.
+    # Whether a max pool is fused, and its windows.
     cdef bint pools
     cdef Windows windows
-    # Whether the layer above has read its inputs when it writes their delta.
+    # Whether the delta may overwrite the outputs, which the layer above has read by then.
     cdef bint is_overwritten
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
@@ -89,7 +88,7 @@ cdef class ConvolutionLayer(Layer):
 
     cdef void prepare(self, LayerBuffers buffers) noexcept nogil:
         cdef Py_ssize_t piece
-        # A prediction has none.
+        # Only a training has rotated weights.
         if buffers.turned.shape[0] > 0:
             for piece in range(self.pieces):
                 self.after_step(buffers, piece)
@@ -118,7 +117,7 @@ cdef class ConvolutionLayer(Layer):
                 self.convolve(image, 0, self.rows, &buffers.outputs[i * buffers.row], tiles)
 
     cdef void place(self, LayerBuffers buffers, Py_ssize_t i, real *image) noexcept nogil:
-        """Copy sample `i`, group by group."""
+        """Copy sample `i` into the images with margins, group by group."""
         cdef Py_ssize_t g
         for g in range(self.groups):
             self.patches.place(
@@ -129,7 +128,7 @@ cdef class ConvolutionLayer(Layer):
     cdef void convolve(
         self, real *image, Py_ssize_t row, Py_ssize_t end, real *out, real *tiles
     ) noexcept nogil:
-        """Rows of the output for one sample."""
+        """Compute rows `row` to below `end` of the convolution of one sample."""
         cdef Py_ssize_t g, columns = self.channels // self.groups
         cdef const real *bias = NULL
         if self.uses_winograd:
@@ -152,7 +151,7 @@ cdef class ConvolutionLayer(Layer):
     cdef void convolve_and_pool(
         self, real *image, real *near, real *out, real *winners, real *tiles
     ) noexcept nogil:
-        """One sample, some rows of windows at a time."""
+        """Convolve and pool one sample, a few rows of windows at a time."""
         cdef Windows w = self.windows
         cdef Py_ssize_t row, first = 0, end
         while first < w.rows:
@@ -166,12 +165,12 @@ cdef class ConvolutionLayer(Layer):
             first = end
 
     cdef Py_ssize_t near_rows(self) noexcept nogil:
-        """Rows of windows that are taken at a time."""
+        """Return the number of rows of windows that are processed at a time."""
         cdef Py_ssize_t pixels = self.columns * self.windows.height
         return (NEAR_PIXELS + pixels - 1) // pixels
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        """A convolution of the delta, as an image with margins, by the turned weights."""
+        """Convolve the delta, as an image with margins, with the rotated weights."""
         cdef Py_ssize_t i, g, line, inputs = self.patches.image.channels
         cdef Py_ssize_t depth = self.delta_patches.places.shape[0]
         cdef real *image
@@ -210,7 +209,7 @@ cdef class ConvolutionLayer(Layer):
     cdef void place_delta(
         self, const real *delta, const real *winners, real *image
     ) noexcept nogil:
-        """Write out the delta of a sample that was pooled."""
+        """Expand the delta of a pooled sample into an image with margins."""
         cdef Geometry to = self.delta_patches.image
         cdef Py_ssize_t row, size = self.windows.columns * self.channels
         cdef Py_ssize_t line = to.full_width * self.channels
@@ -222,7 +221,7 @@ cdef class ConvolutionLayer(Layer):
             image += self.windows.height * line
 
     cdef KernelRange part_of(self, Py_ssize_t piece) noexcept nogil:
-        """What a piece has of the kernel: nothing, if it is the bias."""
+        """Return the part of the kernel of a piece; it is empty for the bias."""
         cdef Py_ssize_t row = 0, channel = 0
         if self.uses_winograd:
             channel = piece * self.piece_channels
@@ -267,7 +266,7 @@ cdef class ConvolutionLayer(Layer):
     cdef void add_weight_gradients(
         self, LayerBuffers buffers, const Block *block, KernelRange part, real *gradient
     ) noexcept nogil:
-        """Add the gradient of a part of the kernel by all samples of a block."""
+        """Add the gradient of a part of the kernel over all samples of a block."""
         cdef Py_ssize_t i
         cdef real *image = self.patches.cleared(block, self.groups)
         cdef real *tiles = &(<ThreadBuffers>block.thread).tiles[0]
@@ -290,7 +289,7 @@ cdef class ConvolutionLayer(Layer):
         self, LayerBuffers buffers, Py_ssize_t i, real *image, real *near, KernelRange part,
         real *gradient, real *tiles,
     ) noexcept nogil:
-        """Of sample `i`: some rows of windows at a time."""
+        """Add the gradient from sample `i`, which was pooled, a few rows of windows at a time."""
         cdef Windows w = self.windows
         cdef Py_ssize_t row, first = 0, end, line = self.columns * self.channels
         while first < w.rows:
@@ -310,7 +309,7 @@ cdef class ConvolutionLayer(Layer):
         self, real *image, real *delta, Py_ssize_t row, Py_ssize_t end, KernelRange part,
         real *gradient, real *tiles,
     ) noexcept nogil:
-        """Add the gradient of a part of the kernel by the delta of some rows of one sample."""
+        """Add the gradient of a part of the kernel from rows `row` to below `end` of one sample."""
         cdef Py_ssize_t g, columns = self.channels // self.groups, first = part.row
         if self.uses_winograd:
             self.winograd.correlate(
@@ -320,7 +319,7 @@ cdef class ConvolutionLayer(Layer):
             )
             return
         if self.piece_rows == 1:
-            # Where this row of the kernel lies in the margin it adds nothing.
+            # Skip rows of the delta for which this row of the kernel lies in the margin.
             while row < end and not self.patches.first[row] <= first < self.patches.end[row]:
                 delta += self.columns * self.channels
                 row += 1
@@ -340,7 +339,7 @@ cdef class ConvolutionLayer(Layer):
             ))
 
     cdef void turn(self, KernelRange part, real *turned) noexcept nogil:
-        """Exchange inputs and outputs of a part of the kernel, turned by half a circle."""
+        """Rotate a part of the kernel by 180 degrees, and swap its inputs and outputs."""
         cdef Py_ssize_t pixel, o, c, at, size = self.window * self.window
         cdef Py_ssize_t inputs = self.patches.image.channels
         cdef Py_ssize_t outputs = self.delta_patches.image.channels
@@ -358,7 +357,7 @@ cdef class ConvolutionLayer(Layer):
 cdef void add_sum_of_pixels(
     const real *values, Py_ssize_t pixels, Py_ssize_t channels, real *out
 ) noexcept nogil:
-    """out += the sum over the pixels of a sample, which is made on its own: so no sum is long."""
+    """Add the sum over the pixels of one sample to `out`: so no single sum is long."""
     cdef Py_ssize_t first = 0
     while first + LANES <= channels:
         add_sums(LANES, values + first, pixels, channels, out + first)
@@ -385,10 +384,10 @@ def convolution_layer(
     description, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t start, bint has_bias, pool,
     bint is_overwritten,
 ):
-    """The first rows and columns of what a description says, all of them or fewer.
+    """Make the layer of a description, for the first `rows` and `columns` of its output pixels.
 
-    The weights stand from number `start` of the parameters on. `pool` is the description of a pool that
-    becomes part of the layer, or None. `is_overwritten`: see `ConvolutionLayer`.
+    The weights start at value `start` of the parameters. `pool` is the description of a pool to
+    fuse into the layer, or None. `is_overwritten`: see `ConvolutionLayer`.
     """
     cdef ConvolutionLayer layer = ConvolutionLayer.__new__(ConvolutionLayer)
     cdef Py_ssize_t height, width, channels
@@ -415,7 +414,7 @@ def convolution_layer(
         layer.winograd = winograd_of(channels, layer.channels, rows, columns)
         layer.delta_winograd = winograd_of(layer.channels, channels, height, width)
         layer.tiles = max(layer.winograd.memory(), layer.delta_winograd.memory())
-        # The last tiles read beyond the image.
+        # The last tiles read two rows below the image.
         below = 2
     layer.patches = patches_of(
         Geometry(
@@ -424,7 +423,7 @@ def convolution_layer(
         ),
         rows, columns, step, window,
     )
-    # A patch of the delta for each pixel of the input, and zeros between the pixels of a larger step.
+    # One patch of the delta for each input pixel; a stride above 1 dilates the delta with zeros.
     layer.delta_patches = patches_of(
         Geometry(
             rows, columns, layer.channels // groups, window - 1 - margin,

@@ -1,10 +1,10 @@
-"""Dropout, and the random numbers by counter that it draws. How: dropout.pyx."""
+"""Dropout, and its counter-based random numbers; dropout.pyx explains them."""
 
 from libc.stdint cimport uint32_t, uint64_t
 
 
 cdef struct Counter:
-    # The three words of a Philox counter that follow the one that counts the blocks.
+    # The last three words of a Philox counter. The first one counts the blocks.
     uint32_t second
     uint32_t third
     uint32_t fourth

@@ -1,9 +1,9 @@
-"""Dropout: what a unit of a sample draws in a step depends on its place alone, whoever computes it.
+"""Dropout. The random number of a unit depends only on step, sample, layer and unit.
 
-The random numbers are those of Philox 4x32-10, a counter-based generator, so that any of them can be
-had without those before it: four words of counter and two of key give four random words, by ten rounds
-of multiplying and mixing (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-2011).
+So it does not depend on the thread. The numbers are those of Philox 4x32-10, a counter-based
+generator: any number can be computed without those before it. Ten rounds of multiplying and mixing
+turn four words of counter and two of key into four random words (Salmon, Moraes, Dror, Shaw,
+"Parallel random numbers: as easy as 1, 2, 3", 2011).
 """
 
 cimport cython
@@ -16,16 +16,16 @@ from .scalar cimport real
 
 cdef enum:
     ROUNDS = 10
-    # Random words at hand while a row is gone through.
+    # Random words that are generated at a time.
     WORDS = 256
 
 
 @cython.final
 cdef class DropoutLayer(Layer):
-    """The layer of a dropout: in predictions nothing."""
+    """The dropout layer, which does nothing in predictions."""
 
     cdef double rate
-    # Of images that lose whole channels; else all units.
+    # Channels of an image that loses whole channels; else the number of units.
     cdef Py_ssize_t channels
 
     def __cinit__(self, double rate, Py_ssize_t units, Py_ssize_t channels):
@@ -55,9 +55,9 @@ cdef void drop(
     double rate, const Block *block, Py_ssize_t layer, const real[::1] a, real[::1] out, Shape shape,
     Py_ssize_t channels,
 ) noexcept nogil:
-    """out = a / (1 - rate) where the random word of a channel is at least rate * 2**32, else 0.
+    """Compute out = a / (1 - rate) where a channel's random word is at least rate * 2**32, else 0.
 
-    The counter's second word is the number of the sample in its batch.
+    The second word of the counter is the number of the sample in its batch.
     """
     cdef uint32_t words[WORDS]
     cdef uint32_t threshold = <uint32_t>min(floor(rate * 4294967296.0 + 0.5), 4294967295.0)
@@ -102,7 +102,7 @@ cdef inline void philox(
 cdef void random_bits(
     uint64_t key, uint32_t first, Counter counter, uint32_t *out, Py_ssize_t size
 ) noexcept nogil:
-    """Fill `out`: four words for each block, whose number is the counter's first word."""
+    """Fill `out` with `size` random words, four a block; blocks count from `first` on."""
     cdef uint32_t block[4]
     cdef uint32_t key_0 = <uint32_t>key, key_1 = <uint32_t>(key >> 32)
     cdef Py_ssize_t i, j, whole = size // 4

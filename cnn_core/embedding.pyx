@@ -1,9 +1,9 @@
-"""The embedding layer: a vector for each code of some columns; the other columns pass through.
+"""The embedding layer: code columns become vectors, and numeric columns pass through.
 
-The outputs are the vectors, column by column, and behind them the numbers that pass through. Going
-forward a code picks a row of its table; on the way back the rows' gradients are added up in the order
-of the samples. A piece is up to PIECE_VALUES values of a table, whose thread looks through all samples:
-so nothing is locked, and no sum depends on who computed it.
+The outputs are the vectors, column by column, followed by the numeric columns. The forward pass
+gathers a row of a table for each code. The backward pass scatter-adds the gradients to the rows in
+the order of the samples. A piece is at most PIECE_VALUES values of a table, and its thread goes
+over all samples. So nothing is locked, and no sum depends on the thread.
 """
 
 cimport cython
@@ -20,8 +20,8 @@ cdef enum:
 
 
 cdef struct Table:
-    # A column of codes: where it stands in a sample; how many codes there are, and values of a vector;
-    # where its vectors begin in the flat arrays, and in the outputs.
+    # A code column: its column in a sample; number of codes; values of a vector; start of its table
+    # in the flat parameters; start of its vector in the outputs.
     Py_ssize_t column
     Py_ssize_t codes
     Py_ssize_t dimension
@@ -30,7 +30,7 @@ cdef struct Table:
 
 
 cdef inline Py_ssize_t code_of(real value, Py_ssize_t codes) noexcept nogil:
-    """The code, kept within the table whatever is in the caller's array by now."""
+    """Return the code, 0 if it is outside the table: the caller can change its array meanwhile."""
     return <Py_ssize_t>value if 0 < value < codes else 0
 
 
@@ -40,16 +40,16 @@ cdef inline Py_ssize_t codes_of_piece(const Table *table) noexcept nogil:
 
 @cython.final
 cdef class EmbeddingLayer(Layer):
-    """Vectors for codes; the first layer of a network."""
+    """An embedding for each code column; the first layer of a network."""
 
     cdef unsigned char[::1] memory
     cdef Table *table_at
     cdef Py_ssize_t n_tables
-    # Columns that are no codes, in their order.
+    # Numeric columns of a sample, in rising order.
     cdef Py_ssize_t[::1] numbers
 
     def __cinit__(self, description, Py_ssize_t start):
-        """The layer of a description, its tables from number `start` of the parameters on."""
+        """Make the layer of a description; its tables start at value `start` of the parameters."""
         cdef Py_ssize_t n, output = 0
         self.fan_in, self.fan_out = description.fan_in, description.fan_out
         self.n_tables = len(description.columns)
@@ -83,7 +83,7 @@ cdef class EmbeddingLayer(Layer):
                 buffers.outputs[out + j] = buffers.inputs[at + self.numbers[j]]
 
     cdef Py_ssize_t table_of(self, Py_ssize_t *piece) noexcept nogil:
-        """The table that a piece belongs to; the piece becomes its first code."""
+        """Return the table of a piece, and turn `piece` into its first code."""
         cdef Py_ssize_t n = 0, pieces
         while True:
             pieces = pieces_of(&self.table_at[n])
@@ -100,7 +100,7 @@ cdef class EmbeddingLayer(Layer):
         return Range(start, 1, size, size, start, size, True)
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
-        """Add the delta of each sample to the row of its code, for the codes of a piece."""
+        """Scatter-add the deltas of the samples to the rows of their codes, for one piece."""
         cdef Range where = self.range_of(piece)
         cdef const Table *table = &self.table_at[self.table_of(&piece)]
         cdef Py_ssize_t i, j, code, to, source, end

@@ -1,15 +1,15 @@
-"""The dense layer on encoded columns: its features are never made.
+"""The dense layer on encoded columns, without computing the encoded features.
 
-Of a column of pieces the features before a value's bin are 0.5, those behind it -0.5. So its part of an
-output lies between two neighbouring rows of a table of sums, as far from the first as the value is through
-the bin: the weights themselves, which take twice the memory together, are not read. On the way back a row
-of weights takes the deltas of all samples of later bins, less half of all deltas, and those of its own bin
-times how far each is through it. Both are one pass over the samples, sorted by their bins, and one from the
-last row of weights to the first. A code picks a row of weights. Numbers that stand side by side go through
-the matrix product. The loops over rows stand in encoded_rows.pxd.
+In a piecewise linear column, the features before the bin of a value are 0.5, those behind it -0.5.
+So the column's part of an output is an interpolation between two adjacent rows of a table of weight
+sums. The factor is the position of the value in its bin. The weights, twice the memory, are not
+read. In the backward pass a row of weights gets the deltas of all samples of later bins, less half
+of all deltas. It also gets the deltas of its own bin times the positions. This takes one pass over
+the samples, sorted by bin, and one from the last row of weights to the first. A code picks a row of
+weights. Adjacent numeric columns use the matrix product. encoded_rows.pxd has the loops.
 
-A piece of parameters is a column of pieces, with its sums; up to PIECE_ROWS rows of other columns; or the
-bias. Its thread looks through all samples: so nothing is locked, and no sum depends on who computed it.
+A piece of parameters is one piecewise linear column with its sums, at most PIECE_ROWS rows of other
+columns, or the bias. Its thread goes over all samples: no lock, and no sum depends on the thread.
 """
 
 cimport cython
@@ -42,9 +42,9 @@ cdef enum Encoding:
 
 
 cdef struct Columns:
-    # A column of pieces or codes, or several numbers side by side: where they stand in a sample, and how
-    # many features they give; where their weights begin in the flat arrays, and for pieces the sums; the
-    # number of their first piece of parameters, and how many pieces there are.
+    # One column of pieces or codes, or adjacent numeric columns: (first) column in a sample;
+    # features; start of the weights in the flat parameters; start of the sums, for pieces; first
+    # piece of parameters; number of such pieces.
     Encoding encoding
     Py_ssize_t column
     Py_ssize_t features
@@ -55,7 +55,7 @@ cdef struct Columns:
 
 
 cdef struct PieceOfRows:
-    # Some rows of weights of some columns, counted from their first one, and some units.
+    # Rows `first` to below `end` of the weights of `columns`, and `units` units from `unit` on.
     const Columns *columns
     Py_ssize_t first
     Py_ssize_t end
@@ -70,19 +70,19 @@ cdef class EncodedLayer(DenseLayer):
     cdef unsigned char[::1] memory
     cdef Columns *columns_at
     cdef Py_ssize_t n_columns
-    # Values of all sums.
+    # Values of the sums of all columns.
     cdef Py_ssize_t sums_size
 
     def __cinit__(self, description, Py_ssize_t start):
-        """The layer of a description, its weights from number `start` of the parameters on.
+        """Make the layer of a description; its weights start at value `start` of the parameters.
 
-        Numbers that stand side by side are taken together.
+        Adjacent numeric columns become one `Columns`.
         """
         cdef Py_ssize_t number
         cdef Columns *last = NULL
         self.fan_in, self.fan_out = description.fan_in, description.fan_out
         self.has_bias = description.normalization is None
-        # Two rows of each column at most.
+        # A sample reads at most two rows of each column.
         self.weights_size = 2 * self.fan_in * self.fan_out
         self.memory = np.zeros(self.fan_in * sizeof(Columns), np.uint8)
         self.columns_at = <Columns *>&self.memory[0]
@@ -98,7 +98,7 @@ cdef class EncodedLayer(DenseLayer):
                 self.n_columns += 1
             start += features * self.fan_out
             if encoding == PIECES:
-                # A row for each bin and for the end, and what is less than half of the last one.
+                # A row for each bin, one for the end, and minus half of that one.
                 self.sums_size += (features + 2) * self.fan_out
         for number in range(self.n_columns):
             last = &self.columns_at[number]
@@ -138,7 +138,7 @@ cdef class EncodedLayer(DenseLayer):
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t n, i, first = 0
         self.add_bias(buffers, block)
-        # As many columns at a time as there is room for their rows.
+        # A `WeightedRows` has room for the rows of this many columns.
         while first < self.n_columns:
             n = min(first + MOST_ROWS // 2, self.n_columns)
             for i in range(block.top, block.top + block.rows):
@@ -149,7 +149,7 @@ cdef class EncodedLayer(DenseLayer):
                 self.add_numbers(buffers, block, &self.columns_at[n])
 
     cdef void add_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        """Let the outputs begin with the bias, less half of the sum of all weights of pieces."""
+        """Initialize the outputs: the bias, less half of the sum of all weights of pieces."""
         cdef Py_ssize_t i, j, n, at
         cdef size_t size = <size_t>self.fan_out * sizeof(real)
         cdef real *first
@@ -171,7 +171,7 @@ cdef class EncodedLayer(DenseLayer):
     cdef void look_up(
         self, LayerBuffers buffers, Py_ssize_t sample, Py_ssize_t first, Py_ssize_t end
     ) noexcept nogil:
-        """Add the rows that a sample picks of some columns to its outputs."""
+        """Add the rows that a sample picks in columns `first` to below `end` to its outputs."""
         cdef const real *values = &buffers.inputs[sample * buffers.input_row]
         cdef const real *weights = &self.arrays.parameters[0]
         cdef const Columns *columns
@@ -210,7 +210,7 @@ cdef class EncodedLayer(DenseLayer):
         )
 
     cdef const Columns *columns_of(self, Py_ssize_t *piece) noexcept nogil:
-        """The columns that a piece belongs to, whose number it becomes; NULL for the bias."""
+        """Return the columns of a piece (NULL: bias), and count `piece` from their first one."""
         cdef Py_ssize_t low = 0, high = self.n_columns, middle
         if self.has_bias and piece[0] == self.pieces - 1:
             return NULL
@@ -253,7 +253,7 @@ cdef class EncodedLayer(DenseLayer):
             part.unit += part.units
 
     cdef void begin_update(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        # Behind the sums of weights: less half of all deltas, from which each column of pieces begins.
+        # Behind the sums: minus half of the sum of all deltas, the start for each column of pieces.
         cdef Rows rows = Rows(
             &buffers.delta[block.top * buffers.row], buffers.row, block.rows,
             &buffers.sums[self.sums_size], 0, NULL, NULL, NULL,
@@ -263,7 +263,7 @@ cdef class EncodedLayer(DenseLayer):
     cdef void update_pieces(
         self, LayerBuffers buffers, const Block *block, PieceOfRows part
     ) noexcept nogil:
-        """All rows of a column of pieces, from the last one down, and its sums."""
+        """Update all rows of a column of pieces, from the last to the first, then its sums."""
         cdef real later[PIECE_COLUMNS]
         memcpy(
             later, &buffers.sums[self.sums_size + part.unit], <size_t>part.units * sizeof(real)
@@ -279,7 +279,7 @@ cdef class EncodedLayer(DenseLayer):
     cdef void update_part(
         self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later
     ) noexcept nogil:
-        """The gradient of some rows of weights, and their step; `later`: see `gradient_of_part`."""
+        """Compute the gradient of a part and take its step; `later`: see `gradient_of_part`."""
         cdef Range where = Range(
             part.columns.weights + part.first * self.fan_out + part.unit, part.end - part.first,
             part.units, self.fan_out, 0, part.units, True,
@@ -291,10 +291,10 @@ cdef class EncodedLayer(DenseLayer):
         self, LayerBuffers buffers, const Block *block, const PieceOfRows *part, real *later,
         real[::1] out,
     ) noexcept nogil:
-        """The gradient of some rows, `part.units` values each, over the samples of a slice.
+        """Compute the gradient of rows of `part.units` values over the samples of a slice.
 
-        `later`, for pieces: the sum of the deltas of later bins, less half of all deltas; afterwards that
-        for the rows before these.
+        `later` is NULL but for pieces: on entry the sum of the deltas of later bins, less half of
+        all deltas; on return the same for the rows before these.
         """
         cdef int heads[PIECE_ROWS]
         cdef int following[SLICE_ROWS]
@@ -323,7 +323,7 @@ cdef class EncodedLayer(DenseLayer):
             return
         for i in range(part.end - part.first):
             heads[i] = -1
-        # From the last sample to the first, so that each list rises.
+        # From the last sample to the first, so that the samples of each list are in rising order.
         for i in range(block.rows - 1, -1, -1):
             factors[i] = 1
             if part.columns.encoding == PIECES:
@@ -348,7 +348,7 @@ cdef class EncodedLayer(DenseLayer):
     cdef void sum_up(
         self, real[::1] sums, const Columns *columns, Py_ssize_t unit, Py_ssize_t units
     ) noexcept nogil:
-        """The sums of some units, after a change of their weights."""
+        """Recompute the sums of `units` units from `unit` on, after their weights changed."""
         cdef Rows rows = Rows(
             &self.arrays.parameters[columns.weights + unit], self.fan_out, columns.features,
             &sums[columns.sums + unit], 0, NULL, NULL, NULL,

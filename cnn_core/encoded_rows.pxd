@@ -1,6 +1,6 @@
-"""The loops over the rows of weights that encoded columns pick: their sums and their gradients.
+"""Loops over the rows of weights that encoded columns pick: their sums and their gradients.
 
-Which rows those are, and why, stands in encoded_layer.pyx. The order of a unit's terms is always the same.
+encoded_layer.pyx explains which rows those are. The order of a unit's terms is always the same.
 """
 
 from .dense cimport ROW_VECTORS
@@ -8,13 +8,13 @@ from .scalar cimport real
 from .vector cimport VECTOR_LENGTH, Lanes, each_vector, load_lanes, store_lanes, vector, zero_vector
 
 cdef enum:
-    # Rows that a sample picks at a time; vectors of units whose sums are registers, two of each.
+    # Most rows of a `WeightedRows`; vectors of units at a time, each with two sums in registers.
     MOST_ROWS = 128
     GRADIENT_VECTORS = 4
 
 
 cdef struct WeightedRows:
-    # Rows of weights or of sums, what each is multiplied by, and what they are added to.
+    # Rows of weights or of sums, their factors, their number, and the output to add them to.
     const real *rows[MOST_ROWS]
     real factors[MOST_ROWS]
     int count
@@ -22,7 +22,7 @@ cdef struct WeightedRows:
 
 
 cdef inline Py_ssize_t bin_of(real value, Py_ssize_t bins, real *through) noexcept nogil:
-    """The bin of a value, and how far through it the value is; whatever is in the array by now."""
+    """Return the bin of any value, NaN too; `through` becomes its position in the bin, 0 to 1."""
     cdef Py_ssize_t number
     value = value if value > 0 else 0
     value = value if value < bins else bins
@@ -32,13 +32,14 @@ cdef inline Py_ssize_t bin_of(real value, Py_ssize_t bins, real *through) noexce
 
 
 cdef inline Py_ssize_t level_of(real value, Py_ssize_t levels) noexcept nogil:
-    """The level of a code, -1 for none; likewise."""
+    """Return the level of a code; -1 for any value outside the levels."""
     return <Py_ssize_t>value if 0 <= value < levels else -1
 
 
 cdef struct Rows:
-    # Rows of weights or of deltas, `row` values apart, and what is made of them; for a gradient also the
-    # samples of a row of weights, as a list, with their factors, and the sum of the deltas of later bins.
+    # Rows of weights or of deltas: start, row stride in values, number; the output. For a gradient
+    # also a linked list of the samples of a row (`head`, -1 if empty; `following`), their factors,
+    # and the sum of the deltas of later bins (NULL without pieces).
     const real *start
     Py_ssize_t row
     Py_ssize_t count
@@ -49,11 +50,11 @@ cdef struct Rows:
     real *later
 
 
-# Loops for `each_vector`, over some units. Called with constants, so that the sums become registers.
+# Loops for `each_vector`, over units. It calls them with constants, so sums stay in registers.
 
 
 cdef inline void sum_up_rows(Lanes lanes, const void *of) noexcept nogil:
-    """Of each row, and of the end, the sum of the rows before it; then less half of the last sum."""
+    """Store the sum of the rows before each row and before the end, then -0.5 * the last sum."""
     cdef const Rows *r = <const Rows *>of
     cdef real *out = r.out
     cdef vector sums[ROW_VECTORS]
@@ -72,7 +73,7 @@ cdef inline void sum_up_rows(Lanes lanes, const void *of) noexcept nogil:
 
 
 cdef inline void less_half_of_sum(Lanes lanes, const void *of) noexcept nogil:
-    """Less half of the sum of the rows, in rising order."""
+    """Store minus half of the sum of the rows, added in rising order."""
     cdef const Rows *r = <const Rows *>of
     cdef vector sums[ROW_VECTORS]
     cdef Py_ssize_t i
@@ -102,10 +103,10 @@ cdef inline void add_picked(Lanes lanes, const void *of) noexcept nogil:
 
 
 cdef inline void gradient_of_row(Lanes lanes, const void *of) noexcept nogil:
-    """The gradient of a row of weights, over the samples in its list.
+    """Compute the gradient of a row of weights over the samples in its list.
 
-    `later`, for pieces: the sum of the deltas of later bins, less half of all deltas; afterwards that
-    for the row before this one. NULL for rows that know nothing of each other.
+    `later` is NULL but for pieces: on entry the sum of the deltas of later bins, less half of all
+    deltas; on return the same for the row before this one.
     """
     cdef const Rows *r = <const Rows *>of
     cdef vector own[GRADIENT_VECTORS]

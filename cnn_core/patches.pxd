@@ -1,19 +1,19 @@
-"""A product whose left-hand values are found by address: what a convolution is made of."""
+"""The matrix product of a convolution, with a gathered left-hand side; see patches.pyx."""
 
 from .layer cimport Block
 from .scalar cimport real
 
 
 cdef struct Gathered:
-    # A matrix whose element (i, k) stands at start[rows[i] + columns[k]].
+    # A matrix whose element (i, k) is start[rows[i] + columns[k]].
     const real *start
     const Py_ssize_t *rows
     const Py_ssize_t *columns
 
 
 cdef struct GatheredProduct:
-    # out = base + left @ right; base NULL stands for zeros, depth is at least 1. Rows of the others
-    # begin so many values apart. Several products of one shape follow each other, so many values apart.
+    # out = base + left @ right, depth at least 1; NULL as base means zeros. `..._row` is a row
+    # stride in values. There are `products` products of one shape, with the strides `next_...`.
     Gathered left
     Py_ssize_t rows
     Py_ssize_t columns
@@ -34,34 +34,34 @@ cdef void gathered_product(GatheredProduct at) noexcept nogil
 
 
 cdef struct Plane:
-    # Rows of pixels: values from one pixel to the next, and from one row to the next.
+    # An image: its first pixel, and the strides in values of pixels and of rows of pixels.
     real *pixels
     Py_ssize_t pixel
     Py_ssize_t line
 
 
 cdef struct Geometry:
-    # An image with margins, row by row, and the patches in it: height and width of the image, channels
-    # of a group; pixels of margin above and to the left; height and width with the margins.
+    # An image with margins, in pixels: height and width without margins, channels of a group,
+    # margin above and to the left, height and width with all margins.
     Py_ssize_t height
     Py_ssize_t width
     Py_ssize_t channels
     Py_ssize_t margin
     Py_ssize_t full_height
     Py_ssize_t full_width
-    # Pixels from one pixel of the image to the next: above 1 with zeros between them.
+    # Distance of the pixels of the image. Above 1, zeros are between them (dilation).
     Py_ssize_t spacing
 
 
 cdef class Patches:
-    # Where the patch of each pixel starts, where the values of a patch stand from there on, and how
-    # many of them are in a row of it.
+    # Geometry; patches in a row; values in a row of a patch (window x channels); offset of each
+    # patch; offsets of the values of a patch from there.
     cdef Geometry image
     cdef Py_ssize_t columns
     cdef Py_ssize_t depth
     cdef Py_ssize_t[::1] starts
     cdef Py_ssize_t[::1] places
-    # For each row of patches: from which of its own rows on, up to which, there are not only zeros.
+    # For each row of patches: half-open range of the rows of the window that meet pixels.
     cdef Py_ssize_t[::1] first
     cdef Py_ssize_t[::1] end
 

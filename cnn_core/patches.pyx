@@ -1,15 +1,15 @@
-"""A product whose left-hand values are found by address.
+"""A matrix product that gathers its left-hand side (implicit im2col).
 
-A patch is what an output of a convolution is computed from: some pixels of an image with margins.
-Patches overlap, so they are not copied side by side. Value k of patch p stands at rows[p] +
-columns[k], and all three roles of a convolution are products with such a left-hand side:
+A patch is the window of an image, with margins, from which one output pixel is computed. Patches
+overlap, so they are not copied to an im2col matrix. Value k of patch p is at rows[p] + columns[k].
+All three roles of a convolution are products with such a left-hand side:
 
     forward            out[p, o] = sum over k of image[rows[p] + columns[k]] * weights[k, o]
     weight gradient    out[k, o] = sum over p of image[columns[k] + rows[p]] * delta[p, o]
-    input gradient     as forward, with the delta for the image and the weights turned around
+    input gradient     as forward, with the delta as image and the kernel rotated by 180 degrees
 
-As in dense.pyx a tile of the output stays in registers, and each sum runs over the depth in rising
-order, in blocks that the depth alone decides.
+As in dense.pyx, a tile of the output stays in registers. Each sum runs over the depth in rising
+order, in blocks that depend on the depth alone.
 """
 
 cimport cython
@@ -27,8 +27,8 @@ cdef extern from "vector.h" nogil:
         TILE_VECTORS
 
 cdef enum:
-    # Rows of a tile that is narrower: enough sums to hide the latency of a multiply-add, and few
-    # enough addresses for the registers.
+    # Rows of a tile of at most NARROW_VECTORS vectors: enough sums to hide the latency of a
+    # multiply-add, and few enough addresses for the registers.
     TALL_ROWS = 8
     NARROW_VECTORS = 2
     # As in dense.pyx.
@@ -38,9 +38,9 @@ cdef enum:
 cdef inline void tile(
     const int rows, const int vectors, const bint whole, GatheredProduct at
 ) noexcept nogil:
-    """`rows` rows and `vectors` vectors of columns; the last columns are missing unless it is whole.
+    """Compute a tile of `rows` rows by `vectors` vectors; if not `whole`, by `at.columns` columns.
 
-    Called with constants for `rows`, `vectors` and `whole`, so that the sums become registers.
+    Callers pass constants for `rows`, `vectors` and `whole`, so that the sums stay in registers.
     """
     cdef vector sums[TALL_ROWS][TILE_VECTORS]
     cdef vector row[TILE_VECTORS]
@@ -78,7 +78,7 @@ cdef inline void tile(
 cdef inline void column_of_tiles(
     const int most_rows, const int vectors, const bint whole, GatheredProduct at
 ) noexcept nogil:
-    """As few tiles as possible, as equal as possible: a single row would wait for its own additions."""
+    """Use few tiles of nearly equal height: a tile of one row would wait for its own additions."""
     cdef Py_ssize_t tiles = (at.rows + most_rows - 1) // most_rows
     cdef Py_ssize_t size
     while tiles > 0:
@@ -119,7 +119,7 @@ cdef void gathered_product(GatheredProduct at) noexcept nogil:
 
 
 cdef inline void one_product(GatheredProduct at) noexcept nogil:
-    """A block of the depth at a time, and in it a panel as wide as a tile."""
+    """Compute one product by blocks of the depth, and each block by panels as wide as a tile."""
     cdef Py_ssize_t blocks = (at.depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
     cdef Py_ssize_t deep = (at.depth + blocks - 1) // blocks, left = at.depth
     cdef GatheredProduct panel
@@ -155,25 +155,25 @@ cdef inline void move_right(GatheredProduct *panel, Py_ssize_t columns) noexcept
 
 @cython.final
 cdef class Patches:
-    """Rows of patches of an image with margins, `columns` in each."""
+    """The patches of an image with margins, `columns` in a row."""
 
     cdef Py_ssize_t size(self) noexcept nogil:
-        """Values of an image with its margins."""
+        """Return the number of values of an image with its margins."""
         return self.image.full_height * self.image.full_width * self.image.channels
 
     cdef real *cleared(self, const Block *block, Py_ssize_t groups) noexcept nogil:
-        """A thread's own images with margins, all zeros: no sample changes what is between its pixels."""
+        """Return a thread's images with margins, zeroed once: samples only write pixels."""
         cdef real *image = &(<ThreadBuffers>block.thread).image[0]
         memset(image, 0, <size_t>(groups * self.size()) * sizeof(real))
         return image
 
     cdef Plane plane(self, real *image, Py_ssize_t row) noexcept nogil:
-        """An image with margins, from one of its rows on."""
+        """Return an image with margins as a plane that starts at row `row`."""
         cdef Py_ssize_t line = self.image.full_width * self.image.channels
         return Plane(image + row * line, self.image.channels, line)
 
     cdef void place(self, const real *pixels, Py_ssize_t channels, real *image) noexcept nogil:
-        """Copy an image to one with margins; of the channels of a pixel those of a group."""
+        """Copy the channels of one group of an image into an image with margins."""
         cdef Geometry to = self.image
         cdef Py_ssize_t y, x, size = to.channels
         cdef Py_ssize_t line = to.full_width * size
@@ -194,7 +194,7 @@ cdef class Patches:
         self, const real *image, Py_ssize_t row, Py_ssize_t end, const real *weights,
         Py_ssize_t weights_row, Py_ssize_t channels, const real *bias, real *out, Py_ssize_t out_row,
     ) noexcept nogil:
-        """out = patches @ weights + bias, for some rows of patches."""
+        """Compute out = patches @ weights + bias for rows `row` to below `end` of patches."""
         cdef Py_ssize_t stop, skipped
         while row < end:
             stop = row + 1
@@ -216,16 +216,16 @@ cdef class Patches:
 cdef Patches patches_of(
     Geometry image, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t step, Py_ssize_t window
 ):
-    """Rows x columns patches, `step` pixels from one to the next."""
+    """Make rows x columns patches of window x window pixels, with a stride of `step` pixels."""
     cdef Patches patches = Patches.__new__(Patches)
     cdef Py_ssize_t line = image.full_width * image.channels
     patches.image, patches.columns, patches.depth = image, columns, window * image.channels
     patches.starts = added(np.arange(rows) * (step * line), np.arange(columns) * (step * image.channels))
     patches.places = added(np.arange(window) * line, np.arange(patches.depth))
-    # Rows of pixels that each row of each patch would be, were there no end to them.
+    # The row of pixels of each row of the windows, also outside of the image.
     met = np.add.outer(np.arange(rows) * step - image.margin, np.arange(window))
     is_met = (met >= 0) & (met < image.height * image.spacing) & (met % image.spacing == 0)
-    # A product has a depth of 1 at least.
+    # A product needs a depth of at least 1.
     is_met[~is_met.any(axis=1), 0] = True
     patches.first = is_met.argmax(axis=1).astype(np.intp)
     patches.end = (window - is_met[:, ::-1].argmax(axis=1)).astype(np.intp)
@@ -233,5 +233,5 @@ cdef Patches patches_of(
 
 
 cdef added(rows, columns):
-    """The sum of each row and each column, row by row."""
+    """Return rows[i] + columns[j] for all i and j, row by row."""
     return np.add.outer(rows, columns).ravel().astype(np.intp)

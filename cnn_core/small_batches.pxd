@@ -1,4 +1,4 @@
-"""Small steps, several at once as far as the first layer goes. How: small_batches.pyx."""
+"""Steps of small batches in groups, for the first layer; small_batches.pyx explains them."""
 
 from .layer cimport Block, Net
 

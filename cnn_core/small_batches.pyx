@@ -1,14 +1,15 @@
-"""Small steps, several at once as far as the first layer goes.
+"""Steps of small batches, grouped for the first layer.
 
-A step on one sample reads and writes all weights for a handful of operations on each, and the first
-layer has most of them. But its inputs are known beforehand, and plain gradient descent changes its
-weights by x[i].T @ delta[i] alone. So for a group of samples from the weights W on
+A step on one sample reads and writes all weights for a few operations each, and most weights are in
+the first layer. But the inputs of that layer are known beforehand, and plain gradient descent
+changes its weights only by x[i].T @ delta[i]. So sample j has the pre-activation
 
     z[j] = x[j] @ W + bias - rate * sum of (x[j] @ x[i] + 1) * delta[i] over the earlier steps' i
 
-is what step after step would find: the products x @ W and x @ x.T are taken for the whole group, the
-sum is made up step by step, and at the end the group's x.T @ delta goes into W in one sweep. The other
-layers take their steps one by one. Only the order of roundings differs.
+The products x @ W and the Gram matrix x @ x.T are computed for the whole group, the sum is added
+step by step, and at the end one pass updates W by the group's x.T @ delta. Here W are the weights
+before the group. The other layers are updated in each step. The result differs from single steps
+only in the order of roundings.
 """
 
 from libc.math cimport isfinite
@@ -22,12 +23,12 @@ from .samples cimport gather_block, total_of
 from .update cimport update_layer
 
 cdef enum:
-    # Weights of the first layer from which on it pays.
+    # Least number of weights of the first layer for which grouping pays.
     LEAST_WEIGHTS = 4096
 
 
 cdef bint can_group(Net net):
-    """Whether the steps of a network can be taken in groups."""
+    """Return whether a network can group its steps."""
     cdef Layer first = net.layers[0]
     return (
         net.plain and type(first) is DenseLayer and (<DenseLayer>first).has_bias and not net.waits
@@ -36,14 +37,14 @@ cdef bint can_group(Net net):
 
 
 cdef Py_ssize_t group_of(Net net, Py_ssize_t batch):
-    """Samples of as many whole batches as a group takes; 0 if it would be one, or does not apply."""
+    """Return the samples of a group of whole batches; 0 if there is at most one, or no grouping."""
     return GROUP_ROWS // batch * batch if net.groups and 2 * batch <= GROUP_ROWS else 0
 
 
 cdef void add_earlier_steps(
     LayerBuffers buffers, const Block *block, Py_ssize_t units
 ) noexcept nogil:
-    """Add to what the group's weights make of the samples what the steps before would have changed."""
+    """Add the effect of the group's earlier steps to the pre-activations of this one."""
     cdef Py_ssize_t start = block.top * buffers.row
     cdef Product extent = Product(
         block.rows, units, block.top, Matrix(block.top * GROUP_ROWS, GROUP_ROWS, 1),
@@ -58,7 +59,7 @@ cdef void add_earlier_steps(
 cdef void products_between(
     LayerBuffers buffers, const Block *block, Py_ssize_t inputs
 ) noexcept nogil:
-    """x @ x.T + 1, the one for the bias."""
+    """Compute the Gram matrix x @ x.T + 1; the 1 stands for the bias."""
     cdef Product extent = Product(
         block.rows, block.rows, inputs, Matrix(0, buffers.input_row, 1),
         Matrix(0, 1, buffers.input_row), 0, GROUP_ROWS, 1, True, 0, GROUP_ROWS,
@@ -72,11 +73,11 @@ cdef void products_between(
 
 
 cdef Py_ssize_t take_steps(Block *block, Py_ssize_t batch_size, double *total) noexcept nogil:
-    """Take the steps of a group of samples, `batch_size` a step, the last one with what is left.
+    """Take the steps of a group, `batch_size` samples each; the last step can have fewer.
 
-    The block says where the group begins, how many samples it has and what its first step is. No step
-    is taken from one on whose loss is not finite; how many samples were judged is returned, and what
-    they count in `total`.
+    The block gives the first sample, the number of samples and the number of the first step. Stop
+    before a step whose loss is not finite. Return the number of samples whose loss was computed,
+    including that step, and set `total` to the sum of their weights.
     """
     cdef void *first = block.buffers[0]
     cdef Py_ssize_t size = (<Net>block.net).size, units = (<Layer>block.layers[0]).fan_out

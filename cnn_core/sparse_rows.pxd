@@ -1,4 +1,4 @@
-"""The first layer on sparse rows, by the values that they store. How: sparse_rows.pyx."""
+"""The first layer on sparse rows (CSR); sparse_rows.pyx explains it."""
 
 from .layer cimport Block, LayerBuffers
 from .scalar cimport real

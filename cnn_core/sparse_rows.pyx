@@ -1,10 +1,10 @@
-"""The first layer on sparse rows: forward and weight gradient, by the values that are stored.
+"""The first layer on sparse rows (CSR): forward pass and weight gradient from the stored values.
 
-Every sum has the terms of `dense.pyx` that are not 0, in the same order and in the same blocks of the
-depth: the bits are those of the same samples with their zeros, which are never written out.
+Each sum has the non-zero terms of `dense.pyx`, in the same order and in the same blocks of the
+depth. So the bits are those of the same samples as dense rows, which are never made.
 
-The weight gradient goes by columns, and the values stand by rows. So before the weights are updated,
-the values of the batch are sorted by the piece of weights that they belong to.
+The weight gradient needs the values by columns, but they are stored by rows. So the values of a
+batch are sorted by piece of weights before the update.
 """
 
 from libc.string cimport memset
@@ -19,9 +19,9 @@ from .vector cimport prefetch_line
 
 cdef enum:
     CACHE_LINE = 64
-    # Columns of the output that are summed up at a time: they stay in the nearest cache.
+    # Columns of the output that are summed at a time, so that they stay in the L1 cache.
     SUMMED_COLUMNS = 512
-    # How many values later is the row of weights that is asked for meanwhile.
+    # Prefetch distance of the rows of weights, in stored values.
     VALUES_AHEAD = 4
 
 
@@ -29,7 +29,7 @@ cdef void sparse_affine(
     const real *weights, Py_ssize_t fan_in, Py_ssize_t fan_out, LayerBuffers buffers,
     const Block *block, const real *bias,
 ) noexcept nogil:
-    """inputs @ weights + bias for the samples of a block; the bias may be NULL."""
+    """Compute outputs = inputs @ weights + bias for a block; the bias may be NULL."""
     cdef const Samples *samples = block.samples
     cdef real *sums = &(<ThreadBuffers>block.thread).gradient[0]
     cdef real scale = <real>(<Net>block.net).input_scale
@@ -51,7 +51,7 @@ cdef inline void row_product(
     const real *weights, Py_ssize_t fan_in, Py_ssize_t fan_out, const Samples *samples, Py_ssize_t k,
     Py_ssize_t end, real scale, Py_ssize_t columns, const real *bias, real *sums, real *out,
 ) noexcept nogil:
-    """Some columns of one sample's product: values `k` up to below `end`, in blocks of the depth."""
+    """Compute columns of one sample's product from its stored values `k` to below `end`."""
     cdef const real *row
     cdef real value
     cdef Py_ssize_t blocks = (fan_in + DEPTH_BLOCK - 1) // DEPTH_BLOCK
@@ -59,7 +59,7 @@ cdef inline void row_product(
     cdef Py_ssize_t block_end, j
     cdef bint is_first
     for j in range(columns):
-        # What a block without a value adds: 0, so that -0 becomes 0.
+        # Add the 0 of a block without values: it turns -0 into 0.
         out[j] = (bias[j] if bias != NULL else 0) + <real>0
     while k < end:
         block_end = (samples.columns[k] // deep + 1) * deep
@@ -79,7 +79,7 @@ cdef inline void row_product(
                 for j in range(columns):
                     sums[j] = real_multiply_add(value, row[j], sums[j])
             is_first = False
-        # The last value of a block, whose sum is complete with it.
+        # The last value completes the sum of the block.
         if is_first:
             for j in range(columns):
                 out[j] = real_multiply_add(value, row[j], 0) + out[j]
@@ -89,7 +89,7 @@ cdef inline void row_product(
 
 
 cdef inline Py_ssize_t column_of(const Samples *samples, Py_ssize_t k, Py_ssize_t fan_in) noexcept nogil:
-    """The column of a value, in the limits whatever the caller's array has become."""
+    """Return the column of a value, clipped: the caller can change its array meanwhile."""
     cdef Py_ssize_t column = samples.columns[k]
     return max(<Py_ssize_t>0, min(column, fan_in - 1))
 
@@ -102,7 +102,7 @@ cdef inline void prefetch_row(const real *row, Py_ssize_t columns) noexcept nogi
 
 
 cdef bint any_value_nonfinite(const Block *block) noexcept nogil:
-    """Whether a scaled value of some samples is infinite or NaN."""
+    """Return whether any scaled value of a block is infinite or NaN."""
     cdef const Samples *samples = block.samples
     cdef real scale = <real>(<Net>block.net).input_scale
     cdef Py_ssize_t i, k, sample
@@ -115,7 +115,7 @@ cdef bint any_value_nonfinite(const Block *block) noexcept nogil:
 
 
 cdef void sort_by_pieces(const Block *block) noexcept nogil:
-    """Sort the values of a slice by the pieces of the first layer's weights, the samples in order."""
+    """Sort the values of a slice by piece of the first layer's weights, then by sample."""
     cdef const Samples *samples = block.samples
     cdef Py_ssize_t *ends = samples.entry_ends
     cdef Py_ssize_t inputs = (<Net>block.net).inputs
@@ -129,7 +129,7 @@ cdef void sort_by_pieces(const Block *block) noexcept nogil:
             column = samples.columns[k]
             if 0 <= column < inputs:
                 ends[column // PIECE_ROWS] += 1
-    # First where each piece begins; filling it moves that to where it ends.
+    # First the start of each piece. Filling the piece moves it to the end.
     for piece in range(pieces):
         size = ends[piece]
         ends[piece] = total
@@ -137,7 +137,7 @@ cdef void sort_by_pieces(const Block *block) noexcept nogil:
     for i in range(block.top, block.top + block.rows):
         sample = number_of(samples, block.first + i)
         for k in range(samples.row_starts[sample], samples.row_starts[sample + 1]):
-            # Looked at again, since the caller's array may have been changed meanwhile.
+            # Check again, since the caller can change its array meanwhile.
             column = samples.columns[k]
             if 0 <= column < inputs and ends[column // PIECE_ROWS] < total:
                 piece = column // PIECE_ROWS
@@ -151,9 +151,9 @@ cdef void sparse_products(
     const Block *block, LayerBuffers buffers, Py_ssize_t piece, Py_ssize_t column,
     Py_ssize_t columns, real *out,
 ) noexcept nogil:
-    """out = inputs.T @ delta for the weights of a piece, `columns` columns from `column` on.
+    """Compute out = inputs.T @ delta for a piece of weights, `columns` columns from `column` on.
 
-    Its rows are `PIECE_COLUMNS` values apart.
+    The row stride of `out` is PIECE_COLUMNS values.
     """
     cdef const SparseEntry *entry
     cdef const real *row

@@ -1,17 +1,16 @@
-"""A 3 x 3 convolution with fewer multiplications. How: winograd.pyx."""
+"""Winograd's algorithm for 3 x 3 convolutions; winograd.pyx explains it."""
 
 from .patches cimport Plane
 from .scalar cimport real
 
 
 cdef struct Tiles:
-    # Rows of tiles, and how many are in each; rows and columns of pixels, of which the last tiles may
-    # lack one.
+    # Rows and columns of tiles, and of pixels. The last tiles may lack a row or column of pixels.
     Py_ssize_t rows
     Py_ssize_t columns
     Py_ssize_t pixel_rows
     Py_ssize_t pixel_columns
-    # The pixels, and the squares: values from one place to the next, and from one tile to the next.
+    # Pixels; bias, NULL if none; squares, with the strides in values of places and of tiles.
     Plane plane
     const real *bias
     real *squares
@@ -20,14 +19,14 @@ cdef struct Tiles:
 
 
 cdef class Winograd:
-    # Channels of the image and of the output; columns of the output.
+    # Channels of the image and of the output; columns of pixels of the output.
     cdef Py_ssize_t inputs
     cdef Py_ssize_t outputs
     cdef Py_ssize_t columns
-    # Tiles in a row, and how many rows of them are taken at a time.
+    # Tiles in a row; rows of tiles in a chunk.
     cdef Py_ssize_t tile_columns
     cdef Py_ssize_t tile_rows
-    # Where the tiles stand among those of one place, and the channels in a tile.
+    # Offsets, in values, of the tiles of a chunk at one place, and of the channels in a tile.
     cdef Py_ssize_t[::1] tiles
     cdef Py_ssize_t[::1] channels
 

@@ -1,18 +1,19 @@
 """A 3 x 3 convolution with 16 multiplications for four outputs instead of 36: F(2 x 2, 3 x 3).
 
-Winograd's algorithm (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016, section
-4.1). A tile is 2 x 2 pixels of the output, made of 4 x 4 pixels d of the image. With a kernel g,
+This is Winograd's algorithm (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks,
+2016, section 4.1). A tile is 2 x 2 pixels of the output and depends on 4 x 4 pixels d of the image.
+Let g be the kernel, ' the transpose and * the element-wise product. Then
 
     tile = A' [(G g G') * (B' d B)] A
 
-element by element, and summed over the channels before A is applied. So for each of the 16 places of a
-4 x 4 square there is a product: tiles x inputs by inputs x outputs. The gradient of the kernel comes from
-the same squares and the delta m of a tile, summed over all tiles and samples before G is applied:
+The sum over the channels comes before A. So each of the 16 places of a 4 x 4 square is one matrix
+product: tiles x inputs by inputs x outputs. The gradient of the kernel uses the same squares and
+the delta m of a tile. The sum over all tiles and samples comes before G:
 
     gradient = G' [(A m A') * (B' d B)] G
 
-A thread's memory holds three arrays, place by place: the kernel (or the sum of its gradient), the image,
-and the outputs (or the delta), of some tiles at a time, so that they stay in the nearest caches.
+The memory of a thread holds three arrays of squares, ordered by place: the kernel (or the sum of
+its gradient), the image, and the outputs (or the delta). A chunk of tiles at a time stays in cache.
 """
 
 cimport cython
@@ -27,12 +28,13 @@ from .vector cimport Lanes, each_vector, load_lanes, store_lanes, vector, zero_v
 
 cdef enum:
     PLACES = 16
-    # Tiles that are taken at a time, if a row has not more.
+    # Tiles of a chunk, unless one row has more.
     TILES = 32
 
 
 cdef struct Kernel:
-    # The nine values of a kernel and their square, for many kernels: values from one to the next.
+    # Many kernels of nine values, and their squares. `row` and `place` are the strides in values
+    # from one of the nine, or of the 16 places, to the next.
     real *kernel
     Py_ssize_t row
     real *square
@@ -40,16 +42,16 @@ cdef struct Kernel:
 
 
 cdef inline Py_ssize_t apart(Py_ssize_t size) noexcept nogil:
-    """From one place to the next: a cache line more, so that not all of them share a set of the cache."""
+    """Return the stride of places: a cache line extra, so that they use different cache sets."""
     return size + <Py_ssize_t>LINE
 
 
 @cython.final
 cdef class Winograd:
-    """A convolution of `inputs` by `outputs` channels, some rows at a time."""
+    """A convolution of `inputs` by `outputs` channels, in chunks of rows."""
 
     cdef Py_ssize_t memory(self) noexcept nogil:
-        """Values of memory that a thread needs."""
+        """Return the memory that a thread needs, in values."""
         return PLACES * (
             apart(self.inputs * self.outputs) + self.squares_apart(self.inputs)
             + self.squares_apart(self.outputs)
@@ -62,11 +64,11 @@ cdef class Winograd:
         return self.image_squares(memory) + PLACES * self.squares_apart(self.inputs)
 
     cdef Py_ssize_t squares_apart(self, Py_ssize_t channels) noexcept nogil:
-        """From one place of the tiles to the next."""
+        """Return the stride of places for a chunk of tiles."""
         return apart(self.tile_rows * self.tile_columns * channels)
 
     cdef void take_weights(self, const real *weights, real *memory) noexcept nogil:
-        """Keep the kernel for `convolve`: for each of its nine pixels inputs x outputs."""
+        """Transform the kernel for `convolve`; its layout is pixels x inputs x outputs."""
         cdef Py_ssize_t size = self.inputs * self.outputs
         cdef Kernel kernel = Kernel(<real *>weights, size, memory, apart(size))
         each_vector(kernel_to_square, 1, size, &kernel)
@@ -74,7 +76,7 @@ cdef class Winograd:
     cdef void convolve(
         self, Plane image, Py_ssize_t rows, const real *bias, Plane out, real *memory
     ) noexcept nogil:
-        """Rows of the output from the rows of an image with margins that begin with theirs."""
+        """Compute `rows` rows of the output; `image` has margins and starts at the same row."""
         cdef Tiles read, written
         while rows > 0:
             read = self.next_tiles(rows, image, self.inputs, self.image_squares(memory))
@@ -93,13 +95,13 @@ cdef class Winograd:
             out.pixels += 2 * read.rows * out.line
 
     cdef void clear_gradient(self, Py_ssize_t channels, real *memory) noexcept nogil:
-        """Begin the sums of `correlate` for so many channels of the output."""
+        """Set the sums of `correlate` to 0, for `channels` channels of the output."""
         memset(memory, 0, <size_t>(PLACES * apart(self.inputs * channels)) * sizeof(real))
 
     cdef void correlate(
         self, Plane image, Plane delta, Py_ssize_t rows, Py_ssize_t channels, real *memory
     ) noexcept nogil:
-        """Add the gradient of the kernels of some channels of the output, by the delta of some rows."""
+        """Add the gradient from `rows` rows of the delta, for `channels` channels of the output."""
         cdef Tiles read, given
         while rows > 0:
             read = self.next_tiles(rows, image, self.inputs, self.image_squares(memory))
@@ -117,7 +119,7 @@ cdef class Winograd:
             delta.pixels += 2 * read.rows * delta.line
 
     cdef void add_gradient(self, real *gradient, Py_ssize_t channels, real *memory) noexcept nogil:
-        """Add what `correlate` has found to the nine rows of the gradient."""
+        """Transform the sums of `correlate`, and add them to the gradient of the kernel."""
         cdef Kernel kernel = Kernel(
             gradient, self.inputs * self.outputs, memory, apart(self.inputs * channels)
         )
@@ -130,7 +132,7 @@ cdef class Winograd:
     cdef Tiles next_tiles(
         self, Py_ssize_t rows, Plane plane, Py_ssize_t channels, real *squares
     ) noexcept nogil:
-        """The tiles that are taken next, when so many rows of pixels are left."""
+        """Return the next chunk of tiles when `rows` rows of pixels are left."""
         cdef Py_ssize_t some = min(self.tile_rows, (rows + 1) // 2)
         return Tiles(
             some, self.tile_columns, rows, self.columns, plane, NULL, squares,
@@ -139,7 +141,7 @@ cdef class Winograd:
 
 
 cdef Winograd winograd_of(Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t rows, Py_ssize_t columns):
-    """For an output of rows x columns."""
+    """Make a `Winograd` for an output of rows x columns pixels."""
     cdef Winograd winograd = Winograd.__new__(Winograd)
     winograd.inputs, winograd.outputs, winograd.columns = inputs, outputs, columns
     winograd.tile_columns = (columns + 1) // 2
@@ -149,11 +151,11 @@ cdef Winograd winograd_of(Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t rows
     return winograd
 
 
-# Loops for `each_vector`: over the kernels, or over some channels of all tiles.
+# Loops for `each_vector`: over the kernels, or over channels of all tiles.
 
 
 cdef inline void kernel_to_square(Lanes lanes, const void *of) noexcept nogil:
-    """G g G'."""
+    """Compute G g G'."""
     cdef const Kernel *k = <const Kernel *>of
     cdef vector parts[12]
     cdef vector column[4]
@@ -179,7 +181,7 @@ cdef inline void split_kernel(vector a, vector b, vector c, vector *out) noexcep
 
 
 cdef inline void add_square_to_kernel(Lanes lanes, const void *of) noexcept nogil:
-    """G' s G."""
+    """Add G' s G to the kernel."""
     cdef const Kernel *k = <const Kernel *>of
     cdef vector parts[12]
     cdef vector row[3]
@@ -207,7 +209,7 @@ cdef inline void join_kernel(vector a, vector b, vector c, vector d, vector *out
 
 
 cdef inline void image_to_squares(Lanes lanes, const void *of) noexcept nogil:
-    """B' d B, of each tile."""
+    """Compute B' d B of each tile."""
     cdef const Tiles *t = <const Tiles *>of
     cdef vector parts[PLACES]
     cdef vector column[4]
@@ -239,7 +241,7 @@ cdef inline void split_image(vector a, vector b, vector c, vector d, vector *out
 
 
 cdef inline void squares_to_output(Lanes lanes, const void *of) noexcept nogil:
-    """A' s A, of each tile; the last ones may lack a row or a column."""
+    """Compute A' s A + bias of each tile; the last ones may lack a row or a column."""
     cdef const Tiles *t = <const Tiles *>of
     cdef vector parts[8]
     cdef vector column[2]
@@ -275,7 +277,7 @@ cdef inline void join_output(vector a, vector b, vector c, vector d, vector *out
 
 
 cdef inline void delta_to_squares(Lanes lanes, const void *of) noexcept nogil:
-    """A m A', of each tile; what the last ones lack is zeros."""
+    """Compute A m A' of each tile; missing pixels of the last ones are zeros."""
     cdef const Tiles *t = <const Tiles *>of
     cdef vector parts[8]
     cdef vector column[4]
