@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,9 @@ from cnn_core.validation import positive, whole
 
 if TYPE_CHECKING:
     from cnn_core.io.checkpoint import Checkpoint
+
+# Ctrl-C is noticed at most this late.
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +156,7 @@ def train_members(
         try:
             running = [pool.submit(_train_in_turn, member, file, turns) for member, file in jobs]
             turns.may_begin.set()
-            done, _ = wait(running, return_when=FIRST_EXCEPTION)
+            done = _wait_for(running)
             # If several failed, the error of the first is raised.
             return [one.result() for one in running if one in done]
         except BaseException:
@@ -161,6 +164,18 @@ def train_members(
             turns.are_over = True
             turns.may_begin.set()
             raise
+
+
+def _wait_for(running: Sequence[Future[TrainedMember]]) -> set[Future[TrainedMember]]:
+    """Wait until all have ended or one has failed; return those that have ended.
+
+    It wakes up regularly to notice Ctrl-C: with SA_RESTART, which polars sets for SIGINT, a signal
+    does not interrupt a wait without a timeout.
+    """
+    while True:
+        done, others = wait(running, _SECONDS_BETWEEN_LOOKS, FIRST_EXCEPTION)
+        if not others or any(one.exception() for one in done):
+            return done
 
 
 def with_shares(members: Sequence[Member], time_budget: float, n_threads: int) -> list[Member]:
