@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -201,9 +202,10 @@ def test_what_is_no_run_cannot_be_watched(tmp_path, capsys):
     assert "expected the folder of a run" in refused(capsys, "watch", tmp_path / "nothing")
 
 
-def start(*arguments):
+def start(*arguments, before="pass"):
+    code = f"import sys; {before}; from cnn_core.cli import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "cnn_core", *map(str, arguments)],
+        [sys.executable, "-u", "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -228,6 +230,20 @@ def test_a_training_can_be_watched_until_its_end(tmp_path):
         process.stdout.read()
     assert process.returncode == 0
     assert (tmp_path / "run" / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_also_with_polars(tmp_path):
+    succeed("train", "--data", "digits", "--epochs", 1, "--no-plots", "--out", tmp_path / "run")
+    # Polars asks that signals let system calls go on. A parent may have switched Ctrl-C off.
+    before = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    process, _ = start("watch", tmp_path / "run", before=f"{before}; import polars")
+    try:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.stdout.close()
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import threading
+import time
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,13 @@ def run(args: argparse.Namespace) -> int:
     path = _unfinished(args.folder)
     title, state, field = _finished(args) if path is None else _going_on(args, path)
     with served(page_of(title, state, field), args.port) as address:
-        print_result(args, f"{address}\nCtrl-C ends it", {"address": address})
-        if args.open:
-            webbrowser.open(address)
         try:
-            threading.Event().wait()
+            print_result(args, f"{address}\nCtrl-C ends it", {"address": address})
+            if args.open:
+                webbrowser.open(address)
+            while True:
+                # Under SA_RESTART, which polars sets, Ctrl-C ends a sleep but not Event.wait.
+                time.sleep(3600)
         except KeyboardInterrupt:
             return 0
     return 0
