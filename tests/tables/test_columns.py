@@ -92,6 +92,8 @@ def test_a_table_means_the_same_in_every_container(container: str) -> None:
     [
         (np.arange(N), "number"),
         (np.arange(N).astype("timedelta64[h]"), "number"),
+        (np.arange(N).astype("timedelta64[M]"), "number"),
+        ([np.timedelta64(3, "Y"), np.timedelta64("NaT"), None] * 10, "number"),
         ([Decimal("1.5"), None] * 20, "number"),
         ([1, True] * 20, "number"),
         (["1.5", "?", " 2", "1e3"] * 10, "number"),

@@ -173,8 +173,7 @@ def as_numbers(column: Column, place: str) -> Numbers:
     if kind in "iufb":
         return column.astype(np.float64, copy=False)
     if kind == "m":
-        spans: Numbers = column / _SECOND
-        return spans
+        return _seconds_in(column)
     if kind == "M":
         return _seconds(column)
     _require_values(column, place)
@@ -247,7 +246,7 @@ def _as_number(value: Any) -> float | None:
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
     if isinstance(value, np.timedelta64):
-        return float(value / _SECOND)
+        return float(_seconds_in(np.array([value]))[0])
     if isinstance(value, datetime.time):
         return value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
     if isinstance(value, _DATE_TYPES):
@@ -298,6 +297,14 @@ def _date_in(text: str) -> np.datetime64 | None:
     except ValueError:
         # Such as the 30th of February.
         return None
+
+
+def _seconds_in(spans: Column) -> Numbers:
+    """Return spans of time in seconds, NaN for missing ones; years and months of mean length."""
+    if np.datetime_data(spans.dtype)[0] in ("Y", "M"):
+        spans = spans.astype("timedelta64[s]")
+    seconds: Numbers = spans / _SECOND
+    return seconds
 
 
 def _seconds(dates: Column) -> Numbers:
