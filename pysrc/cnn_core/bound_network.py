@@ -107,8 +107,8 @@ class BoundNetwork:
 
         Raises
         ------
-        ValueError
-            For a name that is not known.
+        TypeError, ValueError
+            As `cnn_core.initializers.initialize` does.
         """
         initialize(self.network, self.parameters, names, random)
         if self.average is not None:

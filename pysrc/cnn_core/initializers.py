@@ -71,9 +71,16 @@ def initialize(
 
     Raises
     ------
+    TypeError
+        If `random` is neither, such as a number.
     ValueError
         For an unknown name, or if the number of names differs from that of layers.
     """
+    if not (hasattr(random, "uniform") and hasattr(random, "normal")):
+        raise TypeError(
+            f"random: expected a numpy.random.RandomState, found {shown(random)}; pass "
+            "numpy.random.RandomState(0), for example"
+        )
     for name, sigmoid, layer, arrays in zip(
         as_initializers(names, len(network.layers)),
         _feed_sigmoid(network),

@@ -108,3 +108,10 @@ def test_layers_may_have_different_ones():
 def test_other_names_are_refused(names, message):
     with pytest.raises(ValueError, match=f"initializer: .*{message}|initializer: {message}"):
         first_layers(Network((Dense(2, 2), Dense(2, 1))), names)
+
+
+@pytest.mark.parametrize("random", [0, None, np.random.default_rng])
+def test_what_draws_no_numbers_is_refused(random):
+    network = Network((Dense(2, 1),))
+    with pytest.raises(TypeError, match=r"random: expected a numpy\.random\.RandomState, found"):
+        initialize(network, np.zeros(network.n_parameters()), "auto", random)
