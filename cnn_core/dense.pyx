@@ -75,7 +75,7 @@ cdef inline void tile(
     const real[::1] right, const real *base, real[::1] out, Product at, const uint16_t *terms,
     Py_ssize_t count, Ahead *ahead,
 ) noexcept nogil:
-    """out = base + factor * (left @ right): `rows` rows and `vectors` vectors of columns.
+    """Compute out = base + factor * (left @ right) for `rows` rows by `vectors` vectors.
 
     A tile that is not `whole` is one vector wide and has only the first `at.columns` columns.
     `terms` lists the `count` values of k to add up; NULL means all. Callers pass constants for

@@ -65,7 +65,7 @@ cdef struct PieceOfRows:
 
 @cython.final
 cdef class EncodedLayer(DenseLayer):
-    """outputs = encode(inputs) @ weights + bias; the first layer of a network."""
+    """Compute outputs = encode(inputs) @ weights + bias; the first layer of a network."""
 
     cdef unsigned char[::1] memory
     cdef Columns *columns_at
