@@ -6,7 +6,7 @@ Let g be the kernel, ' the transpose and * the element-wise product. Then
 
     tile = A' [(G g G') * (B' d B)] A
 
-The sum over the channels comes before A. So each of the 16 places of a 4 x 4 square is one matrix
+The sum over the channels comes before A. So each of the 16 places of these 4 x 4 squares is a matrix
 product: tiles x inputs by inputs x outputs. The gradient of the kernel uses the same squares and
 the delta m of a tile. The sum over all tiles and samples comes before G:
 
