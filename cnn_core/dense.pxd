@@ -47,8 +47,8 @@ cdef struct Memory:
 
 cdef struct Ahead:
     # Ranges that are needed soon. Tiles prefetch one cache line of them with each term of a sum.
-    # `number` is the next range. Of the current one: lines left in all and in this row, address of
-    # the next line, and bytes from the end of a row to the next row.
+    # `number` is the next range. The other fields are of the current one: lines left in all, and in
+    # the row; address of the next line; bytes between the end of a row and the next row.
     Memory memory[MOST_AHEAD]
     int count
     int number

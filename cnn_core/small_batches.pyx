@@ -6,10 +6,10 @@ changes its weights only by x[i].T @ delta[i]. So sample j has the pre-activatio
 
     z[j] = x[j] @ W + bias - rate * sum of (x[j] @ x[i] + 1) * delta[i] over the earlier steps' i
 
-The products x @ W and the Gram matrix x @ x.T are computed for the whole group, the sum is added
-step by step, and at the end one pass updates W by the group's x.T @ delta. Here W are the weights
-before the group. The other layers are updated in each step. The result differs from single steps
-only in the order of roundings.
+Here W are the weights before the group. The product x @ W and the Gram matrix x @ x.T are computed
+once for the group. The sum is added step by step. At the end one pass updates W by the group's
+x.T @ delta. The other layers are updated in each step. The result differs from single steps only in
+the order of roundings.
 """
 
 from libc.math cimport isfinite

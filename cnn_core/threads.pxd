@@ -2,8 +2,8 @@
 
 from libc.stdint cimport int64_t
 
-# Function that does task number `task`. While it runs, no other thread of the job has the same
-# number `thread`, which is from 0 to the number of threads asked for, less 1.
+# Function that does task number `task`. `thread` is at least 0 and below the number of threads
+# asked for. No other thread of the job has this number meanwhile.
 ctypedef void (*Task)(void *context, Py_ssize_t task, int thread) noexcept nogil
 
 cdef enum:
