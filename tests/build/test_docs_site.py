@@ -126,6 +126,7 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path, site):
         "speed",
         "tools",
         "training",
+        "../index",
     ],
 )
 def test_the_programs_of_the_guide_run(source_tree, tmp_path, page):
