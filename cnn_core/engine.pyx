@@ -13,7 +13,8 @@ import os
 import numpy as np
 
 from cnn_core.backends.alignment import aligned
-from cnn_core.backends.checks import require_whole
+from cnn_core.backends.arguments import require_steps, require_targets
+from cnn_core.backends.checks import require, require_whole
 from cnn_core.backends.state import bound_state
 
 from .describe import net_of
@@ -25,7 +26,7 @@ from .layer cimport (
 )
 from .losses cimport ARTICLE, LossFunction
 from .optimizers cimport Optimizer, Step
-from .samples cimport Data, require_rows, total_of, training_data
+from .samples cimport Data, data_of, total_of
 from .scalar cimport real
 from .small_batches cimport can_group, group_of, take_steps
 from .update cimport finish_step, squared_weights, update_parameters
@@ -54,13 +55,13 @@ cdef void count(Tally *tally, Workspace workspace, Py_ssize_t rows) noexcept nog
         tally.hits += workspace.hits[i]
 
 
-cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
-
-
 @cython.final
 cdef class Engine:
     """See `cnn_core.backends.interface.Engine`."""
 
+    # What it was made of, and the same for the loops.
+    cdef object network
+    cdef object parameters
     cdef Net net
     cdef Optimizer optimizer
     cdef LossFunction loss
@@ -82,6 +83,7 @@ cdef class Engine:
         cdef real[::1] parameters = spec.parameters
         cdef int threads = 1 if spec.threads is None else spec.threads
         network = spec.network
+        self.network, self.parameters = network, spec.parameters
         self.optimizer = Optimizer(network.optimizer)
         self.loss = LossFunction(network.loss, network.n_outputs)
         self.net = net_of(network, parameters.shape[0])
@@ -138,26 +140,17 @@ cdef class Engine:
         self.steps_taken = require_whole("steps", value, 0, 2**63)
 
     def train_epoch(
-        self, x, t, const Py_ssize_t[::1] order, Py_ssize_t batch_size, learning_rate,
-        const real[::1] weights=None,
+        self, x, t, const Py_ssize_t[::1] order, Py_ssize_t batch_size, learning_rate, weights=None
     ):
         """Train on every sample named by `order` once; return the mean loss and the hits."""
-        cdef Data data
+        cdef Data data = self.training_data(x, t, order, weights)
         cdef const double[::1] rates = None
-        cdef Py_ssize_t start = 0, step = 0, batch, steps, group = 0
+        cdef Py_ssize_t start = 0, step = 0, batch, group = 0
         cdef double rate = 0
         cdef Tally tally = Tally(0, 0, 0, 0)
-        if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-        data = training_data(x, t, order, weights, self.net)
-        if self.net.article and (order is not None or batch_size < data.rows):
-            raise ValueError("the article's rule takes all samples in one step, as they stand")
+        require_steps(self.network, data.rows, order is not None, batch_size, learning_rate)
         if isinstance(learning_rate, np.ndarray):
-            rates, steps = learning_rate, data.rows // batch_size + (data.rows % batch_size > 0)
-            if rates.shape[0] != steps:
-                raise ValueError(
-                    f"learning_rate: expected {steps}, one for each step, found {rates.shape[0]}"
-                )
+            rates = learning_rate
         else:
             rate, group = learning_rate, group_of(self.net, batch_size)
         cdef Workspace workspace = self.begin(min(max(batch_size, group), data.rows))
@@ -180,31 +173,42 @@ cdef class Engine:
             self.training = 0
         return (tally.loss / tally.total if tally.total > 0 else tally.loss), tally.hits
 
-    def gradient(self, x, t, real[::1] out not None, const real[::1] weights=None):
+    def gradient(self, x, t, out, weights=None):
         """Write the next step's direction for all of `x` into `out`; return the loss."""
-        cdef Data data = training_data(x, t, None, weights, self.net)
+        cdef Data data = self.training_data(x, t, None, weights)
+        cdef real[::1] direction
         cdef Tally tally = Tally(0, 0, 0, 0)
-        if out.shape[0] != self.net.arrays.parameters.shape[0]:
-            raise ValueError(f"out: expected {self.net.arrays.parameters.shape[0]} values, found {out.shape[0]}")
+        require("out", out, self.parameters.shape, self.parameters, written=True)
+        direction = out
         cdef Workspace workspace = self.begin(data.rows)
         try:
             with nogil:
                 if data.rows > 0:
                     self.step(workspace, &data.samples, 0, data.rows, 0, False, &tally)
-                    out[:] = self.net.arrays.gradient
+                    direction[:] = self.net.arrays.gradient
                 else:
-                    out[:] = 0
+                    direction[:] = 0
         finally:
             self.training = 0
         if not tally.total > 0:
             return tally.loss
         return (tally.loss + self.net.l2 / 2 * squared_weights(<void *>self.net)) / tally.total
 
+    cdef Data training_data(self, x, t, const Py_ssize_t[::1] order, weights):
+        """What a step learns from, checked."""
+        cdef Data data = data_of(x, self.net)
+        require_targets(self.network, self.parameters, data.rows, t, weights)
+        data.bind_training(t, order, weights, self.net)
+        return data
+
     def predict(self, x, real[:, ::1] out not None):
         """Write the outputs for `x` into `out`; return whether all of `x` is finite."""
-        cdef Data data = Data.__new__(Data)
-        data.bind(x, self.net)
-        require_rows("outputs", out, data.rows, self.net.outputs)
+        cdef Data data = data_of(x, self.net)
+        if out.shape[0] != data.rows or out.shape[1] != self.net.outputs:
+            raise ValueError(
+                f"outputs: expected the shape {(data.rows, self.net.outputs)}, "
+                f"found {(out.shape[0], out.shape[1])}"
+            )
         if data.rows == 0:
             return True
         # One of its own, so that several threads can predict at once; kept for the next prediction.
@@ -225,7 +229,7 @@ cdef class Engine:
         cdef Predictor predictor = Predictor.__new__(Predictor)
         predictor.engine = self
         predictor.workspace = self.workspace_to_predict(rows)
-        predictor.out = np.zeros((rows, self.net.outputs), REALS)
+        predictor.out = np.zeros((rows, self.net.outputs), self.parameters.dtype)
         predictor.values = predictor.out
         return predictor
 
@@ -389,8 +393,7 @@ cdef class Predictor:
             raise TypeError("a predictor is made by Engine.predictor")
         if isinstance(x, np.ndarray) and x.ndim == 1:
             x = x.reshape(1, -1)
-        cdef Data data = Data.__new__(Data)
-        data.bind(x, self.engine.net)
+        cdef Data data = data_of(x, self.engine.net)
         if data.rows != self.values.shape[0]:
             raise ValueError(f"x: expected {self.values.shape[0]} rows, found {data.rows}")
         self.engine.predict_slices(data, self.workspace, &self.values[0, 0])

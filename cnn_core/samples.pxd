@@ -1,4 +1,4 @@
-"""The caller's arrays, checked, and on their way into the workspace. How: samples.pyx."""
+"""The caller's arrays, and their way into the workspace. How: samples.pyx."""
 
 from .layer cimport Block, Net, Samples
 from .scalar cimport real
@@ -19,15 +19,12 @@ cdef class Data:
     # Room for the values of a batch of sparse rows.
     cdef unsigned char[::1] entries
 
-    cdef int bind(self, x, Net net) except -1
+    cdef int bind_training(
+        self, targets, const Py_ssize_t[::1] order, const real[::1] weights, Net net
+    ) except -1
 
 
-cdef Data training_data(
-    x, targets, const Py_ssize_t[::1] order, const real[::1] weights, Net net
-)
-cdef int require_rows(
-    str argument, const real[:, ::1] array, Py_ssize_t rows, Py_ssize_t columns
-) except -1
+cdef Data data_of(x, Net net)
 cdef double total_of(const Block *block) noexcept nogil
 cdef void gather_block(const Block *block) noexcept nogil
 cdef void gather(const Block *block) noexcept nogil

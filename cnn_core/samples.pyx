@@ -32,54 +32,48 @@ cdef object REALS = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 cdef object BYTES = np.dtype(np.uint8)
 
 
-cdef int require_rows(
-    str argument, const real[:, ::1] array, Py_ssize_t rows, Py_ssize_t columns
-) except -1:
-    if array is None:
-        raise TypeError(f"{argument}: expected an array, found None")
-    if array.shape[0] != rows or array.shape[1] != columns:
-        raise ValueError(
-            f"{argument}: expected {(rows, columns)}, found {(array.shape[0], array.shape[1])}"
-        )
-    return 0
-
-
 @cython.final
 cdef class Data:
     """The caller's samples, which stay in place while it lives."""
 
-    cdef int bind(self, x, Net net) except -1:
-        """Bind samples of either dtype, or sparse ones."""
-        memset(&self.samples, 0, sizeof(Samples))
-        if isinstance(x, SparseRows):
-            bind_sparse(self, x, net)
+    cdef int bind_training(
+        self, targets, const Py_ssize_t[::1] order, const real[::1] weights, Net net
+    ) except -1:
+        """Bind targets and weights that fit the samples, and their order; None: there is none."""
+        if isinstance(targets, ClassTargets):
+            bind_labels(self, targets, net)
         else:
-            bind_dense(self, x, net)
-        if net.article and self.rows != net.article_samples:
-            raise ValueError(
-                f"x: expected the {net.article_samples} samples of the biases, found {self.rows}"
-            )
-        if net.sample_check is not None and not is_read_by(self, <Layer>net.layers[0]):
-            net.sample_check.check_samples(x)
-        self.samples.count = self.rows
+            self.targets = targets
+            if self.rows > 0:
+                self.samples.targets = &self.targets[0, 0]
+        self.weights = weights
+        if weights is not None and self.rows > 0:
+            self.samples.weights = &weights[0]
+        if order is not None:
+            self.order = checked("order: expected indices", order, self.rows)
+            self.rows = self.samples.count = self.order.shape[0]
+            if self.rows > 0:
+                self.samples.order = &self.order[0]
+        if self.samples.are_read_sparse:
+            reserve_entries(self, net)
         return 0
 
 
-cdef Data training_data(
-    x, targets, const Py_ssize_t[::1] order, const real[::1] weights, Net net
-):
-    """Samples with their targets, rows or labels, and what each counts, None if all count 1."""
+cdef Data data_of(x, Net net):
+    """Samples of either dtype, or sparse ones, checked."""
     cdef Data data = Data.__new__(Data)
-    data.bind(x, net)
-    bind_targets(data, targets, net)
-    bind_weights(data, weights, net)
-    if order is not None:
-        data.order = checked("order: expected indices", order, data.rows)
-        data.rows = data.samples.count = data.order.shape[0]
-        if data.rows > 0:
-            data.samples.order = &data.order[0]
-    if data.samples.are_read_sparse:
-        reserve_entries(data, net)
+    memset(&data.samples, 0, sizeof(Samples))
+    if isinstance(x, SparseRows):
+        bind_sparse(data, x, net)
+    else:
+        bind_dense(data, x, net)
+    if net.article and data.rows != net.article_samples:
+        raise ValueError(
+            f"x: expected the {net.article_samples} samples of the biases, found {data.rows}"
+        )
+    if net.sample_check is not None and not is_read_by(data, <Layer>net.layers[0]):
+        net.sample_check.check_samples(x)
+    data.samples.count = data.rows
     return data
 
 
@@ -92,30 +86,6 @@ cdef int reserve_entries(Data data, Net net) except -1:
     )
     data.samples.entry_ends = <Py_ssize_t *>&data.entries[0]
     data.samples.entries = <SparseEntry *>(&data.entries[0] + pieces)
-    return 0
-
-
-cdef int bind_targets(Data data, targets, Net net) except -1:
-    if isinstance(targets, ClassTargets):
-        bind_labels(data, targets, net)
-    else:
-        data.targets = targets
-        require_rows("targets", data.targets, data.rows, net.outputs)
-        if data.rows > 0:
-            data.samples.targets = &data.targets[0, 0]
-    return 0
-
-
-cdef int bind_weights(Data data, const real[::1] weights, Net net) except -1:
-    if weights is None:
-        return 0
-    if net.article:
-        raise ValueError("weights: the article's rule knows none")
-    if weights.shape[0] != data.rows:
-        raise ValueError(f"weights: expected {data.rows} values, found {weights.shape[0]}")
-    data.weights = weights
-    if data.rows > 0:
-        data.samples.weights = &weights[0]
     return 0
 
 
@@ -211,13 +181,7 @@ cdef int bind_dense(Data data, x, Net net) except -1:
 cdef int bind_labels(Data data, targets, Net net) except -1:
     # Not at once as reals: Cython takes these for single precision.
     cdef double own_target, other_target
-    if targets.shape != (data.rows, net.outputs):
-        raise ValueError(
-            f"targets: expected the shape {(data.rows, net.outputs)}, found {targets.shape}"
-        )
     data.labels = checked("labels: expected labels", targets.labels, net.outputs)
-    if data.labels.shape[0] != data.rows:
-        raise ValueError(f"labels: expected {data.rows}, found {data.labels.shape[0]}")
     if data.rows > 0:
         data.samples.labels = &data.labels[0]
     own_target, other_target = targets.values(REALS)

@@ -168,6 +168,8 @@ def _require_writeable(argument: str, array: npt.NDArray[Any]) -> None:
 
 
 def _require_real(argument: str, array: npt.NDArray[Any], like: FloatArray) -> None:
+    if array is not like and array.dtype == like.dtype:
+        return
     if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
         raise ValueError(
             f"{argument}: expected the dtype float32 or float64 in native byte order, "
@@ -180,7 +182,9 @@ def _require_real(argument: str, array: npt.NDArray[Any], like: FloatArray) -> N
 
 
 def _require_shape(argument: str, array: npt.NDArray[Any], shape: tuple[int | None, ...]) -> None:
-    if len(array.shape) != len(shape):
+    if array.shape == shape:
+        return
+    if array.ndim != len(shape):
         raise ValueError(f"{argument}: expected {len(shape)} dimensions, found {array.ndim}")
     if any(size not in (None, found) for size, found in zip(shape, array.shape, strict=True)):
         shown = str(shape).replace("None", "n")

@@ -14,13 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cnn_core.backends.arguments import require_steps, require_targets
 from cnn_core.backends.backend import EngineSpec
-from cnn_core.backends.checks import (
-    require,
-    require_samples,
-    require_vector,
-    require_whole,
-)
+from cnn_core.backends.checks import require, require_samples, require_vector, require_whole
 from cnn_core.backends.interface import Predictor
 from cnn_core.backends.numpy import kernels
 from cnn_core.backends.numpy.augmentation import augmented
@@ -79,15 +75,19 @@ class NumpyEngine:
     ) -> tuple[float, int]:
         """Train on every sample named by `order` once; return the mean loss and the hits."""
         self._check(x)
-        self._check_targets(x, t)
-        self._check_weights(x, weights)
-        samples = self._check_order(x, order, batch_size)
+        self._check_targets(x, t, weights)
+        if order is not None:
+            _require_below("order", "indices", order, len(x))
+        samples = len(x) if order is None else len(order)
+        require_steps(self._network, samples, order is not None, batch_size, learning_rate)
+        rates = learning_rate
+        if not isinstance(rates, np.ndarray):
+            rates = np.full(-(-samples // batch_size), float(rates))
         x, t, weights = (
             _plain_samples(x),
             _plain_targets(t),
             None if weights is None else _plain(weights),
         )
-        rates = _rates(learning_rate, -(-samples // batch_size))
         losses, totals, hits = 0.0, 0.0, 0
         with self._exclusively():
             for number, start in enumerate(range(0, samples, batch_size)):
@@ -115,8 +115,7 @@ class NumpyEngine:
     ) -> float:
         """Write the step's direction for all of `x` into `out`; return the loss."""
         self._check(x)
-        self._check_targets(x, t)
-        self._check_weights(x, weights)
+        self._check_targets(x, t, weights)
         require("out", out, self._parameters.shape, self._parameters, written=True)
         x, t, weights = (
             _plain_samples(x),
@@ -183,36 +182,10 @@ class NumpyEngine:
         if network.rule == "article" and len(x) != rows:
             raise ValueError(f"x: expected the {rows} samples of the biases, found {len(x)}")
 
-    def _check_targets(self, x: Samples, t: Targets) -> None:
-        shape = (len(x), self._network.n_outputs)
-        if not isinstance(t, ClassTargets):
-            require("targets", t, shape, self._parameters)
-            return
-        require_vector("labels", t.labels, np.intp)
-        if t.shape != shape:
-            raise ValueError(f"targets: expected the shape {shape}, found {t.shape}")
-        if len(t) and not (t.labels.min() >= 0 and t.labels.max() < t.n_classes):
-            raise ValueError(f"labels: expected labels from 0 to {t.n_classes - 1}")
-
-    def _check_weights(self, x: Samples, weights: FloatArray | None) -> None:
-        if weights is None:
-            return
-        if self._network.rule == "article":
-            raise ValueError("weights: expected none, since the article's rule takes none")
-        require("weights", weights, (len(x),), self._parameters)
-
-    def _check_order(self, x: Samples, order: IndexArray | None, batch_size: int) -> int:
-        """Return the number of samples of an epoch."""
-        if order is not None:
-            require_vector("order", order, np.intp)
-        samples = len(x) if order is None else len(order)
-        if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-        if order is not None and samples and not (order.min() >= 0 and order.max() < len(x)):
-            raise ValueError(f"order: expected indices from 0 to {len(x) - 1}")
-        if self._network.rule == "article" and (order is not None or batch_size < samples):
-            raise ValueError("the article's rule takes all samples in one step, as they stand")
-        return samples
+    def _check_targets(self, x: Samples, t: Targets, weights: FloatArray | None) -> None:
+        require_targets(self._network, self._parameters, len(x), t, weights)
+        if isinstance(t, ClassTargets):
+            _require_below("labels", "labels", t.labels, t.n_classes)
 
     def _scaled(self, x: Samples) -> FloatArray:
         """Return the samples as the first layer takes them."""
@@ -337,11 +310,7 @@ def _plain_targets(t: Targets) -> Targets:
     return t if isinstance(t, ClassTargets) else _plain(t)
 
 
-def _rates(learning_rate: float | npt.NDArray[np.float64], steps: int) -> npt.NDArray[np.float64]:
-    """Return the learning rate of each step."""
-    if not isinstance(learning_rate, np.ndarray):
-        return np.full(steps, float(learning_rate))
-    require_vector("learning_rate", learning_rate, np.float64)
-    if len(learning_rate) != steps:
-        raise ValueError(f"learning_rate: expected {steps} values, found {len(learning_rate)}")
-    return learning_rate
+def _require_below(argument: str, what: str, numbers: IndexArray, end: int) -> None:
+    require_vector(argument, numbers, np.intp)
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < end):
+        raise ValueError(f"{argument}: expected {what} from 0 to {end - 1}")
