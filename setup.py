@@ -46,7 +46,7 @@ MODULES = (
     "optimizers",
     "sparse_rows",
     "update",
-    "normalization",
+    "layer_normalization",
     "dropout",
     "augmentation",
     "dense_layer",
@@ -56,7 +56,7 @@ MODULES = (
     "winograd",
     "convolution",
     "pooling",
-    "channels",
+    "normalization",
     "describe",
     "samples",
     "forward_backward",
@@ -82,19 +82,19 @@ INLINED = dict.fromkeys(
         "patches",
         "winograd",
         "pooling",
-        "channels",
+        "normalization",
     ),
     ALWAYS_INLINED,
 )
 GCC_FLAGS = {
     "dense": ["-fno-ipa-cp"],
     "patches": ["-fno-ipa-cp"],
-    "normalization": ["-ftree-vectorize", "-fvect-cost-model=dynamic"],
+    "layer_normalization": ["-ftree-vectorize", "-fvect-cost-model=dynamic"],
 }
 # What Python calls and what is set up once: small code is best where no loop over values is.
-# By -O3 the loops of normalization are twice as much code, and no faster.
+# By -O3 the loops of layer normalization are twice as much code, and no faster.
 OPTIMIZED = dict.fromkeys(("kernels", "engine", "describe", "layer"), "-Os") | {
-    "normalization": "-O2"
+    "layer_normalization": "-O2"
 }
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 # No compiler of Windows has been tried.

@@ -11,8 +11,7 @@ from .dense cimport FAR, Ahead, Product, ask_ahead, product
 from .layer cimport (
     PIECE_COLUMNS, PIECE_ROWS, Arrays, Block, LayerBuffers, ThreadBuffers, Workspace,
 )
-from .matrix cimport Matrix, Range, Shape, in_one_run
-from .normalization cimport add_rows
+from .matrix cimport Matrix, Range, Shape, add_rows, in_one_run
 from .scalar cimport real, sigmoid_of, sigmoid_slope
 from .sparse_rows cimport sparse_affine, sparse_products
 from .update cimport apply_step, take_gradient

@@ -8,18 +8,17 @@ import math
 from cnn_core.backends.pools import is_overwritten, own_pool, pool_within, shape_read
 from cnn_core.layers import Augmentation, Conv2D, ImageLayer
 
-from .channels import ChannelNormalization
 from .convolution import convolution_layer
 from .dropout import DropoutLayer
 from .embedding import EmbeddingLayer
 from .encoded_layer import EncodedLayer
+from .normalization import normalization_layer
 from .pooling import pool_layer
 
 from .activations cimport ActivationLayer
 from .augmentation cimport changes_of
 from .dense_layer cimport dense_layer
 from .layer cimport Layer, Net
-from .normalization cimport normalization_layer
 
 
 def net_of(network, Py_ssize_t n_parameters):
@@ -40,9 +39,6 @@ def net_of(network, Py_ssize_t n_parameters):
         net.normalizes = net.normalizes or getattr(description, "normalization", None) is not None
     net.inputs, net.outputs = network.n_inputs, network.n_outputs
     net.chain(layers)
-    # The first of the article's layers has biases to learn, a convolution may get its delta from the
-    # layer above; any other has nothing but an input.
-    net.lowest_backward = -1 if net.article or net.scratch > 0 else 1
     net.takes_any_rows = type(network.layers[0]).__name__ == "Dense"
     net.sample_check = network.layers[0] if network.layers[0].reads_columns else None
     net.changes = changes_of(network.layers[0])
@@ -73,11 +69,9 @@ cdef list layers_of(
         pool = pool_within(network, number)
     pixels = height * width
     units = pixels * channels if pool is None else pool.fan_out
-    if is_image and description.normalization == "batch":
-        layers.append(ChannelNormalization(channels, pixels, bias, statistics, pool))
-    elif description.normalization is not None:
+    if description.normalization is not None:
         layers.append(
-            normalization_layer(description.normalization, channels, pixels, bias, statistics)
+            normalization_layer(description.normalization, channels, pixels, bias, statistics, pool)
         )
     if is_last or description.activation != "identity":
         layers.append(ActivationLayer(description.activation, units, is_last, net.article))

@@ -35,8 +35,7 @@ cdef void forward_backward(Block *block, int threads) noexcept nogil:
     block.layer = next_barrier(block, -1)
     while block.layer >= 0:
         run(backward_all_task, block, barrier_tasks(block), threads)
-        if block.layer > (<Net>block.net).lowest_backward:
-            run(backward_block, block, block.blocks, threads)
+        run(backward_block, block, block.blocks, threads)
         block.layer = next_barrier(block, -1)
 
 

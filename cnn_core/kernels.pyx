@@ -16,8 +16,7 @@ from .dropout cimport random_bits as random_words
 from .layer cimport Block, Layer, LayerBuffers, Net, Workspace, block_in
 from .losses cimport CROSS_ENTROPY, LossFunction
 from .matrix cimport Matrix, Range, Shape
-from .normalization cimport add_rows as add_rows_to
-from .normalization cimport normalization_layer
+from .matrix cimport add_rows as add_rows_to
 from .optimizers cimport Optimizer, Step, take_step
 from .scalar cimport real
 
@@ -89,13 +88,15 @@ cdef class Alone:
         self.workspace = self.net.workspace(1, 1, True)
         self.buffers = self.workspace.layers[0]
         self.buffers.input_row, self.buffers.row = layer.fan_in, layer.fan_out
-        if spread is not None:
-            self.buffers.spread = spread
         self.block = block_in(self.net, self.workspace, NULL)
         self.block.thread = self.workspace.thread_at[0]
         self.block.key, self.block.number = key, step
         # Without values there is nothing to do.
         self.block.rows = rows if layer.fan_in > 0 else 0
+        if self.block.rows > 0:
+            layer.prepare(self.buffers)
+        if spread is not None:
+            self.buffers.spread = spread
 
     def forward(self, const real[:, ::1] x, real[:, ::1] out):
         """Make `out` of `x` as a step of training does."""
@@ -105,8 +106,10 @@ cdef class Alone:
         self.buffers.inputs, self.buffers.outputs = flat(x), flat(out)
         if self.layer.barrier_tasks == 0:
             self.layer.forward(self.buffers, &self.block)
+        self.layer.forward_before(self.buffers, &self.block)
         for task in range(self.layer.barrier_tasks):
             self.layer.forward_all(self.buffers, &self.block, task)
+        self.layer.forward_after(self.buffers, &self.block)
 
     def predict(self, const real[:, ::1] x, real[:, ::1] out):
         """Make `out` of `x` as a prediction does."""
@@ -122,7 +125,6 @@ cdef class Alone:
         cdef Py_ssize_t piece
         self.buffers.inputs, self.buffers.outputs = flat(x), flat(y)
         self.buffers.delta, self.buffers.input_delta = flat(delta), flat(out)
-        self.layer.prepare(self.buffers)
         if self.net.arrays.gradient is not None:
             for piece in range(self.layer.pieces):
                 self.layer.update(self.buffers, &self.block, piece)
@@ -130,13 +132,10 @@ cdef class Alone:
             return
         if self.layer.barrier_tasks == 0:
             self.layer.backward(self.buffers, &self.block)
+        self.layer.backward_before(self.buffers, &self.block)
         for task in range(self.layer.barrier_tasks):
             self.layer.backward_all(self.buffers, &self.block, task)
-
-
-def normalization(str name, Py_ssize_t units):
-    """The layer of a normalization, whose parameters are the biases and, behind them, the gains."""
-    return normalization_layer(name, units, 1, 0, 0)
+        self.layer.backward_after(self.buffers, &self.block)
 
 
 def row_losses(

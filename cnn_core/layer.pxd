@@ -265,10 +265,8 @@ cdef class Net:
     cdef Py_ssize_t outputs
     # Pieces of parameters in all layers.
     cdef Py_ssize_t pieces
-    # Whether the first layer takes the caller's own rows; below which layer nothing is left to do on
-    # the way back.
+    # Whether the first layer takes the caller's own rows.
     cdef bint takes_any_rows
-    cdef Py_ssize_t lowest_backward
     # Whether some layer takes all samples of a batch together; whether there is normalization.
     cdef bint waits
     cdef bint normalizes

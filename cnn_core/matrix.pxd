@@ -129,3 +129,14 @@ cdef inline void sum_rows(const real[::1] values, Shape shape, accumulator *tota
             sums[i] = sums[i] + values[at + i * row + j]
     for i in range(shape.rows):
         totals[i] = sums[i]
+
+
+cdef inline void add_rows(
+    const real[::1] values, Shape shape, real[::1] out, Py_ssize_t at
+) noexcept nogil:
+    """out[at + j] += the sum over the rows, in rising order."""
+    cdef Py_ssize_t i, j, start
+    for i in range(shape.rows):
+        start = shape.start + i * shape.row
+        for j in range(shape.columns):
+            out[at + j] = out[at + j] + values[start + j]

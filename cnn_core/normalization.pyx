@@ -1,324 +1,413 @@
-"""Normalization: the formulas of `Kernels.normalize` and its fellows, as loops, and the layer.
+"""Batch normalization, by the formulas of `Kernels.normalize` and its fellows, and the layer of each kind.
 
-A sum over samples goes down a few columns at once, each in rising order. A sum over the units of a
-sample is made of LANES sums, in the same way at every level, so that a vector can hold them.
+Over the batch each channel has its mean and variance, over all pixels of all samples; the units of a
+sample are the channels of a single pixel. Each sample's sums are made by the thread that has it at hand,
+before the others are waited for; a barrier task adds them up in the order of the samples; then each block
+goes on by itself. So the samples are read once more, instead of by one thread all together. With n pixels
+a sample, the variance of all is made of the samples' own (Chan, Golub and LeVeque, 1979):
+
+    count * variance = sum over samples of (squares[i] + n * (mean[i] - mean)**2)
+
+A pool of windows that do not overlap is part of the layer if one is above it: a row of windows is
+normalized into a thread's own memory and pooled there. So the normalized image is never stored.
 """
 
 cimport cython
+from libc.string cimport memset
 
-from .layer cimport Block, LayerBuffers, Workspace, block_shape
-from .matrix cimport Range, Shape
+from .layer_normalization import LayerNormalization
+
+from .layer cimport Block, Layer, LayerBuffers, ThreadBuffers, Workspace
+from .matrix cimport Range
+from .pooling cimport Windows, pool_row, unpool_row, windows_of
 from .scalar cimport real, real_multiply_add, square_root
 from .update cimport apply_step
+from .vector cimport Lanes, each_vector, load_lanes, store_lanes, vector, zero_vector
 
 cdef enum:
-    LANES = 16
-    HALF = 8
-    # Columns that are normalized over the batch at once.
-    ABREAST = 64
+    # Channels of a barrier task.
+    TASK_CHANNELS = 64
+    # Sums of a channel that are made side by side, since each addition waits for the one before it.
+    ABREAST = 4
 
 # What `cnn_core.network` calls EPSILON and STATISTICS_MOMENTUM.
 cdef double EPSILON = 1e-5
 cdef double STATISTICS_MOMENTUM = 0.1
 
 
-cdef class NormalizationLayer(Layer):
-    """The layer of a normalization, with its gain and bias. Over the batch all samples wait for it."""
+cdef enum Sum:
+    VALUES
+    SQUARES
+    PRODUCTS
 
-    cdef Shape shape(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        """The pixels of a block, as so many rows."""
-        return Shape(
-            block.top * buffers.row, block.rows * self.pixels, self.channels,
-            buffers.row // self.pixels,
-        )
+
+cdef struct Rows:
+    # Rows of channels, so many values apart: the pixels of a sample, or in a barrier task what all samples
+    # have. What is normalized, its delta, and what becomes of it; the sums of a sample. Of each channel
+    # gain and bias, what it is normalized by, and the means over the batch of the delta and, behind them,
+    # of its products with the normalized values.
+    Py_ssize_t count
+    Py_ssize_t row
+    Py_ssize_t channels
+    Py_ssize_t pixels
+    const real *u
+    const real *delta
+    real *out
+    real *sums
+    const real *gain
+    const real *bias
+    const real *mean
+    const real *spread
+    const real *delta_means
+
+
+@cython.final
+cdef class BatchNormalization(Layer):
+    """Over the pixels of all samples; all of them are waited for.
+
+    `sums` holds two rows of channels for each sample of more than one pixel: its sum and the squares of
+    what is left, and on the way back the sums of the delta and of its products with the normalized values.
+    `statistics` holds four: mean and variance, and the means of the latter two.
+    """
+
+    cdef Py_ssize_t channels
+    cdef Py_ssize_t pixels
+    # Where the biases begin in the parameters, and the gains behind them; where the running means begin,
+    # and the variances behind them.
+    cdef Py_ssize_t bias
+    cdef Py_ssize_t gain
+    cdef Py_ssize_t mean
+    # The image goes through in bands of so many pixels: rows of windows if it is pooled, else whole.
+    cdef Py_ssize_t band
+    cdef bint pools
+    cdef Windows windows
+
+    def __cinit__(
+        self, Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean, pool
+    ):
+        self.channels, self.pixels = channels, pixels
+        self.fan_in = self.fan_out = channels * pixels
+        self.bias, self.gain, self.mean = bias, bias + channels, mean
+        self.pieces = 1
+        self.barrier_tasks = (channels + TASK_CHANNELS - 1) // TASK_CHANNELS
+        self.band, self.windows.rows = pixels, 1
+        if pool is not None:
+            self.pools, self.windows = True, windows_of(pool)
+            self.fan_out, self.scratch = pool.fan_out, self.windows.height * self.windows.line
+            self.band = self.scratch // channels
 
     cdef int lay_out(self, Workspace workspace, LayerBuffers buffers, bint training) except -1:
         Layer.lay_out(self, workspace, buffers, training)
-        if training:
-            # The inputs become the normalized values, which the way back reads.
+        if self.pools:
+            buffers.row = self.fan_out
+        if training or self.pools:
             buffers.outputs = workspace.carve_rows(buffers.row)
+        if training:
             buffers.delta = workspace.carve_rows(buffers.row)
-        buffers.spread = workspace.carve_reals(workspace.rows * self.pixels + self.channels)
-        buffers.statistics = workspace.carve_reals(2 * self.channels)
+            if self.pixels > 1:
+                buffers.sums = workspace.carve_rows(2 * self.channels)
+            if self.pools:
+                buffers.winners = workspace.carve_rows(self.windows.rows * self.windows.winners)
+        buffers.spread = workspace.carve_reals(self.channels)
+        buffers.statistics = workspace.carve_reals(4 * self.channels)
         return 0
 
-    cdef void forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        normalize_rows(
-            buffers.inputs, self.arrays.parameters, self.units,
-            self.shape(buffers, block), block.top * self.pixels, buffers.inputs, buffers.spread,
-            buffers.outputs,
-        )
-
-    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        if self.over_batch:
-            normalize_by(
-                self.arrays.statistics, self.arrays.parameters, self.units,
-                buffers.inputs, self.shape(buffers, block), buffers.outputs,
+    cdef void prepare(self, LayerBuffers buffers) noexcept nogil:
+        """A prediction normalizes by the running averages."""
+        cdef Py_ssize_t c
+        for c in range(self.channels):
+            buffers.statistics[c] = self.arrays.statistics[self.mean + c]
+            buffers.spread[c] = <real>1 / square_root(
+                self.arrays.statistics[self.mean + self.channels + c] + <real>EPSILON
             )
-        else:
-            self.forward(buffers, block)
 
-    cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
-        rows_backward(
-            buffers.inputs, buffers.spread, self.arrays.parameters, self.units, buffers.delta,
-            self.shape(buffers, block), block.top * self.pixels, buffers.input_delta,
-        )
+    cdef Rows rows_of(self, LayerBuffers buffers, Py_ssize_t first) noexcept nogil:
+        """The channels from the first one on, of no pixels yet."""
+        cdef Rows rows
+        memset(&rows, 0, sizeof(Rows))
+        rows.row, rows.channels, rows.pixels = self.channels, self.channels, self.pixels
+        rows.gain = &self.arrays.parameters[self.gain + first]
+        rows.bias = &self.arrays.parameters[self.bias + first]
+        rows.mean, rows.spread = &buffers.statistics[first], &buffers.spread[first]
+        rows.delta_means = rows.mean + 2 * self.channels
+        return rows
+
+    cdef Rows batch_of(
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t first
+    ) noexcept nogil:
+        """The same of all samples: their sums, but those of a single pixel as they are."""
+        cdef Rows rows = self.rows_of(buffers, first)
+        rows.count, rows.row = block.rows, buffers.row
+        rows.u, rows.delta = &buffers.inputs[first], &buffers.delta[first]
+        if self.pixels > 1:
+            rows.sums, rows.row = &buffers.sums[first], 2 * self.channels
+        return rows
+
+    cdef void forward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        cdef Rows rows = self.rows_of(buffers, 0)
+        cdef Py_ssize_t i
+        if self.pixels == 1:
+            return
+        rows.count = self.pixels
+        for i in range(block.top, block.top + block.rows):
+            rows.u = &buffers.inputs[i * buffers.input_row]
+            rows.sums = &buffers.sums[2 * i * self.channels]
+            each_vector(sums_of_sample, 1, self.channels, &rows)
 
     cdef void forward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
-        normalize_few(
-            buffers.inputs, self.arrays.parameters, self.units,
-            self.columns(buffers, block, task), task * ABREAST, buffers.inputs, buffers.spread,
-            buffers.outputs, buffers.statistics,
-        )
+        """Mean, variance and spread of some channels."""
+        cdef Py_ssize_t c, first = task * TASK_CHANNELS
+        cdef Py_ssize_t end = min(first + TASK_CHANNELS, self.channels)
+        cdef real count = <real>(block.rows * self.pixels)
+        cdef real *variances = &buffers.statistics[self.channels]
+        cdef Rows batch = self.batch_of(buffers, block, first)
+        batch.out = &buffers.statistics[first]
+        each_vector(moments_of_batch, 1, end - first, &batch)
+        for c in range(first, end):
+            buffers.spread[c] = <real>1 / square_root(variances[c] / count + <real>EPSILON)
+            # Without bias, as running averages keep it.
+            variances[c] = variances[c] / max(count - 1, <real>1)
 
-    cdef void backward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
-        few_backward(
-            buffers.inputs, buffers.spread, self.arrays.parameters, self.units, buffers.delta,
-            self.columns(buffers, block, task), task * ABREAST, buffers.input_delta,
-        )
+    cdef void forward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        self.predict(buffers, block)
 
-    cdef Shape columns(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
-        """All samples of the workspace, the columns of a task."""
-        cdef Py_ssize_t first = task * ABREAST
-        return Shape(
-            first, block.rows, min(self.channels - first, <Py_ssize_t>ABREAST), buffers.row
-        )
+    cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """z = gain * normal + bias, with normal = (u - mean) * spread."""
+        cdef Windows w = self.windows
+        cdef Rows rows = self.rows_of(buffers, 0)
+        cdef Py_ssize_t i, row
+        cdef real *out
+        cdef real *winners = NULL
+        rows.count = self.band
+        for i in range(block.top, block.top + block.rows):
+            rows.u, out = &buffers.inputs[i * buffers.input_row], &buffers.outputs[i * buffers.row]
+            if buffers.winners.shape[0] > 0:
+                winners = &buffers.winners[i * w.rows * w.winners]
+            for row in range(w.rows):
+                rows.out = &(<ThreadBuffers>block.thread).near[0] if self.pools else out
+                each_vector(normalize, 1, self.channels, &rows)
+                if self.pools:
+                    pool_row(&w, rows.out, out, winners)
+                rows.u += self.band * self.channels
+                out += w.columns * w.channels
+                if winners != NULL:
+                    winners += w.winners
 
     cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        cdef real *averages = &self.arrays.statistics[self.mean]
+        cdef Py_ssize_t c
         # One value has no variance to tell of.
-        if self.over_batch and block.batch_rows * self.pixels > 1:
-            move_averages(
-                buffers.statistics, self.arrays.statistics, self.units.mean, 2 * self.channels
+        if block.batch_rows * self.pixels == 1:
+            return
+        for c in range(2 * self.channels):
+            averages[c] = real_multiply_add(
+                <real>STATISTICS_MOMENTUM, buffers.statistics[c] - averages[c], averages[c]
             )
 
+    cdef void backward_before(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        cdef Rows rows = self.rows_of(buffers, 0)
+        cdef Py_ssize_t i, row
+        if self.pixels == 1:
+            return
+        rows.count = self.band
+        for i in range(block.top, block.top + block.rows):
+            rows.u = &buffers.inputs[i * buffers.input_row]
+            rows.sums = &buffers.sums[2 * i * self.channels]
+            memset(rows.sums, 0, <size_t>(2 * self.channels) * sizeof(real))
+            # What is in no window has no delta.
+            for row in range(self.windows.rows):
+                rows.delta = self.delta_of(buffers, block, i, row)
+                each_vector(products_of_sample, 1, self.channels, &rows)
+                rows.u += self.band * self.channels
+
+    cdef const real *delta_of(
+        self, LayerBuffers buffers, const Block *block, Py_ssize_t i, Py_ssize_t row
+    ) noexcept nogil:
+        """The delta of a sample, or of one that is pooled the delta of a row of windows, written out."""
+        cdef Windows w = self.windows
+        cdef const real *delta = &buffers.delta[i * buffers.row]
+        cdef real *near
+        if not self.pools:
+            return delta
+        near = &(<ThreadBuffers>block.thread).near[0]
+        if w.columns * w.width * w.channels != w.line or row == w.rows:
+            memset(near, 0, <size_t>(w.height * w.line) * sizeof(real))
+        if row < w.rows:
+            unpool_row(
+                &w, delta + row * w.columns * w.channels,
+                &buffers.winners[(i * w.rows + row) * w.winners], near, w.line,
+            )
+        return near
+
+    cdef void backward_all(self, LayerBuffers buffers, const Block *block, int task) noexcept nogil:
+        """The gradients of some biases and gains: the totals of the delta and of its products."""
+        cdef Py_ssize_t c, first = task * TASK_CHANNELS
+        cdef Py_ssize_t end = min(first + TASK_CHANNELS, self.channels)
+        cdef real count = <real>(block.rows * self.pixels)
+        cdef real *means = &buffers.statistics[2 * self.channels]
+        cdef Rows batch = self.batch_of(buffers, block, first)
+        batch.out = &self.arrays.gradient[self.bias + first]
+        each_vector(totals_of_batch, 1, end - first, &batch)
+        for c in range(first, end):
+            means[c] = self.arrays.gradient[self.bias + c] / count
+            means[self.channels + c] = self.arrays.gradient[self.gain + c] / count
+
+    cdef void backward_after(self, LayerBuffers buffers, const Block *block) noexcept nogil:
+        """out = gain * spread * (delta - its mean - normal * the mean of the products)."""
+        cdef Rows rows = self.rows_of(buffers, 0)
+        cdef Py_ssize_t i, first
+        for i in range(block.top, block.top + block.rows):
+            rows.u = &buffers.inputs[i * buffers.input_row]
+            rows.out = &buffers.input_delta[i * buffers.input_row]
+            first = 0
+            while first < self.pixels:
+                rows.delta = self.delta_of(buffers, block, i, first // self.band)
+                rows.count = min(self.band, self.pixels - first)
+                each_vector(denormalize, 1, self.channels, &rows)
+                rows.u += self.band * self.channels
+                rows.out += self.band * self.channels
+                first += self.band
+
     cdef Range range_of(self, Py_ssize_t piece) noexcept nogil:
-        return Range(
-            self.units.bias, 1, 2 * self.channels, 2 * self.channels, self.units.bias,
-            2 * self.channels, False,
-        )
+        cdef Py_ssize_t size = 2 * self.channels
+        return Range(self.bias, 1, size, size, self.bias, size, False)
 
     cdef void update(self, LayerBuffers buffers, const Block *block, Py_ssize_t piece) noexcept nogil:
-        """The gradient of bias and gain, which stand one behind the other, and the step."""
-        cdef Shape shape = self.shape(buffers, block)
+        """The step; the gradient is that of all samples, whichever of them the slice has."""
         cdef Range where = self.range_of(piece)
-        if not block.adds:
-            self.arrays.gradient[where.start : where.start + where.columns] = 0
-        add_rows(buffers.delta, shape, self.arrays.gradient, self.units.bias)
-        add_products(
-            buffers.delta, buffers.inputs, shape, self.arrays.gradient, self.units.gain
-        )
         if block.steps:
             apply_step(block, self.arrays.gradient, &where)
 
 
-cdef NormalizationLayer normalization_layer(
-    str name, Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean
+def normalization_layer(
+    str name, Py_ssize_t channels, Py_ssize_t pixels, Py_ssize_t bias, Py_ssize_t mean, pool
 ):
-    """Of so many channels of each pixel, the gain behind the bias, the variances behind the means.
+    """Of so many channels of each pixel; units are those of a single pixel.
 
-    Over the batch it is for one pixel; channels.pyx has the one for more.
+    The biases begin at number `bias` of the parameters, the gains behind them; the running means at
+    number `mean` of the statistics, the variances behind them. `pool` is the description of a pool that
+    becomes part of the layer, or None.
     """
-    cdef NormalizationLayer layer = NormalizationLayer.__new__(NormalizationLayer)
-    if name not in ("batch", "layer"):
-        raise ValueError(f"normalization: expected batch or layer, found {name!r}")
-    layer.over_batch = name == "batch"
-    layer.fan_in = layer.fan_out = channels * pixels
-    layer.channels, layer.pixels = channels, pixels
-    layer.pieces = 1
-    layer.barrier_tasks = (channels + ABREAST - 1) // ABREAST if layer.over_batch else 0
-    layer.units = Units(bias + channels, bias, mean, mean + channels)
-    return layer
+    if name == "layer":
+        return LayerNormalization(channels, pixels, bias)
+    return BatchNormalization(channels, pixels, bias, mean, pool)
 
 
-cdef void normalize_few(
-    const real[::1] u, const real[::1] parameters, Units units, Shape shape, Py_ssize_t first,
-    real[::1] normal, real[::1] spread, real[::1] z, real[::1] statistics,
+# Loops for `each_vector`, over some channels.
+
+
+cdef inline vector term(
+    const Sum what, const real *a, const real *delta, vector mean, Lanes lanes
 ) noexcept nogil:
-    """normal = (u - mean) * spread, z = gain * normal + bias, by the mean and spread of each column.
-
-    Up to ABREAST columns from number `first` on. What running averages should move towards is written
-    to `statistics`, the variances behind the means.
-    """
-    cdef real means[ABREAST]
-    cdef real squares[ABREAST]
-    cdef real count = <real>shape.rows, rest, value
-    cdef real others = <real>max(shape.rows - 1, <Py_ssize_t>1)
-    cdef real epsilon = <real>EPSILON
-    cdef Py_ssize_t i, j, at, gain = units.gain + first, bias = units.bias + first
-    for j in range(shape.columns):
-        means[j] = 0
-        squares[j] = 0
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        for j in range(shape.columns):
-            means[j] = means[j] + u[at + j]
-    for j in range(shape.columns):
-        means[j] = means[j] / count
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        for j in range(shape.columns):
-            rest = u[at + j] - means[j]
-            squares[j] = real_multiply_add(rest, rest, squares[j])
-    for j in range(shape.columns):
-        spread[first + j] = 1 / square_root(squares[j] / count + epsilon)
-        statistics[first + j] = means[j]
-        statistics[units.variance - units.mean + first + j] = squares[j] / others
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        for j in range(shape.columns):
-            value = (u[at + j] - means[j]) * spread[first + j]
-            normal[at + j] = value
-            z[at + j] = real_multiply_add(parameters[gain + j], value, parameters[bias + j])
+    cdef vector value = load_lanes(a, lanes)
+    if what == VALUES:
+        return value
+    value = value - mean
+    return value * (value if what == SQUARES else load_lanes(delta, lanes))
 
 
-cdef void move_averages(
-    const real[::1] found, real[::1] averages, Py_ssize_t start, Py_ssize_t size
+cdef inline vector sum_of(
+    const Sum what, const real *a, const real *delta, vector mean, const Rows *rows, Lanes lanes
 ) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef real pace = <real>STATISTICS_MOMENTUM
-    for j in range(size):
-        averages[start + j] = real_multiply_add(
-            pace, found[j] - averages[start + j], averages[start + j]
-        )
-
-
-cdef inline real sum_of_lanes(const real *lanes) noexcept nogil:
-    cdef real halves[HALF]
-    cdef int lane
-    for lane in range(HALF):
-        halves[lane] = lanes[lane] + lanes[lane + HALF]
-    return (
-        ((halves[0] + halves[4]) + (halves[1] + halves[5]))
-        + ((halves[2] + halves[6]) + (halves[3] + halves[7]))
-    )
-
-
-cdef inline real sum_of(
-    const bint products, const real[::1] a, const real[::1] b, Py_ssize_t start, Py_ssize_t size
-) noexcept nogil:
-    """The sum of some values of `a`, or of their products with those of `b`."""
-    cdef real lanes[LANES]
-    cdef Py_ssize_t j = start, end = start + size
-    cdef int lane
-    for lane in range(LANES):
-        lanes[lane] = 0
-    while j + LANES <= end:
-        for lane in range(LANES):
-            lanes[lane] = real_multiply_add(a[j + lane], b[j + lane] if products else 1, lanes[lane])
-        j += LANES
-    for lane in range(<int>(end - j)):
-        lanes[lane] = real_multiply_add(a[j + lane], b[j + lane] if products else 1, lanes[lane])
-    return sum_of_lanes(lanes)
-
-
-cdef void normalize_rows(
-    const real[::1] u, const real[::1] parameters, Units units, Shape shape, Py_ssize_t top,
-    real[::1] normal, real[::1] spread, real[::1] z,
-) noexcept nogil:
-    """normal = (u - mean) * spread, z = gain * normal + bias, by the mean and spread of each row.
-
-    The spread of the first row is number `top`.
-    """
-    cdef Py_ssize_t i, j, at
-    cdef real mean, value, count = <real>shape.columns
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        mean = sum_of(False, u, u, at, shape.columns) / count
-        for j in range(at, at + shape.columns):
-            normal[j] = u[j] - mean
-        value = sum_of(True, normal, normal, at, shape.columns) / count
-        spread[top + i] = 1 / square_root(value + <real>EPSILON)
-        for j in range(shape.columns):
-            value = normal[at + j] * spread[top + i]
-            normal[at + j] = value
-            z[at + j] = real_multiply_add(
-                parameters[units.gain + j], value, parameters[units.bias + j]
+    """Over some pixels the sum of a, of the squares of a - mean, or of delta * (a - mean)."""
+    cdef Py_ssize_t channels = rows.channels, p = 0, k
+    cdef vector sums[ABREAST]
+    for k in range(ABREAST):
+        sums[k] = zero_vector()
+    while p + ABREAST <= rows.count:
+        for k in range(ABREAST):
+            sums[k] = sums[k] + term(
+                what, a + (p + k) * channels, delta + (p + k) * channels, mean, lanes
             )
+        p += ABREAST
+    while p < rows.count:
+        sums[0] = sums[0] + term(what, a + p * channels, delta + p * channels, mean, lanes)
+        p += 1
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
-cdef void normalize_by(
-    const real[::1] statistics, const real[::1] parameters, Units units, const real[::1] u,
-    Shape shape, real[::1] z,
-) noexcept nogil:
-    """z = gain * (u - mean) / sqrt(variance + EPSILON) + bias."""
-    cdef real spread[ABREAST]
-    cdef Py_ssize_t i, j, at, columns, first = 0
-    cdef real epsilon = <real>EPSILON
-    while first < shape.columns:
-        columns = min(shape.columns - first, <Py_ssize_t>ABREAST)
-        for j in range(columns):
-            spread[j] = 1 / square_root(statistics[units.variance + first + j] + epsilon)
-        for i in range(shape.rows):
-            at = shape.start + i * shape.row + first
-            for j in range(columns):
-                z[at + j] = real_multiply_add(
-                    parameters[units.gain + first + j],
-                    (u[at + j] - statistics[units.mean + first + j]) * spread[j],
-                    parameters[units.bias + first + j],
-                )
-        first += ABREAST
+cdef inline void sums_of_sample(Lanes lanes, const void *of) noexcept nogil:
+    """The sum of each channel of a sample, and that of the squares of what is left beside the mean."""
+    cdef const Rows *rows = <const Rows *>of
+    cdef const real *u = rows.u
+    cdef vector total = sum_of(VALUES, u, u, zero_vector(), rows, lanes)
+    cdef vector mean = <real>1 / <real>rows.pixels * total
+    store_lanes(rows.sums, total, lanes)
+    store_lanes(rows.sums + rows.channels, sum_of(SQUARES, u, u, mean, rows, lanes), lanes)
 
 
-cdef void few_backward(
-    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
-    const real[::1] delta, Shape shape, Py_ssize_t first, real[::1] out,
-) noexcept nogil:
-    """From dloss/dz, `delta`, to dloss/du, where each column had its own mean and spread."""
-    cdef real sums[ABREAST]
-    cdef real products[ABREAST]
-    cdef real count = <real>shape.rows
-    cdef Py_ssize_t i, j, at, gain = units.gain + first
-    for j in range(shape.columns):
-        sums[j] = 0
-        products[j] = 0
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        for j in range(shape.columns):
-            sums[j] = sums[j] + delta[at + j]
-            products[j] = real_multiply_add(delta[at + j], normal[at + j], products[j])
-    for j in range(shape.columns):
-        sums[j] = sums[j] / count
-        products[j] = products[j] / count
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        for j in range(shape.columns):
-            out[at + j] = parameters[gain + j] * spread[first + j] * (
-                real_multiply_add(-normal[at + j], products[j], delta[at + j] - sums[j])
-            )
+cdef inline void moments_of_batch(Lanes lanes, const void *of) noexcept nogil:
+    """The mean of all pixels, and the sum of the squares of what is left beside it."""
+    cdef const Rows *rows = <const Rows *>of
+    cdef const real *sums = rows.u if rows.pixels == 1 else rows.sums
+    cdef real pixels = <real>rows.pixels, share = <real>1 / pixels
+    cdef vector count = zero_vector() + <real>(rows.count * rows.pixels)
+    cdef vector mean = zero_vector(), squares = zero_vector(), rest
+    cdef Py_ssize_t i
+    for i in range(rows.count):
+        mean = mean + load_lanes(sums + i * rows.row, lanes)
+    mean = mean / count
+    for i in range(rows.count):
+        rest = share * load_lanes(sums + i * rows.row, lanes) - mean
+        if rows.pixels > 1:
+            squares = squares + load_lanes(sums + i * rows.row + rows.channels, lanes)
+        squares = squares + pixels * rest * rest
+    store_lanes(rows.out, mean, lanes)
+    store_lanes(rows.out + rows.channels, squares, lanes)
 
 
-cdef void rows_backward(
-    const real[::1] normal, const real[::1] spread, const real[::1] parameters, Units units,
-    const real[::1] delta, Shape shape, Py_ssize_t top, real[::1] out,
-) noexcept nogil:
-    """From dloss/dz, `delta`, to dloss/du, where each row had its own mean and spread."""
-    cdef Py_ssize_t i, j, at
-    cdef real mean, product, count = <real>shape.columns
-    for i in range(shape.rows):
-        at = shape.start + i * shape.row
-        for j in range(shape.columns):
-            out[at + j] = parameters[units.gain + j] * delta[at + j]
-        mean = sum_of(False, out, out, at, shape.columns) / count
-        product = sum_of(True, out, normal, at, shape.columns) / count
-        for j in range(at, at + shape.columns):
-            out[j] = spread[top + i] * real_multiply_add(-normal[j], product, out[j] - mean)
+cdef inline void normalize(Lanes lanes, const void *of) noexcept nogil:
+    cdef const Rows *rows = <const Rows *>of
+    cdef vector gain = load_lanes(rows.gain, lanes), bias = load_lanes(rows.bias, lanes)
+    cdef vector mean = load_lanes(rows.mean, lanes), spread = load_lanes(rows.spread, lanes), value
+    cdef Py_ssize_t p, at = 0
+    for p in range(rows.count):
+        value = (load_lanes(rows.u + at, lanes) - mean) * spread
+        store_lanes(rows.out + at, gain * value + bias, lanes)
+        at += rows.row
 
 
-cdef void add_products(
-    const real[::1] a, const real[::1] b, Shape shape, real[::1] out, Py_ssize_t at
-) noexcept nogil:
-    cdef Py_ssize_t i, j, start
-    for i in range(shape.rows):
-        start = shape.start + i * shape.row
-        for j in range(shape.columns):
-            out[at + j] = real_multiply_add(a[start + j], b[start + j], out[at + j])
+cdef inline void products_of_sample(Lanes lanes, const void *of) noexcept nogil:
+    """Add the sums of the delta, and behind them those of its products with the normalized values."""
+    cdef const Rows *rows = <const Rows *>of
+    cdef real *sums = rows.sums
+    cdef vector mean = load_lanes(rows.mean, lanes)
+    cdef vector total = sum_of(VALUES, rows.delta, rows.delta, mean, rows, lanes)
+    store_lanes(sums, load_lanes(sums, lanes) + total, lanes)
+    sums += rows.channels
+    total = load_lanes(rows.spread, lanes) * sum_of(PRODUCTS, rows.u, rows.delta, mean, rows, lanes)
+    store_lanes(sums, load_lanes(sums, lanes) + total, lanes)
 
 
-cdef void add_rows(
-    const real[::1] a, Shape shape, real[::1] out, Py_ssize_t at
-) noexcept nogil:
-    cdef Py_ssize_t i, j, start
-    for i in range(shape.rows):
-        start = shape.start + i * shape.row
-        for j in range(shape.columns):
-            out[at + j] = out[at + j] + a[start + j]
+cdef inline void totals_of_batch(Lanes lanes, const void *of) noexcept nogil:
+    """The sum of all deltas, and that of their products with the normalized values."""
+    cdef const Rows *rows = <const Rows *>of
+    cdef vector mean = load_lanes(rows.mean, lanes), spread = load_lanes(rows.spread, lanes)
+    cdef vector total = zero_vector(), products = zero_vector(), delta
+    cdef Py_ssize_t i, at = 0
+    for i in range(rows.count):
+        if rows.pixels == 1:
+            delta = load_lanes(rows.delta + at, lanes)
+            total = total + delta
+            products = products + delta * ((load_lanes(rows.u + at, lanes) - mean) * spread)
+        else:
+            total = total + load_lanes(rows.sums + at, lanes)
+            products = products + load_lanes(rows.sums + at + rows.channels, lanes)
+        at += rows.row
+    store_lanes(rows.out, total, lanes)
+    store_lanes(rows.out + rows.channels, products, lanes)
+
+
+cdef inline void denormalize(Lanes lanes, const void *of) noexcept nogil:
+    """`out` may be u."""
+    cdef const Rows *rows = <const Rows *>of
+    cdef vector mean = load_lanes(rows.mean, lanes), spread = load_lanes(rows.spread, lanes)
+    cdef vector factor = load_lanes(rows.gain, lanes) * spread, rest
+    cdef vector mean_delta = load_lanes(rows.delta_means, lanes)
+    cdef vector mean_product = load_lanes(rows.delta_means + rows.channels, lanes)
+    cdef Py_ssize_t p, at = 0
+    for p in range(rows.count):
+        rest = load_lanes(rows.delta + at, lanes) - mean_delta
+        rest = rest - (load_lanes(rows.u + at, lanes) - mean) * spread * mean_product
+        store_lanes(rows.out + at, factor * rest, lanes)
+        at += rows.row

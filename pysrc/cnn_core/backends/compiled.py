@@ -182,9 +182,13 @@ class CompiledKernels:
         z: FloatArray,
     ) -> None:
         """Write ``normal = (u - mean) * spread`` and ``z = gain * normal + bias``."""
-        # The layer normalizes its inputs in place.
+        # By the layer the inputs are normalized in place.
         normal[:] = u
         self._normalization(normalization, u, bias, gain, spread=spread).forward(normal, z)
+        if normalization == "batch":
+            zeros, ones = np.zeros_like(bias), np.ones_like(gain)
+            alone = self._normalization(normalization, u, zeros, ones, spread=spread)
+            alone.forward(normal, normal)
 
     def normalize_backward(
         self,
@@ -198,7 +202,10 @@ class CompiledKernels:
         out: FloatArray,
     ) -> None:
         """From dloss/dz, `delta`, the gradients and ``out`` = dloss/du."""
-        gradient = np.empty(2 * gain.size, gain.dtype)
+        gradient = np.zeros(2 * gain.size, gain.dtype)
+        if normalization == "batch":
+            # The layer normalizes them once more, by a spread of 1; the gain takes theirs.
+            gain, spread = gain * spread, np.ones_like(spread)
         arrays = {"gradient": gradient, "spread": spread.copy()}
         alone = self._normalization(normalization, normal, gain, gain, **arrays)
         alone.backward(normal, None, delta, out)
@@ -225,7 +232,10 @@ class CompiledKernels:
         gain: FloatArray,
         **arrays: FloatArray,
     ) -> Any:
-        layer = self.loops.normalization(normalization, u.shape[1])
+        """Return the layer, for values whose running means are 0 unless `arrays` has others."""
+        make = self._modules["normalization"].normalization_layer
+        layer = make(normalization, u.shape[1], 1, 0, 0, None)
+        arrays = {"statistics": np.zeros(2 * gain.size, gain.dtype)} | arrays
         return self.loops.Alone(layer, len(u), np.concatenate((bias, gain)), **arrays)
 
     def update(
