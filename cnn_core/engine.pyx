@@ -195,7 +195,7 @@ cdef class Engine:
         return (tally.loss + self.net.l2 / 2 * squared_weights(<void *>self.net)) / tally.total
 
     cdef Data training_data(self, x, t, const Py_ssize_t[::1] order, weights):
-        """What a step learns from, checked."""
+        """Return the checked data of a training."""
         cdef Data data = data_of(x, self.net)
         require_targets(self.network, self.parameters, data.rows, t, weights)
         data.bind_training(t, order, weights, self.net)

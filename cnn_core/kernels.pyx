@@ -1,7 +1,7 @@
-"""The loops as Python functions, one by one, for the operations of `cnn_core.backends.compiled`.
+"""The loops as Python functions, for the operations of `cnn_core.backends.compiled`.
 
-Sizes are those of the caller, who has checked them. A wrong dtype, rank, byte order or layout is
-refused by the typed memoryviews themselves.
+The shapes of the arguments are checked before, in `cnn_core.backends.kernels`. The typed
+memoryviews refuse a wrong dtype, rank, byte order or layout.
 """
 
 cimport cython
@@ -22,7 +22,7 @@ from .scalar cimport real
 
 
 cdef real[::1] flat(const real[:, ::1] array):
-    """The values of an array, row by row, as the loops take them; None if there are none."""
+    """Return the values of an array, row by row, as the loops take them; None if there are none."""
     if array is None or array.shape[0] == 0 or array.shape[1] == 0:
         return None
     return <real[: array.shape[0] * array.shape[1]]><real *>&array[0, 0]
@@ -33,7 +33,7 @@ cdef Shape shape_of(const real[:, ::1] array) noexcept:
 
 
 cdef Matrix matrix_of(const real[:, ::1] array, bint turns) noexcept:
-    """Where the values of an array stand, or of its transpose."""
+    """Return the position of an array's values, or of those of its transpose."""
     return Matrix(0, 1, array.shape[1]) if turns else Matrix(0, array.shape[1], 1)
 
 
@@ -41,7 +41,7 @@ def multiply(
     const real[:, ::1] left, bint turns_left, const real[:, ::1] right, bint turns_right,
     const real[::1] base, real[:, ::1] out,
 ):
-    """out = base + left @ right, with the operands as they are or transposed; the base may be None."""
+    """Compute out = base + left @ right, each operand transposed if asked for; no base: zeros."""
     cdef ProductBuffers buffers = Workspace(1).carve_product()
     cdef real[::1] a = flat(left), b = flat(right), result = flat(out)
     cdef Product extent = Product(
@@ -65,7 +65,7 @@ def add_rows(const real[:, ::1] array, real[::1] out):
 
 @cython.final
 cdef class Alone:
-    """A layer by itself, for so many samples: its arrays and buffers are the caller's."""
+    """One layer without a network, for `rows` samples. It works on the caller's arrays."""
 
     cdef Net net
     cdef Workspace workspace
@@ -99,7 +99,7 @@ cdef class Alone:
             self.buffers.spread = spread
 
     def forward(self, const real[:, ::1] x, real[:, ::1] out):
-        """Make `out` of `x` as a step of training does."""
+        """Compute the outputs for `x` as in a step of training."""
         cdef int task
         if self.block.rows == 0:
             return
@@ -112,7 +112,7 @@ cdef class Alone:
         self.layer.forward_after(self.buffers, &self.block)
 
     def predict(self, const real[:, ::1] x, real[:, ::1] out):
-        """Make `out` of `x` as a prediction does."""
+        """Compute the outputs for `x` as in a prediction."""
         if self.block.rows > 0:
             self.buffers.inputs, self.buffers.outputs = flat(x), flat(out)
             self.layer.predict(self.buffers, &self.block)
@@ -120,7 +120,10 @@ cdef class Alone:
     def backward(
         self, const real[:, ::1] x, const real[:, ::1] y, const real[:, ::1] delta, real[:, ::1] out
     ):
-        """From dloss/dy, `delta`, the gradient, if there is one, and `out`, dloss/dx, unless it is None."""
+        """Compute the gradient, if the layer was given one, and dloss/dx, unless `out` is None.
+
+        They are computed from the inputs `x`, the outputs `y` and dloss/dy, `delta`.
+        """
         cdef int task
         cdef Py_ssize_t piece
         self.buffers.inputs, self.buffers.outputs = flat(x), flat(y)
@@ -141,7 +144,7 @@ cdef class Alone:
 def row_losses(
     loss, const real[:, ::1] z, const real[:, ::1] y, const real[:, ::1] t, double[::1] out
 ):
-    """The loss of each sample."""
+    """Write the loss of each sample into `out`."""
     cdef LossFunction chosen = LossFunction(loss, z.shape[1])
     cdef real[::1] values = flat(z), outputs = flat(y), targets = flat(t)
     cdef real[::1] softmax = np.empty_like(values), delta = np.empty_like(values)
@@ -156,7 +159,7 @@ def row_losses(
 def output_slope(
     loss, const real[:, ::1] y, const real[:, ::1] t, double total, real[:, ::1] out
 ):
-    """dloss/dz and True, or dloss/dy and False, of samples that count so much together."""
+    """Write dloss/dz and return True, or dloss/dy and False; `total` is the sum of the weights."""
     cdef LossFunction chosen = LossFunction(loss, y.shape[1])
     cdef real[::1] outputs = flat(y), targets = flat(t), result = flat(out)
     return losses.output_slope(
@@ -168,7 +171,7 @@ def update(
     settings, real[::1] parameters, const real[::1] gradient, real[::1] first, real[::1] second,
     double learning_rate, Py_ssize_t number,
 ):
-    """Take a step, in place; first and second are what the optimizer keeps, empty if nothing."""
+    """Take a step in place. The moments `first` and `second` are empty if there are none."""
     cdef Optimizer optimizer = Optimizer(settings)
     cdef Step step = optimizer.step(learning_rate, number)
     cdef Py_ssize_t size = parameters.shape[0]

@@ -39,7 +39,7 @@ cdef class Data:
     cdef int bind_training(
         self, targets, const Py_ssize_t[::1] order, const real[::1] weights, Net net
     ) except -1:
-        """Bind targets and weights that fit the samples, and their order; None: there is none."""
+        """Bind targets and weights, whose shapes fit the samples, and check and bind the order."""
         if isinstance(targets, ClassTargets):
             bind_labels(self, targets, net)
         else:
@@ -60,7 +60,7 @@ cdef class Data:
 
 
 cdef Data data_of(x, Net net):
-    """Samples of either dtype, or sparse ones, checked."""
+    """Return checked samples: reals, bytes or sparse rows."""
     cdef Data data = Data.__new__(Data)
     memset(&data.samples, 0, sizeof(Samples))
     if isinstance(x, SparseRows):

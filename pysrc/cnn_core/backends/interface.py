@@ -1,8 +1,9 @@
 """What a backend provides: kernels and engines, each contract written once, here.
 
 Both take NumPy arrays that have been validated already: C-contiguous, native byte order, all of one
-dtype (float32 or float64). They check shapes, since a compiled loop must never leave an array, and
-convert nothing but the bytes that an engine may be given as samples: anything else is refused.
+dtype (float32 or float64). Shapes are checked, since a compiled loop must never leave an array; for
+kernels `cnn_core.backends.kernels` does it, for both backends. Nothing is converted but the bytes
+that an engine may be given as samples: anything else is refused.
 
 Words: a *sample* is a row; ``z = x @ weights + bias`` is the pre-activation, ``a`` the activation,
 ``y`` the activation of the last layer, ``t`` its target, ``delta`` the derivative of the loss with
