@@ -151,102 +151,124 @@ cdef Winograd winograd_of(Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t rows
     return winograd
 
 
+# One of the matrices above times a vector whose values are `step` apart, as are those of the product.
+ctypedef void (*Transform)(const vector *values, Py_ssize_t step, vector *out) noexcept nogil
+
+
+cdef inline void both_ways(
+    Transform transform, const Py_ssize_t size, const Py_ssize_t made, const vector *square, vector *out
+) noexcept nogil:
+    """Transform the rows of a square, `size` values to `made` values each, and then the columns."""
+    cdef vector rows[PLACES]
+    cdef Py_ssize_t i
+    for i in range(size):
+        transform(square + size * i, 1, &rows[made * i])
+    for i in range(made):
+        transform(&rows[i], made, out + i)
+
+
+cdef inline void split_kernel(const vector *g, Py_ssize_t step, vector *out) noexcept nogil:
+    """G g."""
+    cdef vector ends = g[0] + g[2 * step]
+    out[0] = g[0]
+    out[step] = <real>0.5 * (ends + g[step])
+    out[2 * step] = <real>0.5 * (ends - g[step])
+    out[3 * step] = g[2 * step]
+
+
+cdef inline void join_kernel(const vector *s, Py_ssize_t step, vector *out) noexcept nogil:
+    """G' s."""
+    cdef vector middle = <real>0.5 * (s[step] + s[2 * step])
+    out[0] = s[0] + middle
+    out[step] = <real>0.5 * (s[step] - s[2 * step])
+    out[2 * step] = middle + s[3 * step]
+
+
+cdef inline void split_image(const vector *d, Py_ssize_t step, vector *out) noexcept nogil:
+    """B' d."""
+    out[0] = d[0] - d[2 * step]
+    out[step] = d[step] + d[2 * step]
+    out[2 * step] = d[2 * step] - d[step]
+    out[3 * step] = d[step] - d[3 * step]
+
+
+cdef inline void join_output(const vector *s, Py_ssize_t step, vector *out) noexcept nogil:
+    """A' s."""
+    out[0] = s[0] + (s[step] + s[2 * step])
+    out[step] = (s[step] - s[2 * step]) - s[3 * step]
+
+
+cdef inline void split_output(const vector *m, Py_ssize_t step, vector *out) noexcept nogil:
+    """A m."""
+    out[0] = m[0]
+    out[step] = m[0] + m[step]
+    out[2 * step] = m[0] - m[step]
+    out[3 * step] = zero_vector() - m[step]
+
+
+cdef inline void load_places(
+    const Py_ssize_t count, const real *at, Py_ssize_t place, vector *out, Lanes lanes
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        out[i] = load_lanes(at + i * place, lanes)
+
+
+cdef inline void store_places(
+    real *at, Py_ssize_t place, const vector *square, Lanes lanes
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(PLACES):
+        store_lanes(at + i * place, square[i], lanes)
+
+
 # Loops for `each_vector`: over the kernels, or over channels of all tiles.
 
 
 cdef inline void kernel_to_square(Lanes lanes, const void *of) noexcept nogil:
     """Compute G g G'."""
     cdef const Kernel *k = <const Kernel *>of
-    cdef vector parts[12]
-    cdef vector column[4]
-    cdef Py_ssize_t i, j
-    for i in range(3):
-        split_kernel(
-            load_lanes(k.kernel + 3 * i * k.row, lanes),
-            load_lanes(k.kernel + (3 * i + 1) * k.row, lanes),
-            load_lanes(k.kernel + (3 * i + 2) * k.row, lanes), &parts[4 * i],
-        )
-    for j in range(4):
-        split_kernel(parts[j], parts[4 + j], parts[8 + j], column)
-        for i in range(4):
-            store_lanes(k.square + (4 * i + j) * k.place, column[i], lanes)
-
-
-cdef inline void split_kernel(vector a, vector b, vector c, vector *out) noexcept nogil:
-    cdef vector ends = a + c
-    out[0] = a
-    out[1] = <real>0.5 * (ends + b)
-    out[2] = <real>0.5 * (ends - b)
-    out[3] = c
+    cdef vector kernel[9]
+    cdef vector square[PLACES]
+    load_places(9, k.kernel, k.row, kernel, lanes)
+    both_ways(split_kernel, 3, 4, kernel, square)
+    store_places(k.square, k.place, square, lanes)
 
 
 cdef inline void add_square_to_kernel(Lanes lanes, const void *of) noexcept nogil:
-    """Add G' s G to the kernel."""
+    """Add G' s G."""
     cdef const Kernel *k = <const Kernel *>of
-    cdef vector parts[12]
-    cdef vector row[3]
-    cdef real *to
-    cdef Py_ssize_t i, j
-    for i in range(4):
-        join_kernel(
-            load_lanes(k.square + 4 * i * k.place, lanes),
-            load_lanes(k.square + (4 * i + 1) * k.place, lanes),
-            load_lanes(k.square + (4 * i + 2) * k.place, lanes),
-            load_lanes(k.square + (4 * i + 3) * k.place, lanes), &parts[3 * i],
-        )
-    for j in range(3):
-        join_kernel(parts[j], parts[3 + j], parts[6 + j], parts[9 + j], row)
-        for i in range(3):
-            to = k.kernel + (3 * i + j) * k.row
-            store_lanes(to, load_lanes(to, lanes) + row[i], lanes)
-
-
-cdef inline void join_kernel(vector a, vector b, vector c, vector d, vector *out) noexcept nogil:
-    cdef vector middle = <real>0.5 * (b + c)
-    out[0] = a + middle
-    out[1] = <real>0.5 * (b - c)
-    out[2] = middle + d
+    cdef vector square[PLACES]
+    cdef vector kernel[9]
+    cdef Py_ssize_t i
+    load_places(PLACES, k.square, k.place, square, lanes)
+    both_ways(join_kernel, 4, 3, square, kernel)
+    for i in range(9):
+        store_lanes(k.kernel + i * k.row, load_lanes(k.kernel + i * k.row, lanes) + kernel[i], lanes)
 
 
 cdef inline void image_to_squares(Lanes lanes, const void *of) noexcept nogil:
     """Compute B' d B of each tile."""
     cdef const Tiles *t = <const Tiles *>of
-    cdef vector parts[PLACES]
-    cdef vector column[4]
+    cdef vector image[PLACES]
+    cdef vector square[PLACES]
     cdef const real *pixels
-    cdef real *to = t.squares
-    cdef Py_ssize_t y, x, i, j
+    cdef Py_ssize_t y, x, i
     for y in range(t.rows):
         for x in range(t.columns):
             pixels = t.plane.pixels + 2 * (y * t.plane.line + x * t.plane.pixel)
             for i in range(4):
-                split_image(
-                    load_lanes(pixels + i * t.plane.line, lanes),
-                    load_lanes(pixels + i * t.plane.line + t.plane.pixel, lanes),
-                    load_lanes(pixels + i * t.plane.line + 2 * t.plane.pixel, lanes),
-                    load_lanes(pixels + i * t.plane.line + 3 * t.plane.pixel, lanes), &parts[4 * i],
-                )
-            for j in range(4):
-                split_image(parts[j], parts[4 + j], parts[8 + j], parts[12 + j], column)
-                for i in range(4):
-                    store_lanes(to + (4 * i + j) * t.place, column[i], lanes)
-            to += t.tile
-
-
-cdef inline void split_image(vector a, vector b, vector c, vector d, vector *out) noexcept nogil:
-    out[0] = a - c
-    out[1] = b + c
-    out[2] = c - b
-    out[3] = b - d
+                load_places(4, pixels + i * t.plane.line, t.plane.pixel, &image[4 * i], lanes)
+            both_ways(split_image, 4, 4, image, square)
+            store_places(t.squares + (y * t.columns + x) * t.tile, t.place, square, lanes)
 
 
 cdef inline void squares_to_output(Lanes lanes, const void *of) noexcept nogil:
-    """Compute A' s A + bias of each tile; the last ones may lack a row or a column."""
+    """Compute A' s A of each tile; the last ones may lack a row or a column."""
     cdef const Tiles *t = <const Tiles *>of
-    cdef vector parts[8]
-    cdef vector column[2]
+    cdef vector square[PLACES]
+    cdef vector output[4]
     cdef vector bias = zero_vector()
-    cdef const real *square = t.squares
     cdef real *pixels
     cdef Py_ssize_t y, x, i, j
     if t.bias != NULL:
@@ -254,58 +276,33 @@ cdef inline void squares_to_output(Lanes lanes, const void *of) noexcept nogil:
     for y in range(t.rows):
         for x in range(t.columns):
             pixels = t.plane.pixels + 2 * (y * t.plane.line + x * t.plane.pixel)
-            for i in range(4):
-                join_output(
-                    load_lanes(square + 4 * i * t.place, lanes),
-                    load_lanes(square + (4 * i + 1) * t.place, lanes),
-                    load_lanes(square + (4 * i + 2) * t.place, lanes),
-                    load_lanes(square + (4 * i + 3) * t.place, lanes), &parts[2 * i],
-                )
-            for j in range(min(t.pixel_columns - 2 * x, <Py_ssize_t>2)):
-                join_output(parts[j], parts[2 + j], parts[4 + j], parts[6 + j], column)
-                store_lanes(pixels + j * t.plane.pixel, column[0] + bias, lanes)
-                if 2 * y + 1 < t.pixel_rows:
+            load_places(
+                PLACES, t.squares + (y * t.columns + x) * t.tile, t.place, square, lanes
+            )
+            both_ways(join_output, 4, 2, square, output)
+            for i in range(min(t.pixel_rows - 2 * y, <Py_ssize_t>2)):
+                for j in range(min(t.pixel_columns - 2 * x, <Py_ssize_t>2)):
                     store_lanes(
-                        pixels + t.plane.line + j * t.plane.pixel, column[1] + bias, lanes
+                        pixels + i * t.plane.line + j * t.plane.pixel, output[2 * i + j] + bias, lanes
                     )
-            square += t.tile
-
-
-cdef inline void join_output(vector a, vector b, vector c, vector d, vector *out) noexcept nogil:
-    out[0] = a + (b + c)
-    out[1] = (b - c) - d
 
 
 cdef inline void delta_to_squares(Lanes lanes, const void *of) noexcept nogil:
-    """Compute A m A' of each tile; missing pixels of the last ones are zeros."""
+    """Compute A m A' of each tile; what the last ones lack is zeros."""
     cdef const Tiles *t = <const Tiles *>of
-    cdef vector parts[8]
-    cdef vector column[4]
-    cdef vector right
+    cdef vector delta[4]
+    cdef vector square[PLACES]
     cdef const real *pixels
-    cdef real *to = t.squares
     cdef Py_ssize_t y, x, i, j
     for y in range(t.rows):
         for x in range(t.columns):
+            pixels = t.plane.pixels + 2 * (y * t.plane.line + x * t.plane.pixel)
             for i in range(2):
-                pixels = t.plane.pixels + (2 * y + i) * t.plane.line + 2 * x * t.plane.pixel
-                right = zero_vector()
-                if 2 * y + i == t.pixel_rows:
-                    for j in range(4):
-                        parts[4 + j] = right
-                    continue
-                if 2 * x + 1 < t.pixel_columns:
-                    right = load_lanes(pixels + t.plane.pixel, lanes)
-                split_output(load_lanes(pixels, lanes), right, &parts[4 * i])
-            for j in range(4):
-                split_output(parts[j], parts[4 + j], column)
-                for i in range(4):
-                    store_lanes(to + (4 * i + j) * t.place, column[i], lanes)
-            to += t.tile
-
-
-cdef inline void split_output(vector a, vector b, vector *out) noexcept nogil:
-    out[0] = a
-    out[1] = a + b
-    out[2] = a - b
-    out[3] = zero_vector() - b
+                for j in range(2):
+                    delta[2 * i + j] = zero_vector()
+                    if 2 * y + i < t.pixel_rows and 2 * x + j < t.pixel_columns:
+                        delta[2 * i + j] = load_lanes(
+                            pixels + i * t.plane.line + j * t.plane.pixel, lanes
+                        )
+            both_ways(split_output, 2, 4, delta, square)
+            store_places(t.squares + (y * t.columns + x) * t.tile, t.place, square, lanes)
