@@ -81,6 +81,7 @@ INLINED = dict.fromkeys(
         "update",
         "patches",
         "winograd",
+        "convolution",
         "pooling",
         "normalization",
     ),

@@ -18,14 +18,13 @@ from .matrix cimport Range
 from .patches cimport (
     Gathered, GatheredProduct, Geometry, Patches, Plane, gathered_product, patches_of,
 )
-from .pooling cimport Windows, pool_row, unpool_row, windows_of
+from .pooling cimport Windows, pool_rows, unpool_rows, windows_of
 from .scalar cimport real
 from .update cimport apply_step
+from .vector cimport Lanes, each_vector, load_lanes, store_lanes, vector, zero_vector
 from .winograd cimport Winograd, winograd_of
 
 cdef enum:
-    # Channels that are summed at a time in registers.
-    LANES = 16
     # Least number of pixels of the delta that are expanded at a time; they fit into the L1 cache.
     NEAR_PIXELS = 192
     # A row of the kernel with fewer values is too short for a piece of its own.
@@ -153,15 +152,11 @@ cdef class ConvolutionLayer(Layer):
     ) noexcept nogil:
         """Convolve and pool one sample, a few rows of windows at a time."""
         cdef Windows w = self.windows
-        cdef Py_ssize_t row, first = 0, end
+        cdef Py_ssize_t first = 0, end
         while first < w.rows:
             end = min(first + self.near_rows(), w.rows)
             self.convolve(image, first * w.height, end * w.height, near, tiles)
-            for row in range(end - first):
-                pool_row(&w, near + row * w.height * w.line, out, winners)
-                out += w.columns * w.channels
-                if winners != NULL:
-                    winners += w.winners
+            pool_rows(&w, first, end, near, out, winners)
             first = end
 
     cdef Py_ssize_t near_rows(self) noexcept nogil:
@@ -211,14 +206,11 @@ cdef class ConvolutionLayer(Layer):
     ) noexcept nogil:
         """Expand the delta of a pooled sample into an image with margins."""
         cdef Geometry to = self.delta_patches.image
-        cdef Py_ssize_t row, size = self.windows.columns * self.channels
         cdef Py_ssize_t line = to.full_width * self.channels
-        image += to.margin * (line + self.channels)
-        for row in range(self.windows.rows):
-            unpool_row(
-                &self.windows, delta + row * size, winners + row * self.windows.winners, image, line
-            )
-            image += self.windows.height * line
+        unpool_rows(
+            &self.windows, 0, self.windows.rows, delta, winners,
+            image + to.margin * (line + self.channels), line,
+        )
 
     cdef KernelRange part_of(self, Py_ssize_t piece) noexcept nogil:
         """Return the part of the kernel of a piece; it is empty for the bias."""
@@ -247,6 +239,7 @@ cdef class ConvolutionLayer(Layer):
         cdef KernelRange part = self.part_of(piece)
         cdef Py_ssize_t i, start
         cdef real *gradient = &self.arrays.gradient[where.start]
+        cdef Pixels pixels = Pixels(NULL, self.fan_out // self.channels, self.channels, gradient)
         if not block.adds:
             for i in range(where.rows):
                 start = where.start + i * where.row
@@ -255,10 +248,8 @@ cdef class ConvolutionLayer(Layer):
             self.add_weight_gradients(buffers, block, part, gradient)
         else:
             for i in range(block.top, block.top + block.rows):
-                add_sum_of_pixels(
-                    &buffers.delta[i * buffers.row], self.fan_out // self.channels, self.channels,
-                    gradient,
-                )
+                pixels.values = &buffers.delta[i * buffers.row]
+                each_vector(add_sum_of_pixels, 1, self.channels, &pixels)
         if block.steps:
             apply_step(block, self.arrays.gradient, &where)
             self.after_step(buffers, piece)
@@ -291,15 +282,13 @@ cdef class ConvolutionLayer(Layer):
     ) noexcept nogil:
         """Add the gradient from sample `i`, which was pooled, a few rows of windows at a time."""
         cdef Windows w = self.windows
-        cdef Py_ssize_t row, first = 0, end, line = self.columns * self.channels
+        cdef Py_ssize_t first = 0, end, line = self.columns * self.channels
         while first < w.rows:
             end = min(first + self.near_rows(), w.rows)
-            for row in range(first, end):
-                unpool_row(
-                    &w, &buffers.delta[i * buffers.row + row * w.columns * self.channels],
-                    &buffers.winners[(i * w.rows + row) * w.winners],
-                    near + (row - first) * w.height * line, line,
-                )
+            unpool_rows(
+                &w, first, end, &buffers.delta[i * buffers.row],
+                &buffers.winners[i * w.rows * w.winners], near, line,
+            )
             self.add_weight_gradient(
                 image, near, first * w.height, end * w.height, part, gradient, tiles
             )
@@ -354,30 +343,22 @@ cdef class ConvolutionLayer(Layer):
                     out[c] = self.arrays.parameters[at + c * self.channels]
 
 
-cdef void add_sum_of_pixels(
-    const real *values, Py_ssize_t pixels, Py_ssize_t channels, real *out
-) noexcept nogil:
+cdef struct Pixels:
+    # The pixels of a sample, and where their sum goes.
+    const real *values
+    Py_ssize_t count
+    Py_ssize_t channels
+    real *out
+
+
+cdef inline void add_sum_of_pixels(Lanes lanes, const void *of) noexcept nogil:
     """Add the sum over the pixels of one sample to `out`: so no single sum is long."""
-    cdef Py_ssize_t first = 0
-    while first + LANES <= channels:
-        add_sums(LANES, values + first, pixels, channels, out + first)
-        first += LANES
-    add_sums(<int>(channels - first), values + first, pixels, channels, out + first)
-
-
-cdef inline void add_sums(
-    const int lanes, const real *values, Py_ssize_t pixels, Py_ssize_t channels, real *out
-) noexcept nogil:
-    cdef real sums[LANES]
+    cdef const Pixels *pixels = <const Pixels *>of
+    cdef vector total = zero_vector()
     cdef Py_ssize_t p
-    cdef int lane
-    for lane in range(lanes):
-        sums[lane] = 0
-    for p in range(pixels):
-        for lane in range(lanes):
-            sums[lane] = sums[lane] + values[p * channels + lane]
-    for lane in range(lanes):
-        out[lane] = out[lane] + sums[lane]
+    for p in range(pixels.count):
+        total = total + load_lanes(pixels.values + p * pixels.channels, lanes)
+    store_lanes(pixels.out, load_lanes(pixels.out, lanes) + total, lanes)
 
 
 def convolution_layer(

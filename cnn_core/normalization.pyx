@@ -19,7 +19,7 @@ from .layer_normalization import LayerNormalization
 
 from .layer cimport Block, Layer, LayerBuffers, ThreadBuffers, Workspace
 from .matrix cimport Range
-from .pooling cimport Windows, pool_row, unpool_row, windows_of
+from .pooling cimport Windows, pool_rows, unpool_rows, windows_of
 from .scalar cimport real, real_multiply_add, square_root
 from .update cimport apply_step
 from .vector cimport Lanes, each_vector, load_lanes, store_lanes, vector, zero_vector
@@ -187,11 +187,8 @@ cdef class BatchNormalization(Layer):
                 rows.out = &(<ThreadBuffers>block.thread).near[0] if self.pools else out
                 each_vector(normalize, 1, self.channels, &rows)
                 if self.pools:
-                    pool_row(&w, rows.out, out, winners)
+                    pool_rows(&w, row, row + 1, rows.out, out, winners)
                 rows.u += self.band * self.channels
-                out += w.columns * w.channels
-                if winners != NULL:
-                    winners += w.winners
 
     cdef void end_forward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef real *averages = &self.arrays.statistics[self.mean]
@@ -233,9 +230,8 @@ cdef class BatchNormalization(Layer):
         if w.columns * w.width * w.channels != w.line or row == w.rows:
             memset(near, 0, <size_t>(w.height * w.line) * sizeof(real))
         if row < w.rows:
-            unpool_row(
-                &w, delta + row * w.columns * w.channels,
-                &buffers.winners[(i * w.rows + row) * w.winners], near, w.line,
+            unpool_rows(
+                &w, row, row + 1, delta, &buffers.winners[i * w.rows * w.winners], near, w.line
             )
         return near
 

@@ -23,10 +23,14 @@ cdef struct Windows:
 
 
 cdef Windows windows_of(description)
-# A row of windows, which begins at x: the largest values, and which of its window each of them is,
-# unless `winners` is NULL.
-cdef void pool_row(const Windows *w, const real *x, real *out, real *winners) noexcept nogil
-# The delta of a row of windows that tile, to an image with rows `line` values apart.
-cdef void unpool_row(
-    const Windows *w, const real *delta, const real *winners, real *out, Py_ssize_t line
+# Rows of windows of a sample, from row `first` to below `end`; x begins with the first of them. The largest
+# values or the means, and which of its window each largest is, unless `winners` is NULL.
+cdef void pool_rows(
+    const Windows *w, Py_ssize_t first, Py_ssize_t end, const real *x, real *out, real *winners
+) noexcept nogil
+# The delta of rows of windows that tile, to an image that begins with the first of them, with rows `line`
+# values apart.
+cdef void unpool_rows(
+    const Windows *w, Py_ssize_t first, Py_ssize_t end, const real *delta, const real *winners,
+    real *out, Py_ssize_t line,
 ) noexcept nogil

@@ -1,7 +1,7 @@
 """Pooling: the largest value or the mean of each window, channel by channel.
 
 As many channels as a vector holds are taken at a time. The way back of a layer of its own looks for the
-largest values once more. Where a pool is part of the layer below, `pool_row` keeps which they are, as
+largest values once more. Where a pool is part of the layer below, `pool_rows` keeps which they are, as
 numbers of a byte each: so the image itself need not be kept.
 """
 
@@ -40,7 +40,10 @@ cdef class PoolLayer(Layer):
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t i
         for i in range(block.top, block.top + block.rows):
-            self.pool(&buffers.inputs[i * buffers.input_row], &buffers.outputs[i * buffers.row])
+            pool_rows(
+                &self.windows, 0, self.windows.rows, &buffers.inputs[i * buffers.input_row],
+                &buffers.outputs[i * buffers.row], NULL,
+            )
 
     cdef void backward(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t i
@@ -51,18 +54,6 @@ cdef class PoolLayer(Layer):
                 &buffers.inputs[i * buffers.input_row], &buffers.delta[i * buffers.row],
                 &buffers.input_delta[i * buffers.input_row],
             )
-
-    cdef void pool(self, const real *x, real *out) noexcept nogil:
-        cdef Windows w = self.windows
-        cdef Row r = Row(&w, x, NULL, NULL, out, w.line)
-        cdef Py_ssize_t row
-        for row in range(w.rows):
-            if w.takes_largest:
-                each_vector(pool_channels, 1, w.channels, &r)
-            else:
-                each_vector(mean_channels, 1, w.channels, &r)
-            r.out += w.columns * w.channels
-            r.x += w.step * w.line
 
     cdef void pool_backward(self, const real *x, const real *delta, real *out) noexcept nogil:
         cdef Windows w = self.windows
@@ -88,16 +79,33 @@ cdef struct Row:
     Py_ssize_t line
 
 
-cdef void pool_row(const Windows *w, const real *x, real *out, real *winners) noexcept nogil:
-    cdef Row r = Row(w, x, winners, NULL, out, 0)
-    each_vector(pool_channels, 1, w.channels, &r)
-
-
-cdef void unpool_row(
-    const Windows *w, const real *delta, const real *winners, real *out, Py_ssize_t line
+cdef void pool_rows(
+    const Windows *w, Py_ssize_t first, Py_ssize_t end, const real *x, real *out, real *winners
 ) noexcept nogil:
-    cdef Row r = Row(w, NULL, <real *>winners, delta, out, line)
-    each_vector(unpool_channels, 1, w.channels, &r)
+    cdef Py_ssize_t row, size = w.columns * w.channels
+    cdef Row r = Row(w, x, NULL, NULL, out + first * size, 0)
+    for row in range(first, end):
+        if winners != NULL:
+            r.winners = winners + row * w.winners
+        if w.takes_largest:
+            each_vector(pool_channels, 1, w.channels, &r)
+        else:
+            each_vector(mean_channels, 1, w.channels, &r)
+        r.x += w.step * w.line
+        r.out += size
+
+
+cdef void unpool_rows(
+    const Windows *w, Py_ssize_t first, Py_ssize_t end, const real *delta, const real *winners,
+    real *out, Py_ssize_t line,
+) noexcept nogil:
+    cdef Py_ssize_t row, size = w.columns * w.channels
+    cdef Row r = Row(w, NULL, NULL, delta + first * size, out, line)
+    for row in range(first, end):
+        r.winners = <real *>winners + row * w.winners
+        each_vector(unpool_channels, 1, w.channels, &r)
+        r.delta += size
+        r.out += w.height * line
 
 
 # Loops for `each_vector`, over some channels of a row of windows. The size of a window is a constant where
