@@ -44,7 +44,23 @@ def test_bins_of_few_rows_are_few_where_numbers_are_learned() -> None:
 def test_bins_that_the_user_wants_are_had_however_few_rows_or_many_numbers_there_are() -> None:
     for n_rows, n_numbers in ((9, 3), (100, 9000)):
         plan = plan_of(TabularRegressor(n_bins=5), n_rows, n_numbers, classes=False)
-        assert [view.bins for view in plan.views] == [5]
+        assert [view.bins for view in plan.views if view.hidden] == [5]
+
+
+def test_settings_of_networks_leave_the_linear_view_as_it_is() -> None:
+    plan = plan_of(
+        TabularRegressor(quality="best", hidden_layer_sizes=9, n_bins=5), 100, 3, classes=False
+    )
+    assert [(view.hidden, view.bins) for view in plan.views] == [((9,), 5), ((9,), 5), ((), 0)]
+
+
+def test_few_rows_on_a_plane_are_predicted_as_by_a_linear_model(name: str) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 12))
+    y = X @ rng.normal(size=12)
+    learner = TabularRegressor(random_state=0, backend=name, max_steps=600, n_members=2)
+    learner.fit(X[:100], y[:100])
+    assert learner.score(X[100:], y[100:]) > 0.96
 
 
 class _Steps(callbacks.Callback):

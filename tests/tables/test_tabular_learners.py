@@ -206,7 +206,7 @@ class Recorder(callbacks.Callback):
 def test_callbacks_are_told_of_every_network() -> None:
     recorder = Recorder()
     classifier(quality="best", callbacks=[recorder], max_steps=5).fit(TABLE, DEAR)
-    assert sorted(recorder.seen) == ["begin"] * 6 + ["end"] * 6
+    assert sorted(recorder.seen) == ["begin"] * 9 + ["end"] * 9
 
 
 def test_the_progress_of_all_networks_is_one_line(capsys) -> None:

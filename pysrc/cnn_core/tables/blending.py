@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Predictions = npt.NDArray[np.float64]
+from cnn_core.tables.tasks import Predictions, TableTask
+
 # Steps of the greedy search: weights are multiples of 1 / 20.
 _ROUNDS = 20
 
@@ -38,3 +40,40 @@ def greedy_shares(
         total += candidates[best]
     shares: npt.NDArray[np.float64] = counts / _ROUNDS
     return shares
+
+
+def shares_for(
+    task: TableTask,
+    candidates: list[Predictions],
+    y: npt.NDArray[Any],
+    weights: npt.NDArray[np.float64] | None,
+    *,
+    calibrate: bool,
+) -> npt.NDArray[np.float64]:
+    """Return the weight of each view; their sum is 1.
+
+    If probabilities are calibrated, views are compared at the best temperature of each. Otherwise
+    a less certain view would be chosen to calibrate the others.
+
+    Parameters
+    ----------
+    task : TableTask
+    candidates : list of (n, k) arrays
+        Out-of-fold means of each view.
+    y : (n,) array
+        Targets.
+    weights : (n,) array or None
+        Sample weights.
+    calibrate : bool
+    """
+    temperatures = np.array(
+        [task.calibrated(one, y, weights).temperature if calibrate else 1.0 for one in candidates]
+    )
+    shares = greedy_shares(
+        [one / own for one, own in zip(candidates, temperatures.tolist(), strict=True)],
+        lambda means: task.loss(task.predictions(means), y, weights),
+    )
+    # The temperature of the blend divides all of them once more.
+    shares /= temperatures
+    found: npt.NDArray[np.float64] = shares / shares.sum()
+    return found

@@ -11,16 +11,17 @@ from cnn_core.tables.recipe import FEWEST_FOLDS, LEAST_ROWS_FOR_FOLDS, MOST_FOLD
 _TEXTS = {
     "parameters": """
 quality : {qualities}, default="balanced"
-    Trade-off between time and accuracy: "fast" trains few networks, "best" blends two kinds of
-    networks.
+    Trade-off between time and accuracy: "fast" trains few networks, "balanced" blends them with
+    linear models, "best" with another kind of networks as well.
 n_members : int, optional
     Networks of each view; by default what `quality` says.
 max_steps : int, optional
     Steps of each network; by default what `quality` says.
 n_bins : int, optional
-    Largest number of bins of the piecewise-linear encoding of a number, 0 for none.
+    Largest number of bins of the piecewise-linear encoding of a number, 0 for none. Linear models
+    have none.
 hidden_layer_sizes : int or sequence of int, optional
-    Units of each hidden layer.
+    Units of each hidden layer of the networks.
 time_budget : float, optional
     Seconds for the training of all networks. The result then depends on the speed of the machine.
 """,

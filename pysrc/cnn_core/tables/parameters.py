@@ -57,15 +57,17 @@ def plan_of(estimator: Any, n_rows: int, n_numbers: int, *, classes: bool) -> Pl
     """
     require_known("quality", estimator.quality, QUALITIES)
     preset = preset_of(estimator.quality, n_rows, n_numbers, classes=classes)
-    changes: dict[str, Any] = {}
+    views = preset.views
     if estimator.max_steps is not None:
-        changes["steps"] = whole("max_steps", estimator.max_steps, 1)
+        steps = whole("max_steps", estimator.max_steps, 1)
+        views = tuple(replace(view, steps=steps) for view in views)
+    changes: dict[str, Any] = {}
     if estimator.hidden_layer_sizes is not None:
         changes["hidden"] = tuple(hidden_sizes(estimator.hidden_layer_sizes))
-    views = tuple(replace(view, **changes) for view in preset.views)
     if estimator.n_bins is not None:
-        bins = whole("n_bins", estimator.n_bins, 0, MOST_BINS)
-        views = tuple(replace(view, bins=bins) for view in views)
+        changes["bins"] = whole("n_bins", estimator.n_bins, 0, MOST_BINS)
+    # The linear view stays one.
+    views = tuple(replace(view, **changes) if view.hidden else view for view in views)
     n_members = preset.members
     if estimator.n_members is not None:
         n_members = whole("n_members", estimator.n_members, 1)

@@ -68,10 +68,12 @@ _NORMALIZED = replace(
     dropout=0.1,
     averaging=0.0,
 )
+# Without hidden layers and bins: where few rows follow a straight line, the others see curves.
+_LINEAR = replace(_BALANCED, hidden=(), bins=0, learning_rate=0.02, steps=2000)
 _PRESETS: dict[Quality, Preset] = {
     "fast": Preset((replace(_BALANCED, hidden=(64, 64), learning_rate=0.008, steps=3000),)),
-    "balanced": Preset((_BALANCED,), members=8),
-    "best": Preset((_BALANCED, _NORMALIZED), members=8),
+    "balanced": Preset((_BALANCED, _LINEAR), members=8),
+    "best": Preset((_BALANCED, _NORMALIZED, _LINEAR), members=8),
 }
 QUALITIES: tuple[Quality, ...] = tuple(_PRESETS)
 
@@ -105,7 +107,10 @@ def preset_of(quality: Quality, n_rows: int, n_numbers: int, *, classes: bool) -
         for view in preset.views
     )
     if classes:
-        views = tuple(replace(view, smoothing=0.05, zero_pieces=True) for view in views)
+        views = tuple(
+            replace(view, smoothing=0.05, zero_pieces=True) if view.hidden else view
+            for view in views
+        )
     members = preset.members if n_rows <= _ROWS_OF_FEWEST_MEMBERS else FEWEST_FOLDS
     return Preset(views, members)
 

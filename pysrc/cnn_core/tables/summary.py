@@ -43,6 +43,8 @@ def of_table(estimator: Any, reader: TableReader, ensemble: Ensemble) -> str:
 
 
 def _hidden(view: View) -> str:
+    if not view.hidden:
+        return "none"
     normalization = f"{view.normalization} norm" if view.normalization else ""
     return " ".join([*map(str, view.hidden), view.activation, normalization]).rstrip()
 

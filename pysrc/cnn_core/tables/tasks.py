@@ -33,7 +33,14 @@ class TableTask(ABC):
 
     Outputs of networks are converted to addends, which are averaged: log-probabilities (n,
     n_classes), or numbers (n, 1). Predictions are computed from these means.
+
+    Attributes
+    ----------
+    temperature : float
+        See `cnn_core.tables.calibration`; 1 for numbers.
     """
+
+    temperature: float = 1.0
 
     @property
     @abstractmethod
@@ -84,8 +91,6 @@ class Classes(TableTask):
     Attributes
     ----------
     classification : Classification
-    temperature : float
-        See `cnn_core.tables.calibration`.
     """
 
     classification: Classification

@@ -14,7 +14,7 @@ from cnn_core.layers import EncodedDense
 from cnn_core.members import Member, TrainedMember, train_members
 from cnn_core.model import Model
 from cnn_core.network import Network
-from cnn_core.tables.blending import greedy_shares
+from cnn_core.tables.blending import shares_for
 from cnn_core.tables.columns import Feature
 from cnn_core.tables.encoder import Encoder
 from cnn_core.tables.ensemble import Bag, Ensemble, network_of
@@ -215,7 +215,7 @@ def _blended(
     candidates = [_held_out(table, task, own, counts)[known] for own in of_views]
     y = table.y[known]
     weights = None if table.weights is None else table.weights[known].astype(np.float64)
-    shares = greedy_shares(candidates, lambda means: task.loss(task.predictions(means), y, weights))
+    shares = shares_for(task, candidates, y, weights, calibrate=calibrate)
     mean = sum(
         (share * one for share, one in zip(shares.tolist(), candidates, strict=True)),
         np.zeros_like(candidates[0]),
