@@ -57,7 +57,6 @@ MODULES = (
     "convolution",
     "pooling",
     "normalization",
-    "describe",
     "samples",
     "forward_backward",
     "small_batches",
@@ -94,9 +93,7 @@ GCC_FLAGS = {
 }
 # What Python calls and what is set up once: small code is best where no loop over values is.
 # By -O3 the loops of layer normalization are twice as much code, and no faster.
-OPTIMIZED = dict.fromkeys(("kernels", "engine", "describe", "layer"), "-Os") | {
-    "layer_normalization": "-O2"
-}
+OPTIMIZED = dict.fromkeys(("kernels", "engine", "layer"), "-Os") | {"layer_normalization": "-O2"}
 DTYPES = {"float32": [], "float64": [("CNN_CORE_FLOAT64", None)]}
 # No compiler of Windows has been tried.
 PURE_PYTHON = (

@@ -29,6 +29,3 @@ cdef class DenseLayer(Layer):
         self, LayerBuffers buffers, const Block *block, Py_ssize_t piece
     ) noexcept nogil
     cdef void update_bias(self, LayerBuffers buffers, const Block *block) noexcept nogil
-
-
-cdef DenseLayer dense_layer(description, Py_ssize_t start, bint is_article, Py_ssize_t samples)

@@ -288,7 +288,7 @@ cdef class ArticleLayer(DenseLayer):
             apply_step(block, self.arrays.gradient, &where)
 
 
-cdef DenseLayer dense_layer(description, Py_ssize_t start, bint is_article, Py_ssize_t samples):
+def dense_layer(description, Py_ssize_t start, bint is_article, Py_ssize_t samples):
     """A layer whose weights stand from number `start` of the parameters on, its biases behind them.
 
     By the article's rule it has biases for each of `samples` samples.

@@ -1,4 +1,4 @@
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ class Predictor:
 
 @final
 class Engine:
-    def __new__(cls, spec: EngineSpec) -> Engine: ...
+    def __new__(cls, spec: EngineSpec, layers: list[tuple[int, Any]]) -> Engine: ...
     @property
     def moments(self) -> FloatArray: ...
     @property

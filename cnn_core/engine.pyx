@@ -17,12 +17,11 @@ from cnn_core.backends.arguments import require_steps, require_targets
 from cnn_core.backends.checks import require, require_whole
 from cnn_core.backends.state import bound_state
 
-from .describe import net_of
-
 from ..threads cimport ThreadCountTuner, check_signals, prepare, run
+from .augmentation cimport changes_of
 from .forward_backward cimport end_forward, forward_backward, predict_block
 from .layer cimport (
-    SLICE_ROWS, Arrays, Block, LayerBuffers, Net, Prediction, Samples, Workspace, block_in,
+    SLICE_ROWS, Arrays, Block, Layer, LayerBuffers, Net, Prediction, Samples, Workspace, block_in,
 )
 from .losses cimport ARTICLE, LossFunction
 from .optimizers cimport Optimizer, Step
@@ -79,14 +78,15 @@ cdef class Engine:
     cdef long training
 
     # Not __init__, which could be called again in the middle of a training.
-    def __cinit__(self, spec):
+    def __cinit__(self, spec, list layers):
         cdef real[::1] parameters = spec.parameters
         cdef int threads = 1 if spec.threads is None else spec.threads
         network = spec.network
         self.network, self.parameters = network, spec.parameters
         self.optimizer = Optimizer(network.optimizer)
         self.loss = LossFunction(network.loss, network.n_outputs)
-        self.net = net_of(network, parameters.shape[0])
+        self.net = Net.__new__(Net)
+        self.bind_layers(network, layers, parameters.shape[0])
         self.moments, self.statistics, self.average = bound_state(spec)
         self.bind_arrays(parameters)
         if threads < 1:
@@ -95,6 +95,25 @@ cdef class Engine:
         self.tuner = ThreadCountTuner(threads)
         self.key = require_whole("seed", spec.seed, 0, 2**64)
         self.bind_step(network)
+
+    cdef int bind_layers(self, network, list layers, Py_ssize_t n_parameters) except -1:
+        """Chain the layers, which come with the numbers of their descriptions."""
+        cdef Net net = self.net
+        cdef Layer layer
+        for number, layer in layers:
+            layer.number = number
+        net.article = network.rule == "article"
+        net.article_samples = network.bias_rows(n_parameters)
+        net.normalizes = any(each.normalization is not None for each in network.layers)
+        net.inputs, net.outputs = network.n_inputs, network.n_outputs
+        net.chain([layer for number, layer in layers])
+        net.takes_any_rows = type(network.layers[0]).__name__ == "Dense"
+        net.sample_check = network.layers[0] if network.layers[0].reads_columns else None
+        net.changes = changes_of(network.layers[0])
+        if net.changes.any:
+            # The image as it was.
+            net.scratch = max(net.scratch, net.inputs)
+        return 0
 
     cdef int bind_arrays(self, real[::1] parameters) except -1:
         """Let the layers find the arrays; those that there are none of are empty."""

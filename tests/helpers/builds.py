@@ -40,7 +40,6 @@ MODULES = (
     "convolution",
     "pooling",
     "normalization",
-    "describe",
     "augmentation",
     "samples",
     "forward_backward",

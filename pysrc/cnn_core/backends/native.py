@@ -19,6 +19,7 @@ import numpy.typing as npt
 from cnn_core import _native
 from cnn_core.backends.backend import Backend, EngineSpec
 from cnn_core.backends.compiled import CompiledKernels
+from cnn_core.backends.compiled_layers import compiled_layers
 from cnn_core.backends.interface import Engine, Kernels
 from cnn_core.backends.kernels import checked
 from cnn_core.backends.threads import available_threads
@@ -95,8 +96,9 @@ class NativeBackend(Backend):
         if dtype not in self._modules:
             raise ValueError(f"parameters: expected the dtype float32 or float64, found {dtype}")
         threads = self.threads if spec.threads is None else spec.threads
-        engine = self._modules[dtype]["engine"].Engine
-        return cast(Engine, engine(replace(spec, threads=threads)))
+        modules = self._modules[dtype]
+        layers = compiled_layers(spec.network, spec.parameters.size, modules)
+        return cast(Engine, modules["engine"].Engine(replace(spec, threads=threads), layers))
 
     def module_paths(self) -> dict[str, str]:
         """Return the file of each loaded compiled module."""

@@ -2,7 +2,7 @@
 
 A kind of layer is a subclass of `LayerBase` that is listed in `LayerDescription`. This puts it into
 `LAYERS`, the registry of networks and files. The backends hold the arithmetic: a class in
-``backends/numpy/layers.py``, and a branch in ``cnn_core/describe.pyx``.
+``backends/numpy/layers.py``, and a branch in ``backends/compiled_layers.py``.
 """
 
 from __future__ import annotations
