@@ -77,7 +77,7 @@ cdef class ConvolutionLayer(Layer):
         buffers.row = self.fan_out
         buffers.outputs = workspace.carve_rows(buffers.row)
         if training:
-            buffers.turned = workspace.carve_reals(self.weights_size)
+            buffers.rotated = workspace.carve_reals(self.weights_size)
             buffers.delta = buffers.outputs
             if not self.is_overwritten:
                 buffers.delta = workspace.carve_rows(buffers.row)
@@ -88,13 +88,13 @@ cdef class ConvolutionLayer(Layer):
     cdef void prepare(self, LayerBuffers buffers) noexcept nogil:
         cdef Py_ssize_t piece
         # Only a training has rotated weights.
-        if buffers.turned.shape[0] > 0:
+        if buffers.rotated.shape[0] > 0:
             for piece in range(self.pieces):
                 self.after_step(buffers, piece)
 
     cdef void after_step(self, LayerBuffers buffers, Py_ssize_t piece) noexcept nogil:
         if not self.is_first:
-            self.turn(self.part_of(piece), &buffers.turned[0])
+            self.rotate(self.part_of(piece), &buffers.rotated[0])
 
     cdef void predict(self, LayerBuffers buffers, const Block *block) noexcept nogil:
         cdef Py_ssize_t i
@@ -102,7 +102,7 @@ cdef class ConvolutionLayer(Layer):
         cdef real *winners = NULL
         cdef real *tiles = &(<ThreadBuffers>block.thread).tiles[0]
         if self.uses_winograd:
-            self.winograd.take_weights(&self.arrays.parameters[self.weights], tiles)
+            self.winograd.transform_weights(&self.arrays.parameters[self.weights], tiles)
         for i in range(block.top, block.top + block.rows):
             self.place(buffers, i, image)
             if buffers.winners.shape[0] > 0:
@@ -174,7 +174,7 @@ cdef class ConvolutionLayer(Layer):
         if self.is_first:
             return
         if self.uses_winograd:
-            self.delta_winograd.take_weights(&buffers.turned[0], tiles)
+            self.delta_winograd.transform_weights(&buffers.rotated[0], tiles)
         image = self.delta_patches.cleared(block, 1)
         for i in range(block.top, block.top + block.rows):
             if self.pools:
@@ -197,7 +197,7 @@ cdef class ConvolutionLayer(Layer):
                 else:
                     self.delta_patches.multiply(
                         image, 0, self.patches.image.height,
-                        &buffers.turned[g * depth * inputs], inputs, inputs, NULL,
+                        &buffers.rotated[g * depth * inputs], inputs, inputs, NULL,
                         out + g * inputs, self.input_channels,
                     )
 
@@ -327,7 +327,7 @@ cdef class ConvolutionLayer(Layer):
                 gradient + g * columns, self.channels, 1, 0, 0, 0,
             ))
 
-    cdef void turn(self, KernelRange part, real *turned) noexcept nogil:
+    cdef void rotate(self, KernelRange part, real *rotated) noexcept nogil:
         """Rotate a part of the kernel by 180 degrees, and swap its inputs and outputs."""
         cdef Py_ssize_t pixel, o, c, at, size = self.window * self.window
         cdef Py_ssize_t inputs = self.patches.image.channels
@@ -336,7 +336,7 @@ cdef class ConvolutionLayer(Layer):
         for pixel in range(part.row * self.window, (part.row + part.rows) * self.window):
             for o in range(part.channel, part.channel + part.channels):
                 at = self.weights + pixel * inputs * self.channels + o
-                out = turned + (
+                out = rotated + (
                     (o // outputs * size + size - 1 - pixel) * outputs + o % outputs
                 ) * inputs
                 for c in range(inputs):

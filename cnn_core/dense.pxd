@@ -13,8 +13,8 @@ cdef extern from "vector.h" nogil:
 cdef enum:
     # Most rows of a panel: 400 rows of 256 bytes stream from the L2 cache (see docs/engine.md).
     DEPTH_BLOCK = 400
-    # Memory ranges that an `Ahead` can hold.
-    MOST_AHEAD = 4
+    # Memory ranges that a `Prefetch` can hold.
+    MOST_PREFETCHED = 4
     # Row stride in bytes. From here on the hardware does not prefetch the next row.
     FAR = 4096
 
@@ -45,11 +45,11 @@ cdef struct Memory:
     Py_ssize_t rows
 
 
-cdef struct Ahead:
+cdef struct Prefetch:
     # Ranges that are needed soon. Tiles prefetch one cache line of them with each term of a sum.
     # `number` is the next range. The other fields are of the current one: lines left in all, and in
     # the row; address of the next line; bytes between the end of a row and the next row.
-    Memory memory[MOST_AHEAD]
+    Memory memory[MOST_PREFETCHED]
     int count
     int number
     Py_ssize_t left
@@ -67,11 +67,11 @@ cdef class ProductBuffers:
     cdef Terms *terms
 
 
-cdef void ask_ahead(
-    Ahead *ahead, const real[::1] values, Py_ssize_t start, Py_ssize_t row, Py_ssize_t columns,
+cdef void plan_prefetch(
+    Prefetch *ahead, const real[::1] values, Py_ssize_t start, Py_ssize_t row, Py_ssize_t columns,
     Py_ssize_t rows,
 ) noexcept nogil
 cdef void product(
     const real[::1] left, const real[::1] right, const real[::1] base, real[::1] out,
-    const Product *extent, bint lists, Ahead *ahead, ProductBuffers buffers,
+    const Product *extent, bint lists, Prefetch *ahead, ProductBuffers buffers,
 ) noexcept nogil

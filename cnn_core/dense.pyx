@@ -46,8 +46,8 @@ cdef class ProductBuffers:
     """Buffers of one thread for a product."""
 
 
-cdef void ask_ahead(
-    Ahead *ahead, const real[::1] values, Py_ssize_t start, Py_ssize_t row, Py_ssize_t columns,
+cdef void plan_prefetch(
+    Prefetch *ahead, const real[::1] values, Py_ssize_t start, Py_ssize_t row, Py_ssize_t columns,
     Py_ssize_t rows,
 ) noexcept nogil:
     """Add `rows` rows of `columns` values, row stride `row`, unless the array is empty."""
@@ -59,7 +59,7 @@ cdef void ask_ahead(
         ahead.count += 1
 
 
-cdef inline void go_on(Ahead *ahead) noexcept nogil:
+cdef inline void begin_next_memory(Prefetch *ahead) noexcept nogil:
     """Move to the next range when the current one is used up."""
     cdef const Memory *memory
     if ahead.left == 0 and ahead.number < ahead.count:
@@ -73,7 +73,7 @@ cdef inline void go_on(Ahead *ahead) noexcept nogil:
 cdef inline void tile(
     const int rows, const int vectors, const bint whole, const real[::1] left,
     const real[::1] right, const real *base, real[::1] out, Product at, const uint16_t *terms,
-    Py_ssize_t count, Ahead *ahead,
+    Py_ssize_t count, Prefetch *ahead,
 ) noexcept nogil:
     """Compute out = base + factor * (left @ right) for `rows` rows by `vectors` vectors.
 
@@ -88,7 +88,7 @@ cdef inline void tile(
     cdef Py_ssize_t n, k, lines = 0, left_in_row = 0
     cdef const char *next_line = NULL
     if rows == TILE_ROWS and vectors > 1 and terms == NULL:
-        go_on(ahead)
+        begin_next_memory(ahead)
         lines, left_in_row, next_line = min(ahead.left, count), ahead.left_in_row, ahead.next
     for i in range(rows):
         for v in range(vectors):
@@ -140,7 +140,7 @@ cdef inline void tile(
 cdef inline void tile_of_terms(
     const int rows, const int vectors, const bint whole, const real[::1] left,
     const real[::1] right, const real *base, real[::1] out, Product at, const Terms *terms,
-    Py_ssize_t number, Ahead *ahead,
+    Py_ssize_t number, Prefetch *ahead,
 ) noexcept nogil:
     """Compute a tile from all terms, or from the listed ones."""
     if vectors == 1 or terms == NULL:
@@ -162,7 +162,7 @@ cdef inline int rows_of_next(Py_ssize_t rows, const int vectors) noexcept nogil:
 
 cdef inline void column_of_tiles(
     const int vectors, const bint whole, const real[::1] left, const real[::1] right,
-    const real *base, real[::1] out, Product at, const Terms *terms, Ahead *ahead,
+    const real *base, real[::1] out, Product at, const Terms *terms, Prefetch *ahead,
 ) noexcept nogil:
     """Compute a panel for any number of rows: full tiles, then smaller ones."""
     cdef Py_ssize_t number = 0
@@ -188,7 +188,7 @@ cdef inline void column_of_tiles(
 
 cdef void multiply_panel(
     const real[::1] left, const real[::1] right, const real *base, real[::1] out,
-    const Product *part, const Terms *terms, Ahead *ahead,
+    const Product *part, const Terms *terms, Prefetch *ahead,
 ) noexcept nogil:
     """Compute one panel, which is as wide as a tile, one vector, or less than a vector."""
     cdef Product at = part[0]
@@ -256,8 +256,8 @@ cdef inline Py_ssize_t panel_width(
     return min(columns, <Py_ssize_t>VECTOR_LENGTH)
 
 
-cdef inline void ask_for_panel(
-    Ahead *ahead, const real[::1] right, const Product *at, Py_ssize_t columns
+cdef inline void prefetch_panel(
+    Prefetch *ahead, const real[::1] right, const Product *at, Py_ssize_t columns
 ) noexcept nogil:
     """Let the tiles of a panel prefetch the next one, `columns` wide, if its rows are far apart."""
     cdef Py_ssize_t row = max(at.right.row, at.right.column)
@@ -267,14 +267,14 @@ cdef inline void ask_for_panel(
     if columns <= 0 or row * <Py_ssize_t>sizeof(real) < FAR:
         return
     if at.right.column == 1:
-        ask_ahead(ahead, right, start, row, columns, at.depth)
+        plan_prefetch(ahead, right, start, row, columns, at.depth)
     else:
-        ask_ahead(ahead, right, start, row, at.depth, columns)
+        plan_prefetch(ahead, right, start, row, at.depth, columns)
 
 
 cdef void product(
     const real[::1] left, const real[::1] right, const real[::1] base, real[::1] out,
-    const Product *extent, bint lists, Ahead *ahead, ProductBuffers buffers,
+    const Product *extent, bint lists, Prefetch *ahead, ProductBuffers buffers,
 ) noexcept nogil:
     """Compute a `Product`, panel by panel.
 
@@ -289,8 +289,8 @@ cdef void product(
     cdef bint packs = transposes or is_spread(extent.right, extent.rows)
     cdef Terms *terms = buffers.terms if lists else NULL
     cdef const real *start
-    cdef Ahead of_panels
-    cdef Ahead *asked = ahead if ahead != NULL else &of_panels
+    cdef Prefetch of_panels
+    cdef Prefetch *asked = ahead if ahead != NULL else &of_panels
     while done < extent.depth:
         at.depth = min(deep, extent.depth - done)
         at.left.start = extent.left.start + done * at.left.column
@@ -309,7 +309,7 @@ cdef void product(
             else:
                 start, at.base_row = &buffers.zeros[0], 0
             if ahead == NULL:
-                ask_for_panel(
+                prefetch_panel(
                     asked, right, &at,
                     min(extent.columns - j - at.columns, <Py_ssize_t>TILE_VECTORS * VECTOR_LENGTH),
                 )

@@ -7,7 +7,7 @@ A piece is PIECE_ROWS rows of weights; the last piece is the bias. Products are 
 cimport cython
 from libc.string cimport memcpy
 
-from .dense cimport FAR, Ahead, Product, ask_ahead, product
+from .dense cimport FAR, Prefetch, Product, plan_prefetch, product
 from .layer cimport (
     PIECE_COLUMNS, PIECE_ROWS, Arrays, Block, LayerBuffers, ThreadBuffers, Workspace,
 )
@@ -116,7 +116,7 @@ cdef class DenseLayer(Layer):
         if self.fan_out < WIDE_COLUMNS:
             self.update_columns(block, buffers.inputs, delta, extent, lists)
         else:
-            bring_together(<ThreadBuffers>block.thread, buffers.inputs, &extent)
+            pack_inputs(<ThreadBuffers>block.thread, buffers.inputs, &extent)
             self.update_columns(
                 block, (<ThreadBuffers>block.thread).inputs, delta, extent, lists
             )
@@ -134,7 +134,7 @@ cdef class DenseLayer(Layer):
         cdef bint is_stored = block.adds or not block.steps
         cdef Range where
         cdef Product own
-        cdef Ahead ahead
+        cdef Prefetch ahead
         while extent.out < end:
             extent.columns = min(<Py_ssize_t>PIECE_COLUMNS, end - extent.out)
             where = Range(
@@ -143,7 +143,7 @@ cdef class DenseLayer(Layer):
             if is_stored:
                 where.gradient, where.gradient_row = extent.out, self.fan_out
             where = in_one_run(where)
-            ask_for_step(&ahead, block, &where, is_far, delta, &extent, end)
+            prefetch_step(&ahead, block, &where, is_far, delta, &extent, end)
             extent.base = extent.out
             if block.steps and not block.adds and block.plain:
                 extent.has_base, extent.factor = True, -block.step.rate
@@ -202,8 +202,8 @@ cdef class DenseLayer(Layer):
             apply_step(block, self.arrays.gradient, &where)
 
 
-cdef void ask_for_step(
-    Ahead *ahead, const Block *block, const Range *where, bint is_far, const real[::1] delta,
+cdef void prefetch_step(
+    Prefetch *ahead, const Block *block, const Range *where, bint is_far, const real[::1] delta,
     const Product *extent, Py_ssize_t end,
 ) noexcept nogil:
     """Ask for what a step changes, and for the next columns of the delta, up to `end` of the output."""
@@ -211,25 +211,25 @@ cdef void ask_for_step(
     ahead.count = ahead.number = 0
     ahead.left = 0
     if is_far and block.steps:
-        ask_ahead(
+        plan_prefetch(
             ahead, (<Arrays>block.arrays).parameters, where.start, where.row, where.columns, where.rows
         )
-        ask_ahead(
+        plan_prefetch(
             ahead, (<Arrays>block.arrays).first_moment, where.start, where.row, where.columns,
             where.rows,
         )
-        ask_ahead(
+        plan_prefetch(
             ahead, (<Arrays>block.arrays).second_moment, where.start, where.row, where.columns,
             where.rows,
         )
     # At the end, since there may be fewer terms than lines: a tile can wait for several lines at once.
     if columns > 0 and extent.right.row * <Py_ssize_t>sizeof(real) >= FAR:
-        ask_ahead(
+        plan_prefetch(
             ahead, delta, extent.right.start + extent.columns, extent.right.row, columns, extent.depth
         )
 
 
-cdef void bring_together(
+cdef void pack_inputs(
     ThreadBuffers thread, const real[::1] inputs, Product *extent
 ) noexcept nogil:
     """Copy the inputs of a piece of weights, which otherwise lie far apart."""

@@ -46,7 +46,7 @@ cdef struct Tally:
     double work
 
 
-cdef void count(Tally *tally, Workspace workspace, Py_ssize_t rows) noexcept nogil:
+cdef void add_to_tally(Tally *tally, Workspace workspace, Py_ssize_t rows) noexcept nogil:
     """Add the losses, in the order of the samples whoever computed them, and the hits."""
     cdef Py_ssize_t i
     for i in range(rows):
@@ -362,7 +362,7 @@ cdef class Engine:
             # Here, where no parameter has been touched by the step.
             check_signals(&tally.work, self.work_of(block.rows) / threads)
             forward_backward(&block, threads)
-            count(tally, workspace, block.rows)
+            add_to_tally(tally, workspace, block.rows)
             if steps and not isfinite(tally.loss):
                 return 0
             if steps:
@@ -391,7 +391,7 @@ cdef class Engine:
         block.steps = True
         dense.are_read_sparse = False
         check_signals(&tally.work, self.work_of(rows))
-        count(tally, workspace, take_steps(&block, batch_size, &total))
+        add_to_tally(tally, workspace, take_steps(&block, batch_size, &total))
         tally.total += total
         self.steps_taken = block.number
         return 0

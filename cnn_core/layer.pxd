@@ -110,7 +110,7 @@ cdef class LayerBuffers:
     # What a dense layer on encoded columns keeps of its weights: their sums. Of images: sums of each
     # sample; of a convolution: the weights as the way back takes them.
     cdef real[::1] sums
-    cdef real[::1] turned
+    cdef real[::1] rotated
     # Of a pool that is part of a layer: which value of each window was the largest.
     cdef real[::1] winners
     # The caller's own rows, without gaps, where the first layer takes them as they stand; else empty.

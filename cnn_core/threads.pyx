@@ -3,13 +3,13 @@
 A job is a number of tasks, which can run in any order and on any thread. Each thread starts with
 its own share of the tasks. The share is the same in every job, so the data stay in the caches of
 the core. Then the thread steals tasks from the ends of the other shares. The thread that submits
-the job, the asker, also does tasks. It does all of them if the workers sleep or other programs hold
-their cores. It waits for a worker only while that worker is in the middle of a task. A thread that
+the job, the caller, also does tasks. It does all of them if the workers sleep or other programs
+hold their cores. It waits for a worker only while that worker is in the middle of a task. A thread that
 waits spins for a bounded time and then sleeps.
 
 There is one pool. If another training in another thread has it, a job runs on its own thread alone.
 So nothing waits for the pool, and there is no deadlock. The busy threads are at most those of the
-pool and the askers. A child process has no workers after a fork, and starts new ones when needed.
+pool and the callers. A child process has no workers after a fork, and starts new ones when needed.
 
 `ThreadCountTuner` finds by trial how many threads a training asks for in each step.
 """
@@ -66,7 +66,7 @@ cdef struct SpinWait:
 
 
 cdef Sleeper workers[MOST_WORKERS]
-cdef Sleeper asker
+cdef Sleeper caller
 # Number of workers. It may rise while a job runs.
 cdef int64_t started = 0
 
@@ -82,13 +82,13 @@ cdef int job_threads = 1
 # Workers that may take part in it; unfinished tasks.
 cdef int64_t helpers = 0
 cdef int64_t unfinished = 0
-# The share of each thread, the asker's last: a half-open range of tasks that nobody has begun. The
+# The share of each thread, the caller's last: a half-open range of tasks that nobody has begun. The
 # lower END_BITS of the word are its first task, the upper ones its end.
 cdef int64_t shares[(MOST_WORKERS + 1) * SHARE_WORDS]
 # 1 while a thread does a task under this number.
 cdef int64_t slots[(MOST_WORKERS + 1) * SHARE_WORDS]
-# Core on which the asker submitted the job; -1 if unknown.
-cdef int64_t askers_core = -1
+# Core on which the caller submitted the job; -1 if unknown.
+cdef int64_t callers_core = -1
 
 
 cdef int make_sleeper(Sleeper *sleeper) except -1:
@@ -103,12 +103,12 @@ cdef int make_sleeper(Sleeper *sleeper) except -1:
 cdef int prepare(int threads) except -1:
     """Start workers up to `threads` - 1, or as many as the system allows. Needs the GIL."""
     cdef Sleeper *worker
-    if asker.wakeup == NULL:
-        make_sleeper(&asker)
+    if caller.wakeup == NULL:
+        make_sleeper(&caller)
     while started < min(threads - 1, <int>MOST_WORKERS):
         worker = &workers[started]
         make_sleeper(worker)
-        if PyThread_start_new_thread(work, <void *>worker) == PYTHREAD_INVALID_THREAD_ID:
+        if PyThread_start_new_thread(worker_loop, <void *>worker) == PYTHREAD_INVALID_THREAD_ID:
             break
         shared_store(&started, started + 1)
     return 0
@@ -176,10 +176,10 @@ cdef void do_tasks(int number) noexcept nogil:
             shared_store(slot_of(slot), 0)
             done += 1
     if done > 0 and shared_subtract(&unfinished, done) == 0:
-        wake(&asker)
+        wake(&caller)
 
 
-cdef inline bint stays_awake(SpinWait *wait) noexcept nogil:
+cdef inline bint keeps_spinning(SpinWait *wait) noexcept nogil:
     """Spin once; return False when the wait has lasted PATIENCE."""
     cdef int64_t time
     pause_briefly()
@@ -192,17 +192,17 @@ cdef inline bint stays_awake(SpinWait *wait) noexcept nogil:
     return time - wait.since < PATIENCE
 
 
-cdef void work(void *argument) noexcept nogil:
+cdef void worker_loop(void *argument) noexcept nogil:
     """Do tasks, spin and sleep, for ever: the main loop of a worker."""
     cdef Sleeper *own = <Sleeper *>argument
     cdef int number = <int>(own - workers)
     cdef SpinWait wait = SpinWait(0, 0)
     while True:
         if is_wanted(number):
-            keep_away_from_asker()
+            leave_callers_core()
             do_tasks(number)
             wait = SpinWait(0, 0)
-        elif not stays_awake(&wait):
+        elif not keeps_spinning(&wait):
             shared_store(&own.asleep, 1)
             # Look again: a job that came before the line above woke nobody.
             if not is_wanted(number) or not shared_exchange(&own.asleep, 0):
@@ -210,10 +210,10 @@ cdef void work(void *argument) noexcept nogil:
             wait = SpinWait(0, 0)
 
 
-cdef inline void keep_away_from_asker() noexcept nogil:
-    """Leave the asker's core, where a wake-up can put a worker: two that wait there get nowhere."""
+cdef inline void leave_callers_core() noexcept nogil:
+    """Leave the caller's core, where a wake-up can put a worker: two that wait there get nowhere."""
     cdef int core = current_core()
-    if core >= 0 and core == shared_load(&askers_core):
+    if core >= 0 and core == shared_load(&callers_core):
         leave_core(core)
 
 
@@ -242,7 +242,7 @@ cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept 
     job_task = task
     job_context = context
     job_threads = <int>others + 1
-    shared_store(&askers_core, current_core())
+    shared_store(&callers_core, current_core())
     shared_store(&helpers, others)
     shared_store(&unfinished, tasks)
     for i in range(others + 1):
@@ -260,10 +260,10 @@ cdef void run(Task task, void *context, Py_ssize_t tasks, int threads) noexcept 
 cdef void wait_for_the_others() noexcept nogil:
     cdef SpinWait wait = SpinWait(0, 0)
     while shared_load(&unfinished) > 0:
-        if not stays_awake(&wait):
-            shared_store(&asker.asleep, 1)
-            if shared_load(&unfinished) > 0 or not shared_exchange(&asker.asleep, 0):
-                PyThread_acquire_lock(asker.wakeup, 1)
+        if not keeps_spinning(&wait):
+            shared_store(&caller.asleep, 1)
+            if shared_load(&unfinished) > 0 or not shared_exchange(&caller.asleep, 0):
+                PyThread_acquire_lock(caller.wakeup, 1)
             wait = SpinWait(0, 0)
 
 
@@ -272,8 +272,8 @@ def forget_workers():
     cdef int i
     shared_store(&started, 0)
     # Do not touch the locks of the parent, whose state is unknown.
-    asker.wakeup = NULL
-    asker.asleep = 0
+    caller.wakeup = NULL
+    caller.asleep = 0
     shared_store(&unfinished, 0)
     for i in range(MOST_WORKERS + 1):
         shared_store(share_of(i), 0)
@@ -296,7 +296,7 @@ cdef int64_t SETTLING = PATIENCE + 200_000
 # From this many multiply-adds per thread between two barriers on, all threads take part.
 cdef double LEAST_CERTAIN_WORK = 5e7
 # Ratio of times below which the tried number of threads replaces the usual one.
-cdef double CLEARLY = 0.95
+cdef double CLEAR_GAIN = 0.95
 # Nanoseconds from the first step to the first trial; then between trials at least PAUSE, and at
 # least TIMES_OF_TRIAL times what the second number of the last trial took.
 cdef int64_t FIRST_TRIAL = 2_000_000
@@ -365,7 +365,7 @@ cdef class ThreadCountTuner:
     cdef void end_trial(self, int64_t now) noexcept nogil:
         self.steps = -1
         self.due = now + max(PAUSE, TIMES_OF_TRIAL * self.took)
-        if self.least[1] < CLEARLY * self.least[0]:
+        if self.least[1] < CLEAR_GAIN * self.least[0]:
             self.threads = self.tried
             if 1 < self.threads < self.most:
                 # Try the next number in the same direction at once.

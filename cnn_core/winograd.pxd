@@ -37,7 +37,7 @@ cdef class Winograd:
     cdef Tiles next_tiles(
         self, Py_ssize_t rows, Plane plane, Py_ssize_t channels, real *squares
     ) noexcept nogil
-    cdef void take_weights(self, const real *weights, real *memory) noexcept nogil
+    cdef void transform_weights(self, const real *weights, real *memory) noexcept nogil
     cdef void convolve(
         self, Plane image, Py_ssize_t rows, const real *bias, Plane out, real *memory
     ) noexcept nogil

@@ -67,7 +67,7 @@ cdef class Winograd:
         """Return the stride of places for a chunk of tiles."""
         return apart(self.tile_rows * self.tile_columns * channels)
 
-    cdef void take_weights(self, const real *weights, real *memory) noexcept nogil:
+    cdef void transform_weights(self, const real *weights, real *memory) noexcept nogil:
         """Transform the kernel for `convolve`; its layout is pixels x inputs x outputs."""
         cdef Py_ssize_t size = self.inputs * self.outputs
         cdef Kernel kernel = Kernel(<real *>weights, size, memory, apart(size))
