@@ -159,12 +159,19 @@ cdef int bind_dense(Data data, x, Net net) except -1:
         raise TypeError(f"x: expected a NumPy array, found {type(x).__name__}")
     if not are_bytes and dtype is not REALS and dtype != REALS:
         raise ValueError(f"x: expected the dtype {REALS} or uint8, found {dtype}")
-    if are_bytes:
-        data.bytes = x
-        data.rows, columns = data.bytes.shape[0], data.bytes.shape[1]
-    else:
-        data.reals = x
-        data.rows, columns = data.reals.shape[0], data.reals.shape[1]
+    try:
+        if are_bytes:
+            data.bytes = x
+            data.rows, columns = data.bytes.shape[0], data.bytes.shape[1]
+        else:
+            data.reals = x
+            data.rows, columns = data.reals.shape[0], data.reals.shape[1]
+    except TypeError:
+        raise TypeError(f"x: expected a NumPy array, found {type(x).__name__}") from None
+    except ValueError:
+        raise ValueError(
+            f"x: expected a C-contiguous array (n, {net.inputs}), found {x.shape}, strides {x.strides}"
+        ) from None
     if columns != net.inputs:
         raise ValueError(f"x: expected (n, {net.inputs}), found {(data.rows, columns)}")
     if data.rows == 0:

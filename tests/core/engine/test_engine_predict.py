@@ -106,6 +106,15 @@ class TestPredictor:
             assert found.shape == (1, 5)
             assert np.array_equal(found, self.predicted(engine, x[row : row + 1], dtype))
 
+    def test_says_what_samples_it_expects(self, backend, dtype):
+        predict = self.engine(backend, dtype)[0].predictor(1)
+        spread = np.zeros((1, 2 * self.INPUTS), dtype)[:, ::2]
+        for wrong in (np.zeros((1, 2, self.INPUTS), dtype), spread):
+            with pytest.raises(ValueError, match=r"x: expected .*, found .*"):
+                predict(wrong)
+        with pytest.raises(TypeError, match="x: expected a NumPy array, found list"):
+            predict([[0.0] * self.INPUTS])
+
     @pytest.mark.parametrize("rows", [1, 5, 300])
     def test_bytes_and_real_samples_can_take_turns(self, backend, dtype, rng, rows):
         engine, _ = self.engine(backend, dtype, input_scale=1 / 255)
