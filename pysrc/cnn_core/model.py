@@ -352,7 +352,7 @@ class Model(BoundNetwork, Differentiable, Plots):
         self, x: Samples, t: Targets, weights: FloatArray | None, out: FloatArray
     ) -> float:
         """Write the outputs for a block of samples into `out`; return their loss."""
-        kernels, network = self._backend.kernels(self.dtype), self.network
+        kernels, network = self._backend.unchecked_kernels(self.dtype), self.network
         z = out
         if network.loss in NEEDED_ACTIVATION:
             z = np.empty_like(out)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from cnn_core.backends.interface import Engine, Kernels
+from cnn_core.backends.kernels import checked
 from cnn_core.network import Network
 from cnn_core.types import FloatArray
 
@@ -68,8 +69,15 @@ class Backend(ABC):
         """Threads that an engine uses unless told otherwise; None where NumPy's BLAS decides."""
 
     @abstractmethod
+    def unchecked_kernels(self, dtype: npt.DTypeLike) -> Kernels:
+        """Return the kernels without checks, for arrays that are known to fit.
+
+        The checks take longer than an operation on some ten samples.
+        """
+
     def kernels(self, dtype: npt.DTypeLike) -> Kernels:
         """Return the kernels for arrays of `dtype`, float32 or float64."""
+        return checked(self.unchecked_kernels(dtype), dtype)
 
     @abstractmethod
     def engine_from(self, spec: EngineSpec) -> Engine:

@@ -21,7 +21,6 @@ from cnn_core.backends.backend import Backend, EngineSpec
 from cnn_core.backends.compiled import CompiledKernels
 from cnn_core.backends.compiled_layers import compiled_layers
 from cnn_core.backends.interface import Engine, Kernels
-from cnn_core.backends.kernels import checked
 from cnn_core.backends.threads import available_threads
 
 _PACKAGE = "cnn_core._native"
@@ -86,9 +85,9 @@ class NativeBackend(Backend):
         """Threads that an engine uses unless told otherwise."""
         return available_threads()
 
-    def kernels(self, dtype: npt.DTypeLike) -> Kernels:
-        """Return the kernels for arrays of `dtype`."""
-        return checked(CompiledKernels(self._modules[np.dtype(dtype)]), dtype)
+    def unchecked_kernels(self, dtype: npt.DTypeLike) -> Kernels:
+        """Return the kernels for arrays of `dtype` that are known to fit."""
+        return CompiledKernels(self._modules[np.dtype(dtype)])
 
     def engine_from(self, spec: EngineSpec) -> Engine:
         """Return an engine that trains ``spec.parameters`` in place."""
