@@ -167,11 +167,10 @@ def test_bench(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_watch_gives_its_address(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Ended:
-        def wait(self) -> None:
-            raise KeyboardInterrupt
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(watch, "threading", SimpleNamespace(Event=Ended))
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=interrupted))
     found = document("watch", folder / "colour")
     assert found["address"].startswith("http://127.0.0.1:")
 
