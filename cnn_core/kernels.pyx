@@ -44,9 +44,11 @@ def multiply(
     """Compute out = base + left @ right, each operand transposed if asked for; no base: zeros."""
     cdef ProductBuffers buffers = Workspace(1).carve_product()
     cdef real[::1] a = flat(left), b = flat(right), result = flat(out)
+    cdef Matrix l = matrix_of(left, turns_left), r = matrix_of(right, turns_right)
+    # By member: for a whole struct Cython writes a conversion to Python that nobody calls.
     cdef Product extent = Product(
         out.shape[0], out.shape[1], left.shape[0 if turns_left else 1],
-        matrix_of(left, turns_left), matrix_of(right, turns_right), 0, out.shape[1], 1,
+        Matrix(0, l.row, l.column), Matrix(0, r.row, r.column), 0, out.shape[1], 1,
         base is not None, 0, 0,
     )
     if base is None:
