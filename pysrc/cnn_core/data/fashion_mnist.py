@@ -103,7 +103,7 @@ def load_fashion_mnist(
     4. ``/usr/share/datasets/fashion-mnist`` (Debian's package ``dataset-fashion-mnist``);
     5. the data set's public locations, from which it is downloaded into the cache folder;
     6. Debian's package, fetched by ``apt-get download`` without root and unpacked into the cache
-    folder.
+       folder.
 
     The contents of every file are verified by SHA-256, wherever they come from. A damaged file in
     the cache folder is removed and downloaded again; a damaged file elsewhere is not touched.
