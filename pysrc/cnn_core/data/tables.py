@@ -85,7 +85,7 @@ def load_file(
       (``x`` or ``X`` alike). An archive that would unpack to more than 256 MiB and to more than 100
       times its size is refused.
     - ``.npy``: the samples; ``labels`` names the file of the targets. Memory is limited by the size
-    of the file, and a header of more than 64 KiB is refused.
+      of the file, and a header of more than 64 KiB is refused.
     - IDX, such as ``train-images-idx3-ubyte.gz`` of MNIST: the samples, as for ``.npy``.
     - A table: ``.csv``, ``.tsv`` or ``.txt``, also with ``.gz`` behind it, ``.parquet`` or a
       spreadsheet such as ``.xlsx``. It is read by polars, which other files do not need: ``pip
