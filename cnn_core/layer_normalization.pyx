@@ -6,6 +6,8 @@ A sum over the units is made of LANES sums, in the same way at every level, so t
 
 cimport cython
 
+from cnn_core import layers
+
 from .layer cimport Block, Layer, LayerBuffers, Workspace
 from .matrix cimport Range, Shape, add_rows
 from .scalar cimport real, real_multiply_add, square_root
@@ -15,8 +17,7 @@ cdef enum:
     LANES = 16
     HALF = 8
 
-# What `cnn_core.network` calls EPSILON.
-cdef double EPSILON = 1e-5
+cdef double EPSILON = layers.EPSILON
 
 
 @cython.final

@@ -15,6 +15,8 @@ normalized into a thread's own memory and pooled there. So the normalized image 
 cimport cython
 from libc.string cimport memset
 
+from cnn_core import layers
+
 from .layer_normalization import LayerNormalization
 
 from .layer cimport Block, Layer, LayerBuffers, ThreadBuffers, Workspace
@@ -30,9 +32,8 @@ cdef enum:
     # Sums of a channel that are made side by side, since each addition waits for the one before it.
     ABREAST = 4
 
-# What `cnn_core.network` calls EPSILON and STATISTICS_MOMENTUM.
-cdef double EPSILON = 1e-5
-cdef double STATISTICS_MOMENTUM = 0.1
+cdef double EPSILON = layers.EPSILON
+cdef double STATISTICS_MOMENTUM = layers.STATISTICS_MOMENTUM
 
 
 cdef enum Sum:

@@ -17,6 +17,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
+from .dense cimport DEPTH_BLOCK
 from .layer cimport Block, ThreadBuffers
 from .scalar cimport real
 from .vector cimport VECTOR_LENGTH, load, store_some, store_vector, vector, zero_vector
@@ -31,8 +32,6 @@ cdef enum:
     # multiply-add, and few enough addresses for the registers.
     TALL_ROWS = 8
     NARROW_VECTORS = 2
-    # As in dense.pyx.
-    DEPTH_BLOCK = 400
 
 
 cdef inline void tile(

@@ -82,7 +82,7 @@ cdef int job_threads = 1
 # Workers that may take part in it; unfinished tasks.
 cdef int64_t helpers = 0
 cdef int64_t unfinished = 0
-# The share of each thread, the caller's last: a half-open range of tasks that nobody has begun. The
+# The share of each thread, the caller's last: a half-open range of tasks not yet started. The
 # lower END_BITS of the word are its first task, the upper ones its end.
 cdef int64_t shares[(MOST_WORKERS + 1) * SHARE_WORDS]
 # 1 while a thread does a task under this number.
@@ -162,7 +162,7 @@ cdef inline int take_slot(int number) noexcept nogil:
 
 
 cdef void do_tasks(int number) noexcept nogil:
-    """Do tasks that nobody has begun, those of the own share first."""
+    """Do tasks that are not yet started, those of the own share first."""
     cdef int parties = <int>shared_load(&helpers) + 1
     cdef int64_t task, done = 0
     cdef int i, slot

@@ -66,9 +66,9 @@ def shares_for(
         Sample weights.
     calibrate : bool
     """
-    temperatures = np.array(
-        [task.calibrated(one, y, weights).temperature if calibrate else 1.0 for one in candidates]
-    )
+    temperatures = np.ones(len(candidates))
+    if calibrate and len(candidates) > 1:
+        temperatures[:] = [task.calibrated(one, y, weights).temperature for one in candidates]
     shares = greedy_shares(
         [one / own for one, own in zip(candidates, temperatures.tolist(), strict=True)],
         lambda means: task.loss(task.predictions(means), y, weights),
